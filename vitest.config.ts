@@ -1,0 +1,14 @@
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+
+const source = (path: string) => fileURLToPath(new URL(`./src/${path}`, import.meta.url));
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^hotpatch-lab$/, replacement: source('index.ts') },
+      { find: /^hotpatch-lab\/(image|cpu)$/, replacement: source('$1/index.ts') },
+    ],
+  },
+  test: { include: ['test/**/*.test.ts'], pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 },
+});
