@@ -1,0 +1,37 @@
+/** Status values of ntstatus.h that this room reports. */
+export const STATUS = {
+  STATUS_ACCESS_VIOLATION: 0xc0000005,
+  STATUS_INVALID_PARAMETER: 0xc000000d,
+  STATUS_NO_MEMORY: 0xc0000017,
+  STATUS_CONFLICTING_ADDRESSES: 0xc0000018,
+  STATUS_NOT_COMMITTED: 0xc000002d,
+  STATUS_INVALID_PAGE_PROTECTION: 0xc0000045,
+  STATUS_DLL_NOT_FOUND: 0xc0000135,
+  STATUS_INTERNAL_ERROR: 0xc00000e5,
+  STATUS_INVALID_DEVICE_STATE: 0xc0000184,
+} as const;
+
+export type StatusName = keyof typeof STATUS;
+
+export interface CpuErrorDetails {
+  readonly status?: StatusName;
+  readonly address?: bigint;
+  readonly cause?: unknown;
+}
+
+/** Every error of this room. `rule` is a stable camelCase name to test against; `message` is the story. */
+export class CpuError extends Error {
+  override readonly name: string = 'CpuError';
+  readonly rule: string;
+  readonly status?: { readonly name: StatusName; readonly value: number };
+  readonly address?: bigint;
+
+  constructor(rule: string, message: string, details: CpuErrorDetails = {}) {
+    super(message, details.cause === undefined ? {} : { cause: details.cause });
+    this.rule = rule;
+    if (details.status !== undefined) this.status = { name: details.status, value: STATUS[details.status] };
+    if (details.address !== undefined) this.address = details.address;
+  }
+}
+
+export const hex = (value: bigint | number): string => `0x${value.toString(16)}`;

@@ -1,0 +1,1 @@
+export { CpuError, type CpuErrorDetails, type StatusName } from './error.js';
