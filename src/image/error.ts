@@ -1,0 +1,42 @@
+import { type NtStatus, type NtStatusName, ntStatus } from './status.js';
+
+export interface ImageErrorDetails {
+  /** Stable name of what was broken, e.g. `headers.signature`; tests and `--json` rely on it. */
+  rule: string;
+  /** Where in the file: a structure and an offset into it, e.g. `optional header +0x3c`. */
+  place: string;
+  message: string;
+  /** Default STATUS_INVALID_IMAGE_FORMAT. */
+  status?: NtStatusName;
+  file?: string | undefined;
+  /** What to try next. */
+  hint?: string | undefined;
+  cause?: unknown;
+}
+
+/** The only error that this room throws for what a file contains. */
+export class ImageError extends Error {
+  readonly rule: string;
+  readonly place: string;
+  readonly status: NtStatus;
+  readonly file?: string;
+  readonly hint?: string;
+  /** The message without file, place and status. */
+  readonly reason: string;
+
+  constructor(details: ImageErrorDetails) {
+    const status = ntStatus(details.status ?? 'STATUS_INVALID_IMAGE_FORMAT');
+    const file = details.file === undefined ? '' : `${details.file}: `;
+    super(
+      `${file}${details.place}: ${details.message} (${details.rule}, ${status.name})`,
+      details.cause === undefined ? {} : { cause: details.cause },
+    );
+    this.name = 'ImageError';
+    this.rule = details.rule;
+    this.place = details.place;
+    this.status = status;
+    this.reason = details.message;
+    if (details.file !== undefined) this.file = details.file;
+    if (details.hint !== undefined) this.hint = details.hint;
+  }
+}

@@ -1,0 +1,3 @@
+export { ImageError, type ImageErrorDetails } from './error.js';
+export { ByteReader } from './reader.js';
+export { type NtStatus, type NtStatusName, ntStatus } from './status.js';

@@ -1,0 +1,38 @@
+/** An NTSTATUS as Windows would return it: the name of ntstatus.h and its unsigned 32-bit value. */
+export interface NtStatus {
+  readonly name: NtStatusName;
+  readonly value: number;
+}
+
+/** Values of ntstatus.h that reading, validating or applying a hotpatch image can end with. */
+const values = {
+  STATUS_SUCCESS: 0x00000000,
+  STATUS_PATCH_DEFERRED: 0x40000037,
+  STATUS_INVALID_PARAMETER: 0xc000000d,
+  STATUS_CONFLICTING_ADDRESSES: 0xc0000018,
+  STATUS_NOT_MAPPED_VIEW: 0xc0000019,
+  STATUS_BUFFER_TOO_SMALL: 0xc0000023,
+  STATUS_INVALID_PARAMETER_MIX: 0xc0000030,
+  STATUS_INVALID_PAGE_PROTECTION: 0xc0000045,
+  STATUS_SECTION_PROTECTION: 0xc000004e,
+  STATUS_REVISION_MISMATCH: 0xc0000059,
+  STATUS_INVALID_IMAGE_FORMAT: 0xc000007b,
+  STATUS_INSUFFICIENT_RESOURCES: 0xc000009a,
+  STATUS_INSTRUCTION_MISALIGNMENT: 0xc00000aa,
+  STATUS_NOT_SUPPORTED: 0xc00000bb,
+  STATUS_BAD_DEVICE_TYPE: 0xc00000cb,
+  STATUS_INVALID_IMAGE_NOT_MZ: 0xc000012f,
+  STATUS_INVALID_IMAGE_PROTECT: 0xc0000130,
+  STATUS_IMAGE_CHECKSUM_MISMATCH: 0xc0000221,
+  STATUS_IMAGE_MACHINE_TYPE_MISMATCH: 0x4000000e,
+  STATUS_REQUEST_OUT_OF_SEQUENCE: 0xc000042a,
+  STATUS_INVALID_IMAGE_HASH: 0xc0000428,
+  STATUS_PATCH_CONFLICT: 0xc00004ac,
+  STATUS_FILE_TOO_LARGE: 0xc0000904,
+} as const;
+
+export type NtStatusName = keyof typeof values;
+
+export function ntStatus(name: NtStatusName): NtStatus {
+  return { name, value: values[name] };
+}
