@@ -1,0 +1,28 @@
+/**
+ * The source name of a C symbol as the x86 tools decorate it: `_name` (cdecl), `_name@8` (stdcall), `@name@8`
+ * (fastcall), `name@@16` (vectorcall), also behind `__imp_`. C++ names (`?…`) and everything else come back unchanged.
+ * https://learn.microsoft.com/cpp/build/reference/decorated-names
+ */
+export function undecorate(name: string): string {
+  if (name.startsWith('__imp_')) {
+    const imported = undecorate(name.slice(6));
+    return `__imp_${imported}`;
+  }
+  const match =
+    /^(?:_(?<cdecl>[^@]+)|_(?<stdcall>[^@]+)@\d+|@(?<fastcall>[^@]+)@\d+|(?<vectorcall>[^@?_][^@]*)@@\d+)$/.exec(
+      name,
+    );
+  const groups = match?.groups;
+  return groups?.cdecl ?? groups?.stdcall ?? groups?.fastcall ?? groups?.vectorcall ?? name;
+}
+
+/** `name` and `rawName` of a linker symbol. Only x86 decorates C names. */
+export function namesOf(linkerName: string, isX86: boolean): { name: string; rawName?: string } {
+  const name = isX86 ? undecorate(linkerName) : linkerName;
+  return name === linkerName ? { name } : { name, rawName: linkerName };
+}
+
+/** `demo.obj` of `C:\build\demo.obj` or `/build/demo.obj`. */
+export function baseName(path: string): string {
+  return path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
+}
