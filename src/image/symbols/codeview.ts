@@ -1,0 +1,309 @@
+import type { ByteReader } from '../reader.js';
+import { hex } from '../text.js';
+
+/** Kinds of symbol records that are decoded (cvinfo.h of microsoft-pdb; S_HOTPATCHFUNC: LLVM's CodeViewSymbols.def). */
+export const SYMBOL_KIND = {
+  S_SKIP: 0x0007,
+  S_OBJNAME: 0x1101,
+  S_THUNK32: 0x1102,
+  S_LABEL32: 0x1105,
+  S_LDATA32: 0x110c,
+  S_GDATA32: 0x110d,
+  S_PUB32: 0x110e,
+  S_LPROC32: 0x110f,
+  S_GPROC32: 0x1110,
+  S_LTHREAD32: 0x1112,
+  S_GTHREAD32: 0x1113,
+  S_COMPILE2: 0x1116,
+  S_PROCREF: 0x1125,
+  S_LPROCREF: 0x1127,
+  S_COMPILE3: 0x113c,
+  S_LPROC32_ID: 0x1146,
+  S_GPROC32_ID: 0x1147,
+  S_ARMSWITCHTABLE: 0x1159,
+  S_HOTPATCHFUNC: 0x1169,
+} as const;
+export type SymbolKind = keyof typeof SYMBOL_KIND;
+
+/** A one-based section of the image (or of the object file, before relocation) and an offset in it. */
+export interface SectionOffset {
+  readonly section: number;
+  readonly offset: number;
+}
+
+interface Placed {
+  /** Offset of the record in its stream. */
+  readonly at: number;
+}
+
+export interface ProcedureSymbol extends Placed, SectionOffset {
+  readonly kind: 'S_GPROC32' | 'S_LPROC32' | 'S_GPROC32_ID' | 'S_LPROC32_ID';
+  readonly name: string;
+  /** Bytes of code. */
+  readonly size: number;
+  /** Offsets in the procedure: where the prologue has ended and where the epilogue begins. */
+  readonly debugStart: number;
+  readonly debugEnd: number;
+  /** TPI index of its type; in the `_ID` kinds the IPI index of its LF_FUNC_ID. */
+  readonly typeIndex: number;
+  readonly flags: number;
+  /** Offset of the record that ends the scope, in the module's stream. */
+  readonly end: number;
+}
+export interface DataSymbol extends Placed, SectionOffset {
+  readonly kind: 'S_GDATA32' | 'S_LDATA32' | 'S_GTHREAD32' | 'S_LTHREAD32';
+  readonly name: string;
+  readonly typeIndex: number;
+}
+export interface PublicSymbol extends Placed, SectionOffset {
+  readonly kind: 'S_PUB32';
+  readonly name: string;
+  /** 1 code, 2 function, 4 managed, 8 MSIL. */
+  readonly flags: number;
+}
+export interface LabelSymbol extends Placed, SectionOffset {
+  readonly kind: 'S_LABEL32';
+  readonly name: string;
+  readonly flags: number;
+}
+export interface ThunkSymbol extends Placed, SectionOffset {
+  readonly kind: 'S_THUNK32';
+  readonly name: string;
+  readonly size: number;
+  readonly ordinal: number;
+}
+/** A global name for a procedure whose record is in a module. */
+export interface ProcedureReference extends Placed {
+  readonly kind: 'S_PROCREF' | 'S_LPROCREF';
+  readonly name: string;
+  /** Index into `Pdb.modules`, and the record's offset in that module's stream. */
+  readonly module: number;
+  readonly record: number;
+}
+/** How an object file was compiled. */
+export interface CompileSymbol extends Placed {
+  readonly kind: 'S_COMPILE2' | 'S_COMPILE3';
+  readonly language: number;
+  /** CV_COMPILE flags in bits 8 and up, the language removed. */
+  readonly flags: number;
+  /** CV_CFL_MACHINE: 0xd0 x64, 0xf6 ARM64, 3..7 x86. */
+  readonly machine: number;
+  readonly frontEndVersion: string;
+  readonly backEndVersion: string;
+  readonly compiler: string;
+  /** Compiled with /hotpatch, or for a machine where every function can be patched. */
+  readonly isHotPatchable: boolean;
+}
+export interface ObjectNameSymbol extends Placed {
+  readonly kind: 'S_OBJNAME';
+  readonly signature: number;
+  readonly name: string;
+}
+/** A function that was compiled to be part of a hotpatch. */
+export interface HotPatchFunctionSymbol extends Placed {
+  readonly kind: 'S_HOTPATCHFUNC';
+  /** Index of its LF_FUNC_ID or LF_MFUNC_ID in the IPI stream. */
+  readonly functionId: number;
+  /** Linker name without x86 decoration; empty when the compiler wrote none. */
+  readonly name: string;
+}
+/** A switch statement's jump table; not on ARM only, in spite of its name. */
+export interface SwitchTableSymbol extends Placed {
+  readonly kind: 'S_ARMSWITCHTABLE';
+  /** What the entries are relative to. */
+  readonly base: SectionOffset;
+  /** CV_armswitchtype. */
+  readonly switchType: number;
+  /** The jump that uses the table. */
+  readonly branch: SectionOffset;
+  readonly table: SectionOffset;
+  readonly entries: number;
+}
+/** A record that the linker has blanked. */
+export interface SkipSymbol extends Placed {
+  readonly kind: 'S_SKIP';
+  /** Bytes of the record behind its kind. */
+  readonly length: number;
+}
+
+export type CodeViewSymbol =
+  | ProcedureSymbol
+  | DataSymbol
+  | PublicSymbol
+  | LabelSymbol
+  | ThunkSymbol
+  | ProcedureReference
+  | CompileSymbol
+  | ObjectNameSymbol
+  | HotPatchFunctionSymbol
+  | SwitchTableSymbol
+  | SkipSymbol;
+
+const COMPILE_FLAG_HOT_PATCH = 1 << 14;
+
+/**
+ * Decodes the symbol records of `reader` from its position to `end`; kinds that are not in SYMBOL_KIND are
+ * passed over.
+ * @throws ImageError `codeview.record`, `truncated`, `string`
+ */
+export function* readSymbolRecords(reader: ByteReader, end = reader.length): Generator<CodeViewSymbol> {
+  while (reader.position < end) {
+    const at = reader.position;
+    const length = reader.u16At(at);
+    if (length < 2 || at + 2 + length > end) {
+      throw reader.error('codeview.record', `a symbol record of ${hex(length)} bytes`, at);
+    }
+    reader.position = at + 2 + length;
+    const symbol = readSymbolRecord(reader, at);
+    if (symbol) yield symbol;
+  }
+}
+
+/** Decodes the one record at `at`, which begins with its length; undefined if its kind is not in SYMBOL_KIND. */
+export function readSymbolRecord(reader: ByteReader, at: number): CodeViewSymbol | undefined {
+  const kind = kindNames.get(reader.u16At(at + 2));
+  return kind && decode(new Record(reader, at), kind);
+}
+
+const kindNames = new Map<number, SymbolKind>(
+  Object.entries(SYMBOL_KIND).map(([name, kind]) => [kind, name as SymbolKind]),
+);
+
+/** Access to the fields of one record; offsets count from behind the kind, as in cvinfo.h's structures. */
+class Record {
+  readonly at: number;
+  readonly length: number;
+  readonly #reader: ByteReader;
+  readonly #data: number;
+
+  constructor(reader: ByteReader, at: number) {
+    this.at = at;
+    this.length = reader.u16At(at) - 2;
+    this.#reader = reader;
+    this.#data = at + 4;
+  }
+
+  u8(offset: number): number {
+    return this.#reader.u8At(this.#within(offset, 1));
+  }
+
+  u16(offset: number): number {
+    return this.#reader.u16At(this.#within(offset, 2));
+  }
+
+  u32(offset: number): number {
+    return this.#reader.u32At(this.#within(offset, 4));
+  }
+
+  place(offset: number): SectionOffset {
+    return { section: this.u16(offset + 4), offset: this.u32(offset) };
+  }
+
+  /** A string; one that reaches to the end of the record needs no NUL. */
+  name(offset: number): string {
+    const start = this.#within(offset, 0);
+    const rest = this.#reader.bytesAt(start, this.length - offset);
+    const end = rest.indexOf(0);
+    return utf8.decode(end < 0 ? rest : rest.subarray(0, end));
+  }
+
+  #within(offset: number, size: number): number {
+    if (offset + size > this.length) {
+      throw this.#reader.error(
+        'codeview.record',
+        `a symbol record of ${hex(this.length)} bytes is too short`,
+        this.at,
+      );
+    }
+    return this.#data + offset;
+  }
+}
+
+const utf8 = new TextDecoder('utf-8');
+
+function decode(record: Record, kind: SymbolKind): CodeViewSymbol {
+  const { at } = record;
+  switch (kind) {
+    case 'S_GPROC32':
+    case 'S_LPROC32':
+    case 'S_GPROC32_ID':
+    case 'S_LPROC32_ID':
+      return {
+        kind,
+        at,
+        end: record.u32(4),
+        size: record.u32(12),
+        debugStart: record.u32(16),
+        debugEnd: record.u32(20),
+        typeIndex: record.u32(24),
+        ...record.place(28),
+        flags: record.u8(34),
+        name: record.name(35),
+      };
+    case 'S_GDATA32':
+    case 'S_LDATA32':
+    case 'S_GTHREAD32':
+    case 'S_LTHREAD32':
+      return { kind, at, typeIndex: record.u32(0), ...record.place(4), name: record.name(10) };
+    case 'S_PUB32':
+      return { kind, at, flags: record.u32(0), ...record.place(4), name: record.name(10) };
+    case 'S_LABEL32':
+      return { kind, at, ...record.place(0), flags: record.u8(6), name: record.name(7) };
+    case 'S_THUNK32':
+      return {
+        kind,
+        at,
+        ...record.place(12),
+        size: record.u16(18),
+        ordinal: record.u8(20),
+        name: record.name(21),
+      };
+    case 'S_PROCREF':
+    case 'S_LPROCREF':
+      // The module is one-based here.
+      return { kind, at, record: record.u32(4), module: record.u16(8) - 1, name: record.name(10) };
+    case 'S_COMPILE2':
+      return compileSymbol(record, kind, 3, 18);
+    case 'S_COMPILE3':
+      return compileSymbol(record, kind, 4, 22);
+    case 'S_OBJNAME':
+      return { kind, at, signature: record.u32(0), name: record.name(4) };
+    case 'S_HOTPATCHFUNC':
+      return { kind, at, functionId: record.u32(0), name: record.name(4) };
+    case 'S_ARMSWITCHTABLE':
+      return {
+        kind,
+        at,
+        base: record.place(0),
+        switchType: record.u16(6),
+        branch: { offset: record.u32(8), section: record.u16(16) },
+        table: { offset: record.u32(12), section: record.u16(18) },
+        entries: record.u32(20),
+      };
+    case 'S_SKIP':
+      return { kind, at, length: record.length };
+  }
+}
+
+/** COMPILESYM has versions of three numbers, COMPILESYM3 of four. */
+function compileSymbol(
+  record: Record,
+  kind: CompileSymbol['kind'],
+  parts: number,
+  text: number,
+): CompileSymbol {
+  const flags = record.u32(0);
+  const version = (offset: number) =>
+    Array.from({ length: parts }, (_, i) => record.u16(offset + i * 2)).join('.');
+  return {
+    kind,
+    at: record.at,
+    language: flags & 0xff,
+    flags: (flags & ~0xff) >>> 0,
+    machine: record.u16(4),
+    frontEndVersion: version(6),
+    backEndVersion: version(6 + parts * 2),
+    compiler: record.name(text),
+    isHotPatchable: (flags & COMPILE_FLAG_HOT_PATCH) !== 0,
+  };
+}

@@ -1,0 +1,134 @@
+import { IMAGE_FILE_MACHINE } from '../winnt.js';
+import type { CodeViewSymbol, PublicSymbol } from './codeview.js';
+import type { SectionContribution } from './dbi.js';
+import { namesOf } from './names.js';
+import type { Pdb } from './pdb.js';
+import { type SymbolInfo, type SymbolTable, symbolTable } from './symbol-table.js';
+
+const PUBLIC_FUNCTION = 2;
+
+/**
+ * One table of a PDB's procedures, data, labels and thunks, with the linker names of the publics.
+ *
+ * A public that names the same place as the only symbol there becomes that symbol's `rawName`; every other
+ * public is a symbol of its own, of the size that is known for the place.
+ */
+export function symbolsFromPdb(pdb: Pdb): SymbolTable {
+  const places: Places = new Map();
+  const add = (symbol: SymbolInfo) => {
+    const here = places.get(symbol.rva) ?? new Map<string, SymbolInfo>();
+    places.set(symbol.rva, here);
+    const key = `${symbol.module}!${symbol.name}`;
+    if (!here.has(key)) here.set(key, symbol);
+  };
+  const objectAt = contributors(pdb);
+  for (const module of pdb.modules) {
+    for (const symbol of module.symbols) {
+      const info = symbolInfo(pdb, symbol, module.shortName);
+      if (info) add(info);
+    }
+  }
+  for (const symbol of pdb.globals) {
+    if (!('section' in symbol)) continue;
+    const info = symbolInfo(pdb, symbol, objectAt(symbol.section, symbol.offset));
+    if (info) add(info);
+  }
+  return symbolTable(withPublics(pdb, places, objectAt));
+}
+
+/** RVA → the symbols there, by object and name: globals repeat what modules have. */
+type Places = Map<number, Map<string, SymbolInfo>>;
+
+function symbolInfo(pdb: Pdb, symbol: CodeViewSymbol, module: string | undefined): SymbolInfo | undefined {
+  if (!('section' in symbol)) return undefined;
+  const rva = pdb.rva(symbol);
+  if (rva === undefined) return undefined;
+  const common = { name: symbol.name, rva, ...(module === undefined ? {} : { module }) };
+  switch (symbol.kind) {
+    case 'S_GPROC32':
+    case 'S_GPROC32_ID':
+      return { ...common, size: symbol.size, kind: 'function', isStatic: false };
+    case 'S_LPROC32':
+    case 'S_LPROC32_ID':
+      return { ...common, size: symbol.size, kind: 'function', isStatic: true };
+    case 'S_THUNK32':
+      return { ...common, size: symbol.size, kind: 'function', isStatic: true };
+    case 'S_GDATA32':
+    case 'S_GTHREAD32':
+      return { ...common, kind: 'data', isStatic: false };
+    case 'S_LDATA32':
+    case 'S_LTHREAD32':
+      return { ...common, kind: 'data', isStatic: true };
+    case 'S_LABEL32':
+      return { ...common, kind: 'label', isStatic: true };
+    case 'S_PUB32':
+      return undefined;
+  }
+}
+
+function withPublics(pdb: Pdb, places: Places, objectAt: ObjectAt): SymbolInfo[] {
+  const isX86 = pdb.dbi.machine === IMAGE_FILE_MACHINE.I386;
+  const publics = new Map<number, PublicSymbol[]>();
+  for (const symbol of pdb.publics) {
+    const rva = pdb.rva(symbol);
+    if (rva === undefined) continue;
+    const here = publics.get(rva);
+    if (here) here.push(symbol);
+    else publics.set(rva, [symbol]);
+  }
+  const all: SymbolInfo[] = [];
+  for (const [rva, here] of places) if (!publics.has(rva)) all.push(...here.values());
+  for (const [rva, here] of publics) {
+    const known = new Set(places.get(rva)?.values());
+    const named = [...known].filter(({ kind }) => kind !== 'label');
+    const byName = new Map(named.map((symbol) => [symbol.name, symbol]));
+    const only = named.length === 1 && here.length === 1 ? named[0] : undefined;
+    const size = named.find((symbol) => symbol.size !== undefined)?.size;
+    for (const symbol of here) {
+      const names = namesOf(symbol.name, isX86);
+      const same = byName.get(names.name) ?? only;
+      if (same) {
+        if (known.delete(same))
+          all.push(same.name === symbol.name ? same : { ...same, rawName: symbol.name });
+        continue;
+      }
+      const module = named[0]?.module ?? objectAt(symbol.section, symbol.offset);
+      all.push({
+        ...names,
+        rva,
+        kind: symbol.flags & PUBLIC_FUNCTION ? 'function' : (named[0]?.kind ?? 'public'),
+        ...(size === undefined ? {} : { size }),
+        ...(module === undefined ? {} : { module }),
+        isStatic: false,
+      });
+    }
+    all.push(...known);
+  }
+  return all;
+}
+
+type ObjectAt = (section: number, offset: number) => string | undefined;
+
+/** Which object a place of the image comes from. */
+function contributors(pdb: Pdb): ObjectAt {
+  const bySection = new Map<number, SectionContribution[]>();
+  for (const contribution of pdb.sectionContributions) {
+    const list = bySection.get(contribution.section);
+    if (list) list.push(contribution);
+    else bySection.set(contribution.section, [contribution]);
+  }
+  for (const list of bySection.values()) list.sort((a, b) => a.offset - b.offset);
+  return (section, offset) => {
+    const list = bySection.get(section) ?? [];
+    let low = 0;
+    let high = list.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((list[middle]?.offset ?? 0) <= offset) low = middle + 1;
+      else high = middle;
+    }
+    const found = list[low - 1];
+    if (!found || offset >= found.offset + found.size) return undefined;
+    return pdb.modules[found.module]?.shortName;
+  };
+}

@@ -1,0 +1,265 @@
+import { Budget } from '../budget.js';
+import { ByteReader } from '../reader.js';
+import {
+  type CodeViewSymbol,
+  type CompileSymbol,
+  type DataSymbol,
+  type ProcedureReference,
+  type PublicSymbol,
+  readSymbolRecord,
+  readSymbolRecords,
+  type SectionOffset,
+} from './codeview.js';
+import { shortName } from './coff-symbols.js';
+import { type Dbi, type DbiModule, readDbi, type SectionContribution } from './dbi.js';
+import { symbolOffsets } from './global-symbols.js';
+import { ItemIds } from './item-ids.js';
+import { MsfFile } from './msf.js';
+import { baseName } from './names.js';
+import { type PdbInfo, readPdbInfo } from './pdb-info.js';
+import { symbolsFromPdb } from './pdb-symbols.js';
+import type { SymbolTable } from './symbol-table.js';
+
+const STREAM = { information: 1, tpi: 2, dbi: 3, ipi: 4 } as const;
+const MODULE_SIGNATURE = 4;
+const SECTION_HEADER_SIZE = 40;
+
+export type GlobalSymbol = DataSymbol | ProcedureReference;
+
+/** What a PDB keeps of the image's section headers. */
+export interface PdbSection {
+  readonly name: string;
+  readonly virtualAddress: number;
+  readonly virtualSize: number;
+  readonly characteristics: number;
+}
+
+/**
+ * Opens a PDB of lld-link or of MSVC 7 and later.
+ *
+ * @example
+ * const pdb = readPdb(readFileSync('demo.pdb'), { file: 'demo.pdb' });
+ * pdb.symbols.byName('copy_name');                        // { name, rva, size, kind: 'function', module: 'demo.obj' … }
+ * pdb.modules.flatMap((module) => module.symbols);        // every decoded CodeView record
+ * pdb.sectionContributions.map(({ dataCrc }) => dataCrc); // what changed between two builds?
+ *
+ * Only the directory and the information stream are read here, everything else when it is asked for.
+ * @throws ImageError, here or when a malformed part is asked for
+ */
+export function readPdb(bytes: Uint8Array, options: { file?: string | undefined } = {}): Pdb {
+  return new Pdb(bytes, options.file);
+}
+
+export class Pdb {
+  readonly file: string | undefined;
+  readonly info: PdbInfo;
+  readonly #msf: MsfFile;
+  readonly #size: number;
+  #dbi: Dbi | undefined;
+  #modules: readonly PdbModule[] | undefined;
+  #sections: readonly PdbSection[] | undefined;
+  #items: ItemIds | undefined;
+  #symbols: SymbolTable | undefined;
+
+  constructor(bytes: Uint8Array, file?: string) {
+    this.file = file;
+    this.#msf = new MsfFile(bytes, file);
+    this.#size = bytes.length;
+    this.info = readPdbInfo(this.stream(STREAM.information), file);
+  }
+
+  /** As in the image's debug directory: `FB9FB7D5-8AE2-47B9-9889-73DAF157F7AB`. */
+  get guid(): string {
+    return this.info.guid;
+  }
+
+  /** As in the image's debug directory: how often the image was linked into this PDB. */
+  get age(): number {
+    return this.#hasDbi ? this.dbi.age : this.info.age;
+  }
+
+  get streamCount(): number {
+    return this.#msf.streamSizes.length;
+  }
+
+  get blockSize(): number {
+    return this.#msf.blockSize;
+  }
+
+  /** The bytes of a stream: of an index, or of a name in `info.namedStreams`. */
+  stream(stream: number): Uint8Array {
+    return this.#msf.stream(stream);
+  }
+
+  /** @throws ImageError when the PDB has no DBI stream (a type server) or it is malformed */
+  get dbi(): Dbi {
+    this.#dbi ??= readDbi(this.stream(STREAM.dbi), this.file);
+    return this.#dbi;
+  }
+
+  get sectionContributions(): readonly SectionContribution[] {
+    return this.dbi.sectionContributions;
+  }
+
+  /** One for each object file and each imported DLL, in the linker's order, and `* Linker *`. */
+  get modules(): readonly PdbModule[] {
+    this.#modules ??= this.#openModules();
+    return this.#modules;
+  }
+
+  /** The image's sections; RVAs of symbols come from these. */
+  get sections(): readonly PdbSection[] {
+    this.#sections ??= this.#readSections();
+    return this.#sections;
+  }
+
+  /** The linker's names for what is visible to all objects, decorated. */
+  get publics(): readonly PublicSymbol[] {
+    return this.#recordsOf('publics', this.dbi.publicsStream).filter((symbol) => symbol.kind === 'S_PUB32');
+  }
+
+  /** Global variables, static ones too, and references to the procedures in the modules. */
+  get globals(): readonly GlobalSymbol[] {
+    return this.#recordsOf('globals', this.dbi.globalsStream).filter(isGlobal);
+  }
+
+  /** Everything that has a name and an address. */
+  get symbols(): SymbolTable {
+    this.#symbols ??= symbolsFromPdb(this);
+    return this.#symbols;
+  }
+
+  /**
+   * Functions that were compiled for a hotpatch. Empty for lld's PDBs: lld drops the records, read the object
+   * files instead (`readObject`).
+   */
+  get hotPatchFunctions(): readonly { readonly name: string; readonly module: PdbModule }[] {
+    return this.modules.flatMap((module) =>
+      module.symbols.flatMap((symbol) =>
+        symbol.kind === 'S_HOTPATCHFUNC'
+          ? [{ name: symbol.name || (this.functionName(symbol.functionId) ?? ''), module }]
+          : [],
+      ),
+    );
+  }
+
+  /** Name of an LF_FUNC_ID or LF_MFUNC_ID of the IPI stream. */
+  functionName(functionId: number): string | undefined {
+    this.#items ??= ItemIds.fromStream(this.stream(STREAM.ipi), this.file);
+    return this.#items.functionName(functionId);
+  }
+
+  /** The RVA of a place, or undefined when no section of the image is meant (absolute symbols, removed code). */
+  rva({ section, offset }: SectionOffset): number | undefined {
+    const header = this.sections[section - 1];
+    return header && header.virtualAddress + offset;
+  }
+
+  get #hasDbi(): boolean {
+    return (this.#msf.streamSizes[STREAM.dbi] ?? 0) > 0;
+  }
+
+  #openModules(): PdbModule[] {
+    const budget = new Budget('DBI modules', this.#size, this.file);
+    return this.dbi.modules.map((module, index) => {
+      budget.spend(module.symbolBytes);
+      return new PdbModule(this, index, module);
+    });
+  }
+
+  #recordsOf(name: 'globals' | 'publics', stream: number | undefined): CodeViewSymbol[] {
+    const { symbolRecordStream } = this.dbi;
+    if (stream === undefined || symbolRecordStream === undefined) return [];
+    const records = new ByteReader(this.stream(symbolRecordStream), 'PDB symbol records', this.file);
+    const budget = new Budget(`PDB ${name} stream`, records.length, this.file);
+    const symbols: CodeViewSymbol[] = [];
+    for (const offset of symbolOffsets(this.stream(stream), name, this.file)) {
+      budget.spend(2 + records.u16At(offset));
+      const symbol = readSymbolRecord(records, offset);
+      if (symbol) symbols.push(symbol);
+    }
+    return symbols;
+  }
+
+  #readSections(): PdbSection[] {
+    const { sectionHdr } = this.dbi.debugStreams;
+    if (sectionHdr === undefined) return [];
+    const reader = new ByteReader(this.stream(sectionHdr), 'PDB section headers', this.file);
+    const sections: PdbSection[] = [];
+    for (let at = 0; at + SECTION_HEADER_SIZE <= reader.length; at += SECTION_HEADER_SIZE) {
+      sections.push({
+        name: shortName(reader.bytesAt(at, 8)),
+        virtualSize: reader.u32At(at + 8),
+        virtualAddress: reader.u32At(at + 12),
+        characteristics: reader.u32At(at + 36),
+      });
+    }
+    return sections;
+  }
+}
+
+/** One object file of the image; its stream is read when `symbols` is asked for. */
+export class PdbModule {
+  readonly index: number;
+  readonly name: string;
+  readonly objectFile: string;
+  readonly contribution: SectionContribution;
+  readonly sourceFileCount: number;
+  readonly #pdb: Pdb;
+  readonly #module: DbiModule;
+  #symbols: readonly CodeViewSymbol[] | undefined;
+
+  constructor(pdb: Pdb, index: number, module: DbiModule) {
+    this.index = index;
+    this.name = module.name;
+    this.objectFile = module.objectFile;
+    this.contribution = module.contribution;
+    this.sourceFileCount = module.sourceFileCount;
+    this.#pdb = pdb;
+    this.#module = module;
+  }
+
+  /** As map files write it: `demo.obj`, or `library:member.obj`. */
+  get shortName(): string {
+    const member = baseName(this.name);
+    const library = /^(.*)\.lib$/i.exec(baseName(this.objectFile))?.[1];
+    return library === undefined || this.name === this.objectFile ? member : `${library}:${member}`;
+  }
+
+  /** The decoded records, those in functions too. */
+  get symbols(): readonly CodeViewSymbol[] {
+    this.#symbols ??= this.#readSymbols();
+    return this.#symbols;
+  }
+
+  /** How the object file was compiled, if it says so. */
+  get compile(): CompileSymbol | undefined {
+    return this.symbols.find(
+      (symbol): symbol is CompileSymbol => symbol.kind === 'S_COMPILE3' || symbol.kind === 'S_COMPILE2',
+    );
+  }
+
+  #readSymbols(): CodeViewSymbol[] {
+    const { stream, symbolBytes } = this.#module;
+    if (stream === undefined || symbolBytes === 0) return [];
+    const place = `PDB symbols of module ${this.index} (${this.shortName})`;
+    const reader = new ByteReader(this.#pdb.stream(stream), place, this.#pdb.file);
+    reader.need(0, symbolBytes);
+    reader.skip(MODULE_SIGNATURE);
+    return [...readSymbolRecords(reader, symbolBytes)];
+  }
+}
+
+function isGlobal(symbol: CodeViewSymbol): symbol is GlobalSymbol {
+  switch (symbol.kind) {
+    case 'S_PROCREF':
+    case 'S_LPROCREF':
+    case 'S_GDATA32':
+    case 'S_LDATA32':
+    case 'S_GTHREAD32':
+    case 'S_LTHREAD32':
+      return true;
+    default:
+      return false;
+  }
+}
