@@ -1,4 +1,29 @@
+export { computeCheckSum } from './checksum.js';
 export { ImageError, type ImageErrorDetails } from './error.js';
+export type { ExportFunction, Exports } from './exports.js';
+export type { FunctionTableEntry, FunctionTableEntryArm64, FunctionTableEntryX64 } from './function-table.js';
+export type { DataDirectory, FileHeader, Headers, OptionalHeader } from './headers.js';
+export * from './hotpatch/index.js';
+export { type ImageArchitecture, PeImage, type ReadImageOptions, readImage } from './image.js';
+export type { BoundImport, DelayImportModule, ImportFunction, ImportModule } from './imports.js';
+export type { LoadConfig, LoadConfigField, LoadConfigValues } from './load-config.js';
 export { ByteReader } from './reader.js';
+export {
+  applyRelocations,
+  IMAGE_REL_BASED,
+  RELOCATION_SIZE,
+  type Relocation,
+  type RelocationBlock,
+  type RelocationType,
+} from './relocations.js';
+export { isExecutable, isWritable, type Section } from './sections.js';
 export { type NtStatus, type NtStatusName, ntStatus } from './status.js';
 export * from './symbols/index.js';
+export * from './winnt.js';
+export {
+  appendHotPatchTable,
+  appendSection,
+  HOT_PATCH_SECTION,
+  type NewSection,
+  setLoadConfigFields,
+} from './write/append.js';
