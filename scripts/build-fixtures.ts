@@ -1,0 +1,215 @@
+/**
+ * Builds the test images from test/fixtures/src with clang-22 and lld-link-22, for x64, ARM64 and x86:
+ *
+ *   <arch>/hpimport.dll            the module that demo.dll imports from
+ *   <arch>/base/{demo.dll,packets.sys}     the images as they shipped, with their bugs
+ *   <arch>/fixed/{demo.dll,packets.sys}    the same sources with -DHP_FIX=1, marked for secure hotpatching
+ *   <arch>/patch/{demo_hp.dll,packets_hp.sys}   the fixed build plus the hotpatch table, written by this project
+ *
+ * Usage: npm run fixtures -- [OUTPUT_FOLDER]   (default test/fixtures)
+ *
+ * Base images come out bit-identical everywhere; secure-hotpatch compiles do not (the order of `__ref_*` loads
+ * follows a hash of pointers in clang 22), so the images are checked in and compared by behaviour.
+ */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { buildHotPatch } from '../src/builder/index.js';
+import { readImage, readMapFile } from '../src/image/index.js';
+
+const SOURCES = fileURLToPath(new URL('../test/fixtures/src/', import.meta.url));
+const CLANG = process.env.CLANG ?? 'clang-22';
+const LLD = process.env.LLD ?? 'lld-link-22';
+const DLLTOOL = process.env.DLLTOOL ?? 'llvm-dlltool-22';
+
+interface Target {
+  folder: string;
+  triple: string;
+  machine: string;
+  dlltoolMachine: string;
+  dllEntry: string;
+  driverEntry: string;
+  linkerFlags: string[];
+}
+
+const TARGETS: Target[] = [
+  {
+    folder: 'x64',
+    triple: 'x86_64-pc-windows-msvc',
+    machine: 'x64',
+    dlltoolMachine: 'i386:x86-64',
+    dllEntry: '_DllMainCRTStartup',
+    driverEntry: 'DriverEntry',
+    linkerFlags: ['/highentropyva'],
+  },
+  {
+    folder: 'arm64',
+    triple: 'aarch64-pc-windows-msvc',
+    machine: 'arm64',
+    dlltoolMachine: 'arm64',
+    dllEntry: '_DllMainCRTStartup',
+    driverEntry: 'DriverEntry',
+    linkerFlags: ['/highentropyva'],
+  },
+  {
+    folder: 'x86',
+    triple: 'i686-pc-windows-msvc',
+    machine: 'x86',
+    dlltoolMachine: 'i386',
+    dllEntry: '_DllMainCRTStartup@12',
+    driverEntry: 'DriverEntry@8',
+    linkerFlags: ['/safeseh:no'],
+  },
+];
+
+/** The names on the `-fms-secure-hotpatch-functions-list`: IR names, so no leading underscore on x86. */
+const CHANGED = {
+  demo: [
+    'copy_name',
+    'dispatch',
+    'call_op',
+    'set_hook',
+    'leaf_const',
+    'leaf_opaque',
+    'hp_entry',
+    'new_helper',
+  ],
+  packets: ['ReceivePacket'],
+};
+
+/** Flags that make a base image hotpatchable and reproducible; the reason for each is in docs/toolchain.md. */
+const COMPILER_FLAGS = [
+  '-O2',
+  '-ffreestanding',
+  '-fno-stack-protector',
+  '-fms-extensions',
+  '-Wall',
+  '-Wno-four-char-constants',
+  '-Wno-multichar',
+  '-fasynchronous-unwind-tables',
+  '-g',
+  '-gcodeview',
+  '-fms-hotpatch',
+  '-ffunction-sections',
+  '-fdata-sections',
+  '-Xclang',
+  '-cfguard',
+  '-mno-incremental-linker-compatible',
+  '-ffile-compilation-dir=.',
+  '-gno-codeview-command-line',
+];
+const LINKER_FLAGS =
+  '/nologo /nodefaultlib /dynamicbase /nxcompat /guard:cf /incremental:no /debug /release /Brepro /opt:ref /opt:noicf /functionpadmin:6 /hotpatchcompatible /pdbsourcepath:/build'.split(
+    ' ',
+  );
+
+function build(target: Target, out: string): void {
+  const work = mkdtempSync(join(tmpdir(), 'hotpatch-fixtures-'));
+  const run = (command: string, args: string[]) =>
+    execFileSync(command, args, { cwd: work, stdio: ['ignore', 'inherit', 'inherit'] });
+  const compile = (source: string, object: string, ...flags: string[]) =>
+    run(CLANG, [
+      `--target=${target.triple}`,
+      ...(source.endsWith('.S') ? ['-mno-incremental-linker-compatible'] : COMPILER_FLAGS),
+      ...flags,
+      '-c',
+      `src/${source}`,
+      '-o',
+      object,
+    ]);
+  const link = (folder: string, name: string, ...args: string[]) => {
+    mkdirSync(join(work, folder), { recursive: true });
+    const stem = name.replace(/\.[a-z]+$/, '');
+    run(LLD, [
+      ...LINKER_FLAGS,
+      `/machine:${target.machine}`,
+      ...target.linkerFlags,
+      ...args,
+      `/out:${folder}/${name}`,
+      `/pdb:${folder}/${stem}.pdb`,
+      `/pdbaltpath:${stem}.pdb`,
+      `/map:${folder}/${stem}.map`,
+    ]);
+    mkdirSync(join(out, target.folder, folder), { recursive: true });
+    for (const file of [name, `${stem}.map`])
+      copyFileSync(join(work, folder, file), join(out, target.folder, folder, file));
+  };
+  try {
+    for (const folder of ['src', 'base', 'fixed']) mkdirSync(join(work, folder));
+    for (const file of [
+      'demo.c',
+      'hpimport.c',
+      'rt.c',
+      'loadcfg.S',
+      'packets.c',
+      'packets.h',
+      'ntoskrnl.def',
+      'ntoskrnl.x86.def',
+    ])
+      copyFileSync(join(SOURCES, file), join(work, 'src', file));
+    run(DLLTOOL, [
+      '-m',
+      target.dlltoolMachine,
+      ...(target.folder === 'x86' ? ['-k'] : []),
+      '-d',
+      target.folder === 'x86' ? 'src/ntoskrnl.x86.def' : 'src/ntoskrnl.def',
+      '-l',
+      'ntoskrnl.lib',
+    ]);
+    compile('rt.c', 'rt.obj');
+    compile('loadcfg.S', 'loadcfg.obj');
+    compile('hpimport.c', 'hpimport.obj');
+    link(
+      '.',
+      'hpimport.dll',
+      '/dll',
+      `/entry:${target.dllEntry}`,
+      'hpimport.obj',
+      'rt.obj',
+      'loadcfg.obj',
+      '/implib:hpimport.lib',
+    );
+
+    const modules = [
+      { name: 'demo', file: 'demo.dll', link: ['/dll', `/entry:${target.dllEntry}`, 'hpimport.lib'] },
+      {
+        name: 'packets',
+        file: 'packets.sys',
+        link: ['/driver', '/subsystem:native,10.0', `/entry:${target.driverEntry}`, 'ntoskrnl.lib'],
+      },
+    ] as const;
+    for (const module of modules) {
+      const hot = `-fms-secure-hotpatch-functions-list=${CHANGED[module.name].join(',')}`;
+      const objects = ['rt.obj', 'loadcfg.obj'];
+      compile(`${module.name}.c`, `base/${module.name}.obj`, '-DHP_FIX=0');
+      link('base', module.file, ...module.link, `base/${module.name}.obj`, ...objects, `/implib:base.lib`);
+      compile(`${module.name}.c`, `fixed/${module.name}.obj`, '-DHP_FIX=1', hot);
+      link('fixed', module.file, ...module.link, `fixed/${module.name}.obj`, ...objects, `/implib:fixed.lib`);
+      writePatch(join(out, target.folder), module.name, module.file);
+    }
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+}
+
+function writePatch(folder: string, name: keyof typeof CHANGED, file: string): void {
+  const stem = file.replace(/\.[a-z]+$/, '');
+  const load = (kind: string) => ({
+    image: readImage(readFileSync(join(folder, kind, file)), { file }),
+    symbols: readMapFile(readFileSync(join(folder, kind, `${stem}.map`), 'utf8')).symbols,
+  });
+  const patch = buildHotPatch({
+    base: load('base'),
+    fixed: load('fixed'),
+    functions: CHANGED[name],
+    sequenceNumber: 1,
+  });
+  mkdirSync(join(folder, 'patch'), { recursive: true });
+  writeFileSync(join(folder, 'patch', file.replace('.', '_hp.')), patch.bytes);
+  copyFileSync(join(folder, 'fixed', `${stem}.map`), join(folder, 'patch', `${stem}_hp.map`));
+}
+
+const out = resolve(process.argv[2] ?? fileURLToPath(new URL('../test/fixtures/', import.meta.url)));
+for (const target of TARGETS) build(target, out);

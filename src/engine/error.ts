@@ -1,0 +1,46 @@
+import { type NtStatus, type NtStatusName, ntStatus } from '../image/index.js';
+
+export interface HotPatchErrorDetails {
+  readonly rule: string;
+  readonly status: NtStatusName;
+  readonly message: string;
+  /** BaseDllName of the patch image. */
+  readonly image?: string;
+  /** `chunk 2, record 5`, `hotpatch table +0x10`. */
+  readonly place?: string;
+  /** `demo!dispatch` */
+  readonly symbol?: string;
+  readonly hint?: string;
+  readonly cause?: unknown;
+}
+
+/** A patch that the engine refused, or that failed and was undone: the machine is as it was before. */
+export class HotPatchError extends Error {
+  override readonly name = 'HotPatchError';
+  readonly rule: string;
+  readonly status: NtStatus;
+  readonly image?: string;
+  readonly place?: string;
+  readonly symbol?: string;
+  readonly hint?: string;
+  /** The message without image, place and status. */
+  readonly reason: string;
+
+  constructor(details: HotPatchErrorDetails) {
+    const status = ntStatus(details.status);
+    const where = [details.image, details.place, details.symbol]
+      .filter((part) => part !== undefined)
+      .join(', ');
+    super(
+      `${where === '' ? '' : `${where}: `}${details.message} (${details.rule}, ${status.name})`,
+      details.cause === undefined ? {} : { cause: details.cause },
+    );
+    this.rule = details.rule;
+    this.status = status;
+    this.reason = details.message;
+    if (details.image !== undefined) this.image = details.image;
+    if (details.place !== undefined) this.place = details.place;
+    if (details.symbol !== undefined) this.symbol = details.symbol;
+    if (details.hint !== undefined) this.hint = details.hint;
+  }
+}

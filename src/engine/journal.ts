@@ -1,0 +1,79 @@
+import type { Kernel, LoadedImage } from '../loader/index.js';
+import { formatAddress, formatBytes } from '../loader/index.js';
+import type { EngineStep, StoreTarget, Writer } from './steps.js';
+
+const CODE: ReadonlySet<StoreTarget> = new Set(['codeSlot', 'padding', 'entry']);
+
+/**
+ * Every change that a transaction makes goes through its journal, which can take all of them back, last one first.
+ */
+export class Journal {
+  readonly #undo: (() => void)[] = [];
+
+  constructor(private readonly kernel: Kernel) {}
+
+  /** One store: code by the Secure Kernel, data by NT. Data pages stay read-only for the guest; NT writes an alias. */
+  store(
+    image: LoadedImage,
+    target: StoreTarget,
+    address: bigint,
+    bytes: Uint8Array,
+    symbol: string,
+  ): EngineStep {
+    const space = image.domain.addressSpace;
+    const before = space.read(address, bytes.length);
+    const writer: Writer = CODE.has(target) ? 'SecureKernel' : 'NT';
+    const write = (value: Uint8Array) => {
+      if (writer === 'SecureKernel') this.kernel.secureKernel.writeCode(space, address, value);
+      else space.write(address, value);
+    };
+    write(bytes);
+    this.#undo.push(() => write(before));
+    const { pointerSize } = this.kernel.machine.architecture;
+    return {
+      kind: 'store',
+      target,
+      writer,
+      address,
+      before,
+      bytes,
+      symbol,
+      text: `  ${writer} stores ${formatBytes(bytes)} at ${formatAddress(address, pointerSize)} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`,
+    };
+  }
+
+  commitHpat(image: LoadedImage, fill: number): EngineStep | undefined {
+    const { hpat } = image;
+    if (hpat === undefined || hpat.committed) return undefined;
+    hpat.commit(fill);
+    this.#undo.push(() => hpat.decommit());
+    return {
+      kind: 'hpatCommitted',
+      image: image.baseDllName,
+      text: `  HPAT of ${image.baseDllName} gets memory: ${hpat.reserveSize / 0x2000} code and data page pair(s), ${hpat.capacity} slots`,
+    };
+  }
+
+  /** A change of the engine's own books. */
+  change(perform: () => void, undo: () => void): void {
+    perform();
+    this.#undo.push(undo);
+  }
+
+  /** Takes everything back. */
+  rollBack(): void {
+    for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) undo();
+  }
+
+  get length(): number {
+    return this.#undo.length;
+  }
+}
+
+const TARGET_TEXT: Record<StoreTarget, string> = {
+  dataSlot: 'HPAT data slot',
+  codeSlot: 'HPAT code slot',
+  padding: 'jump in the padding',
+  entry: 'entry',
+  pointer: 'pointer',
+};

@@ -1,0 +1,53 @@
+import { defineExport, type ServiceCall, type SimulatedModule } from '../services.js';
+import { formatGuestString } from './format.js';
+import { memoryExports } from './memory.js';
+
+const POOL_FLAG_USE_QUOTA = 0x1n;
+const POOL_FLAG_UNINITIALIZED = 0x2n;
+
+/** The exports of the NT kernel that simulated drivers call. wdm.h; ntddk.h. */
+export function ntoskrnl(): SimulatedModule {
+  return {
+    name: 'ntoskrnl.exe',
+    exports: [
+      defineExport('DbgPrint', ['cstring'], (call, format) => debugPrint(call, format, 1), 'cdecl'),
+      defineExport(
+        'DbgPrintEx',
+        ['u32', 'u32', 'cstring'],
+        (call, _component, _level, format) => debugPrint(call, format, 3),
+        'cdecl',
+      ),
+      defineExport('ExAllocatePool2', ['u64', 'size', 'u32'], ({ kernel }, flags, size, tag) =>
+        kernel.pool.allocate(Number(size), tag, {
+          fill: (flags & POOL_FLAG_UNINITIALIZED) !== 0n ? 0xcd : 0,
+          quota: (flags & POOL_FLAG_USE_QUOTA) !== 0n,
+        }),
+      ),
+      defineExport('ExAllocatePoolWithTag', ['u32', 'size', 'u32'], ({ kernel }, _type, size, tag) =>
+        kernel.pool.allocate(Number(size), tag, { fill: 0xcd, quota: false }),
+      ),
+      defineExport('ExFreePoolWithTag', ['pointer', 'u32'], ({ kernel }, address, tag) =>
+        kernel.pool.free(address, tag),
+      ),
+      defineExport('ExFreePool', ['pointer'], ({ kernel }, address) => kernel.pool.free(address, 0)),
+      defineExport('KeGetCurrentProcessorNumberEx', ['pointer'], ({ processor, thread }, processorNumber) => {
+        // PROCESSOR_NUMBER { USHORT Group; UCHAR Number; UCHAR Reserved; }
+        if (processorNumber !== 0n)
+          thread.addressSpace.write(processorNumber, Uint8Array.of(0, 0, processor.index, 0));
+        return processor.index;
+      }),
+      defineExport(
+        'KeQueryActiveProcessorCountEx',
+        ['u32'],
+        ({ kernel }) => kernel.machine.processors.length,
+      ),
+      ...memoryExports(),
+    ],
+  };
+}
+
+function debugPrint(call: ServiceCall, format: string, first: number): number {
+  const text = formatGuestString(call, format, first).replace(/\n$/, '');
+  call.kernel.events.emit({ kind: 'debugPrint', text: `DbgPrint: ${text}` });
+  return 0;
+}

@@ -1,0 +1,95 @@
+import { type AddressSpace, PAGE_SIZE, type PageTable } from '../cpu/index.js';
+
+const SLOT_SIZE = 8;
+const SLOTS_PER_PAGE = PAGE_SIZE / SLOT_SIZE;
+/** One code page and the data page behind it. */
+export const HPAT_PAIR_SIZE = 2 * PAGE_SIZE;
+
+/**
+ * The Hotpatch Address Table of one image: address space behind the page-rounded image, reserved at load without
+ * memory (seed 003). Pages alternate, even ones code (execute-read), odd ones data (read-only), in slots of 8 bytes:
+ * slot n has its code at `base + (n >> 9) * 0x2000 + (n & 0x1ff) * 8` and its data 0x1000 behind that
+ * (windows-hotpatching.md 3.1).
+ */
+export class HotPatchAddressTable {
+  #committed = false;
+
+  constructor(
+    /** First byte: ImageBase + page-rounded SizeOfImage. */
+    readonly base: bigint,
+    /** Bytes; a multiple of 0x2000. */
+    readonly reserveSize: number,
+    private readonly space: AddressSpace,
+    private readonly table: PageTable,
+  ) {
+    table.reserve(base, reserveSize / PAGE_SIZE);
+  }
+
+  /** How many functions fit: 512 for each pair of pages. */
+  get capacity(): number {
+    return (this.reserveSize / HPAT_PAIR_SIZE) * SLOTS_PER_PAGE;
+  }
+
+  get committed(): boolean {
+    return this.#committed;
+  }
+
+  contains(address: bigint): boolean {
+    return address >= this.base && address < this.base + BigInt(this.reserveSize);
+  }
+
+  codeSlot(index: number): bigint {
+    if (!Number.isInteger(index) || index < 0 || index >= this.capacity)
+      throw new RangeError(`HPAT slot ${index} is not one of the ${this.capacity} there are`);
+    return (
+      this.base +
+      BigInt(Math.floor(index / SLOTS_PER_PAGE) * HPAT_PAIR_SIZE + (index % SLOTS_PER_PAGE) * SLOT_SIZE)
+    );
+  }
+
+  dataSlot(index: number): bigint {
+    return this.codeSlot(index) + BigInt(PAGE_SIZE);
+  }
+
+  /** The slot whose code begins exactly at `address`; undefined for data pages, odd addresses and everything outside. */
+  indexOf(address: bigint): number | undefined {
+    if (!this.contains(address)) return undefined;
+    const offset = Number(address - this.base);
+    const inPair = offset % HPAT_PAIR_SIZE;
+    if (inPair >= PAGE_SIZE || inPair % SLOT_SIZE !== 0) return undefined;
+    return Math.floor(offset / HPAT_PAIR_SIZE) * SLOTS_PER_PAGE + inPair / SLOT_SIZE;
+  }
+
+  /**
+   * Gives the pages memory, at the first patch: code pages execute-read, filled with `codeFill` (CC on x86
+   * processors), data pages read-only.
+   */
+  commit(codeFill: number): void {
+    if (this.#committed) return;
+    for (let offset = 0; offset < this.reserveSize; offset += HPAT_PAIR_SIZE) {
+      const code = this.base + BigInt(offset);
+      this.table.commit(code, 1, 'PAGE_READWRITE');
+      this.space.write(code, new Uint8Array(PAGE_SIZE).fill(codeFill));
+      this.table.protect(code, 1, 'PAGE_EXECUTE_READ');
+      this.table.commit(code + BigInt(PAGE_SIZE), 1, 'PAGE_READONLY');
+    }
+    this.#committed = true;
+  }
+
+  /** Back to address space without memory: for a patch that failed before anything was published. */
+  decommit(): void {
+    if (!this.#committed) return;
+    this.table.decommit(this.base, this.reserveSize / PAGE_SIZE);
+    this.#committed = false;
+  }
+}
+
+/**
+ * Bytes reserved behind each image for a `HotPatchTableSize` of the registry. Every code page has a data page, so the
+ * reserve is twice the page-rounded size: 0x1000 gives 0x2000 (512 functions). Modelled: proposal U-5.
+ */
+export function hotPatchReserveSize(hotPatchTableSize: number): number {
+  if (!Number.isInteger(hotPatchTableSize) || hotPatchTableSize < 0 || hotPatchTableSize > 0x1000_0000)
+    throw new RangeError(`HotPatchTableSize ${hotPatchTableSize} is not a size between 0 and 0x10000000`);
+  return 2 * Math.ceil(hotPatchTableSize / PAGE_SIZE) * PAGE_SIZE;
+}

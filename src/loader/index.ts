@@ -1,0 +1,21 @@
+export type { BoundImport } from './bind-imports.js';
+export { findExport } from './bind-imports.js';
+export { GuestCrash } from './crash.js';
+export { KernelError, type KernelErrorDetails } from './error.js';
+export { EventLog, type LabEvent } from './events.js';
+export { HotPatchAddressTable, HPAT_PAIR_SIZE, hotPatchReserveSize } from './hpat.js';
+export { ImageDomain } from './image-domain.js';
+export { type BootOptions, Kernel, type LoadOptions } from './kernel.js';
+export { type LdrHotPatchState, LoadedImage, type LoadReason } from './loaded-image.js';
+export type { RunResult } from './scheduler.js';
+export type { SecureKernel } from './secure-kernel.js';
+export {
+  type ArgumentType,
+  defineExport,
+  type ServiceCall,
+  ServiceTable,
+  type SimulatedExport,
+  type SimulatedModule,
+} from './services.js';
+export { formatAddress, formatBytes, hex } from './text.js';
+export { type Crash, Thread, type ThreadCondition, type ThreadState } from './thread.js';

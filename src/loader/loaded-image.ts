@@ -1,0 +1,159 @@
+import { isExecutable, type PeImage, type Section, type SymbolTable } from '../image/index.js';
+import { KernelError } from './error.js';
+import type { HotPatchAddressTable } from './hpat.js';
+import type { ImageDomain } from './image-domain.js';
+import { formatAddress } from './text.js';
+
+/** LDR_HOT_PATCH_STATE of the loader data table entry (public native-API headers). */
+export type LdrHotPatchState =
+  | 'BaseImage'
+  | 'NotApplied'
+  | 'AppliedReverse'
+  | 'AppliedForward'
+  | 'FailedToPatch';
+
+/** LDR_DLL_LOAD_REASON, as far as this loader gives one. */
+export type LoadReason = 'StaticDependency' | 'DynamicLoad' | 'PatchImage';
+
+export interface LoadedImageDetails {
+  readonly baseDllName: string;
+  readonly dllBase: bigint;
+  readonly image: PeImage;
+  readonly domain: ImageDomain;
+  readonly symbols: SymbolTable;
+  readonly loadReason: LoadReason;
+  readonly hpat: HotPatchAddressTable | undefined;
+}
+
+/** An image in memory: what Windows keeps in KLDR_DATA_TABLE_ENTRY and LDR_DATA_TABLE_ENTRY. */
+export class LoadedImage {
+  readonly baseDllName: string;
+  readonly dllBase: bigint;
+  readonly image: PeImage;
+  readonly domain: ImageDomain;
+  readonly symbols: SymbolTable;
+  readonly loadReason: LoadReason;
+  /** Reserved behind the image when the system was booted with a HotPatchTableSize. */
+  readonly hpat: HotPatchAddressTable | undefined;
+  hotPatchState: LdrHotPatchState = 'BaseImage';
+  /** DllBase of the newest patch image that is applied to this one. */
+  activePatchImageBase: bigint | undefined;
+  #codeBytesBeforePatch: Uint8Array | undefined;
+
+  constructor(details: LoadedImageDetails) {
+    this.baseDllName = details.baseDllName;
+    this.dllBase = details.dllBase;
+    this.image = details.image;
+    this.domain = details.domain;
+    this.symbols = details.symbols;
+    this.loadReason = details.loadReason;
+    this.hpat = details.hpat;
+    if (details.loadReason === 'PatchImage') this.hotPatchState = 'NotApplied';
+  }
+
+  /** `demo` of `demo.dll`: how WinDbg writes it before the `!`. */
+  get moduleName(): string {
+    return this.baseDllName.replace(/\.[^.]*$/, '');
+  }
+
+  get sizeOfImage(): number {
+    return this.image.optionalHeader.sizeOfImage;
+  }
+
+  get checkSum(): number {
+    return this.image.optionalHeader.checkSum;
+  }
+
+  get timeDateStamp(): number {
+    return this.image.fileHeader.timeDateStamp;
+  }
+
+  get entryPoint(): bigint | undefined {
+    const rva = this.image.optionalHeader.addressOfEntryPoint;
+    return rva === 0 ? undefined : this.address(rva);
+  }
+
+  /** Is this address in the image or in its HPAT, which belongs to it? */
+  contains(address: bigint): boolean {
+    return (
+      (address >= this.dllBase && address < this.dllBase + BigInt(this.sizeOfImage)) ||
+      this.hpat?.contains(address) === true
+    );
+  }
+
+  address(rva: number): bigint {
+    return this.dllBase + BigInt(rva);
+  }
+
+  rva(address: bigint): number {
+    return Number(address - this.dllBase);
+  }
+
+  /** Address of a symbol, or of `offset` bytes behind it. */
+  symbol(name: string, offset = 0): bigint {
+    const symbol = this.symbols.byName(name);
+    const exported = symbol === undefined ? this.exportRva(name) : undefined;
+    const rva = symbol?.rva ?? exported;
+    if (rva === undefined)
+      throw new KernelError({
+        rule: 'symbolNotFound',
+        status: 'STATUS_PROCEDURE_NOT_FOUND',
+        image: this.baseDllName,
+        message: `there is no symbol '${name}'`,
+        hint: 'give a map file or a PDB of this very build, or an address as +0xRVA',
+      });
+    return this.address(rva + offset);
+  }
+
+  exportRva(name: string): number | undefined {
+    return this.image.exports?.functions.find((entry) => entry.name === name)?.rva;
+  }
+
+  get executableSections(): readonly Section[] {
+    return this.image.sections.filter(isExecutable);
+  }
+
+  /** The bytes of all executable sections as data reads see them now, one section after the other. */
+  codeBytes(): Uint8Array {
+    const parts = this.executableSections.map((section) =>
+      this.domain.addressSpace.read(this.address(section.virtualAddress), section.virtualSize),
+    );
+    const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+    let at = 0;
+    for (const part of parts) {
+      bytes.set(part, at);
+      at += part.length;
+    }
+    return bytes;
+  }
+
+  /** {@link codeBytes} as it was when the image had been loaded: relocated, and not patched. */
+  get codeBytesBeforePatch(): Uint8Array {
+    return this.#codeBytesBeforePatch ?? new Uint8Array();
+  }
+
+  /** The loader calls this once, when relocations and imports are done. */
+  rememberCode(): void {
+    this.#codeBytesBeforePatch = this.codeBytes();
+  }
+
+  /** `demo!dispatch+0x9`, `demo!HPAT[3].code`, or `demo+0x1234` where no symbol is near. */
+  describe(address: bigint): string {
+    const slot = this.hpat?.contains(address) ? this.#describeSlot(address, this.hpat) : undefined;
+    if (slot !== undefined) return slot;
+    const rva = this.rva(address);
+    const near = this.symbols.byAddress(rva);
+    if (near === undefined) return `${this.moduleName}+0x${rva.toString(16)}`;
+    const offset = near.offset === 0 ? '' : `+0x${near.offset.toString(16)}`;
+    return `${this.moduleName}!${near.symbol.name}${offset}`;
+  }
+
+  #describeSlot(address: bigint, hpat: HotPatchAddressTable): string {
+    const code = hpat.indexOf(address & ~7n);
+    const data = hpat.indexOf((address & ~7n) - 0x1000n);
+    const within = (address & 7n) === 0n ? '' : `+0x${(address & 7n).toString(16)}`;
+    if (code !== undefined) return `${this.moduleName}!HPAT[${code}].code${within}`;
+    if (data !== undefined) return `${this.moduleName}!HPAT[${data}].data${within}`;
+    return `${this.moduleName}!HPAT+${formatAddress(address - hpat.base)}`;
+  }
+}
