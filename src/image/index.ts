@@ -1,12 +1,22 @@
+export type { Certificate } from './certificates.js';
 export { computeCheckSum } from './checksum.js';
+export { type CodeView, type DebugEntry, type DebugTypeName, formatGuid } from './debug.js';
+export type {
+  DynamicFixup,
+  DynamicRelocation,
+  DynamicRelocationName,
+  FunctionOverride,
+} from './dynamic-relocations.js';
 export { ImageError, type ImageErrorDetails } from './error.js';
 export type { ExportFunction, Exports } from './exports.js';
-export type { FunctionTableEntry, FunctionTableEntryArm64, FunctionTableEntryX64 } from './function-table.js';
+export type { GuardEntry, GuardTables } from './guard.js';
 export type { DataDirectory, FileHeader, Headers, OptionalHeader } from './headers.js';
 export * from './hotpatch/index.js';
-export { type ImageArchitecture, PeImage, type ReadImageOptions, readImage } from './image.js';
+export type { CodeRange, HybridMetadata } from './hybrid.js';
+export { PeImage, readImage } from './image.js';
 export type { BoundImport, DelayImportModule, ImportFunction, ImportModule } from './imports.js';
 export type { LoadConfig, LoadConfigField, LoadConfigValues } from './load-config.js';
+export { type ImageArchitecture, MappedFile, type ReadImageOptions } from './mapped-file.js';
 export { ByteReader } from './reader.js';
 export {
   applyRelocations,
@@ -19,6 +29,8 @@ export {
 export { isExecutable, isWritable, type Section } from './sections.js';
 export { type NtStatus, type NtStatusName, ntStatus } from './status.js';
 export * from './symbols/index.js';
+export type { Tls } from './tls.js';
+export * from './unwind/index.js';
 export * from './winnt.js';
 export {
   appendHotPatchTable,

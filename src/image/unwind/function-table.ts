@@ -1,0 +1,48 @@
+import type { PeImage } from '../image.js';
+
+/** RUNTIME_FUNCTION of x64: [beginAddress, endAddress) and where its UNWIND_INFO is. */
+export interface FunctionTableEntryX64 {
+  readonly beginAddress: number;
+  readonly endAddress: number;
+  /** RVA of UNWIND_INFO; with bit 0 set, of another RUNTIME_FUNCTION (RUNTIME_FUNCTION_INDIRECT). */
+  readonly unwindInfoAddress: number;
+}
+
+/** IMAGE_ARM64_RUNTIME_FUNCTION_ENTRY. */
+export interface FunctionTableEntryArm64 {
+  readonly beginAddress: number;
+  /** With bits 0-1 clear the RVA of an .xdata record, else packed unwind data. */
+  readonly unwindData: number;
+}
+
+export type FunctionTableEntry = FunctionTableEntryX64 | FunctionTableEntryArm64;
+
+export const FUNCTION_TABLE_ENTRY_SIZE = { x64: 12, arm64: 8 } as const;
+
+/** The exception directory in file order, which linkers sort by begin address. */
+export function readFunctionTable(image: PeImage): FunctionTableEntry[] {
+  const directory = image.directory('exception');
+  if (directory === undefined) return [];
+  const table = image.readerAt(directory.virtualAddress, directory.size, 'function table (.pdata)');
+  const entries: FunctionTableEntry[] = [];
+  if (image.machine === 'AMD64') {
+    const size = FUNCTION_TABLE_ENTRY_SIZE.x64;
+    for (let at = 0; at + size <= table.length; at += size) {
+      entries.push({
+        beginAddress: table.u32At(at),
+        endAddress: table.u32At(at + 4),
+        unwindInfoAddress: table.u32At(at + 8),
+      });
+    }
+  } else if (image.machine === 'ARM64') {
+    const size = FUNCTION_TABLE_ENTRY_SIZE.arm64;
+    for (let at = 0; at + size <= table.length; at += size) {
+      entries.push({ beginAddress: table.u32At(at), unwindData: table.u32At(at + 4) });
+    }
+  }
+  return entries;
+}
+
+export function isX64Entry(entry: FunctionTableEntry): entry is FunctionTableEntryX64 {
+  return 'endAddress' in entry;
+}
