@@ -1,3 +1,4 @@
+import { Budget } from '../budget.js';
 import type { ByteReader } from '../reader.js';
 import { IMAGE_SCN } from '../winnt.js';
 import { namesOf } from './names.js';
@@ -47,6 +48,13 @@ export function readCoffSymbols(
   const recordSize = bigObj ? 20 : 18;
   const table = file.slice(start, count * recordSize, 'COFF symbol table');
   const strings = readStringTable(file, start + table.length);
+  // Names may share their tails, and a hostile table may repeat one long name.
+  const budget = new Budget('COFF symbol names', 8 * file.length, file.file);
+  const nameAt = (offset: number) => {
+    const name = strings.cStringAt(offset);
+    budget.spend(name.length);
+    return name;
+  };
   const symbols: CoffSymbol[] = [];
   for (let index = 0; index < count; ) {
     const at = index * recordSize;
@@ -62,7 +70,7 @@ export function readCoffSymbols(
     const sectionNumber = bigObj ? table.i32At(at + 12) : (table.u16At(at + 12) << 16) >> 16;
     symbols.push({
       index,
-      name: table.u32At(at) === 0 ? strings.cStringAt(table.u32At(at + 4)) : shortName(table.bytesAt(at, 8)),
+      name: table.u32At(at) === 0 ? nameAt(table.u32At(at + 4)) : shortName(table.bytesAt(at, 8)),
       value: table.u32At(at + 8),
       sectionNumber,
       type: table.u16At(tail),

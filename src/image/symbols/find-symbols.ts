@@ -10,7 +10,7 @@ import { type MapFile, readMapFile } from './map-file.js';
 import { MsfFile } from './msf.js';
 import { baseName } from './names.js';
 import { type Pdb, readPdb } from './pdb.js';
-import { pdbMatches, pdbReference } from './pdb-reference.js';
+import { pdbMatches, pdbReference } from './pdb-match.js';
 import { type SymbolTable, symbolTable } from './symbol-table.js';
 
 export interface FoundSymbols {
@@ -65,7 +65,7 @@ function candidates(image: PeImage, path: string): string[] {
   const { name, base } = parse(path);
   const reference = pdbReference(image);
   const names = [`${base}.map`, `${name}.map`];
-  if (reference) names.unshift(baseName(reference.path), `${name}.pdb`);
+  if (reference) names.unshift(baseName(reference.pdbFileName), `${name}.pdb`);
   return [...new Set(names)].map((candidate) => join(folder, candidate));
 }
 

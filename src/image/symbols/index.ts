@@ -1,11 +1,13 @@
 export type * from './codeview.js';
-export { type CoffImage, symbolsFromCoff } from './coff-symbols.js';
+export { type CoffImage, type CoffSymbol, isFunctionSymbol, symbolsFromCoff } from './coff-symbols.js';
 export type { DbiModule, SectionContribution } from './dbi.js';
 export { type ExportImage, symbolsFromExports } from './export-symbols.js';
 export { type FoundSymbols, findSymbols, type SymbolsOrigin } from './find-symbols.js';
 export { type MapAddress, type MapFile, type MapSection, readMapFile } from './map-file.js';
 export { undecorate } from './names.js';
+export { CoffObject, type ObjectSection, readObject, type SectionDefinition } from './object.js';
+export * from './object-relocations.js';
 export { type GlobalSymbol, Pdb, PdbModule, type PdbSection, readPdb } from './pdb.js';
 export type { PdbInfo } from './pdb-info.js';
-export { type PdbReference, pdbMatches, pdbReference } from './pdb-reference.js';
+export { pdbMatches, pdbReference } from './pdb-match.js';
 export { type SymbolAtAddress, type SymbolInfo, type SymbolTable, symbolTable } from './symbol-table.js';

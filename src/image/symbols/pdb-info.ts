@@ -1,3 +1,4 @@
+import { formatGuid } from '../debug.js';
 import { ByteReader } from '../reader.js';
 
 const VERSION_VC70 = 20000404;
@@ -22,7 +23,7 @@ export function readPdbInfo(bytes: Uint8Array, file?: string): PdbInfo {
   if (version < VERSION_VC70) throw reader.error('pdb.version', `version ${version} is older than VC 7.0`, 0);
   const signature = reader.u32();
   const age = reader.u32();
-  const guid = guidText(reader.take(16));
+  const guid = formatGuid(reader.take(16));
   return { version, signature, age, guid, namedStreams: readNamedStreams(reader) };
 }
 
@@ -40,13 +41,4 @@ function readNamedStreams(reader: ByteReader): Map<string, number> {
     streams.set(name, reader.u32());
   }
   return streams;
-}
-
-/** A GUID as the tools print it, without braces, in upper case. */
-export function guidText(bytes: Uint8Array): string {
-  const digits = (...order: number[]) =>
-    order.map((i) => (bytes[i] ?? 0).toString(16).padStart(2, '0')).join('');
-  return [digits(3, 2, 1, 0), digits(5, 4), digits(7, 6), digits(8, 9), digits(10, 11, 12, 13, 14, 15)]
-    .join('-')
-    .toUpperCase();
 }
