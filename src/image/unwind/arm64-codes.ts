@@ -23,24 +23,21 @@ export type UnwindCodeArm64 =
   | { readonly op: 'add_fp'; readonly offset: number; readonly bytes: Uint8Array }
   /** alloc_z: `vectors` times the vector length */
   | { readonly op: 'alloc_z'; readonly vectors: number; readonly bytes: Uint8Array }
-  | {
-      readonly op: /** no prolog instruction is needed */
-        | 'nop'
-        | 'end'
-        /** end of the codes of the current chained scope */
-        | 'end_c'
-        /** the next register pair of the save before */
-        | 'save_next'
-        /** the return address was signed with key B */
-        | 'pac_sign_lr'
-        | 'trap_frame'
-        | 'machine_frame'
-        | 'context'
-        | 'ec_context'
-        | 'clear_unwound_to_call'
-        | 'unknown';
-      readonly bytes: Uint8Array;
-    };
+  | { readonly op: SimpleUnwindCodeArm64; readonly bytes: Uint8Array };
+
+/** Codes without operands: `end_c` ends a chained scope, `save_next` repeats the save before it for the next pair. */
+export type SimpleUnwindCodeArm64 =
+  | 'nop'
+  | 'end'
+  | 'end_c'
+  | 'save_next'
+  | 'pac_sign_lr'
+  | 'trap_frame'
+  | 'machine_frame'
+  | 'context'
+  | 'ec_context'
+  | 'clear_unwound_to_call'
+  | 'unknown';
 
 const X19 = 19;
 const D8 = 8;
@@ -82,7 +79,7 @@ export function unwindCodeLength(first: number): number {
   }
 }
 
-const single: Readonly<Record<number, Extract<UnwindCodeArm64, { op: 'nop' | 'end' }>['op']>> = {
+const single: Readonly<Record<number, SimpleUnwindCodeArm64>> = {
   227: 'nop',
   228: 'end',
   229: 'end_c',

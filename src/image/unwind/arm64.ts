@@ -4,8 +4,8 @@ import { decodeUnwindCodesArm64, type UnwindCodeArm64 } from './arm64-codes.js';
 import { type PackedUnwindArm64, readPackedUnwind } from './arm64-packed.js';
 import type { FunctionTableEntryArm64 } from './function-table.js';
 
-export type { UnwindCodeArm64 } from './arm64-codes.js';
-export type { PackedUnwindArm64 } from './arm64-packed.js';
+export type { RegisterArm64, SimpleUnwindCodeArm64, UnwindCodeArm64 } from './arm64-codes.js';
+export type { PackedUnwindArm64, PrologStepArm64 } from './arm64-packed.js';
 
 /** An epilog of a full .xdata record. */
 export interface EpilogScopeArm64 {
