@@ -1,0 +1,192 @@
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { HotPatchEngine, type Patch } from '../engine/index.js';
+import { findSymbols, type PeImage, readImage } from '../image/index.js';
+import { Kernel, type LoadedImage, type Thread } from '../loader/index.js';
+import { parseArgument } from './arguments.js';
+import { UsageError } from './errors.js';
+
+export interface CallRequest {
+  readonly image: string;
+  readonly function: string;
+  readonly arguments: readonly string[];
+  readonly with: readonly string[];
+  readonly patch: readonly string[];
+  readonly symbols?: string;
+  readonly repeat: number;
+  readonly unpatch?: boolean;
+  readonly pauseAt?: string;
+  readonly processors: number;
+  readonly seed: number;
+  readonly hotPatchTableSize: number;
+}
+
+export interface CallResult {
+  readonly result: bigint;
+  readonly instructions: number;
+  /** Contents of each `buf:N` argument after the call. */
+  readonly buffers: readonly { readonly argument: string; readonly hex: string }[];
+}
+
+export interface CallReport {
+  readonly image: string;
+  readonly function: string;
+  readonly architecture: string;
+  /** `hp_entry(0, 3, 4)` */
+  readonly signature: string;
+  readonly results: readonly CallResult[];
+  readonly patches: readonly {
+    readonly image: string;
+    readonly sequenceNumber: number;
+    readonly state: string;
+    readonly status: string;
+    readonly functions: number;
+    readonly originalCheckSum: string;
+    readonly originalTimeDateStamp: string;
+  }[];
+  readonly paused?: { readonly at: string; readonly result: bigint };
+  /** With --pause-at: what the first call on a fresh, patched load returns. */
+  readonly fresh?: { readonly result: bigint };
+}
+
+/** Does what `hotpatch call` asks for, on a machine of its own. */
+export function callReport(request: CallRequest): CallReport {
+  const image = readImage(readFileSync(request.image), { file: request.image });
+  const main = runCalls(request, image);
+  if (request.pauseAt === undefined) return main;
+  const { pauseAt: _, ...unpaused } = request;
+  const [fresh] = runCalls({ ...unpaused, repeat: 1 }, image).results;
+  return fresh === undefined ? main : { ...main, fresh: { result: fresh.result } };
+}
+
+function runCalls(request: CallRequest, image: PeImage): CallReport {
+  const { architecture } = image;
+  if (architecture === undefined)
+    throw new UsageError(`${request.image}: ${image.machine} images cannot be run`);
+  using kernel = Kernel.boot({
+    architecture,
+    processors: request.processors,
+    seed: request.seed,
+    hotPatchTableSize: request.hotPatchTableSize,
+  });
+  const engine = new HotPatchEngine(kernel);
+  for (const file of request.with) load(kernel, file);
+  const loaded = load(kernel, request.image, image, request.symbols);
+  const target = locate(kernel, loaded, request.function);
+  const call = () => callOnce(kernel, target, request.arguments);
+
+  const patches: Patch[] = [];
+  const applyPatches = () => {
+    for (const file of request.patch) patches.push(applyPatch(engine, file));
+    if (request.unpatch)
+      for (const patch of [...patches].reverse()) if (patch.state === 'applied') engine.unloadPatch(patch);
+  };
+  let paused: CallReport['paused'];
+  if (request.pauseAt === undefined) applyPatches();
+  else paused = pausedCall(kernel, loaded, target, request, applyPatches);
+  const results = Array.from({ length: Math.max(1, request.repeat) }, call);
+  return {
+    image: basename(request.image),
+    function: request.function,
+    architecture,
+    signature: `${kernel.describe(target)}(${request.arguments.join(', ')})`,
+    results,
+    patches: patches.map((patch) => ({
+      image: patch.name,
+      sequenceNumber: patch.sequenceNumber,
+      state: patch.state,
+      status: patch.status.name,
+      functions: patch.functions,
+      originalCheckSum: `0x${patch.originalCheckSum.toString(16)}`,
+      originalTimeDateStamp: `0x${patch.originalTimeDateStamp.toString(16)}`,
+    })),
+    ...(paused === undefined ? {} : { paused }),
+  };
+}
+
+function pausedCall(
+  kernel: Kernel,
+  loaded: LoadedImage,
+  target: bigint,
+  request: CallRequest,
+  applyPatches: () => void,
+): NonNullable<CallReport['paused']> {
+  const where = locate(kernel, loaded, request.pauseAt ?? '');
+  const thread = startCall(kernel, target, request.arguments).thread;
+  kernel.run({ until: [thread.reaches(where), thread.returns()] });
+  if (thread.finished)
+    throw new UsageError(
+      `--pause-at ${request.pauseAt}: the call returned without ever reaching ${kernel.describe(where)}`,
+    );
+  applyPatches();
+  kernel.run({ until: thread.returns() });
+  return { at: kernel.describe(where), result: resultOf(kernel, thread) };
+}
+
+function callOnce(kernel: Kernel, target: bigint, args: readonly string[]): CallResult {
+  const { thread, buffers } = startCall(kernel, target, args);
+  kernel.run({ until: thread.returns() });
+  return {
+    result: resultOf(kernel, thread),
+    instructions: thread.instructions,
+    buffers: buffers.map(({ argument, address, size }) => ({
+      argument,
+      hex: Buffer.from(kernel.domain.addressSpace.read(address, size)).toString('hex'),
+    })),
+  };
+}
+
+interface StartedCall {
+  readonly thread: Thread;
+  readonly buffers: readonly { readonly argument: string; readonly address: bigint; readonly size: number }[];
+}
+
+function startCall(kernel: Kernel, target: bigint, args: readonly string[]): StartedCall {
+  const buffers: StartedCall['buffers'][number][] = [];
+  const values = args.map((text) => {
+    const argument = parseArgument(text);
+    if (typeof argument === 'bigint') return argument;
+    const address = kernel.domain.allocateMemory('pool', Math.max(1, argument.bytes.length));
+    kernel.domain.addressSpace.write(address, argument.bytes);
+    if (argument.printBack) buffers.push({ argument: text, address, size: argument.bytes.length });
+    return address;
+  });
+  return { thread: kernel.createThread(target, values, 'call'), buffers };
+}
+
+/** Functions return `int` unless told otherwise: the low 32 bits when the upper ones are not an address's. */
+function resultOf(kernel: Kernel, thread: Thread): bigint {
+  const value = thread.returnValue ?? 0n;
+  const bits = kernel.machine.architecture.pointerSize * 8;
+  return BigInt.asUintN(bits, value);
+}
+
+function load(
+  kernel: Kernel,
+  path: string,
+  image = readImage(readFileSync(path), { file: path }),
+  symbols?: string,
+): LoadedImage {
+  return kernel.loadImage(image, {
+    name: basename(path),
+    symbols: findSymbols({ image, path }, symbols === undefined ? {} : { symbolsFile: symbols }).table,
+  });
+}
+
+function applyPatch(engine: HotPatchEngine, path: string): Patch {
+  const image = readImage(readFileSync(path), { file: path });
+  return engine.loadPatch(image, { name: basename(path), symbols: findSymbols({ image, path }).table });
+}
+
+/** `name`, `module!name`, `module!name+0x9`, `+0xRVA`. */
+function locate(kernel: Kernel, loaded: LoadedImage, text: string): bigint {
+  const match = /^(?:([^!]+)!)?([^+]*)(?:\+(0x[0-9a-f]+|\d+))?$/i.exec(text);
+  if (match === null || text === '')
+    throw new UsageError(`'${text}' is not a place: write name, module!name+0x9 or +0xRVA`);
+  const [, module, name, offsetText] = match;
+  const offset = offsetText === undefined ? 0 : Number(offsetText);
+  const image = module === undefined ? loaded : kernel.domain.findImage(module);
+  if (image === undefined) throw new UsageError(`'${text}': no image called '${module}' is loaded`);
+  if (name === undefined || name === '') return image.address(offset);
+  return image.symbol(name, offset);
+}

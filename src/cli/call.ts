@@ -1,0 +1,102 @@
+import { Command } from 'commander';
+import { type CallReport, type CallRequest, callReport } from './call-report.js';
+import { colours, EXIT, note, print, printJson } from './output.js';
+import { wholeNumber } from './run.js';
+
+interface CallFlags {
+  readonly with: string[];
+  readonly patch: string[];
+  readonly symbols?: string;
+  readonly repeat: number;
+  readonly unpatch?: boolean;
+  readonly pauseAt?: string;
+  readonly processors: number;
+  readonly seed: number;
+  readonly hotPatchTableSize: number;
+  readonly json?: boolean;
+}
+
+export function callCommand(): Command {
+  const collect = (value: string, list: string[]) => [...list, value];
+  return new Command('call')
+    .description(
+      'Loads an image, applies hotpatches, calls a function on an emulated processor, prints what it returned.',
+    )
+    .argument('<image>', 'a driver or DLL')
+    .argument('<function>', 'export, symbol, module!symbol+0x9, or +0xRVA')
+    .argument(
+      '[args...]',
+      `number, '"text"', @FILE (pointer to its bytes), buf:N (pointer to N zero bytes, printed back)`,
+    )
+    .option('--with <image>', 'an image that it imports from (repeatable, in load order)', collect, [])
+    .option('--patch <image>', 'a hotpatch image to apply (repeatable, in order)', collect, [])
+    .option('--symbols <file>', 'PDB or map of the image; default: what lies beside it')
+    .option('--repeat <n>', 'call it this many times', wholeNumber, 1)
+    .option('--unpatch', 'roll everything back before the call')
+    .option('--pause-at <where>', 'apply the patches when a first call is stopped there')
+    .option('--processors <n>', 'number of processors', wholeNumber, 1)
+    .option('--seed <n>', 'decides how processors interleave', wholeNumber, 1)
+    .option('--hot-patch-table-size <bytes>', 'HotPatchTableSize of the registry', wholeNumber, 0x1000)
+    .option('--json', 'one JSON document on stdout')
+    .addHelpText(
+      'after',
+      '\nExample:\n  hotpatch call demo.dll hp_entry 0 3 4 --with hpimport.dll --patch demo_hp.dll --pause-at dispatch+0x9',
+    )
+    .action(async (image: string, name: string, args: string[], flags: CallFlags) => {
+      const request: CallRequest = { ...flags, image, function: name, arguments: args };
+      const report = callReport(request);
+      if (flags.json) printJson(jsonOf(report));
+      else printReport(report);
+      if (report.patches.some((patch) => patch.state === 'deferred')) process.exitCode = EXIT.failed;
+    });
+}
+
+function jsonOf(report: CallReport): object {
+  const { results, paused, fresh, ...rest } = report;
+  const last = results.at(-1);
+  return {
+    ...rest,
+    result: hexOf(last?.result),
+    instructions: last?.instructions,
+    ...(results.length > 1
+      ? { results: results.map((call) => ({ result: hexOf(call.result), instructions: call.instructions })) }
+      : {}),
+    ...(paused === undefined ? {} : { paused: { at: paused.at, result: hexOf(paused.result) } }),
+    ...(fresh === undefined ? {} : { fresh: { result: hexOf(fresh.result) } }),
+  };
+}
+
+function hexOf(value: bigint | undefined): string | undefined {
+  return value === undefined ? undefined : `0x${value.toString(16)}`;
+}
+
+function printReport(report: CallReport): void {
+  for (const patch of report.patches) {
+    const line = `patch ${patch.image}: ${patch.state}, sequence ${patch.sequenceNumber}, ${patch.functions} function(s), ${patch.status}`;
+    print(patch.state === 'deferred' ? colours.yellow(line) : line);
+    if (patch.state === 'deferred')
+      note(
+        `hotpatch: ${patch.image} is not applied: no loaded image has the checksum ${patch.originalCheckSum} and timestamp ${patch.originalTimeDateStamp} that it is for; nothing was changed (STATUS_PATCH_DEFERRED 0x40000037)`,
+      );
+  }
+  const { paused, fresh } = report;
+  if (paused !== undefined) {
+    print(`paused at ${paused.at}, patched there; that call returned ${showResult(paused.result)}`);
+    print('the next call, on the state that it left:');
+  }
+  for (const [index, call] of report.results.entries()) {
+    const which = report.results.length > 1 ? `call ${index + 1}: ` : '';
+    print(
+      `${which}${report.signature} = ${colours.bold(showResult(call.result))}   ${call.instructions} instructions`,
+    );
+    for (const buffer of call.buffers) print(`  ${buffer.argument}: ${buffer.hex}`);
+  }
+  if (fresh !== undefined) print(`on a fresh load the patched function returns ${showResult(fresh.result)}`);
+  else if (report.results.length === 1)
+    print(colours.dim('state persists between calls of one load: --repeat 2 shows a second one'));
+}
+
+function showResult(value: bigint): string {
+  const signed = BigInt.asIntN(32, value);
+  return `${signed} (0x${value.toString(16)})`;
+}

@@ -1,0 +1,27 @@
+import pc from 'picocolors';
+
+/** Exit codes of the command's contract. */
+export const EXIT = { done: 0, failed: 1, usage: 2, unicornMissing: 3 } as const;
+
+/** Colours on a terminal that has not said NO_COLOR. */
+export const colours = pc.createColors(process.stdout.isTTY === true && process.env.NO_COLOR === undefined);
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`);
+}
+
+/** Progress and diagnostics: never on stdout. */
+export function note(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+/** The one JSON document of a `--json` run; bigints as `0x…` strings. */
+export function printJson(value: unknown): void {
+  print(
+    JSON.stringify(
+      value,
+      (_key, entry) => (typeof entry === 'bigint' ? `0x${entry.toString(16)}` : entry),
+      2,
+    ),
+  );
+}
