@@ -35,3 +35,5 @@ export class CpuError extends Error {
 }
 
 export const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
+
+export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

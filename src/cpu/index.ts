@@ -1,3 +1,12 @@
+export type { ArchitectureName } from './architecture/architecture.js';
+export {
+  type DisassembledInstruction,
+  type DisassembleOptions,
+  type Disassembler,
+  disassemble,
+  formatAddress,
+  loadDisassembler,
+} from './disassembler.js';
 export {
   ARM64_BREAKPOINT_IMMEDIATE,
   type Arm64Branch,

@@ -2,7 +2,7 @@ import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
 import { createRequire } from 'node:module';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CpuError } from '../error.js';
+import { CpuError, messageOf } from '../error.js';
 
 /** Oldest libunicorn that has the virtual TLB. */
 export const OLDEST_UNICORN = '2.1';
@@ -253,5 +253,3 @@ function fileDefect(path: string): string | undefined {
     closeSync(file);
   }
 }
-
-const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
