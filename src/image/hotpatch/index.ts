@@ -1,4 +1,6 @@
 export * from './encode.js';
+export * from './extent.js';
+export type { Finding } from './finding.js';
 export * from './format.js';
 export {
   hotPatchTableBytes,
@@ -7,3 +9,4 @@ export {
   readImageHotPatchTable,
 } from './read.js';
 export * from './rules.js';
+export { findHotPatchBase, validateHotPatch } from './validate.js';

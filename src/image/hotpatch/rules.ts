@@ -93,6 +93,9 @@ const rules = {
     'a function must not be redirected forward and back again (laboratory)',
     'STATUS_CONFLICTING_ADDRESSES',
   ),
+  'record.relocation': warning(
+    'a base relocation changes bytes that the record expects; they only match at the preferred base',
+  ),
   'record.originalBytes': error('the bytes at the function entry must be those that the record expects'),
   'identity.machine': error('the machines of patch and base must be equal', 'STATUS_BAD_DEVICE_TYPE'),
   'identity.checkSum': error("OriginalCheckSum must be the base's CheckSum", 'STATUS_REVISION_MISMATCH'),

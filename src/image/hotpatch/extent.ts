@@ -1,0 +1,38 @@
+import type { ImageArchitecture } from '../mapped-file.js';
+import type { HotPatchType } from './format.js';
+
+export interface Extent {
+  readonly rva: number;
+  readonly length: number;
+}
+
+/** Bytes of padding before an x86 or x64 function entry that a trampoline may use. */
+export const FUNCTION_PADDING = 6;
+
+/** Bytes of a function entry that one store replaces: the short jump, or the ARM64 branch. */
+export const FUNCTION_ENTRY_SIZE: Readonly<Record<ImageArchitecture, number>> = { x64: 2, x86: 2, arm64: 4 };
+
+/**
+ * The bytes of the modified image that Windows locks and checks for a record; undefined for types without an extent.
+ * For an ARM64 FUNCTION that is 8 bytes although 4 are written.
+ */
+export function recordExtent(
+  architecture: ImageArchitecture,
+  type: HotPatchType,
+  rva: number,
+): Extent | undefined {
+  switch (type) {
+    case 'FUNCTION':
+      return architecture === 'arm64' ? { rva, length: 8 } : { rva: rva - FUNCTION_PADDING, length: 8 };
+    case 'ABSOLUTE':
+    case 'INDIRECT':
+    case 'CALL_TARGET':
+    case 'DYNAMIC_VALUE':
+      return { rva, length: architecture === 'x86' ? 4 : 8 };
+    case 'REL32':
+      return { rva, length: 4 };
+    case 'NONE':
+    case 'NO_CALL_TARGET':
+      return undefined;
+  }
+}
