@@ -1,4 +1,12 @@
-export type { ArchitectureName } from './architecture/architecture.js';
+export { AddressSpace } from './address-space.js';
+export type {
+  Architecture,
+  ArchitectureName,
+  Call,
+  CallArgument,
+  Ring,
+} from './architecture/architecture.js';
+export { architectureNamed } from './architecture/index.js';
 export {
   type DisassembledInstruction,
   type DisassembleOptions,
@@ -16,6 +24,29 @@ export {
 } from './encode/arm64.js';
 export { type X86Branch, type X86Encoder, x64Encoder, x86Encoder } from './encode/x86.js';
 export { CpuError, type CpuErrorDetails, type StatusName } from './error.js';
+export type { ExceptionName, Exit, ExitReason, Fault, FaultAccess, FaultCause } from './exit.js';
+export {
+  type InstructionFacts,
+  type InstructionFlow,
+  instructionFacts,
+  instructionLength,
+  type PcRelativeOperand,
+  retarget,
+} from './instruction.js';
+export type { InstructionFetchMode } from './instruction-fetch.js';
+export { type CodeWrite, type CodeWriter, Machine, type MachineOptions } from './machine.js';
+export type { MemoryAccess, Observation } from './observers.js';
+export {
+  type CommitOptions,
+  type PageEntry,
+  type PageInfo,
+  PageTable,
+  type PageTableRange,
+} from './page-table.js';
+export { PhysicalMemory, type SecondLevel } from './physical-memory.js';
+export { Processor, type RunOptions } from './processor.js';
+export { ProcessorContext } from './processor-context.js';
+export { isExecutable, PAGE_SIZE, type PageProtection } from './protection.js';
 export {
   findUnicorn,
   howToGetUnicorn,

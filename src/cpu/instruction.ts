@@ -1,0 +1,80 @@
+import type { ArchitectureName } from './architecture/architecture.js';
+import { arm64Facts, retargetArm64 } from './instruction/arm64.js';
+import { retargetX86, x86Facts } from './instruction/x86.js';
+
+/**
+ * Where execution goes after an instruction.
+ * - `next`: to the following instruction only
+ * - `jump`, `conditionalJump`, `call`: `target` is given
+ * - `indirectJump`, `indirectCall`: through a register or memory (far branches too)
+ * - `return`: return from a call, interrupt or exception
+ * - `systemCall`: `syscall`, `sysenter`, `svc`, and calls of a hypervisor or monitor
+ * - `interrupt`: `int n`, `int 3`, `brk`, `hlt` of ARM64
+ * - `undefined`: `ud2`, `udf`: always faults
+ * - `invalid`: no instruction of this architecture, or cut off by the end of the bytes
+ */
+export type InstructionFlow =
+  | 'next'
+  | 'jump'
+  | 'conditionalJump'
+  | 'call'
+  | 'indirectJump'
+  | 'indirectCall'
+  | 'return'
+  | 'systemCall'
+  | 'interrupt'
+  | 'undefined'
+  | 'invalid';
+
+/** An operand whose encoding depends on the address of its own instruction. */
+export interface PcRelativeOperand {
+  /**
+   * `branch`: code address. `memory`: x64 RIP-relative memory operand. `address`: ADR. `page`: ADRP, the target is the
+   * address of a 4 KB page. `literal`: ARM64 load or prefetch from near the instruction.
+   */
+  readonly kind: 'branch' | 'memory' | 'address' | 'page' | 'literal';
+  readonly target: bigint;
+}
+
+export interface InstructionFacts {
+  /** In bytes; of an `invalid` instruction what a disassembler skips (1; ARM64: 4). */
+  readonly length: number;
+  readonly flow: InstructionFlow;
+  /** Of a direct branch. */
+  readonly target?: bigint;
+  readonly pcRelative?: PcRelativeOperand;
+  /**
+   * The processor fetches what follows anew. x86, x64: the serialising instructions of Intel SDM vol. 3, "Serializing
+   * Instructions". ARM64: ISB and the exception returns (context synchronization events that are instructions).
+   */
+  readonly serialising: boolean;
+}
+
+/** Facts about the instruction that `bytes` begins with. Only the first 15 bytes (ARM64: 4) are looked at. */
+export function instructionFacts(
+  architecture: ArchitectureName,
+  bytes: Uint8Array,
+  at: bigint,
+): InstructionFacts {
+  return architecture === 'arm64' ? arm64Facts(bytes, at) : x86Facts(architecture, bytes, at);
+}
+
+/** {@link InstructionFacts.length} alone. */
+export function instructionLength(architecture: ArchitectureName, bytes: Uint8Array, at: bigint): number {
+  return architecture === 'arm64' ? 4 : x86Facts(architecture, bytes, at).length;
+}
+
+/**
+ * The instruction, encoded to stand at `at` and to mean `target` by its PC-relative operand. Throws CpuError
+ * `branchOutOfRange` when its form does not reach, `notPcRelative` when it has no such operand.
+ */
+export function retarget(
+  architecture: ArchitectureName,
+  bytes: Uint8Array,
+  at: bigint,
+  target: bigint,
+): Uint8Array {
+  return architecture === 'arm64'
+    ? retargetArm64(bytes, at, target)
+    : retargetX86(architecture, bytes, at, target);
+}

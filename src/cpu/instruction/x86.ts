@@ -1,0 +1,144 @@
+import { createRequire } from 'node:module';
+import type { Decoder, Instruction } from 'iced-x86';
+import { CpuError, hex } from '../error.js';
+import type { InstructionFacts, InstructionFlow } from '../instruction.js';
+
+export type Iced = typeof import('iced-x86');
+
+let loaded: Iced | undefined;
+
+/** Loaded on first use, synchronously: it takes 50 ms that most commands do not need. */
+export function iced(): Iced {
+  loaded ??= createRequire(import.meta.url)('iced-x86') as Iced;
+  return loaded;
+}
+
+const LONGEST_INSTRUCTION = 15;
+
+/** Calls `use` with the first instruction of `bytes`; both objects are freed afterwards. */
+export function withInstruction<T>(
+  architecture: 'x64' | 'x86',
+  bytes: Uint8Array,
+  at: bigint,
+  use: (instruction: Instruction, decoder: Decoder) => T,
+): T {
+  const { Decoder, DecoderOptions } = iced();
+  const bits = architecture === 'x64' ? 64 : 32;
+  const decoder = new Decoder(bits, bytes.subarray(0, LONGEST_INSTRUCTION), DecoderOptions.None);
+  try {
+    decoder.ip = BigInt.asUintN(bits, at);
+    const instruction = decoder.decode();
+    try {
+      return use(instruction, decoder);
+    } finally {
+      instruction.free();
+    }
+  } finally {
+    decoder.free();
+  }
+}
+
+export function x86Facts(architecture: 'x64' | 'x86', bytes: Uint8Array, at: bigint): InstructionFacts {
+  if (bytes.length === 0) return { length: 1, flow: 'invalid', serialising: false };
+  return withInstruction(architecture, bytes, at, (instruction) => {
+    if (instruction.isInvalid) return { length: 1, flow: 'invalid', serialising: false };
+    const target = branchTarget(instruction);
+    const pcRelative =
+      target !== undefined
+        ? ({ kind: 'branch', target } as const)
+        : instruction.isIpRelMemoryOperand
+          ? ({ kind: 'memory', target: BigInt.asUintN(64, instruction.ipRelMemoryAddress) } as const)
+          : undefined;
+    return {
+      length: instruction.length,
+      flow: flowOf(instruction, target !== undefined),
+      ...(target === undefined ? {} : { target }),
+      ...(pcRelative === undefined ? {} : { pcRelative }),
+      serialising: isSerialising(instruction),
+    };
+  });
+}
+
+export function retargetX86(
+  architecture: 'x64' | 'x86',
+  bytes: Uint8Array,
+  at: bigint,
+  target: bigint,
+): Uint8Array {
+  return withInstruction(architecture, bytes, at, (instruction, decoder) => {
+    const isBranch = !instruction.isInvalid && branchTarget(instruction) !== undefined;
+    if (!isBranch && (instruction.isInvalid || !instruction.isIpRelMemoryOperand)) {
+      throw new CpuError('notPcRelative', `the instruction at ${hex(at)} has no PC-relative operand`, {
+        address: at,
+      });
+    }
+    const offsets = decoder.getConstantOffsets(instruction);
+    const offset = isBranch ? offsets.immediateOffset : offsets.displacementOffset;
+    const size = isBranch ? offsets.immediateSize : offsets.displacementSize;
+    offsets.free();
+    const width = architecture === 'x64' ? 64 : 32;
+    const distance = BigInt.asIntN(width, target - at - BigInt(instruction.length));
+    if (BigInt.asIntN(size * 8, distance) !== distance) {
+      throw new CpuError(
+        'branchOutOfRange',
+        `the instruction at ${hex(at)} cannot reach ${hex(target)}: displacement ${distance} does not fit in ${size * 8} bits`,
+        { address: at, status: 'STATUS_CONFLICTING_ADDRESSES' },
+      );
+    }
+    const result = bytes.slice(0, instruction.length);
+    for (let index = 0; index < size; index++)
+      result[offset + index] = Number((distance >> BigInt(index * 8)) & 0xffn);
+    return result;
+  });
+}
+
+const serialisingByCode = new Map<number, boolean>();
+
+function isSerialising(instruction: Instruction): boolean {
+  const known = serialisingByCode.get(instruction.code);
+  if (known !== undefined) return known;
+  const operation = instruction.opCode;
+  const serialising = operation.isSerializingIntel;
+  operation.free();
+  serialisingByCode.set(instruction.code, serialising);
+  return serialising;
+}
+
+function branchTarget(instruction: Instruction): bigint | undefined {
+  const { OpKind } = iced();
+  if (instruction.opCount === 0) return undefined;
+  switch (instruction.opKind(0)) {
+    case OpKind.NearBranch16:
+    case OpKind.NearBranch32:
+    case OpKind.NearBranch64:
+      return BigInt.asUintN(64, instruction.nearBranchTarget);
+    default:
+      return undefined;
+  }
+}
+
+function flowOf(instruction: Instruction, isDirect: boolean): InstructionFlow {
+  const { FlowControl } = iced();
+  switch (instruction.flowControl) {
+    case FlowControl.UnconditionalBranch:
+      return isDirect ? 'jump' : 'indirectJump';
+    case FlowControl.IndirectBranch:
+      return 'indirectJump';
+    case FlowControl.ConditionalBranch:
+    case FlowControl.XbeginXabortXend:
+      return isDirect ? 'conditionalJump' : 'next';
+    case FlowControl.Return:
+      return 'return';
+    case FlowControl.Call:
+      if (isDirect) return 'call';
+      return instruction.isCallFar ? 'indirectCall' : 'systemCall';
+    case FlowControl.IndirectCall:
+      return 'indirectCall';
+    case FlowControl.Interrupt:
+      return 'interrupt';
+    case FlowControl.Exception:
+      return 'undefined';
+    default:
+      return 'next';
+  }
+}
