@@ -1,0 +1,78 @@
+import type { Processor } from '../processor.js';
+import type { EngineKind } from '../unicorn/engine.js';
+import type { RegisterFile } from '../unicorn/registers.js';
+
+export type ArchitectureName = 'x64' | 'arm64' | 'x86';
+
+/** 0 is kernel mode (ring 0, EL1), 3 user mode (ring 3, EL0). */
+export type Ring = 0 | 3;
+
+export type CallArgument = bigint | number | { readonly float: number } | { readonly double: number };
+
+export interface Call {
+  readonly target: bigint;
+  readonly arguments: readonly CallArgument[];
+  /** First address behind the stack memory that the call may use; need not be aligned. */
+  readonly stackTop: bigint;
+}
+
+/** An instruction set with the calling convention of Windows on it. */
+export interface Architecture {
+  readonly name: ArchitectureName;
+  readonly pointerSize: 4 | 8;
+  readonly programCounter: string;
+  readonly stackPointer: string;
+  /** General registers in the order of the processor manual, then pc and flags. */
+  readonly registers: readonly string[];
+  /** In bytes, at a call instruction. */
+  readonly stackAlignment: number;
+  readonly minimumInstructionLength: number;
+  readonly maximumInstructionLength: number;
+  /** A fetch from here ends the run as `returned`. Not in any page table. */
+  readonly returnAddress: bigint;
+  /** What service pages and padding are filled with. */
+  readonly breakpoint: Uint8Array;
+  readonly engine: EngineKind;
+  readonly registerFile: RegisterFile;
+  /** Where a new processor starts. */
+  readonly initialMode: { readonly ring: Ring; readonly bits: 32 | 64 };
+
+  /** Sets registers, stack and return address so that running calls `target` and comes back with `returned`. */
+  prepareCall(processor: Processor, call: Call): void;
+  /** Integer or pointer argument `index`, at function entry or in a service call. */
+  argument(processor: Processor, index: number): bigint;
+  /** As {@link argument}, for a double; `single` for a float. */
+  floatArgument(processor: Processor, index: number, size?: 'single' | 'double'): number;
+  result(processor: Processor): bigint;
+  setResult(processor: Processor, value: bigint): void;
+  floatResult(processor: Processor, size?: 'single' | 'double'): number;
+  setFloatResult(processor: Processor, value: number, size?: 'single' | 'double'): void;
+  returnAddressAtEntry(processor: Processor): bigint;
+  /** Does what the function's return instruction would do. `calleePops`: bytes of arguments (stdcall). */
+  returnFromCall(processor: Processor, options?: { readonly calleePops?: number }): void;
+}
+
+const conversion = new DataView(new ArrayBuffer(8));
+
+/** The bits of a call argument as they lie in a register, and whether it goes into a floating-point one. */
+export function argumentBits(argument: CallArgument): { readonly bits: bigint; readonly isFloat: boolean } {
+  if (typeof argument === 'bigint') return { bits: BigInt.asUintN(64, argument), isFloat: false };
+  if (typeof argument === 'number')
+    return { bits: BigInt.asUintN(64, BigInt(Math.trunc(argument))), isFloat: false };
+  if ('float' in argument) return { bits: floatBits(argument.float, 'single'), isFloat: true };
+  return { bits: floatBits(argument.double, 'double'), isFloat: true };
+}
+
+export function floatBits(value: number, size: 'single' | 'double'): bigint {
+  if (size === 'single') {
+    conversion.setFloat32(0, value, true);
+    return BigInt(conversion.getUint32(0, true));
+  }
+  conversion.setFloat64(0, value, true);
+  return conversion.getBigUint64(0, true);
+}
+
+export function bitsToFloat(bits: bigint, size: 'single' | 'double'): number {
+  conversion.setBigUint64(0, BigInt.asUintN(64, bits), true);
+  return size === 'single' ? conversion.getFloat32(0, true) : conversion.getFloat64(0, true);
+}

@@ -1,0 +1,186 @@
+import { AddressSpace } from './address-space.js';
+import type { Architecture, ArchitectureName } from './architecture/architecture.js';
+import { architectureNamed } from './architecture/index.js';
+import { CpuError } from './error.js';
+import { FetchUnit, InstructionFetch, type InstructionFetchMode } from './instruction-fetch.js';
+import { PageTable, type PageTableRange } from './page-table.js';
+import { PhysicalMemory } from './physical-memory.js';
+import { Processor } from './processor.js';
+import { PAGE_SIZE } from './protection.js';
+import { DESCRIPTORS, writeWords } from './unicorn/mode.js';
+
+export interface MachineOptions {
+  readonly architecture: ArchitectureName;
+  /** 1 to 64. Default 1. */
+  readonly processors?: number;
+  /** Physical memory in bytes, whole pages. Default 64 MiB; the host commits it as it is touched. */
+  readonly memorySize?: number;
+  /** Default `coherent`. */
+  readonly instructionFetch?: InstructionFetchMode;
+  /** Of everything that chooses by chance. Default 1. */
+  readonly seed?: number;
+  /** Whether VTL1 exists. For the loader; the processors work the same. */
+  readonly vbs?: boolean;
+}
+
+export interface CodeWrite {
+  readonly space: AddressSpace;
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
+  /** What was there. */
+  readonly before: Uint8Array;
+  readonly writer: CodeWriter;
+}
+
+/** Who stores into code: the Secure Kernel, or the NT kernel through a writable alias of the page. */
+export type CodeWriter = 'vtl1' | 'alias';
+
+/** Processors on one physical memory, with the page tables and address spaces made for them. Dispose of it. */
+export class Machine implements Disposable {
+  static create(options: MachineOptions): Machine {
+    return new Machine(options);
+  }
+
+  readonly architecture: Architecture;
+  readonly memory: PhysicalMemory;
+  readonly processors: readonly Processor[];
+  readonly instructionFetch: InstructionFetch;
+  readonly seed: number;
+  readonly vbs: boolean;
+  readonly emptyAddressSpace: AddressSpace;
+  readonly serviceFrame: number;
+  readonly descriptorTableFrame: number;
+  /** The processor inside {@link Processor.run} now. */
+  running: Processor | undefined;
+  readonly #codeListeners = new Set<(write: CodeWrite) => void>();
+  readonly #units: readonly FetchUnit[];
+  #isDisposed = false;
+
+  private constructor(options: MachineOptions) {
+    const { processors = 1, memorySize = DEFAULT_MEMORY, seed = 1, vbs = false } = options;
+    if (!Number.isInteger(processors) || processors < 1 || processors > 64) {
+      throw new CpuError('processorCount', `${processors} processors: a machine has 1 to 64`, {
+        status: 'STATUS_INVALID_PARAMETER',
+      });
+    }
+    this.architecture = architectureNamed(options.architecture);
+    this.seed = seed;
+    this.vbs = vbs;
+    this.#units = Array.from({ length: processors }, () => new FetchUnit());
+    this.instructionFetch = new InstructionFetch(
+      options.instructionFetch ?? 'coherent',
+      this.#units,
+      this.architecture.engine === 'x86-64',
+      () => this.memory,
+    );
+    this.memory = new PhysicalMemory(memorySize, {
+      beforeHostWrite: (frame) => {
+        this.assertIdle('write to memory');
+        this.instructionFetch.beforeHostWrite(frame);
+      },
+      frameFreed: (frame) => this.instructionFetch.frameFreed(frame),
+      secondLevelChanged: () => this.beforeTableChange(),
+    });
+    this.serviceFrame = this.#frameOfBreakpoints();
+    this.descriptorTableFrame = this.#frameOfDescriptors();
+    this.emptyAddressSpace = new AddressSpace('empty', [], this);
+    const made: Processor[] = [];
+    this.processors = made;
+    try {
+      for (const [index, unit] of this.#units.entries()) made.push(new Processor(index, this, unit));
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  processor(index: number): Processor {
+    const processor = this.processors[index];
+    if (processor === undefined) {
+      throw new CpuError('noSuchProcessor', `there is no processor ${index}`, {
+        status: 'STATUS_INVALID_PARAMETER',
+      });
+    }
+    return processor;
+  }
+
+  createPageTable(range: PageTableRange): PageTable {
+    return new PageTable(range, this);
+  }
+
+  createAddressSpace(name: string, tables: readonly PageTable[]): AddressSpace {
+    return new AddressSpace(name, tables, this);
+  }
+
+  /**
+   * Stores code: the only way in which anything but the guest changes executable bytes. One call is one store that every
+   * processor sees whole or not at all. Pages need not be writable and keep the protection that the guest sees.
+   */
+  writeCode(
+    space: AddressSpace,
+    address: bigint,
+    bytes: Uint8Array,
+    options: { readonly writer?: CodeWriter } = {},
+  ): void {
+    this.assertIdle('write code');
+    const before = space.read(address, bytes.byteLength);
+    const after = bytes.slice();
+    space.store(address, after);
+    const writer = options.writer ?? (space.table(address).range.mode === 'kernel' ? 'vtl1' : 'alias');
+    for (const listener of this.#codeListeners) listener({ space, address, bytes: after, before, writer });
+  }
+
+  /** From now on these processors (default: all) fetch the current bytes. */
+  serialise(processors: readonly Processor[] = this.processors): void {
+    this.assertIdle('serialise');
+    for (const { fetchUnit } of processors) this.instructionFetch.serialise(fetchUnit);
+  }
+
+  onCodeWrite(listener: (write: CodeWrite) => void): Disposable {
+    const own = (write: CodeWrite) => listener(write);
+    this.#codeListeners.add(own);
+    return { [Symbol.dispose]: () => void this.#codeListeners.delete(own) };
+  }
+
+  beforeTableChange(): void {
+    this.assertIdle('change a page table');
+    for (const unit of this.#units) unit.flushTranslations();
+  }
+
+  assertIdle(doing: string): void {
+    if (this.#isDisposed) {
+      throw new CpuError('machineDisposed', `cannot ${doing}: the machine has been disposed of`, {
+        status: 'STATUS_INVALID_DEVICE_STATE',
+      });
+    }
+    if (this.running === undefined) return;
+    throw new CpuError('processorRunning', `cannot ${doing} while processor ${this.running.index} runs`, {
+      status: 'STATUS_INVALID_DEVICE_STATE',
+    });
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#isDisposed) return;
+    this.assertIdle('dispose of the machine');
+    this.#isDisposed = true;
+    for (const processor of this.processors) processor[Symbol.dispose]();
+  }
+
+  #frameOfBreakpoints(): number {
+    const frame = this.memory.allocate();
+    const { breakpoint } = this.architecture;
+    const bytes = this.memory.bytes(frame);
+    for (let at = 0; at < PAGE_SIZE; at += breakpoint.byteLength) bytes.set(breakpoint, at);
+    return frame;
+  }
+
+  #frameOfDescriptors(): number {
+    const frame = this.memory.allocate();
+    const bytes = this.memory.bytes(frame);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    writeWords(view, 0, DESCRIPTORS);
+    return frame;
+  }
+}
+
+const DEFAULT_MEMORY = 64 * 1024 * 1024;

@@ -1,0 +1,98 @@
+import type { Processor } from './processor.js';
+import { PAGE_SIZE } from './protection.js';
+import type { Translator } from './translator.js';
+import { UC_HOOK_BLOCK, UC_HOOK_CODE, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE } from './unicorn/constants.js';
+import type { Engine, Hook } from './unicorn/engine.js';
+
+export interface MemoryAccess {
+  readonly access: 'read' | 'write';
+  /** Virtual address. */
+  readonly address: bigint;
+  /** Bytes. */
+  readonly size: number;
+  /** What is written; 0 for reads. */
+  readonly value: bigint;
+}
+
+/** Called while the processor runs: may read registers and memory, may not change anything. */
+export interface Observation {
+  /** Before each instruction. About 0.7 µs each. */
+  readonly instruction?: (address: bigint, size: number) => void;
+  /** At the entry of each translated block, `size` in bytes. A run that stops inside a block does not execute all of it. */
+  readonly block?: (address: bigint, size: number) => void;
+  readonly memory?: (access: MemoryAccess) => void;
+  /** After each piece of a run, with the number of instructions completed in it. */
+  readonly segment?: (instructions: number) => void;
+}
+
+/** The observers of one processor; hooks are in the engine only while somebody listens. */
+export class ObserverSet {
+  static readonly TAG = 2;
+  readonly #engine: Engine;
+  readonly #processor: Processor;
+  readonly #translator: Translator;
+  readonly #observations = new Set<Observation>();
+  readonly #hooks = new Map<number, Hook>();
+
+  constructor(engine: Engine, processor: Processor, translator: Translator) {
+    this.#engine = engine;
+    this.#processor = processor;
+    this.#translator = translator;
+  }
+
+  add(observation: Observation): Disposable {
+    const own = { ...observation };
+    this.#observations.add(own);
+    this.#updateHooks();
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#observations.delete(own)) this.#updateHooks();
+      },
+    };
+  }
+
+  #updateHooks(): void {
+    const observations = [...this.#observations];
+    const wanted: readonly [number, boolean][] = [
+      [UC_HOOK_CODE, observations.some(({ instruction }) => instruction !== undefined)],
+      [UC_HOOK_BLOCK, observations.some(({ block }) => block !== undefined)],
+      [UC_HOOK_MEM_READ, observations.some(({ memory }) => memory !== undefined)],
+      [UC_HOOK_MEM_WRITE, observations.some(({ memory }) => memory !== undefined)],
+    ];
+    for (const [kind, isWanted] of wanted) {
+      const hook = this.#hooks.get(kind);
+      if (isWanted === (hook !== undefined)) continue;
+      if (hook === undefined) {
+        this.#hooks.set(kind, this.#engine.addHook(kind, ObserverSet.TAG));
+      } else {
+        hook[Symbol.dispose]();
+        this.#hooks.delete(kind);
+      }
+      this.#engine.forgetAllCode();
+    }
+  }
+
+  instruction(address: bigint, size: number): void {
+    for (const { instruction } of this.#observations) instruction?.(address, size);
+  }
+
+  block(address: bigint, size: number): void {
+    for (const { block } of this.#observations) block?.(address, size);
+  }
+
+  memory(isWrite: boolean, physical: number, size: number, value: bigint): void {
+    const frame = Math.floor(physical / PAGE_SIZE);
+    const page = this.#translator.virtualPages.get(frame) ?? 0;
+    const access: MemoryAccess = {
+      access: isWrite ? 'write' : 'read',
+      address: BigInt(page) * BigInt(PAGE_SIZE) + BigInt(physical % PAGE_SIZE),
+      size,
+      value: BigInt.asUintN(Math.min(size, 8) * 8, value),
+    };
+    for (const { memory } of this.#observations) memory?.(access);
+  }
+
+  segmentDone(instructions: number): void {
+    for (const { segment } of this.#observations) segment?.(instructions);
+  }
+}

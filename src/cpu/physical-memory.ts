@@ -1,0 +1,201 @@
+import { CpuError } from './error.js';
+import { EVERYTHING, EXECUTE, PAGE_SIZE, type Permissions, READ, WRITE } from './protection.js';
+
+export interface SecondLevel {
+  readonly read: boolean;
+  readonly write: boolean;
+  readonly execute: boolean;
+}
+
+/** What the memory must tell the machine: contents change, or what VTL0 may do with a page changes. */
+export interface MemoryWatcher {
+  beforeHostWrite(frame: number): void;
+  /** The frame has lost its last reference; its contents mean nothing any more. */
+  frameFreed(frame: number): void;
+  secondLevelChanged(): void;
+}
+
+export interface AllocatorState {
+  readonly references: Uint16Array;
+  readonly secondLevel: Uint8Array;
+  readonly free: readonly number[];
+  readonly fresh: number;
+}
+
+/** The physical page frames of a machine, in one host buffer that every processor's engine maps. Frames are numbered from 0. */
+export class PhysicalMemory {
+  readonly frames: number;
+  /** All of physical memory. Only the engines and {@link PhysicalMemory} itself write here. */
+  readonly buffer: Uint8Array;
+  readonly #references: Uint16Array;
+  readonly #secondLevel: Uint8Array;
+  readonly #watcher: MemoryWatcher;
+  readonly #dirty: Uint8Array;
+  readonly #dirtyFrames: number[] = [];
+  readonly #free: number[] = [];
+  /** Frames from here on have never been handed out, and the host has not touched their memory. */
+  #fresh = 0;
+
+  /** `size` in bytes. The host commits memory as frames are touched. */
+  constructor(size: number, watcher: MemoryWatcher) {
+    if (!Number.isSafeInteger(size) || size <= 0 || size % PAGE_SIZE !== 0 || size > 2 ** 32) {
+      throw new CpuError(
+        'memorySize',
+        `${size} bytes of physical memory: not 1 page to 4 GB in whole pages`,
+        {
+          status: 'STATUS_INVALID_PARAMETER',
+        },
+      );
+    }
+    try {
+      this.buffer = new Uint8Array(new ArrayBuffer(size));
+    } catch (cause) {
+      throw new CpuError('memorySize', `the host has no ${size} bytes for physical memory`, {
+        status: 'STATUS_NO_MEMORY',
+        cause,
+      });
+    }
+    this.frames = size / PAGE_SIZE;
+    this.#references = new Uint16Array(this.frames);
+    this.#secondLevel = new Uint8Array(this.frames);
+    this.#dirty = new Uint8Array(this.frames);
+    this.#watcher = watcher;
+  }
+
+  /** A zeroed frame with one reference. Throws STATUS_NO_MEMORY. */
+  allocate(): number {
+    const recycled = this.#free.pop();
+    const frame = recycled ?? this.#fresh;
+    if (recycled === undefined) {
+      if (frame >= this.frames) {
+        throw new CpuError('noMemory', `all ${this.frames} page frames are in use`, {
+          status: 'STATUS_NO_MEMORY',
+        });
+      }
+      this.#fresh += 1;
+    } else {
+      this.markDirty(frame);
+      this.#slice(frame).fill(0);
+    }
+    this.#references[frame] = 1;
+    this.#secondLevel[frame] = EVERYTHING;
+    return frame;
+  }
+
+  retain(frame: number): void {
+    const references = this.#used(frame);
+    if (references === 0xffff) throw new CpuError('frameShared', `frame ${frame} has 65535 references`);
+    this.#references[frame] = references + 1;
+  }
+
+  release(frame: number): void {
+    const references = this.#used(frame) - 1;
+    this.#references[frame] = references;
+    if (references > 0) return;
+    this.#free.push(frame);
+    this.#watcher.frameFreed(frame);
+  }
+
+  references(frame: number): number {
+    return this.#references[frame] ?? 0;
+  }
+
+  get framesInUse(): number {
+    return this.#fresh - this.#free.length;
+  }
+
+  /** Contents, not to be written to. Shows later changes too. */
+  peek(frame: number): Uint8Array {
+    this.#used(frame);
+    return this.#slice(frame);
+  }
+
+  /** Contents, to be written to before a processor runs again. */
+  bytes(frame: number): Uint8Array {
+    this.#used(frame);
+    this.#beforeWrite(frame);
+    return this.#slice(frame);
+  }
+
+  /** `offset` in bytes from the start of the frame; the bytes must fit in it. */
+  write(frame: number, offset: number, bytes: Uint8Array): void {
+    if (offset < 0 || offset + bytes.byteLength > PAGE_SIZE) {
+      throw new CpuError('pageBounds', `${bytes.byteLength} bytes at +${offset} do not fit in a page`, {
+        status: 'STATUS_INVALID_PARAMETER',
+      });
+    }
+    this.bytes(frame).set(bytes, offset);
+  }
+
+  /** Copies part of a frame into one that no processor knows yet; without telling the watcher. */
+  copy(from: number, to: number, start = 0, end = PAGE_SIZE): void {
+    this.markDirty(to);
+    this.#slice(to).set(this.#slice(from).subarray(start, end), start);
+  }
+
+  /** What VTL0 may do with the frame, on top of the page tables. VTL1 is not limited. */
+  setSecondLevel(frame: number, { vtl0 }: { readonly vtl0: SecondLevel }): void {
+    this.#used(frame);
+    this.#secondLevel[frame] =
+      (vtl0.read ? READ : 0) | (vtl0.write ? WRITE : 0) | (vtl0.execute ? EXECUTE : 0);
+    this.#watcher.secondLevelChanged();
+  }
+
+  secondLevel(frame: number): Permissions {
+    return this.#secondLevel[frame] ?? 0;
+  }
+
+  /** Notes that a frame's contents are about to differ from the last snapshot's. */
+  markDirty(frame: number): void {
+    if (this.#dirty[frame] === 1) return;
+    this.#dirty[frame] = 1;
+    this.#dirtyFrames.push(frame);
+  }
+
+  /** Frames marked since the last call. */
+  takeDirty(): readonly number[] {
+    for (const frame of this.#dirtyFrames) this.#dirty[frame] = 0;
+    return this.#dirtyFrames.splice(0);
+  }
+
+  saveAllocator(): AllocatorState {
+    return {
+      references: this.#references.slice(0, this.#fresh),
+      secondLevel: this.#secondLevel.slice(0, this.#fresh),
+      free: [...this.#free],
+      fresh: this.#fresh,
+    };
+  }
+
+  loadAllocator(state: AllocatorState): void {
+    // Frames handed out since then are not fresh any more: their memory has been written to.
+    const since = Array.from(
+      { length: Math.max(0, this.#fresh - state.fresh) },
+      (_, i) => this.#fresh - 1 - i,
+    );
+    this.#references.set(state.references);
+    this.#secondLevel.set(state.secondLevel);
+    this.#free.splice(0, this.#free.length, ...since, ...state.free);
+    for (const frame of since) this.#references[frame] = 0;
+    this.#fresh = Math.max(this.#fresh, state.fresh);
+  }
+
+  #beforeWrite(frame: number): void {
+    this.#watcher.beforeHostWrite(frame);
+    this.markDirty(frame);
+  }
+
+  #used(frame: number): number {
+    const references = this.#references[frame] ?? 0;
+    if (references === 0) {
+      throw new CpuError('frameNotInUse', `physical page ${frame} is not in use`, {
+        status: 'STATUS_INVALID_PARAMETER',
+      });
+    }
+    return references;
+  }
+
+  #slice(frame: number): Uint8Array {
+    return this.buffer.subarray(frame * PAGE_SIZE, (frame + 1) * PAGE_SIZE);
+  }
+}

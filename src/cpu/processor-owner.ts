@@ -1,0 +1,18 @@
+import type { AddressSpace } from './address-space.js';
+import type { Architecture } from './architecture/architecture.js';
+import type { InstructionFetch } from './instruction-fetch.js';
+import type { PhysicalMemory } from './physical-memory.js';
+import type { Processor } from './processor.js';
+
+/** What a processor needs of its machine. */
+export interface ProcessorOwner {
+  readonly architecture: Architecture;
+  readonly memory: PhysicalMemory;
+  readonly instructionFetch: InstructionFetch;
+  readonly emptyAddressSpace: AddressSpace;
+  /** Frame of the x86 descriptor table, for {@link DESCRIPTOR_TABLE_PAGE}. */
+  readonly descriptorTableFrame: number;
+  running: Processor | undefined;
+  /** Throws CpuError `processorRunning` from within an observer. */
+  assertIdle(doing: string): void;
+}

@@ -1,0 +1,128 @@
+import type { FaultAccess, FaultCause } from './exit.js';
+import type { PageEntry, PageTable } from './page-table.js';
+import type { Processor } from './processor.js';
+import type { ProcessorOwner } from './processor-owner.js';
+import { EXECUTE, PAGE_SHIFT, type Permissions, READ, WRITE } from './protection.js';
+import { REFUSED, type Translation } from './unicorn/callbacks.js';
+import { UC_MEM_FETCH, UC_MEM_WRITE } from './unicorn/constants.js';
+import { DESCRIPTOR_TABLE_PAGE } from './unicorn/mode.js';
+
+/** Why the last translation was refused. */
+export type Refusal =
+  | {
+      readonly kind: 'fault';
+      readonly page: number;
+      readonly access: FaultAccess;
+      readonly cause: FaultCause;
+    }
+  | { readonly kind: 'returned' | 'service'; readonly page: number; readonly access: 'execute' }
+  /** Not refused: the instruction is to be restarted after `resolve`. */
+  | { readonly kind: 'retry'; readonly access: FaultAccess; readonly resolve?: () => void };
+
+/** First page behind the lower, and first of the upper half of the canonical addresses of x64. */
+const LOWER_END = 2 ** 35;
+const UPPER_START = 2 ** 52 - 2 ** 35;
+
+/** Answers an engine's question for a page: page tables, ring, trust level and second-level permissions in one place. */
+export class Translator {
+  refusal: Refusal | undefined;
+  /** Virtual page through which the engine last reached a frame; for memory observers, which get physical addresses. */
+  readonly virtualPages = new Map<number, number>();
+  readonly #processor: Processor;
+  readonly #owner: ProcessorOwner;
+  readonly #returnPage: number;
+  readonly #isX86: boolean;
+
+  constructor(processor: Processor, owner: ProcessorOwner) {
+    this.#processor = processor;
+    this.#owner = owner;
+    this.#returnPage = Number(owner.architecture.returnAddress >> PAGE_SHIFT);
+    this.#isX86 = owner.architecture.engine === 'x86-64';
+  }
+
+  begin(): void {
+    this.refusal = undefined;
+  }
+
+  translate(page: number, kind: number): Translation {
+    const access: FaultAccess = kind === UC_MEM_FETCH ? 'execute' : kind === UC_MEM_WRITE ? 'write' : 'read';
+    const table = this.#processor.addressSpace.tableOfPage(page);
+    if (table === undefined) return this.#outside(page, access);
+    const entry = table.lookup(page);
+    if (entry === undefined)
+      return this.#fault(page, access, table.isReserved(page) ? 'reserved' : 'notCommitted');
+    const cause = this.#forbidden(table, entry, access);
+    if (cause !== undefined) return this.#fault(page, access, cause);
+    if (entry.service && access === 'execute') return this.#refuse({ kind: 'service', page, access });
+    if (entry.frame === undefined || (access === 'write' && entry.copyOnWrite)) {
+      const isWrite = access === 'write';
+      return this.#refuse({ kind: 'retry', access, resolve: () => void table.resolve(page, isWrite) });
+    }
+    return this.#map(page, entry, entry.frame, access);
+  }
+
+  /** What `entry` allows in the current ring and trust level, apart from copy-on-write. */
+  #permissions(table: PageTable, entry: PageEntry): Permissions {
+    const { frame } = entry;
+    if (frame === undefined || this.#processor.vtl === 1) return entry.permissions;
+    return entry.permissions & this.#owner.memory.secondLevel(frame);
+  }
+
+  #forbidden(table: PageTable, entry: PageEntry, access: FaultAccess): FaultCause | undefined {
+    const { vtl } = this.#processor;
+    if (table.range.vtl === 1 && vtl === 0) return 'secondLevel';
+    const isUser = this.#processor.ring === 3;
+    if (isUser ? table.range.mode === 'kernel' : table.range.mode === 'user' && access === 'execute')
+      return 'ring';
+    const bit = access === 'execute' ? EXECUTE : access === 'write' ? WRITE : READ;
+    if ((entry.permissions & bit) === 0) return 'protection';
+    if (entry.guard) return 'guard';
+    return (this.#permissions(table, entry) & bit) === 0 ? 'secondLevel' : undefined;
+  }
+
+  #map(page: number, entry: PageEntry, frame: number, access: FaultAccess): Translation {
+    const { instructionFetch, memory } = this.#owner;
+    const unit = this.#processor.fetchUnit;
+    const secondLevel = this.#processor.vtl === 1 ? READ | WRITE | EXECUTE : memory.secondLevel(frame);
+    const allowed = entry.permissions & secondLevel;
+    const isCoherent = instructionFetch.mode === 'coherent';
+    let source = frame;
+    let permissions = allowed & READ;
+    if (access === 'execute') {
+      const outcome = instructionFetch.beforeFetch(unit, frame);
+      if (outcome === 'retry') return this.#refuse({ kind: 'retry', access });
+      source = outcome;
+      permissions = source === frame ? permissions | EXECUTE : EXECUTE;
+    } else if (access === 'write') {
+      if (instructionFetch.beforeGuestWrite(unit, frame) === 'retry')
+        return this.#refuse({ kind: 'retry', access });
+      memory.markDirty(frame);
+      permissions |= WRITE;
+    }
+    if (isCoherent) {
+      if (unit.translated.has(frame)) permissions |= allowed & EXECUTE;
+      if (unit.writable.has(frame) && !entry.copyOnWrite) permissions |= allowed & WRITE;
+    }
+    this.virtualPages.set(source, page);
+    return source * 8 + permissions;
+  }
+
+  #outside(page: number, access: FaultAccess): Translation {
+    if (page === this.#returnPage && access === 'execute')
+      return this.#refuse({ kind: 'returned', page, access });
+    if (page === DESCRIPTOR_TABLE_PAGE && access === 'read' && this.#isX86) {
+      return this.#owner.descriptorTableFrame * 8 + READ;
+    }
+    const isCanonical = !this.#isX86 || page < LOWER_END || page >= UPPER_START;
+    return this.#fault(page, access, isCanonical ? 'notCommitted' : 'noncanonical');
+  }
+
+  #fault(page: number, access: FaultAccess, cause: FaultCause): Translation {
+    return this.#refuse({ kind: 'fault', page, access, cause });
+  }
+
+  #refuse(refusal: Refusal): Translation {
+    this.refusal = refusal;
+    return REFUSED;
+  }
+}

@@ -1,0 +1,136 @@
+import koffi from 'koffi';
+import {
+  UC_HOOK_BLOCK,
+  UC_HOOK_CODE,
+  UC_HOOK_INSN,
+  UC_HOOK_INTR,
+  UC_HOOK_MEM_READ,
+  UC_HOOK_TLB_FILL,
+} from './constants.js';
+import { type HostPointer, unicorn } from './library.js';
+
+/** Where a translation leads: bits 3 and up are the physical page, bits 0–2 are UC_PROT_*. Negative: refused. */
+export type Translation = number;
+export const REFUSED: Translation = -1;
+
+/** What Unicorn reports while an engine runs. Addresses are virtual unless said otherwise. */
+export interface EngineEvents {
+  /** Asks for the translation of a virtual page (address / 4096) for UC_MEM_READ, UC_MEM_WRITE or UC_MEM_FETCH. */
+  translate(page: number, access: number): Translation;
+  interrupt(vector: number): void;
+  /** `instruction` is UC_X86_INS_*. */
+  systemCall(instruction: number): void;
+  code(address: bigint, size: number, tag: number): void;
+  block(address: bigint, size: number): void;
+  /** `physical` because Unicorn hands out physical addresses in this mode. */
+  memory(write: boolean, physical: number, size: number, value: bigint): void;
+}
+
+/** The engine inside uc_emu_start (or a cache operation) now. Unicorn calls back only from there. */
+export interface RunningEngine {
+  readonly handle: HostPointer;
+  readonly events: EngineEvents;
+  failure: { readonly error: unknown } | undefined;
+}
+
+let running: RunningEngine | undefined;
+
+/** Runs `body` with the callbacks directed to `engine`. */
+export function whileRunning<T>(engine: RunningEngine, body: () => T): T {
+  const outer = running;
+  running = engine;
+  try {
+    return body();
+  } finally {
+    running = outer;
+  }
+}
+
+export const isAnyEngineRunning = (): boolean => running !== undefined;
+
+// An exception that leaves a callback does not stop Unicorn: it would run on without any further callback.
+function guarded<T>(fallback: T, body: (engine: RunningEngine) => T): T {
+  const engine = running;
+  if (engine === undefined || engine.failure !== undefined) return fallback;
+  try {
+    return body(engine);
+  } catch (error) {
+    engine.failure = { error };
+    unicorn().stop(engine.handle);
+    return fallback;
+  }
+}
+
+const { uint64, uint32 } = koffi.types;
+const unsigned = (value: bigint | number | null): bigint => BigInt.asUintN(64, BigInt(value ?? 0));
+
+// `void *` parameters arrive as unsigned bigint, or null for 0; uint64_t ones as signed.
+type Address = bigint | null;
+
+function fill(_engine: Address, address: Address, access: number, result: HostPointer): boolean {
+  return guarded(false, (engine) => {
+    const translation = engine.events.translate(address === null ? 0 : Number(address >> 12n), access);
+    if (translation < 0) return false;
+    koffi.encode(result, uint64, Math.floor(translation / 8) * 4096);
+    koffi.encode(result, 8, uint32, translation & 7);
+    return true;
+  });
+}
+
+function interrupt(_engine: Address, vector: number): void {
+  guarded(undefined, (engine) => {
+    unicorn().stop(engine.handle);
+    engine.events.interrupt(vector);
+  });
+}
+
+function instruction(_engine: Address, tag: Address): void {
+  guarded(undefined, (engine) => {
+    unicorn().stop(engine.handle);
+    engine.events.systemCall(Number(tag ?? 0n));
+  });
+}
+
+function code(_engine: Address, address: Address, size: number, tag: Address): void {
+  guarded(undefined, (engine) => engine.events.code(address ?? 0n, size, Number(tag ?? 0n)));
+}
+
+function block(_engine: Address, address: Address, size: number): void {
+  guarded(undefined, (engine) => engine.events.block(address ?? 0n, size));
+}
+
+const UC_MEM_WRITE = 17;
+
+function memory(_e: Address, type: number, physical: Address, size: number, value: number | bigint): void {
+  guarded(undefined, (engine) =>
+    engine.events.memory(type === UC_MEM_WRITE, Number(physical ?? 0n), size, unsigned(value)),
+  );
+}
+
+const POINTER = 'void *';
+const DEFINITIONS: ReadonlyMap<number, readonly [(...values: never[]) => unknown, string, string[]]> =
+  new Map([
+    [UC_HOOK_TLB_FILL, [fill, 'bool', [POINTER, POINTER, 'int', POINTER, POINTER]]],
+    [UC_HOOK_INTR, [interrupt, 'void', [POINTER, 'uint32_t', POINTER]]],
+    [UC_HOOK_INSN, [instruction, 'void', [POINTER, POINTER]]],
+    [UC_HOOK_CODE, [code, 'void', [POINTER, POINTER, 'uint32_t', POINTER]]],
+    [UC_HOOK_BLOCK, [block, 'void', [POINTER, POINTER, 'uint32_t', POINTER]]],
+    [UC_HOOK_MEM_READ, [memory, 'void', [POINTER, 'int', POINTER, 'int', 'int64_t', POINTER]]],
+  ]);
+
+const registered = new Map<number, HostPointer>();
+
+/**
+ * The native callback of a hook kind. There is one per kind and process, never unregistered: koffi allows 8192 per
+ * process, and Unicorn may not outlive one.
+ */
+export function callbackFor(kind: number): HostPointer {
+  const known = registered.get(kind);
+  if (known !== undefined) return known;
+  const definition = DEFINITIONS.get(kind);
+  if (definition === undefined) throw new TypeError(`no callback for hook kind ${kind}`);
+  const [body, result, parameters] = definition;
+  const callback = koffi.register(body, koffi.pointer(koffi.proto(result, parameters)));
+  registered.set(kind, callback);
+  return callback;
+}

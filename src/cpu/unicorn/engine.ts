@@ -1,0 +1,281 @@
+import koffi from 'koffi';
+import { CpuError } from '../error.js';
+import { calibration } from './calibration.js';
+import { callbackFor, type EngineEvents, isAnyEngineRunning, REFUSED, whileRunning } from './callbacks.js';
+import * as uc from './constants.js';
+import { check, type HostPointer, type UnicornFunctions, unicorn } from './library.js';
+import type { RegisterFile } from './registers.js';
+
+/** The instruction set an engine is opened for. 32-bit x86 code runs in an `x86-64` engine. */
+export type EngineKind = 'x86-64' | 'arm64';
+
+/** Counts above this do not happen; the count hook stays on so that counts are exact. */
+export const NO_LIMIT = 2 ** 40;
+
+const PAGE_SHIFT = 12;
+const PAGE = 4096;
+
+/** Virtual page at which {@link Engine.forgetCode} shows physical page 0. Never a guest page: not canonical. */
+const WINDOW_PAGE = 2 ** 50;
+
+/** Above this many pages one full flush is cheaper than invalidating each. */
+const FLUSH_ALL_ABOVE = 24;
+
+const CONTEXT_HEADER = 40;
+
+export interface Hook extends Disposable {
+  readonly kind: number;
+}
+
+/** One Unicorn engine in virtual-TLB mode over a shared buffer of physical memory. All traps of Unicorn stay below here. */
+export class Engine implements Disposable {
+  readonly kind: EngineKind;
+  readonly registers: RegisterFile;
+  failure: { readonly error: unknown } | undefined;
+  /** Size in bytes of what {@link saveContext} returns. */
+  readonly contextSize: number;
+  readonly #functions: UnicornFunctions = unicorn();
+  readonly #memory: Uint8Array;
+  readonly #context: HostPointer;
+  readonly #contextBytes: Uint8Array;
+  readonly #hooks = new Set<bigint>();
+  readonly #events: EngineEvents;
+  readonly #out = new BigUint64Array(new ArrayBuffer(8));
+  #handle: HostPointer;
+  #state: DataView | undefined;
+  #invalidating = false;
+
+  /** `memory` must outlive the engine and be a multiple of the page size. */
+  constructor(kind: EngineKind, memory: Uint8Array, registers: RegisterFile, events: EngineEvents) {
+    if (memory.byteLength === 0 || memory.byteLength % PAGE !== 0) {
+      throw new CpuError('memorySize', `physical memory of ${memory.byteLength} bytes is not whole pages`, {
+        status: 'STATUS_INVALID_PARAMETER',
+      });
+    }
+    this.kind = kind;
+    this.registers = registers;
+    this.#memory = memory;
+    this.#events = events;
+    this.#handle = this.#open();
+    try {
+      this.#configure();
+      this.#hook(uc.UC_HOOK_TLB_FILL, 1n, 0n, 0);
+      this.#hook(uc.UC_HOOK_INTR, 1n, 0n, 0);
+      if (kind === 'x86-64') {
+        for (const instruction of [uc.UC_X86_INS_SYSCALL, uc.UC_X86_INS_SYSENTER]) {
+          this.#hook(uc.UC_HOOK_INSN, 1n, 0n, instruction, 'int', instruction);
+        }
+      }
+      check(this.#functions.contextAllocate(this.#handle, this.#out), 'uc_context_alloc');
+      this.#context = this.#out[0] ?? 0n;
+      const size = this.#functions.contextSize(this.#handle);
+      this.#contextBytes = new Uint8Array(koffi.view(this.#context, size)).subarray(CONTEXT_HEADER);
+      this.contextSize = size - CONTEXT_HEADER;
+    } catch (error) {
+      this.#functions.close(this.#handle);
+      this.#handle = 0n;
+      throw error;
+    }
+  }
+
+  get handle(): HostPointer {
+    if (this.#handle === 0n) throw new CpuError('engineClosed', 'this processor has been disposed of');
+    return this.#handle;
+  }
+
+  get events(): EngineEvents {
+    return this.#invalidating ? WINDOW : this.#events;
+  }
+
+  #open(): HostPointer {
+    const [architecture, mode] =
+      this.kind === 'arm64' ? [uc.UC_ARCH_ARM64, uc.UC_MODE_LITTLE_ENDIAN] : [uc.UC_ARCH_X86, uc.UC_MODE_64];
+    check(this.#functions.open(architecture, mode, this.#out), 'uc_open');
+    return this.#out[0] ?? 0n;
+  }
+
+  #configure(): void {
+    if (this.kind === 'arm64') {
+      this.#control(uc.UC_CTL_CPU_MODEL, 'int', uc.UC_CPU_ARM64_MAX);
+      this.#control(uc.UC_CTL_UC_PAGE_SIZE, 'uint32_t', PAGE);
+    }
+    this.#control(uc.UC_CTL_TLB_TYPE, 'int', uc.UC_TLB_VIRTUAL);
+    // With an empty list of exits the `until` of uc_emu_start means nothing, so that no address is special.
+    this.#control(uc.UC_CTL_UC_USE_EXITS, 'int', 1);
+    const size = this.#memory.byteLength;
+    check(
+      this.#functions.mapMemory(this.#handle, 0n, size, uc.UC_PROT_ALL, this.#memory),
+      `uc_mem_map_ptr of ${size} bytes`,
+    );
+  }
+
+  #control(control: number, ...typedValues: (string | number | bigint)[]): void {
+    check(this.#functions.control(this.handle, control, ...typedValues), `uc_ctl ${control & 0xff}`);
+  }
+
+  #hook(kind: number, begin: bigint, end: bigint, tag: number, ...rest: (string | number)[]): bigint {
+    const callback = callbackFor(kind === uc.UC_HOOK_MEM_WRITE ? uc.UC_HOOK_MEM_READ : kind);
+    const code = this.#functions.hookAdd(
+      this.handle,
+      this.#out,
+      kind,
+      callback,
+      BigInt(tag),
+      begin,
+      end,
+      ...rest,
+    );
+    check(code, `uc_hook_add of kind ${kind}`);
+    return this.#out[0] ?? 0n;
+  }
+
+  /** Adds a hook over [first, last], or everywhere. Already translated code sees it only after {@link forgetCode}. */
+  addHook(kind: number, tag: number, range?: { readonly first: bigint; readonly last: bigint }): Hook {
+    this.#assertIdle('add a hook');
+    const hook = this.#hook(kind, range?.first ?? 1n, range?.last ?? 0n, tag);
+    this.#hooks.add(hook);
+    return {
+      kind,
+      [Symbol.dispose]: () => {
+        if (this.#handle === 0n || !this.#hooks.delete(hook)) return;
+        check(this.#functions.hookDelete(this.#handle, hook), 'uc_hook_del');
+      },
+    };
+  }
+
+  #assertIdle(doing: string): void {
+    if (isAnyEngineRunning()) {
+      throw new CpuError(
+        'processorRunning',
+        `cannot ${doing} from within a callback of a running processor`,
+        {
+          status: 'STATUS_INVALID_DEVICE_STATE',
+        },
+      );
+    }
+  }
+
+  /**
+   * Runs from `pc` until `count` instructions are done or something stops it; returns the `uc_err`.
+   * Rethrows what a callback threw.
+   */
+  run(pc: bigint, count: number): number {
+    this.#assertIdle('run');
+    const handle = this.handle;
+    this.failure = undefined;
+    const code = whileRunning(this, () => this.#functions.start(handle, pc, 0n, 0n, count));
+    this.#rethrow();
+    return code;
+  }
+
+  #rethrow(): void {
+    const { failure } = this;
+    if (failure === undefined) return;
+    this.failure = undefined;
+    throw failure.error;
+  }
+
+  /** Asks the running emulation to stop; for callbacks. */
+  stop(): void {
+    check(this.#functions.stop(this.handle), 'uc_emu_stop');
+  }
+
+  /** Instructions begun in the last {@link run}, including one that faulted and one that the count stopped. */
+  get begun(): number {
+    return Number(this.#engineState().getBigUint64(calibration().counter, true));
+  }
+
+  /** Virtual address of the last access that {@link EngineEvents.translate} refused. */
+  get refusedAddress(): bigint {
+    return this.#engineState().getBigUint64(calibration().refusedAddress, true);
+  }
+
+  #engineState(): DataView {
+    this.#state ??= new DataView(koffi.view(this.handle, calibration().size));
+    return this.#state;
+  }
+
+  /** Forgets all virtual-to-physical translations. */
+  flushTranslations(): void {
+    this.#control(uc.UC_CTL_TLB_FLUSH);
+  }
+
+  /** Forgets everything translated to host code. */
+  forgetAllCode(): void {
+    this.#assertIdle('flush');
+    this.#control(uc.UC_CTL_TB_FLUSH);
+  }
+
+  /** Forgets the host code made from these physical pages. Flushes the translations too. */
+  forgetCode(pages: ReadonlySet<number>): void {
+    this.#assertIdle('forget code');
+    if (pages.size > FLUSH_ALL_ABOVE) {
+      this.forgetAllCode();
+    } else {
+      this.#invalidating = true;
+      this.failure = undefined;
+      try {
+        whileRunning(this, () => {
+          for (const page of pages) {
+            const start = BigInt(WINDOW_PAGE + page) << BigInt(PAGE_SHIFT);
+            this.#control(uc.UC_CTL_TB_REMOVE_CACHE, 'uint64_t', start, 'uint64_t', start + BigInt(PAGE));
+          }
+        });
+      } finally {
+        this.#invalidating = false;
+      }
+      this.#rethrow();
+    }
+    this.flushTranslations();
+  }
+
+  readRegister(name: string): bigint {
+    return this.registers.read(this.#functions, this.handle, name);
+  }
+
+  writeRegister(name: string, value: bigint): void {
+    this.registers.write(this.#functions, this.handle, name, value);
+  }
+
+  /** A copy of the whole register state; only for {@link restoreContext} of an engine of the same kind. */
+  saveContext(): Uint8Array {
+    check(this.#functions.contextSave(this.handle, this.#context), 'uc_context_save');
+    return this.#contextBytes.slice();
+  }
+
+  restoreContext(context: Uint8Array): void {
+    const { handle } = this;
+    if (context.byteLength !== this.contextSize) {
+      throw new CpuError(
+        'contextSize',
+        `a context of ${context.byteLength} bytes is not one of ${this.contextSize}`,
+        { status: 'STATUS_INVALID_PARAMETER' },
+      );
+    }
+    this.#contextBytes.set(context);
+    check(this.#functions.contextRestore(handle, this.#context), 'uc_context_restore');
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#handle === 0n) return;
+    this.#assertIdle('close a processor');
+    const handle = this.#handle;
+    this.#handle = 0n;
+    this.#state = undefined;
+    this.#hooks.clear();
+    this.#functions.contextFree(this.#context);
+    check(this.#functions.close(handle), 'uc_close');
+  }
+}
+
+const none = (): void => {};
+
+/** While code is being forgotten, Unicorn looks the window up and nothing else. */
+const WINDOW: EngineEvents = {
+  translate: (page) => (page >= WINDOW_PAGE ? (page - WINDOW_PAGE) * 8 + uc.UC_PROT_EXEC : REFUSED),
+  interrupt: none,
+  systemCall: none,
+  code: none,
+  block: none,
+  memory: none,
+};

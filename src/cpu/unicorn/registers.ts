@@ -1,0 +1,153 @@
+import koffi from 'koffi';
+import { CpuError } from '../error.js';
+import { check, type HostPointer, type UnicornFunctions } from './library.js';
+
+interface Register {
+  readonly id: number;
+  readonly bits: number;
+  /** Loading a segment register from outside would fault in Unicorn where nothing catches it. */
+  readonly readOnly?: boolean;
+}
+
+type Names = Readonly<Record<string, Register>>;
+
+const WIDEST = 16;
+const MASK_64 = (1n << 64n) - 1n;
+
+/** The registers of one kind of engine, by the names of the processor manuals, lower case. */
+export class RegisterFile {
+  readonly names: readonly string[];
+  readonly #registers: ReadonlyMap<string, Register>;
+  readonly #value = new BigUint64Array(new ArrayBuffer(WIDEST));
+
+  constructor(registers: Names) {
+    this.#registers = new Map(Object.entries(registers));
+    this.names = [...this.#registers.keys()];
+  }
+
+  has(name: string): boolean {
+    return this.#registers.has(name);
+  }
+
+  #find(name: string): Register {
+    const register = this.#registers.get(name);
+    if (register === undefined) {
+      throw new CpuError('unknownRegister', `this processor has no register ${JSON.stringify(name)}`, {
+        status: 'STATUS_INVALID_PARAMETER',
+      });
+    }
+    return register;
+  }
+
+  read(functions: UnicornFunctions, engine: HostPointer, name: string): bigint {
+    const { id, bits } = this.#find(name);
+    const value = this.#value;
+    value[0] = 0n;
+    value[1] = 0n;
+    check(functions.readRegister(engine, id, value), `uc_reg_read of ${name}`);
+    const low = value[0] ?? 0n;
+    return bits <= 64 ? low : low | ((value[1] ?? 0n) << 64n);
+  }
+
+  write(functions: UnicornFunctions, engine: HostPointer, name: string, contents: bigint): void {
+    const { id, bits, readOnly } = this.#find(name);
+    if (readOnly === true) {
+      throw new CpuError('readOnlyRegister', `${name} can only be changed by the guest`, {
+        status: 'STATUS_INVALID_PARAMETER',
+      });
+    }
+    const masked = BigInt.asUintN(bits, contents);
+    this.#value[0] = masked & MASK_64;
+    this.#value[1] = masked >> 64n;
+    check(functions.writeRegister(engine, id, this.#value), `uc_reg_write of ${name}`);
+  }
+
+  /** A reader and writer of several registers in one call. */
+  batch(names: readonly string[]): RegisterBatch {
+    return new RegisterBatch(
+      names,
+      names.map((name) => this.#find(name)),
+    );
+  }
+}
+
+/** Values of a fixed list of registers. `values` holds two 64-bit words per register, low word first. */
+export class RegisterBatch {
+  readonly names: readonly string[];
+  readonly values: BigUint64Array;
+  readonly #ids: Int32Array;
+  readonly #pointers: BigUint64Array;
+
+  constructor(names: readonly string[], registers: readonly Register[]) {
+    this.names = names;
+    this.values = new BigUint64Array(new ArrayBuffer(registers.length * WIDEST));
+    this.#ids = Int32Array.from(registers, ({ id }) => id);
+    const base = koffi.address(this.values);
+    this.#pointers = BigUint64Array.from(registers, (_, index) => base + BigInt(index * WIDEST));
+  }
+
+  read(functions: UnicornFunctions, engine: HostPointer): BigUint64Array {
+    check(
+      functions.readRegisters(engine, this.#ids, this.#pointers, this.#ids.length),
+      `uc_reg_read_batch of ${this.names.length} registers`,
+    );
+    return this.values;
+  }
+
+  write(functions: UnicornFunctions, engine: HostPointer): void {
+    check(
+      functions.writeRegisters(engine, this.#ids, this.#pointers, this.#ids.length),
+      `uc_reg_write_batch of ${this.names.length} registers`,
+    );
+  }
+}
+
+const readOnly = (registers: Names): Names =>
+  Object.fromEntries(
+    Object.entries(registers).map(([name, register]) => [name, { ...register, readOnly: true }]),
+  );
+
+const numbered = (prefix: string, first: number, last: number, id: number, bits: number): Names =>
+  Object.fromEntries(
+    Array.from({ length: last - first + 1 }, (_, i) => [`${prefix}${first + i}`, { id: id + i, bits }]),
+  );
+
+const listed = (bits: number, ids: Readonly<Record<string, number>>): Names =>
+  Object.fromEntries(Object.entries(ids).map(([name, id]) => [name, { id, bits }]));
+
+/** Register numbers of unicorn/x86.h. */
+export const X86_REGISTERS = new RegisterFile({
+  ...listed(64, { rax: 35, rcx: 38, rdx: 40, rbx: 37, rsp: 44, rbp: 36, rsi: 43, rdi: 39 }),
+  ...numbered('r', 8, 15, 106, 64),
+  ...listed(64, { rip: 41, rflags: 253 }),
+  ...listed(32, {
+    eflags: 25,
+    eax: 19,
+    ecx: 22,
+    edx: 24,
+    ebx: 21,
+    esp: 30,
+    ebp: 20,
+    esi: 29,
+    edi: 23,
+    eip: 26,
+  }),
+  ...readOnly(listed(16, { cs: 11, ss: 49, ds: 17, es: 28, fs: 32, gs: 33 })),
+  ...listed(64, { 'fs.base': 250, 'gs.base': 251 }),
+  ...readOnly(listed(64, { cr0: 50, cr2: 52, cr3: 53, cr4: 54, cr8: 58 })),
+  ...numbered('xmm', 0, 15, 122, 128),
+  ...listed(32, { mxcsr: 249 }),
+  ...listed(16, { fpcw: 246, fpsw: 31 }),
+});
+
+/** Register numbers of unicorn/arm64.h. */
+export const ARM64_REGISTERS = new RegisterFile({
+  ...numbered('x', 0, 28, 199, 64),
+  ...listed(64, { x29: 1, x30: 2, sp: 4, pc: 260 }),
+  ...listed(32, { nzcv: 3 }),
+  ...readOnly(listed(32, { pstate: 265 })),
+  ...numbered('q', 0, 31, 104, 128),
+  ...numbered('d', 0, 31, 40, 64),
+  ...listed(64, { tpidr_el0: 262, tpidrro_el0: 263, tpidr_el1: 264, elr_el1: 267 }),
+  ...listed(32, { fpcr: 291, fpsr: 292 }),
+});
