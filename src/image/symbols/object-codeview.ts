@@ -35,7 +35,7 @@ export function readDebugS(section: ObjectSection, machine: number, file?: strin
 /** The section with the places of its records filled in: SECREL an offset, SECTION a section number. */
 function relocated(section: ObjectSection, machine: number, place: string, file?: string): Uint8Array {
   const { SECREL, SECTION } = relocationTypes(machine);
-  const bytes = section.data.slice();
+  const bytes = new Uint8Array(section.data);
   const view = new DataView(bytes.buffer);
   const reader = new ByteReader(bytes, place, file);
   for (const { offset, type, symbol } of section.relocations) {

@@ -76,8 +76,7 @@ export function build(architecture: Architecture, linkerOptions: readonly string
   const objects = Object.entries(sources).map(([file, text]) => {
     writeFileSync(join(folder, file), text);
     const object = file.replace(/\..*$/, '.obj');
-    const hot =
-      file === 'names.cpp' ? '?g@Thing@space@@QEAAHXZ,?f@Thing@space@@UEAAHH@Z' : 'choose,convention';
+    const hot = file === 'names.cpp' ? '?g@Thing@space@@QEAAHXZ,?f@Thing@space@@UEAAHH@Z' : 'choose,entry';
     const target = `--target=${targets[architecture]}`;
     run(
       'clang-22',
