@@ -2,7 +2,7 @@
  * hotpatch-lab: a laboratory for Windows hotpatching. Scenarios use `Lab` and `defineScenario`; the rooms below are
  * exported for those who want to go deeper.
  */
-export { CpuError, UnicornMissing } from './cpu/index.js';
+export { CpuError, formatAddress, UnicornMissing } from './cpu/index.js';
 export * from './engine/index.js';
 export { createExpect, type Expect, ExpectationFailed, type Matchers } from './expect.js';
 export { ImageError, readImage } from './image/index.js';

@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type Disassembled, disassemble } from './cpu/index.js';
+import { type DisassembledInstruction, disassemble, formatAddress } from './cpu/index.js';
 import { HotPatchEngine, type Patch } from './engine/index.js';
 import { findSymbols, type PeImage, readImage } from './image/index.js';
 import {
   type BootOptions,
-  formatAddress,
   formatBytes,
   Kernel,
   type LabEvent,
@@ -120,7 +119,7 @@ export class Lab implements Disposable {
   }
 
   /** The next `count` instructions from `address` on, as data reads see them. */
-  async disassemble(address: bigint, count: number): Promise<Disassembled[]> {
+  async disassemble(address: bigint, count: number): Promise<DisassembledInstruction[]> {
     const { addressSpace } = this.kernel.domain;
     const readable = 0x1000 - Number(address & 0xfffn);
     const bytes = addressSpace.read(address, Math.min(readable, count * 16));
@@ -129,12 +128,12 @@ export class Lab implements Disposable {
 
   /** {@link disassemble} as lines of text: symbol, address, bytes, instruction. */
   async listing(address: bigint, count: number): Promise<string> {
-    const { pointerSize } = this.kernel.machine.architecture;
+    const { name } = this.kernel.machine.architecture;
     const lines = await this.disassemble(address, count);
     return lines
       .map(
         ({ address: at, bytes, text }) =>
-          `    ${formatAddress(at, pointerSize)} ${formatBytes(bytes).padEnd(24)} ${text}`,
+          `    ${formatAddress(name, at)} ${formatBytes(bytes).padEnd(24)} ${text}`,
       )
       .join('\n');
   }

@@ -1,9 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { callCommand } from './call.js';
-import { checkCommand } from './check.js';
-import { doctorCommand } from './doctor.js';
 import { describeReport, reportOf } from './errors.js';
-import { inspectCommand } from './inspect.js';
 import { EXIT, note, printJson } from './output.js';
 import { runCommand } from './run.js';
 
@@ -16,10 +13,7 @@ export async function main(args: readonly string[]): Promise<number> {
     .option('--debug', 'show stack traces of errors')
     .helpCommand(true)
     .addCommand(runCommand())
-    .addCommand(callCommand())
-    .addCommand(inspectCommand())
-    .addCommand(checkCommand())
-    .addCommand(doctorCommand());
+    .addCommand(callCommand());
   for (const command of [program, ...program.commands])
     command.exitOverride().configureOutput({ writeErr: () => undefined });
   try {

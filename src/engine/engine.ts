@@ -1,12 +1,6 @@
+import { formatAddress } from '../cpu/index.js';
 import { type Finding, ntStatus, type PeImage, type SymbolTable, validateHotPatch } from '../image/index.js';
-import {
-  formatAddress,
-  GuestCrash,
-  hex,
-  type Kernel,
-  KernelError,
-  type LoadedImage,
-} from '../loader/index.js';
+import { GuestCrash, hex, type Kernel, KernelError, type LoadedImage } from '../loader/index.js';
 import { Applier, rendezvous } from './apply.js';
 import { HotPatchError } from './error.js';
 import { ImageRecord } from './image-record.js';
@@ -234,7 +228,7 @@ export class HotPatchEngine {
     patch.status = ntStatus('STATUS_SUCCESS');
     this.#emit({
       kind: 'applied',
-      text: `${patch.name} is applied: ${plan.forward.length} function(s) of ${base.image.baseDllName} lead to ${formatAddress(loaded.image.dllBase, this.kernel.machine.architecture.pointerSize)} (STATUS_SUCCESS)`,
+      text: `${patch.name} is applied: ${plan.forward.length} function(s) of ${base.image.baseDllName} lead to ${formatAddress(this.kernel.machine.architecture.name, loaded.image.dllBase)} (STATUS_SUCCESS)`,
     });
   }
 

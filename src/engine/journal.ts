@@ -1,5 +1,6 @@
+import { formatAddress } from '../cpu/index.js';
 import type { Kernel, LoadedImage } from '../loader/index.js';
-import { formatAddress, formatBytes } from '../loader/index.js';
+import { formatBytes } from '../loader/index.js';
 import type { EngineStep, StoreTarget, Writer } from './steps.js';
 
 const CODE: ReadonlySet<StoreTarget> = new Set(['codeSlot', 'padding', 'entry']);
@@ -29,7 +30,7 @@ export class Journal {
     };
     write(bytes);
     this.#undo.push(() => write(before));
-    const { pointerSize } = this.kernel.machine.architecture;
+    const { name } = this.kernel.machine.architecture;
     return {
       kind: 'store',
       target,
@@ -38,7 +39,7 @@ export class Journal {
       before,
       bytes,
       symbol,
-      text: `  ${writer} stores ${formatBytes(bytes)} at ${formatAddress(address, pointerSize)} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`,
+      text: `  ${writer} stores ${formatBytes(bytes)} at ${formatAddress(name, address)} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`,
     };
   }
 

@@ -1,4 +1,4 @@
-import { instructionLength, x64Encoder, x86Encoder } from '../cpu/index.js';
+import { instructionFacts, x64Encoder, x86Encoder } from '../cpu/index.js';
 import type { ReadCode, TrampolineForm } from './trampoline.js';
 
 const SHORT_JUMP = 0xeb;
@@ -62,7 +62,7 @@ function currentGeneration(name: 'x64' | 'x86'): TrampolineForm {
       const padding = read(entry - 6n, 6);
       if (!isPadding(padding) && padding[1] !== NEAR_JUMP)
         return { rule: 'function.padding', reason: 'there are no six bytes of padding before the function' };
-      const length = instructionLength(name, readInstruction(read, entry), entry);
+      const { length } = instructionFacts(name, readInstruction(read, entry), entry);
       if (length < 2)
         return { rule: 'function.firstInstruction', reason: 'the first instruction is only one byte long' };
       return undefined;

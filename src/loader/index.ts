@@ -17,5 +17,5 @@ export {
   type SimulatedExport,
   type SimulatedModule,
 } from './services.js';
-export { formatAddress, formatBytes, hex } from './text.js';
+export { formatBytes, hex } from './text.js';
 export { type Crash, Thread, type ThreadCondition, type ThreadState } from './thread.js';

@@ -1,6 +1,7 @@
 import {
   type ArchitectureName,
   type Exit,
+  formatAddress,
   Machine,
   PAGE_SIZE,
   type Processor,
@@ -21,8 +22,8 @@ import { Pool } from './pool.js';
 import { SeededRandom } from './random.js';
 import { type RunResult, Scheduler } from './scheduler.js';
 import { SecureKernel } from './secure-kernel.js';
-import { type ServiceCall, ServiceTable, stdcallBytes } from './services.js';
-import { formatAddress, hex } from './text.js';
+import { calleePops, type ServiceCall, ServiceTable } from './services.js';
+import { hex } from './text.js';
 import { Thread, type ThreadCondition } from './thread.js';
 
 export interface BootOptions {
@@ -226,7 +227,7 @@ export class Kernel implements Disposable {
 
   /** Calls a function on a thread of its own and runs until it has returned; other threads run beside it. */
   call(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
-    return this.callThread(address, parameters).result ?? 0n;
+    return this.callThread(address, parameters).returnValue ?? 0n;
   }
 
   /** As {@link call}, but returns the finished thread with everything that is known about it. */
@@ -245,7 +246,7 @@ export class Kernel implements Disposable {
   describe(address: bigint): string {
     return (
       this.domain.imageAt(address)?.describe(address) ??
-      formatAddress(address, this.machine.architecture.pointerSize)
+      formatAddress(this.machine.architecture.name, address)
     );
   }
 
@@ -254,18 +255,16 @@ export class Kernel implements Disposable {
   }
 
   #announce(loaded: LoadedImage, imports: readonly BoundImport[]): void {
-    const { pointerSize } = this.machine.architecture;
+    const { name } = this.machine.architecture;
     const missing = imports
       .filter((entry) => entry.origin === 'missing')
       .map((entry) => `${entry.module}!${entry.name}`);
     this.events.emit({
       kind: 'imageLoaded',
       text:
-        `loaded ${loaded.baseDllName} at ${formatAddress(loaded.dllBase, pointerSize)}, size ${hex(loaded.sizeOfImage)}, ` +
+        `loaded ${loaded.baseDllName} at ${formatAddress(name, loaded.dllBase)}, size ${hex(loaded.sizeOfImage)}, ` +
         `checksum ${hex(loaded.checkSum)}, timestamp ${hex(loaded.timeDateStamp)}` +
-        (loaded.hpat === undefined
-          ? ''
-          : `; HPAT reserved at ${formatAddress(loaded.hpat.base, pointerSize)}`) +
+        (loaded.hpat === undefined ? '' : `; HPAT reserved at ${formatAddress(name, loaded.hpat.base)}`) +
         (missing.length === 0 ? '' : `; not modelled: ${missing.join(', ')}`),
     });
   }
@@ -287,7 +286,7 @@ export class Kernel implements Disposable {
 
   #handleExit(thread: Thread, processor: Processor, exit: Exit): void {
     if (exit.reason === 'returned') {
-      thread.result = this.machine.architecture.result(processor);
+      thread.returnValue = this.machine.architecture.result(processor);
       thread.state = 'terminated';
       return;
     }
@@ -312,8 +311,11 @@ export class Kernel implements Disposable {
       argument: (index) => architecture.argument(processor, index),
     };
     const result = service.entry.serve(call);
-    if (result !== undefined) architecture.setResult(processor, BigInt(result));
-    architecture.returnFromCall(processor, { calleePops: stdcallBytes(service.entry) });
+    if (typeof result === 'bigint' || typeof result === 'number')
+      architecture.setResult(processor, BigInt(result));
+    architecture.returnFromCall(processor, {
+      calleePops: calleePops(service.entry, architecture.pointerSize),
+    });
     return true;
   }
 }

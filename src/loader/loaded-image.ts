@@ -2,7 +2,6 @@ import { isExecutable, type PeImage, type Section, type SymbolTable } from '../i
 import { KernelError } from './error.js';
 import type { HotPatchAddressTable } from './hpat.js';
 import type { ImageDomain } from './image-domain.js';
-import { formatAddress } from './text.js';
 
 /** LDR_HOT_PATCH_STATE of the loader data table entry (public native-API headers). */
 export type LdrHotPatchState =
@@ -154,6 +153,6 @@ export class LoadedImage {
     const within = (address & 7n) === 0n ? '' : `+0x${(address & 7n).toString(16)}`;
     if (code !== undefined) return `${this.moduleName}!HPAT[${code}].code${within}`;
     if (data !== undefined) return `${this.moduleName}!HPAT[${data}].data${within}`;
-    return `${this.moduleName}!HPAT+${formatAddress(address - hpat.base)}`;
+    return `${this.moduleName}!HPAT+0x${(address - hpat.base).toString(16)}`;
   }
 }

@@ -29,7 +29,8 @@ export interface ServiceCall {
   argument(index: number): bigint;
 }
 
-export type ServiceResult = bigint | number | undefined;
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler without a result is written as one without a return.
+export type ServiceResult = bigint | number | undefined | void;
 
 /** One export of a simulated module. */
 export interface SimulatedExport {
@@ -44,7 +45,7 @@ export interface SimulatedExport {
 export function defineExport<const T extends readonly ArgumentType[]>(
   name: string,
   parameters: T,
-  handler: (call: ServiceCall, ...values: Values<T>) => ServiceResult | void,
+  handler: (call: ServiceCall, ...values: Values<T>) => ServiceResult,
   convention: 'stdcall' | 'cdecl' = 'stdcall',
 ): SimulatedExport {
   return {
@@ -53,7 +54,7 @@ export function defineExport<const T extends readonly ArgumentType[]>(
     convention,
     serve(call) {
       const values = readArguments(call, parameters) as unknown as Values<T>;
-      return handler(call, ...values) ?? undefined;
+      return handler(call, ...values);
     },
   };
 }
@@ -80,9 +81,9 @@ function readArguments(call: ServiceCall, parameters: readonly ArgumentType[]): 
   });
 }
 
-/** Bytes that a stdcall callee removes from an x86 stack. */
-export function stdcallBytes(entry: SimulatedExport): number {
-  if (entry.convention === 'cdecl') return 0;
+/** Bytes of arguments that the callee removes from the stack: x86 stdcall functions only. */
+export function calleePops(entry: SimulatedExport, pointerSize: 4 | 8): number {
+  if (pointerSize === 8 || entry.convention === 'cdecl') return 0;
   return entry.parameters.reduce((sum, type) => sum + (type === 'u64' ? 8 : 4), 0);
 }
 

@@ -1,6 +1,12 @@
-import type { AddressSpace, Exit, Fault, Processor, ProcessorContext } from '../cpu/index.js';
+import {
+  type AddressSpace,
+  type Exit,
+  type Fault,
+  formatAddress,
+  type Processor,
+  type ProcessorContext,
+} from '../cpu/index.js';
 import type { ImageDomain } from './image-domain.js';
-import { formatAddress } from './text.js';
 
 export type ThreadState = 'ready' | 'running' | 'terminated' | 'crashed';
 
@@ -24,8 +30,8 @@ export class Thread {
   state: ThreadState = 'ready';
   /** Instructions that it has executed. */
   instructions = 0;
-  /** What its function returned. */
-  result: bigint | undefined;
+  /** The whole result register after its function returned. A 32-bit result leaves the upper half undefined. */
+  returnValue: bigint | undefined;
   crash: Crash | undefined;
   /** The processor whose registers hold this thread's state at the moment. */
   processor: Processor | undefined;
@@ -42,6 +48,11 @@ export class Thread {
 
   get addressSpace(): AddressSpace {
     return this.domain.addressSpace;
+  }
+
+  /** What its function returned, taken as a C `int`; undefined while it runs. */
+  get result(): number | undefined {
+    return this.returnValue === undefined ? undefined : Number(BigInt.asIntN(32, this.returnValue));
   }
 
   get finished(): boolean {
@@ -93,6 +104,6 @@ export class Thread {
   /** `demo!dispatch+0x9`, or the bare address where no image is. */
   describe(address: bigint): string {
     const image = this.domain.imageAt(address);
-    return image?.describe(address) ?? formatAddress(address, this.domain.machine.architecture.pointerSize);
+    return image?.describe(address) ?? formatAddress(this.domain.machine.architecture.name, address);
   }
 }
