@@ -39,3 +39,11 @@ export {
   type NewSection,
   setLoadConfigFields,
 } from './write/append.js';
+export {
+  type BuiltImage,
+  type CodeOptions,
+  type DataOptions,
+  ImageBuilder,
+  type ImageBuilderOptions,
+} from './write/builder.js';
+export type { Contents, Layout } from './write/items.js';
