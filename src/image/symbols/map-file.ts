@@ -117,8 +117,8 @@ function kindsBySection(
 }
 
 /**
- * MSVC writes addresses of x86 with eight digits, lld always with sixteen; but every linker defines
- * `__guard_flags`, which is `___guard_flags` where C names are decorated.
+ * MSVC writes addresses of x86 with eight digits, lld always with sixteen. Linkers define `__guard_flags`, which is
+ * `___guard_flags` where C names are decorated; failing that, x86 has no name without decoration.
  */
 function decoratesNames(lines: readonly string[]): boolean {
   const guard = firstMatch(
@@ -126,7 +126,11 @@ function decoratesNames(lines: readonly string[]): boolean {
     /^ *[0-9a-f]{4}:[0-9a-f]{8} +(___?)(?:guard_flags|guard_fids_table|ImageBase) /i,
   );
   if (guard) return guard[1] === '___';
-  return firstMatch(lines, symbolLine)?.[4]?.length === 8;
+  const matches = lines.map((line) => symbolLine.exec(line)).filter((match) => match !== null);
+  return (
+    matches.some((match) => match[4]?.length === 8) ||
+    matches.every((match) => /^[_?@.]/.test(match[3] ?? ''))
+  );
 }
 
 function firstMatch(lines: readonly string[], pattern: RegExp): RegExpExecArray | undefined {
