@@ -1,9 +1,8 @@
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { Command, InvalidArgumentError } from 'commander';
-import { runScenario, type Scenario, type ScenarioResult } from '../scenario.js';
-import { describeReport, reportOf, UsageError } from './errors.js';
+import { runScenario, type ScenarioResult } from '../scenario.js';
+import { describeReport, reportOf } from './errors.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
+import { loadScenario } from './scenario-file.js';
 
 interface RunFlags {
   readonly seed?: number;
@@ -49,35 +48,6 @@ async function runFile(file: string, flags: RunFlags): Promise<ScenarioResult> {
     if (report === undefined || report.exitCode === EXIT.unicornMissing) throw result.error;
   }
   return result;
-}
-
-/** Imports a scenario file; TypeScript goes through tsx. */
-export async function loadScenario(file: string): Promise<Scenario> {
-  const { register } = await import('tsx/esm/api');
-  const unregister = register();
-  try {
-    const module: { default?: unknown } = await import(pathToFileURL(resolve(file)).href);
-    if (isScenario(module.default)) return module.default;
-    throw new UsageError(
-      `${file}: its default export is not a scenario; export default defineScenario('title', async () => { … })`,
-    );
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')
-      throw new UsageError(`${file}: ${error.message}`);
-    throw error;
-  } finally {
-    await unregister();
-  }
-}
-
-function isScenario(value: unknown): value is Scenario {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    'title' in value &&
-    'body' in value &&
-    typeof value.body === 'function'
-  );
 }
 
 function resultJson(result: ScenarioResult): object {

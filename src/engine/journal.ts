@@ -13,7 +13,7 @@ export class Journal {
 
   constructor(private readonly kernel: Kernel) {}
 
-  /** One store: code by the Secure Kernel, data by NT. Data pages stay read-only for the guest; NT writes an alias. */
+  /** One store, by whoever writes code or data in the image's domain; the guest's protections stay as they are. */
   store(
     image: LoadedImage,
     target: StoreTarget,
@@ -21,13 +21,12 @@ export class Journal {
     bytes: Uint8Array,
     symbol: string,
   ): EngineStep {
-    const space = image.domain.addressSpace;
-    const before = space.read(address, bytes.length);
-    const writer: Writer = CODE.has(target) ? 'SecureKernel' : 'NT';
-    const write = (value: Uint8Array) => {
-      if (writer === 'SecureKernel') this.kernel.secureKernel.writeCode(space, address, value);
-      else space.write(address, value);
-    };
+    const before = image.domain.addressSpace.read(address, bytes.length);
+    const images = image.domain.writer;
+    const isCode = CODE.has(target);
+    const writer: Writer = isCode ? images.codeWriter : images.dataWriter;
+    const write = (value: Uint8Array) =>
+      isCode ? images.writeCode(address, value) : images.writeData(address, value);
     write(bytes);
     this.#undo.push(() => write(before));
     const { name } = this.kernel.machine.architecture;

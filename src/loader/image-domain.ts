@@ -1,5 +1,6 @@
 import { type AddressSpace, type Machine, PAGE_SIZE, type PageTable } from '../cpu/index.js';
 import { KernelError } from './error.js';
+import type { ImageWriter } from './image-writer.js';
 import type { DomainLayout } from './layout.js';
 import type { LoadedImage } from './loaded-image.js';
 
@@ -19,6 +20,8 @@ export class ImageDomain {
     readonly addressSpace: AddressSpace,
     readonly table: PageTable,
     readonly layout: DomainLayout,
+    /** How the engine changes the images of this domain. */
+    readonly writer: ImageWriter,
   ) {
     this.#next = {
       images: layout.images,

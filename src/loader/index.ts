@@ -5,10 +5,10 @@ export { KernelError, type KernelErrorDetails } from './error.js';
 export { EventLog, type LabEvent } from './events.js';
 export { HotPatchAddressTable, HPAT_PAIR_SIZE, hotPatchReserveSize } from './hpat.js';
 export { ImageDomain } from './image-domain.js';
+export type { ImageWriter } from './image-writer.js';
 export { type BootOptions, Kernel, type LoadOptions } from './kernel.js';
 export { type LdrHotPatchState, LoadedImage, type LoadReason } from './loaded-image.js';
 export type { RunResult } from './scheduler.js';
-export type { SecureKernel } from './secure-kernel.js';
 export {
   type ArgumentType,
   defineExport,

@@ -15,13 +15,13 @@ import { EventLog } from './events.js';
 import { ntoskrnl } from './exports/ntoskrnl.js';
 import { HotPatchAddressTable, hotPatchReserveSize } from './hpat.js';
 import { ImageDomain } from './image-domain.js';
+import { KernelImageWriter } from './image-writer.js';
 import { systemLayout } from './layout.js';
 import { LoadedImage, type LoadReason } from './loaded-image.js';
 import { imageViews, mapImage, pages, relocate, unmapImage } from './map-image.js';
 import { Pool } from './pool.js';
 import { SeededRandom } from './random.js';
 import { type RunResult, Scheduler } from './scheduler.js';
-import { SecureKernel } from './secure-kernel.js';
 import { calleePops, type ServiceCall, ServiceTable } from './services.js';
 import { hex } from './text.js';
 import { Thread, type ThreadCondition } from './thread.js';
@@ -60,7 +60,8 @@ const IMAGE_SUBSYSTEM_NATIVE = 1;
 export class Kernel implements Disposable {
   readonly machine: Machine;
   readonly events = new EventLog();
-  readonly secureKernel: SecureKernel;
+  /** Is virtualization-based security on? */
+  readonly secureKernelRunning: boolean;
   /** Kernel space and PsLoadedModuleList. */
   readonly domain: ImageDomain;
   readonly services: ServiceTable;
@@ -90,11 +91,12 @@ export class Kernel implements Disposable {
     const layout = systemLayout(architecture);
     const table = this.machine.createPageTable({ ...layout, name: 'system' });
     const space = this.machine.createAddressSpace('system', [table]);
-    this.domain = new ImageDomain('system', this.machine, space, table, layout);
+    const writer = new KernelImageWriter(this.machine, space, vbs);
+    this.domain = new ImageDomain('system', this.machine, space, table, layout, writer);
     this.services = new ServiceTable(this.domain);
     this.services.define(ntoskrnl());
     this.pool = new Pool(this.domain);
-    this.secureKernel = new SecureKernel(this.machine, vbs);
+    this.secureKernelRunning = vbs;
     this.scheduler = new Scheduler(this.machine, new SeededRandom(seed), (thread, processor, exit) =>
       this.#handleExit(thread, processor, exit),
     );
@@ -111,7 +113,7 @@ export class Kernel implements Disposable {
 
   /** HotPatchingEnabled of _MI_HOT_PATCH_STATE: a reserve, and a Secure Kernel that runs. */
   get hotPatchingEnabled(): boolean {
-    return this.hotPatchReserveSize !== 0 && this.secureKernel.running;
+    return this.hotPatchReserveSize !== 0 && this.secureKernelRunning;
   }
 
   /**
