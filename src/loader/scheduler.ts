@@ -41,6 +41,17 @@ export class Scheduler {
     return this.#current.get(processor);
   }
 
+  /** Runs one thread alone, on a processor of its choice, until its function has returned; all others stand still. */
+  runAlone(thread: Thread, limit: number): RunResult {
+    this.place(thread);
+    let left = limit;
+    while (!thread.finished) {
+      if (left <= 0) return { reason: 'instructionLimit' };
+      left -= Math.max(1, this.runThread(thread, left));
+    }
+    return { reason: 'condition', condition: thread.returns() };
+  }
+
   /** Runs until one of `conditions` holds, nothing is left to run, or `limit` instructions have been executed. */
   run(conditions: readonly ThreadCondition[], limit: number): RunResult {
     const passed = this.#standingOnCondition(conditions);
