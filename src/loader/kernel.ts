@@ -216,18 +216,11 @@ export class Kernel implements Disposable {
     const until = options.until === undefined ? [] : [options.until].flat();
     for (const { thread } of until) if (!thread.finished) this.scheduler.place(thread);
     const result = this.scheduler.run(until, options.instructions ?? CALL_LIMIT);
-    for (const { thread } of until)
-      if (thread.crash !== undefined) throw new GuestCrash(thread, thread.crash);
-    if (until.length > 0 && result.reason !== 'condition' && options.instructions === undefined)
-      throw new KernelError({
-        rule: 'conditionNeverMet',
-        status: 'STATUS_IO_TIMEOUT',
-        message: describeUnmet(until, result),
-      });
+    this.#judge(until, result, options.instructions !== undefined);
     return result;
   }
 
-  /** Calls a function on a thread of its own and runs until it has returned; other threads run beside it. */
+  /** Calls a function on a thread of its own, which runs alone: every other thread stands still until it has returned. */
   call(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
     return this.callThread(address, parameters).returnValue ?? 0n;
   }
@@ -236,7 +229,7 @@ export class Kernel implements Disposable {
   callThread(address: bigint, parameters: readonly (bigint | number)[] = []): Thread {
     const thread = this.createThread(address, parameters, 'call');
     try {
-      this.run({ until: thread.returns() });
+      this.#judge([thread.returns()], this.scheduler.runAlone(thread, CALL_LIMIT));
     } finally {
       this.scheduler.remove(thread);
       this.domain.freeMemory(thread.stack.base, thread.stack.size);
@@ -283,6 +276,18 @@ export class Kernel implements Disposable {
         status: driver ? 'STATUS_UNSUCCESSFUL' : 'STATUS_DLL_INIT_FAILED',
         image: loaded.baseDllName,
         message: `${driver ? 'DriverEntry' : 'DllMain'} returned ${hex(result & 0xffffffffn)}`,
+      });
+  }
+
+  /** Throws what became of a run that was to end with one of these conditions. */
+  #judge(until: readonly ThreadCondition[], result: RunResult, limited = false): void {
+    for (const { thread } of until)
+      if (thread.crash !== undefined) throw new GuestCrash(thread, thread.crash);
+    if (until.length > 0 && result.reason !== 'condition' && !limited)
+      throw new KernelError({
+        rule: 'conditionNeverMet',
+        status: 'STATUS_IO_TIMEOUT',
+        message: describeUnmet(until, result),
       });
   }
 
