@@ -33,6 +33,11 @@ export class AddressSpace {
     return this.#tables;
   }
 
+  /** Puts a list back that {@link tables} once gave; for snapshots. */
+  loadTables(tables: readonly PageTable[]): void {
+    this.#tables = tables;
+  }
+
   /** Replaces all tables. */
   setTables(tables: readonly PageTable[]): void {
     const checked = this.#disjoint(tables);

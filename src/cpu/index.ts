@@ -7,6 +7,14 @@ export type {
   Ring,
 } from './architecture/architecture.js';
 export { architectureNamed } from './architecture/index.js';
+export { AssemblerError } from './assembler/error.js';
+export {
+  type AssembledStatement,
+  type AssembleOptions,
+  type Assembly,
+  assemble,
+  assembleListing,
+} from './assembler.js';
 export {
   type DisassembledInstruction,
   type DisassembleOptions,
@@ -47,6 +55,7 @@ export { PhysicalMemory, type SecondLevel } from './physical-memory.js';
 export { Processor, type RunOptions } from './processor.js';
 export { ProcessorContext } from './processor-context.js';
 export { isExecutable, PAGE_SIZE, type PageProtection } from './protection.js';
+export { equalSnapshots, hashSnapshot, type MachineSnapshot } from './snapshot.js';
 export {
   findUnicorn,
   howToGetUnicorn,

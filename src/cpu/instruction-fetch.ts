@@ -16,6 +16,8 @@ export class FetchUnit {
   readonly forget = new Set<number>();
   /** Whether the translations must be flushed before the engine runs again. */
   flush = false;
+  /** Weak mode: an exception was taken, so that the next run begins with the return from it, which serialises. */
+  returnsFromException = false;
   /** Arm: frames with the 64-byte lines that IC IVAU has invalidated since the last ISB, one bit each. */
   readonly invalidated = new Map<number, bigint>();
 
@@ -29,6 +31,19 @@ export class FetchUnit {
     this.flush = true;
     this.writable.clear();
   }
+}
+
+/** The part of a fetch unit that programs can notice. */
+export interface FetchState {
+  readonly fetched: ReadonlySet<number>;
+  readonly views: ReadonlyMap<number, number>;
+  readonly invalidated: ReadonlyMap<number, bigint>;
+  readonly returnsFromException: boolean;
+}
+
+function replace<T>(set: Set<T>, contents: ReadonlySet<T>): void {
+  set.clear();
+  for (const element of contents) set.add(element);
 }
 
 /** `retry`: the engine must be brought up to date before the access can be done. */
@@ -103,6 +118,32 @@ export class InstructionFetch {
       unit.fetched.delete(frame);
       unit.forgetFrame(frame);
     }
+  }
+
+  /** What the instruction set says of an interrupt or exception return. */
+  returnFromException(unit: FetchUnit): void {
+    unit.returnsFromException = false;
+    if (this.#seesOwnStores) this.serialise(unit);
+    else this.synchroniseContext(unit);
+  }
+
+  save(unit: FetchUnit): FetchState {
+    return {
+      fetched: new Set(unit.fetched),
+      views: new Map(unit.views),
+      invalidated: new Map(unit.invalidated),
+      returnsFromException: unit.returnsFromException,
+    };
+  }
+
+  load(unit: FetchUnit, state: FetchState): void {
+    replace(unit.fetched, state.fetched);
+    unit.views.clear();
+    for (const [frame, view] of state.views) unit.views.set(frame, view);
+    unit.invalidated.clear();
+    for (const [frame, lines] of state.invalidated) unit.invalidated.set(frame, lines);
+    unit.returnsFromException = state.returnsFromException;
+    unit.flushTranslations();
   }
 
   /** After it the processor fetches the current bytes everywhere. */

@@ -7,6 +7,7 @@ import { PageTable, type PageTableRange } from './page-table.js';
 import { PhysicalMemory } from './physical-memory.js';
 import { Processor } from './processor.js';
 import { PAGE_SIZE } from './protection.js';
+import { hashSnapshot, type MachineSnapshot, Snapshots } from './snapshot.js';
 import { DESCRIPTORS, writeWords } from './unicorn/mode.js';
 
 export interface MachineOptions {
@@ -52,6 +53,9 @@ export class Machine implements Disposable {
   readonly descriptorTableFrame: number;
   /** The processor inside {@link Processor.run} now. */
   running: Processor | undefined;
+  readonly #tables: PageTable[] = [];
+  readonly #spaces: AddressSpace[] = [];
+  readonly #snapshots: Snapshots;
   readonly #codeListeners = new Set<(write: CodeWrite) => void>();
   readonly #units: readonly FetchUnit[];
   #isDisposed = false;
@@ -83,9 +87,10 @@ export class Machine implements Disposable {
     });
     this.serviceFrame = this.#frameOfBreakpoints();
     this.descriptorTableFrame = this.#frameOfDescriptors();
-    this.emptyAddressSpace = new AddressSpace('empty', [], this);
+    this.emptyAddressSpace = this.createAddressSpace('empty', []);
     const made: Processor[] = [];
     this.processors = made;
+    this.#snapshots = new Snapshots(this);
     try {
       for (const [index, unit] of this.#units.entries()) made.push(new Processor(index, this, unit));
     } catch (error) {
@@ -105,11 +110,15 @@ export class Machine implements Disposable {
   }
 
   createPageTable(range: PageTableRange): PageTable {
-    return new PageTable(range, this);
+    const table = new PageTable(range, this);
+    this.#tables.push(table);
+    return table;
   }
 
   createAddressSpace(name: string, tables: readonly PageTable[]): AddressSpace {
-    return new AddressSpace(name, tables, this);
+    const space = new AddressSpace(name, tables, this);
+    this.#spaces.push(space);
+    return space;
   }
 
   /**
@@ -140,6 +149,31 @@ export class Machine implements Disposable {
     const own = (write: CodeWrite) => listener(write);
     this.#codeListeners.add(own);
     return { [Symbol.dispose]: () => void this.#codeListeners.delete(own) };
+  }
+
+  /** Cheap: copies the pages written since the last snapshot or restore, and the registers. */
+  snapshot(): MachineSnapshot {
+    this.assertIdle('take a snapshot');
+    return this.#snapshots.take();
+  }
+
+  /** Puts everything back: memory, page tables, address spaces, registers, stale code. Observers stay. */
+  restore(snapshot: MachineSnapshot): void {
+    this.assertIdle('restore a snapshot');
+    this.#snapshots.restore(snapshot);
+  }
+
+  /** SHA-256 over everything that a snapshot holds; the same for equal states of different machines. */
+  hash(): string {
+    return hashSnapshot(this.snapshot());
+  }
+
+  get pageTables(): readonly PageTable[] {
+    return this.#tables;
+  }
+
+  get addressSpaces(): readonly AddressSpace[] {
+    return this.#spaces;
   }
 
   beforeTableChange(): void {

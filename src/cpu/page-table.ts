@@ -256,6 +256,7 @@ export class PageTable {
 
   load(contents: PageTableContents): void {
     if (this.#saved === contents) return;
+    this.#owner.beforeTableChange();
     this.#entries = new Map(contents.entries);
     this.#reserved = new Set(contents.reserved);
     this.#saved = contents;

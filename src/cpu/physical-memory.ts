@@ -158,6 +158,12 @@ export class PhysicalMemory {
     return this.#dirtyFrames.splice(0);
   }
 
+  /** Contents from a snapshot, undefined for zeroes; neither dirty nor told to the watcher. */
+  overwrite(frame: number, contents: Uint8Array | undefined): void {
+    if (contents === undefined) this.#slice(frame).fill(0);
+    else this.#slice(frame).set(contents);
+  }
+
   saveAllocator(): AllocatorState {
     return {
       references: this.#references.slice(0, this.#fresh),

@@ -9,6 +9,7 @@ import { type Observation, ObserverSet } from './observers.js';
 import { ProcessorContext } from './processor-context.js';
 import type { ProcessorOwner } from './processor-owner.js';
 import { PAGE_SHIFT } from './protection.js';
+import { FetchEffectHooks } from './serialising.js';
 import { Translator } from './translator.js';
 import { calibration } from './unicorn/calibration.js';
 import {
@@ -33,7 +34,7 @@ type Stop =
   | { readonly kind: 'interrupt'; readonly vector: number }
   | { readonly kind: 'systemCall'; readonly instruction: number }
   | { readonly kind: 'breakpoint' }
-  | { readonly kind: 'serialising' };
+  | { readonly kind: 'fetchEffect' };
 
 const HLT = 0xf4;
 const WFE = 0xd503205f;
@@ -49,9 +50,13 @@ export class Processor {
   readonly #translator: Translator;
   readonly #breakpoints: Breakpoints;
   readonly #observers: ObserverSet;
+  readonly #fetchEffects: FetchEffectHooks | undefined;
   #addressSpace: AddressSpace;
   #vtl: 0 | 1 = 0;
   #stop: Stop | undefined;
+  /** Where a run was stopped because the instruction there has an effect on fetching. */
+  #effectAt: bigint | undefined;
+  #executingEffect: bigint | undefined;
   #pc: bigint | undefined;
 
   constructor(index: number, owner: ProcessorOwner, fetchUnit: FetchUnit) {
@@ -76,6 +81,14 @@ export class Processor {
     });
     this.#breakpoints = new Breakpoints(this.#engine);
     this.#observers = new ObserverSet(this.#engine, this, this.#translator);
+    if (owner.instructionFetch.mode === 'weak') {
+      const hooks = new FetchEffectHooks(this.#engine, owner.instructionFetch);
+      this.#fetchEffects = hooks;
+      this.#translator.beforeFetch = (page, source) => {
+        const missing = hooks.missing(page, memory.peek(source));
+        return missing.length === 0 ? undefined : () => hooks.add(missing);
+      };
+    }
     this.#engine.restoreContext(initialContext(architecture.engine));
     this.#engine.writeRegister(architecture.programCounter, 0n);
     this.#engine.writeRegister(architecture.stackPointer, 0n);
@@ -183,6 +196,18 @@ export class Processor {
     this.vtl = context.vtl;
   }
 
+  /** The bytes that this processor fetches at `address`; in weak mode they may be older than what data reads give. */
+  fetchBytes(address: bigint, length: number): Uint8Array {
+    const bytes = this.#addressSpace.read(address, length);
+    for (let done = 0; done < length; done++) {
+      const at = address + BigInt(done);
+      const { frame } = this.#addressSpace.query(at);
+      const view = frame === undefined ? undefined : this.fetchUnit.views.get(frame);
+      if (view !== undefined) bytes[done] = this.#owner.memory.peek(view)[Number(at & 0xfffn)] ?? 0;
+    }
+    return bytes;
+  }
+
   step(): Exit {
     return this.run({ instructions: 1 });
   }
@@ -202,13 +227,23 @@ export class Processor {
     }
     this.#owner.assertIdle('run a processor');
     this.#breakpoints.use(breakpoints);
+    if (this.fetchUnit.returnsFromException) this.#owner.instructionFetch.returnFromException(this.fetchUnit);
     let done = 0;
     let passed = true;
+    this.#effectAt = undefined;
     while (done < instructions) {
       this.#bringUpToDate();
       const start = this.pc;
-      const limit = Math.min(instructions - done, NO_LIMIT);
+      const effect = this.#effectAt === start ? this.#fetchEffects?.effect(start, this) : undefined;
+      if (effect?.emulated === true) {
+        effect.apply();
+        this.#effectAt = undefined;
+        done += 1;
+        continue;
+      }
+      const limit = effect === undefined ? Math.min(instructions - done, NO_LIMIT) : 1;
       this.#breakpoints.begin(passed ? start : undefined);
+      this.#executingEffect = effect === undefined ? undefined : start;
       this.#stop = undefined;
       this.#translator.begin();
       const code = this.#runEngine(start, limit);
@@ -217,11 +252,25 @@ export class Processor {
       done += outcome.completed;
       passed = outcome.completed === begun - 1 || (passed && outcome.completed === 0);
       this.#observers.segmentDone(outcome.completed);
-      if (outcome.exit !== undefined) return { instructions: done, ...outcome.exit };
+      if (effect !== undefined && outcome.completed === 1) {
+        effect.apply();
+        if (this.#effectAt === start) this.#effectAt = undefined;
+      }
+      if (outcome.exit !== undefined) return this.#leave(done, outcome.exit);
     }
     return this.#breakpoints.has(this.pc) && done > 0
       ? { instructions: done, reason: 'breakpoint', address: this.pc }
       : { instructions: done, reason: 'instructionLimit' };
+  }
+
+  #leave(instructions: number, exit: ExitWithoutCount): Exit {
+    const { reason } = exit;
+    const isException =
+      reason === 'fault' ||
+      reason === 'exception' ||
+      (reason === 'systemCall' && (exit.via === 'int' || exit.via === 'svc'));
+    if (isException && this.#fetchEffects !== undefined) this.fetchUnit.returnsFromException = true;
+    return { instructions, ...exit };
   }
 
   #runEngine(start: bigint, limit: number): number {
@@ -280,7 +329,8 @@ export class Processor {
     switch (stop.kind) {
       case 'breakpoint':
         return { completed: begun - 1, exit: { reason: 'breakpoint', address: this.pc } };
-      case 'serialising':
+      case 'fetchEffect':
+        this.#effectAt = this.pc;
         return { completed: begun - 1 };
       case 'systemCall': {
         const via = stop.instruction === UC_X86_INS_SYSENTER ? 'sysenter' : 'syscall';
@@ -356,7 +406,18 @@ export class Processor {
       this.#engine.stop();
       return;
     }
+    if (tag === FetchEffectHooks.TAG) {
+      if (address === this.#executingEffect) return;
+      this.#stop ??= { kind: 'fetchEffect' };
+      this.#engine.stop();
+      return;
+    }
     this.#observers.instruction(address, size);
+  }
+
+  /** Values of the registers of {@link RegisterFile.state}, two 64-bit words each. */
+  registerState(): BigUint64Array {
+    return this.#engine.readState();
   }
 
   /** Observers may read registers and memory but not change anything. */

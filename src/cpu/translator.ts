@@ -1,3 +1,5 @@
+import { x64 } from './architecture/x64.js';
+import { x86 } from './architecture/x86.js';
 import type { FaultAccess, FaultCause } from './exit.js';
 import type { PageEntry, PageTable } from './page-table.js';
 import type { Processor } from './processor.js';
@@ -23,20 +25,23 @@ export type Refusal =
 const LOWER_END = 2 ** 35;
 const UPPER_START = 2 ** 52 - 2 ** 35;
 
+const RETURN_PAGE = Number(x64.returnAddress >> PAGE_SHIFT);
+const COMPATIBILITY_RETURN_PAGE = Number(x86.returnAddress >> PAGE_SHIFT);
+
 /** Answers an engine's question for a page: page tables, ring, trust level and second-level permissions in one place. */
 export class Translator {
   refusal: Refusal | undefined;
   /** Virtual page through which the engine last reached a frame; for memory observers, which get physical addresses. */
   readonly virtualPages = new Map<number, number>();
+  /** Weak mode: asked before a page is fetched from; what it returns is done before the fetch. */
+  beforeFetch: ((page: number, source: number) => (() => void) | undefined) | undefined;
   readonly #processor: Processor;
   readonly #owner: ProcessorOwner;
-  readonly #returnPage: number;
   readonly #isX86: boolean;
 
   constructor(processor: Processor, owner: ProcessorOwner) {
     this.#processor = processor;
     this.#owner = owner;
-    this.#returnPage = Number(owner.architecture.returnAddress >> PAGE_SHIFT);
     this.#isX86 = owner.architecture.engine === 'x86-64';
   }
 
@@ -49,8 +54,10 @@ export class Translator {
     const table = this.#processor.addressSpace.tableOfPage(page);
     if (table === undefined) return this.#outside(page, access);
     const entry = table.lookup(page);
-    if (entry === undefined)
+    if (entry === undefined) {
+      if (this.#isReturn(page, access)) return this.#refuse({ kind: 'returned', page, access: 'execute' });
       return this.#fault(page, access, table.isReserved(page) ? 'reserved' : 'notCommitted');
+    }
     const cause = this.#forbidden(table, entry, access);
     if (cause !== undefined) return this.#fault(page, access, cause);
     if (entry.service && access === 'execute') return this.#refuse({ kind: 'service', page, access });
@@ -92,6 +99,8 @@ export class Translator {
       const outcome = instructionFetch.beforeFetch(unit, frame);
       if (outcome === 'retry') return this.#refuse({ kind: 'retry', access });
       source = outcome;
+      const resolve = this.beforeFetch?.(page, source);
+      if (resolve !== undefined) return this.#refuse({ kind: 'retry', access, resolve });
       permissions = source === frame ? permissions | EXECUTE : EXECUTE;
     } else if (access === 'write') {
       if (instructionFetch.beforeGuestWrite(unit, frame) === 'retry')
@@ -107,9 +116,14 @@ export class Translator {
     return source * 8 + permissions;
   }
 
+  #isReturn(page: number, access: FaultAccess): boolean {
+    if (access !== 'execute') return false;
+    const isCompatible = this.#isX86 && this.#processor.bits === 32;
+    return page === (isCompatible ? COMPATIBILITY_RETURN_PAGE : RETURN_PAGE);
+  }
+
   #outside(page: number, access: FaultAccess): Translation {
-    if (page === this.#returnPage && access === 'execute')
-      return this.#refuse({ kind: 'returned', page, access });
+    if (this.#isReturn(page, access)) return this.#refuse({ kind: 'returned', page, access: 'execute' });
     if (page === DESCRIPTOR_TABLE_PAGE && access === 'read' && this.#isX86) {
       return this.#owner.descriptorTableFrame * 8 + READ;
     }

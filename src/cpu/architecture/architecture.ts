@@ -1,3 +1,5 @@
+import type { Arm64Encoder } from '../encode/arm64.js';
+import type { X86Encoder } from '../encode/x86.js';
 import type { Processor } from '../processor.js';
 import type { EngineKind } from '../unicorn/engine.js';
 import type { RegisterFile } from '../unicorn/registers.js';
@@ -16,9 +18,12 @@ export interface Call {
   readonly stackTop: bigint;
 }
 
-/** An instruction set with the calling convention of Windows on it. */
-export interface Architecture {
-  readonly name: ArchitectureName;
+/** An instruction set with the calling convention of Windows on it; `name` tells which `encode` there is. */
+export type Architecture =
+  | (ArchitectureBase & { readonly name: 'x64' | 'x86'; readonly encode: X86Encoder })
+  | (ArchitectureBase & { readonly name: 'arm64'; readonly encode: Arm64Encoder });
+
+export interface ArchitectureBase {
   readonly pointerSize: 4 | 8;
   readonly programCounter: string;
   readonly stackPointer: string;
@@ -36,6 +41,11 @@ export interface Architecture {
   readonly registerFile: RegisterFile;
   /** Where a new processor starts. */
   readonly initialMode: { readonly ring: Ring; readonly bits: 32 | 64 };
+
+  /** Where the branch or call at `at` goes; undefined for every other instruction. */
+  branchTarget(bytes: Uint8Array, at: bigint): bigint | undefined;
+  /** In bytes. Loads the x86 decoder on first use. */
+  instructionLength(bytes: Uint8Array, at: bigint): number;
 
   /** Sets registers, stack and return address so that running calls `target` and comes back with `returned`. */
   prepareCall(processor: Processor, call: Call): void;

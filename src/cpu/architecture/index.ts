@@ -1,11 +1,13 @@
 import { CpuError } from '../error.js';
 import type { Architecture, ArchitectureName } from './architecture.js';
+import { arm64 } from './arm64.js';
 import { x64 } from './x64.js';
+import { x86 } from './x86.js';
 
-const ARCHITECTURES: ReadonlyMap<string, Architecture> = new Map([[x64.name, x64]]);
+export const ARCHITECTURES: readonly Architecture[] = [x64, arm64, x86];
 
 export function architectureNamed(name: ArchitectureName): Architecture {
-  const architecture = ARCHITECTURES.get(name);
+  const architecture = ARCHITECTURES.find((candidate) => candidate.name === name);
   if (architecture === undefined) {
     throw new CpuError('unknownArchitecture', `${JSON.stringify(name)} is not x64, arm64 or x86`, {
       status: 'STATUS_INVALID_PARAMETER',

@@ -1,4 +1,5 @@
 import { x64Encoder } from '../encode/x86.js';
+import { instructionLength } from '../instruction.js';
 import type { Processor } from '../processor.js';
 import { X86_REGISTERS } from '../unicorn/registers.js';
 import { type Architecture, argumentBits, bitsToFloat, floatBits } from './architecture.js';
@@ -7,13 +8,8 @@ const INTEGER_ARGUMENTS = ['rcx', 'rdx', 'r8', 'r9'] as const;
 const FLOAT_ARGUMENTS = ['xmm0', 'xmm1', 'xmm2', 'xmm3'] as const;
 const SHADOW_SPACE = 32n;
 
-export interface X64Architecture extends Architecture {
-  readonly name: 'x64';
-  readonly encode: typeof x64Encoder;
-}
-
 /** x64 with the Microsoft calling convention (learn.microsoft.com, "x64 calling convention"). */
-export const x64: X64Architecture = {
+export const x64: Architecture = {
   name: 'x64',
   pointerSize: 8,
   programCounter: 'rip',
@@ -31,6 +27,8 @@ export const x64: X64Architecture = {
   registerFile: X86_REGISTERS,
   initialMode: { ring: 0, bits: 64 },
   encode: x64Encoder,
+  branchTarget: (bytes, at) => x64Encoder.branchTarget(bytes, at),
+  instructionLength: (bytes, at) => instructionLength('x64', bytes, at),
 
   prepareCall(processor, call) {
     const { addressSpace } = processor;

@@ -237,6 +237,11 @@ export class Engine implements Disposable {
     this.registers.write(this.#functions, this.handle, name, value);
   }
 
+  /** Values of {@link RegisterFile.stateNames}, two 64-bit words each. */
+  readState(): BigUint64Array {
+    return this.registers.state.read(this.#functions, this.handle).slice();
+  }
+
   /** A copy of the whole register state; only for {@link restoreContext} of an engine of the same kind. */
   saveContext(): Uint8Array {
     check(this.#functions.contextSave(this.handle, this.#context), 'uc_context_save');

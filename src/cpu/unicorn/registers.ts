@@ -20,7 +20,13 @@ export class RegisterFile {
   readonly #registers: ReadonlyMap<string, Register>;
   readonly #value = new BigUint64Array(new ArrayBuffer(WIDEST));
 
-  constructor(registers: Names) {
+  #state: RegisterBatch | undefined;
+
+  /** `stateNames`: registers that together are what a program can notice of the processor. */
+  constructor(
+    registers: Names,
+    readonly stateNames: readonly string[],
+  ) {
     this.#registers = new Map(Object.entries(registers));
     this.names = [...this.#registers.keys()];
   }
@@ -60,6 +66,11 @@ export class RegisterFile {
     this.#value[0] = masked & MASK_64;
     this.#value[1] = masked >> 64n;
     check(functions.writeRegister(engine, id, this.#value), `uc_reg_write of ${name}`);
+  }
+
+  get state(): RegisterBatch {
+    this.#state ??= this.batch(this.stateNames);
+    return this.#state;
   }
 
   /** A reader and writer of several registers in one call. */
@@ -116,7 +127,7 @@ const listed = (bits: number, ids: Readonly<Record<string, number>>): Names =>
   Object.fromEntries(Object.entries(ids).map(([name, id]) => [name, { id, bits }]));
 
 /** Register numbers of unicorn/x86.h. */
-export const X86_REGISTERS = new RegisterFile({
+const x86Names: Names = {
   ...listed(64, { rax: 35, rcx: 38, rdx: 40, rbx: 37, rsp: 44, rbp: 36, rsi: 43, rdi: 39 }),
   ...numbered('r', 8, 15, 106, 64),
   ...listed(64, { rip: 41, rflags: 253 }),
@@ -136,12 +147,13 @@ export const X86_REGISTERS = new RegisterFile({
   ...listed(64, { 'fs.base': 250, 'gs.base': 251 }),
   ...readOnly(listed(64, { cr0: 50, cr2: 52, cr3: 53, cr4: 54, cr8: 58 })),
   ...numbered('xmm', 0, 15, 122, 128),
+  ...numbered('fp', 0, 7, 82, 80),
   ...listed(32, { mxcsr: 249 }),
   ...listed(16, { fpcw: 246, fpsw: 31 }),
-});
+};
 
 /** Register numbers of unicorn/arm64.h. */
-export const ARM64_REGISTERS = new RegisterFile({
+const arm64Names: Names = {
   ...numbered('x', 0, 28, 199, 64),
   ...listed(64, { x29: 1, x30: 2, sp: 4, pc: 260 }),
   ...listed(32, { nzcv: 3 }),
@@ -150,4 +162,11 @@ export const ARM64_REGISTERS = new RegisterFile({
   ...numbered('d', 0, 31, 40, 64),
   ...listed(64, { tpidr_el0: 262, tpidrro_el0: 263, tpidr_el1: 264, elr_el1: 267 }),
   ...listed(32, { fpcr: 291, fpsr: 292 }),
-});
+};
+
+const without = (names: Names, ...excluded: readonly RegExp[]): string[] =>
+  Object.keys(names).filter((name) => !excluded.some((pattern) => pattern.test(name)));
+
+/** eax and the like are parts of others; cr2 and the rest of the control registers mean nothing with a virtual TLB. */
+export const X86_REGISTERS = new RegisterFile(x86Names, without(x86Names, /^e[a-z]{2}$/, /^eflags$/, /^cr/));
+export const ARM64_REGISTERS = new RegisterFile(arm64Names, without(arm64Names, /^d/, /^elr/));

@@ -1,0 +1,152 @@
+import { CpuError } from './error.js';
+import type { InstructionFetch } from './instruction-fetch.js';
+import type { Processor } from './processor.js';
+import { PAGE_SIZE } from './protection.js';
+import { UC_HOOK_CODE } from './unicorn/constants.js';
+import type { Engine, EngineKind } from './unicorn/engine.js';
+
+/**
+ * What an Arm instruction does to the processors' views of code: IC IVAU, IC IALLU, IC IALLUIS; `synchronise`: ISB, ERET.
+ * The effect of a serialising x86 instruction is always the same: everything is fetched anew behind it.
+ */
+export type FetchEffect = 'invalidateLine' | 'invalidateAll' | 'invalidateAllShared' | 'synchronise';
+
+const ISB = 0xd5033fdf;
+const ISB_OPTION_MASK = 0xfffff0ff;
+const ERET = 0xd69f03e0;
+const IC_IALLUIS = 0xd508711f;
+const IC_IALLU = 0xd508751f;
+const IC_IVAU = 0xd50b7520;
+const REGISTER_MASK = 0xffffffe0;
+
+/** Effect of an A64 instruction (Arm ARM, C6.2 and "Context synchronization event"). */
+export function arm64FetchEffect(word: number): FetchEffect | undefined {
+  if ((word & ISB_OPTION_MASK) >>> 0 === (ISB & ISB_OPTION_MASK) >>> 0 || word === ERET) return 'synchronise';
+  if (word === IC_IALLUIS) return 'invalidateAllShared';
+  if (word === IC_IALLU) return 'invalidateAll';
+  return (word & REGISTER_MASK) >>> 0 === IC_IVAU ? 'invalidateLine' : undefined;
+}
+
+/** Prefixes that may stand before a serialising opcode: REX, operand and address size, segments, REP. */
+const isX86Prefix = (byte: number): boolean =>
+  (byte & 0xf0) === 0x40 || [0x66, 0x67, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0xf2, 0xf3].includes(byte);
+
+const IRET = 0xcf;
+const TWO_BYTE = 0x0f;
+/** Second opcode bytes: INVD, WBINVD, MOV CRn, MOV DRn, WRMSR, CPUID, RSM (Intel SDM vol. 3, "Serializing Instructions"). */
+const X86_TWO_BYTE: ReadonlySet<number> = new Set([0x08, 0x09, 0x22, 0x23, 0x30, 0xa2, 0xaa]);
+const GROUP_6 = 0x00;
+const GROUP_7 = 0x01;
+const SERIALIZE = 0xe8;
+
+/** Whether the bytes, without prefixes, are a serialising instruction. */
+export function isX86Serialising(bytes: Uint8Array, at: number): boolean {
+  const opcode = bytes[at];
+  if (opcode === IRET) return true;
+  if (opcode !== TWO_BYTE) return false;
+  const second = bytes[at + 1] ?? 0;
+  if (X86_TWO_BYTE.has(second)) return true;
+  const modrm = bytes[at + 2] ?? 0;
+  const extension = (modrm >> 3) & 7;
+  if (second === GROUP_6) return extension === 2 || extension === 3; // LLDT, LTR
+  if (second !== GROUP_7) return false;
+  return modrm === SERIALIZE || (modrm < 0xc0 && [2, 3, 7].includes(extension)); // LGDT, LIDT, INVLPG
+}
+
+/** Whether the instruction is SERIALIZE, which Unicorn's processors lack. */
+export const isSerialize = (bytes: Uint8Array, at: number): boolean =>
+  bytes[at] === TWO_BYTE && bytes[at + 1] === GROUP_7 && bytes[at + 2] === SERIALIZE;
+
+/** Offsets in a page of code where an instruction with an effect on fetching may begin. */
+export function findFetchEffects(kind: EngineKind, page: Uint8Array): number[] {
+  const offsets = new Set<number>();
+  if (kind === 'arm64') {
+    const view = new DataView(page.buffer, page.byteOffset, page.byteLength);
+    for (let at = 0; at + 4 <= page.byteLength; at += 4) {
+      if (arm64FetchEffect(view.getUint32(at, true)) !== undefined) offsets.add(at);
+    }
+    return [...offsets];
+  }
+  for (let at = 0; at < page.byteLength; at++) {
+    const byte = page[at];
+    if ((byte !== IRET && byte !== TWO_BYTE) || !isX86Serialising(page, at)) continue;
+    offsets.add(at);
+    for (let start = at - 1; start >= 0 && isX86Prefix(page[start] ?? 0); start--) offsets.add(start);
+  }
+  return [...offsets];
+}
+
+/**
+ * Hooks on the instructions of weak mode that change what a processor fetches. Unicorn has no hook for most of them, so
+ * each page is searched when the processor first fetches from it; an address at which no instruction begins never fires.
+ */
+export class FetchEffectHooks {
+  static readonly TAG = 3;
+  readonly #engine: Engine;
+  readonly #fetch: InstructionFetch;
+  readonly #hooked = new Set<bigint>();
+
+  constructor(engine: Engine, fetch: InstructionFetch) {
+    this.#engine = engine;
+    this.#fetch = fetch;
+  }
+
+  /** Addresses in the virtual page that are not hooked yet. */
+  missing(page: number, contents: Uint8Array): readonly bigint[] {
+    const base = BigInt(page) * BigInt(PAGE_SIZE);
+    return findFetchEffects(this.#engine.kind, contents)
+      .map((offset) => base + BigInt(offset))
+      .filter((address) => !this.#hooked.has(address));
+  }
+
+  /** What is to be done when the instruction at `address` has been executed. */
+  effect(address: bigint, processor: Processor): AppliedEffect {
+    const { addressSpace, fetchUnit } = processor;
+    const fetch = this.#fetch;
+    if (this.#engine.kind === 'x86-64') {
+      const isMissing = isSerialize(processor.fetchBytes(address, 3), 0);
+      return {
+        emulated: isMissing,
+        apply: () => {
+          if (isMissing) processor.pc = address + 3n;
+          fetch.serialise(fetchUnit);
+        },
+      };
+    }
+    const word = new DataView(processor.fetchBytes(address, 4).buffer).getUint32(0, true);
+    const register = word & 0x1f;
+    const line = register === 31 ? 0n : processor.get(`x${register}`);
+    const effects: Readonly<Record<FetchEffect, () => void>> = {
+      synchronise: () => fetch.synchroniseContext(fetchUnit),
+      invalidateAll: () => fetch.invalidateAll([fetchUnit]),
+      invalidateAllShared: () => fetch.invalidateAll(fetch.units),
+      invalidateLine: () => {
+        const { frame } = addressSpace.query(line);
+        if (frame !== undefined) fetch.invalidateLine(frame, Number(line % BigInt(PAGE_SIZE)));
+      },
+    };
+    return { emulated: false, apply: effects[arm64FetchEffect(word) ?? 'synchronise'] };
+  }
+
+  add(addresses: readonly bigint[]): void {
+    if (this.#hooked.size + addresses.length > LIMIT) {
+      throw new CpuError('tooManyFetchEffects', `more than ${LIMIT} possible serialising instructions`, {
+        status: 'STATUS_NO_MEMORY',
+      });
+    }
+    for (const address of addresses) {
+      this.#engine.addHook(UC_HOOK_CODE, FetchEffectHooks.TAG, { first: address, last: address });
+      this.#hooked.add(address);
+    }
+    this.#engine.forgetAllCode();
+  }
+}
+
+export interface AppliedEffect {
+  /** Unicorn's processor does not have the instruction; `apply` does all of it. */
+  readonly emulated: boolean;
+  readonly apply: () => void;
+}
+
+/** Each hook costs about 100 bytes and a comparison per translated instruction. */
+const LIMIT = 100_000;
