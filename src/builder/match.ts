@@ -1,0 +1,127 @@
+import type { CodeFunction, Program, Variable } from './program.js';
+
+/** Which function and which variable of the fixed build is which of the base. */
+export interface Matching {
+  readonly functions: Pairs<CodeFunction>;
+  readonly variables: Pairs<Variable>;
+}
+
+/** A one-to-one correspondence. */
+export class Pairs<T> {
+  readonly #toFixed = new Map<T, T>();
+  readonly #toBase = new Map<T, T>();
+  /** Items that have several possible counterparts of the same name and object. */
+  readonly ambiguous = new Set<T>();
+
+  pair(base: T, fixed: T): void {
+    this.#toFixed.set(base, fixed);
+    this.#toBase.set(fixed, base);
+  }
+
+  fixedOf(base: T): T | undefined {
+    return this.#toFixed.get(base);
+  }
+
+  baseOf(fixed: T): T | undefined {
+    return this.#toBase.get(fixed);
+  }
+}
+
+/** Pairs by linker name; static ones by name and object, and failing that by a name that only one on each side has. */
+export function matchPrograms(base: Program, fixed: Program): Matching {
+  const named = (variable: Variable) => !variable.isNameless && !variable.isReference;
+  const functions = matchByName(base.functions, fixed.functions);
+  const variables = matchByName(base.variables.filter(named), fixed.variables.filter(named));
+  matchByUsers(base, fixed, functions, variables);
+  return { functions, variables };
+}
+
+type Item = CodeFunction | Variable;
+
+function matchByName<T extends Item>(base: readonly T[], fixed: readonly T[]): Pairs<T> {
+  const pairs = new Pairs<T>();
+  // Names as in source come before decorated ones, so that `_f@8` and `_f@12` are one function whose signature changed.
+  const keys: ((item: T) => string[])[] = [
+    (item) => item.symbols.map((s) => (s.isStatic ? `${item.name}@${s.module}` : (s.rawName ?? s.name))),
+    (item) => item.symbols.map((s) => (s.isStatic ? `${s.name}@${s.module}` : s.name)),
+    (item) => [item.name],
+  ];
+  for (const key of keys) {
+    const left = byKey(
+      base.filter((item) => pairs.fixedOf(item) === undefined),
+      key,
+    );
+    const right = byKey(
+      fixed.filter((item) => pairs.baseOf(item) === undefined),
+      key,
+    );
+    for (const [name, candidates] of left) {
+      const others = right.get(name);
+      const [first] = candidates;
+      const [other] = others ?? [];
+      if (first === undefined || other === undefined || others === undefined) continue;
+      if (candidates.length > 1 || others.length > 1) {
+        for (const item of [...candidates, ...others]) pairs.ambiguous.add(item);
+      } else if (pairs.fixedOf(first) === undefined && pairs.baseOf(other) === undefined) {
+        pairs.pair(first, other);
+      }
+    }
+  }
+  for (const item of [...pairs.ambiguous])
+    if (pairs.fixedOf(item) !== undefined || pairs.baseOf(item) !== undefined) pairs.ambiguous.delete(item);
+  return pairs;
+}
+
+function byKey<T>(items: readonly T[], keys: (item: T) => string[]): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items)
+    for (const key of new Set(keys(item))) {
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, [item]);
+      else group.push(item);
+    }
+  return groups;
+}
+
+/** Static variables of one name in one object are told apart by the functions that use them, directly or by `__ref_`. */
+function matchByUsers(
+  base: Program,
+  fixed: Program,
+  functions: Pairs<CodeFunction>,
+  variables: Pairs<Variable>,
+): void {
+  if (variables.ambiguous.size === 0) return;
+  const baseUsers = usersOf(base, variables.ambiguous, (code) => functions.fixedOf(code) ?? code);
+  const fixedUsers = usersOf(fixed, variables.ambiguous, (code) => code);
+  const inBase = [...variables.ambiguous].filter((item) => base.variables.includes(item));
+  const inFixed = [...variables.ambiguous].filter((item) => fixed.variables.includes(item));
+  for (const item of inBase) {
+    const same = inFixed.filter((other) => other.name === item.name && variables.baseOf(other) === undefined);
+    const overlap = (other: Variable) =>
+      [...(baseUsers.get(item) ?? [])].filter((user) => fixedUsers.get(other)?.has(user)).length;
+    const ranked = same
+      .map((other) => ({ other, score: overlap(other) }))
+      .sort((a, b) => b.score - a.score);
+    const [best, second] = ranked;
+    if (best === undefined || best.score === 0 || best.score === second?.score) continue;
+    variables.pair(item, best.other);
+    variables.ambiguous.delete(item);
+    variables.ambiguous.delete(best.other);
+  }
+}
+
+function usersOf(
+  program: Program,
+  wanted: ReadonlySet<Variable>,
+  name: (code: CodeFunction) => CodeFunction,
+): Map<Variable, Set<CodeFunction>> {
+  const users = new Map<Variable, Set<CodeFunction>>();
+  for (const code of program.functions)
+    for (const { target } of program.stream(code).references) {
+      const direct = program.variableAt(target);
+      const variable = direct?.isReference ? program.variableAt(program.pointerTarget(direct.rva)) : direct;
+      if (variable === undefined || !wanted.has(variable)) continue;
+      users.set(variable, (users.get(variable) ?? new Set()).add(name(code)));
+    }
+  return users;
+}

@@ -1,0 +1,69 @@
+import type { Pdb } from '../image/index.js';
+
+/** One chunk of an object file as the linker placed it. */
+export interface Contribution {
+  readonly rva: number;
+  readonly size: number;
+  /** Over the chunk's bytes before relocation: two builds of the same source have the same. */
+  readonly dataCrc: number;
+}
+
+/** The chunks of a PDB's section contribution list by their first RVA. */
+export function contributionsByRva(pdb: Pdb): Map<number, Contribution> {
+  const found = new Map<number, Contribution>();
+  for (const contribution of pdb.sectionContributions) {
+    const rva = pdb.rva(contribution);
+    if (rva === undefined || contribution.size === 0) continue;
+    found.set(rva, { rva, size: contribution.size, dataCrc: contribution.dataCrc });
+  }
+  return found;
+}
+
+/** RVA of each static local variable → `function.variable`, the name that it has in map files. */
+export function scopedNames(pdb: Pdb): Map<number, string> {
+  const names = new Map<number, string>();
+  for (const { symbols } of pdb.modules) {
+    let scope: { name: string; end: number } | undefined;
+    for (const symbol of symbols) {
+      if ('end' in symbol && 'debugStart' in symbol) scope = { name: symbol.name, end: symbol.end };
+      if (symbol.kind !== 'S_LDATA32' || scope === undefined || symbol.at >= scope.end) continue;
+      const rva = pdb.rva(symbol);
+      if (rva !== undefined) names.set(rva, `${scope.name}.${symbol.name}`);
+    }
+  }
+  return names;
+}
+
+const S_GPROC32 = 0x1110;
+const S_LPROC32 = 0x110f;
+const S_GPROC32_ID = 0x1147;
+const S_LPROC32_ID = 0x1146;
+const S_INLINESITE = 0x114d;
+const PROCEDURES = new Set([S_GPROC32, S_LPROC32, S_GPROC32_ID, S_LPROC32_ID]);
+const MODULE_SIGNATURE = 4;
+
+/**
+ * Which functions each function holds copies of: RVA of the host → names of what was inlined into it, from the
+ * S_INLINESITE records (cvinfo.h: INLINESITESYM { pParent, pEnd, inlinee, annotations }) between a procedure's record
+ * and its end.
+ */
+export function inlinedFunctions(pdb: Pdb): Map<number, Set<string>> {
+  const hosts = new Map<number, Set<string>>();
+  for (const { stream, symbolBytes } of pdb.dbi.modules) {
+    if (stream === undefined || symbolBytes === 0) continue;
+    const bytes = pdb.stream(stream);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    let host: { rva: number | undefined; end: number } | undefined;
+    for (let at = MODULE_SIGNATURE; at + 4 <= symbolBytes; at += 2 + view.getUint16(at, true)) {
+      const kind = view.getUint16(at + 2, true);
+      if (PROCEDURES.has(kind)) {
+        const place = { section: view.getUint16(at + 36, true), offset: view.getUint32(at + 32, true) };
+        host = { rva: pdb.rva(place), end: view.getUint32(at + 8, true) };
+      }
+      if (kind !== S_INLINESITE || host?.rva === undefined || at >= host.end) continue;
+      const name = pdb.functionName(view.getUint32(at + 12, true));
+      if (name !== undefined) hosts.set(host.rva, (hosts.get(host.rva) ?? new Set()).add(name));
+    }
+  }
+  return hosts;
+}
