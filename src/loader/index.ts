@@ -3,7 +3,7 @@ export { findExport } from './bind-imports.js';
 export { GuestCrash } from './crash.js';
 export { KernelError, type KernelErrorDetails } from './error.js';
 export { EventLog, type LabEvent } from './events.js';
-export { HotPatchAddressTable, HPAT_PAIR_SIZE, hotPatchReserveSize } from './hpat.js';
+export { HotPatchAddressTable, HPAT_PAIR_SIZE, type HpatLayout, hotPatchReserveSize } from './hpat.js';
 export { ImageDomain } from './image-domain.js';
 export type { ImageWriter } from './image-writer.js';
 export { type BootOptions, Kernel, type LoadOptions } from './kernel.js';

@@ -13,7 +13,7 @@ import { crashOf, GuestCrash } from './crash.js';
 import { KernelError } from './error.js';
 import { EventLog } from './events.js';
 import { ntoskrnl } from './exports/ntoskrnl.js';
-import { HotPatchAddressTable, hotPatchReserveSize } from './hpat.js';
+import { HotPatchAddressTable, type HpatLayout, hotPatchReserveSize } from './hpat.js';
 import { ImageDomain } from './image-domain.js';
 import { KernelImageWriter } from './image-writer.js';
 import { systemLayout } from './layout.js';
@@ -32,6 +32,8 @@ export interface BootOptions {
   readonly processors?: number;
   /** Bytes, of `Session Manager\Memory Management`; 0 turns hotpatching off. Default 0x1000. */
   readonly hotPatchTableSize?: number;
+  /** `pointers` boots a system whose hotpatch engine is of the earlier generation. Default `pairs`. */
+  readonly hpatLayout?: HpatLayout;
   /** Is virtualization-based security on? Default true; without it hotpatching is disabled. */
   readonly vbs?: boolean;
   readonly instructionFetch?: 'coherent' | 'weak';
@@ -67,6 +69,8 @@ export class Kernel implements Disposable {
   readonly services: ServiceTable;
   readonly pool: Pool;
   readonly scheduler: Scheduler;
+  /** How the HPAT is laid out: the generation of the hotpatch engine. */
+  readonly hpatLayout: HpatLayout;
   /** Bytes reserved behind each image; 0 when hotpatching is off. */
   readonly hotPatchReserveSize: number;
   readonly #registersAtReset: ProcessorContext;
@@ -97,6 +101,7 @@ export class Kernel implements Disposable {
     this.services.define(ntoskrnl());
     this.pool = new Pool(this.domain);
     this.secureKernelRunning = vbs;
+    this.hpatLayout = options.hpatLayout ?? 'pairs';
     this.scheduler = new Scheduler(this.machine, new SeededRandom(seed), (thread, processor, exit) =>
       this.#handleExit(thread, processor, exit),
     );
@@ -147,6 +152,7 @@ export class Kernel implements Disposable {
             this.hotPatchReserveSize,
             this.domain.addressSpace,
             this.domain.table,
+            this.hpatLayout,
           );
     const symbols = options.symbols ?? symbolsFromExports(image);
     const loaded = new LoadedImage({

@@ -149,9 +149,10 @@ export class LoadedImage {
 
   #describeSlot(address: bigint, hpat: HotPatchAddressTable): string {
     const code = hpat.indexOf(address & ~7n);
-    const data = hpat.indexOf((address & ~7n) - 0x1000n);
+    const data = hpat.layout === 'pairs' ? hpat.indexOf((address & ~7n) - 0x1000n) : code;
     const within = (address & 7n) === 0n ? '' : `+0x${(address & 7n).toString(16)}`;
-    if (code !== undefined) return `${this.moduleName}!HPAT[${code}].code${within}`;
+    if (code !== undefined && hpat.layout === 'pairs')
+      return `${this.moduleName}!HPAT[${code}].code${within}`;
     if (data !== undefined) return `${this.moduleName}!HPAT[${data}].data${within}`;
     return `${this.moduleName}!HPAT+0x${(address - hpat.base).toString(16)}`;
   }
