@@ -68,6 +68,11 @@ function expand({ regF, regI, homedParameters, cr, frameSize }: Fields): PrologS
   let at = 0;
   let allocated = false;
   const save = (registers: readonly RegisterArm64[]) => {
+    // No unwind code describes a pre-indexed store of a register together with lr.
+    if (!allocated && registers.length === 2 && registers[1] === 'lr') {
+      steps.push({ op: 'alloc', size: saveSize });
+      allocated = true;
+    }
     if (!allocated) steps.push({ op: 'save', registers, offset: saveSize, preIndexed: true });
     else steps.push({ op: 'save', registers, offset: at, preIndexed: false });
     allocated = true;

@@ -46,9 +46,14 @@ export type UnwindCodeX64 = { readonly codeOffset: number } & (
 
 /** Version 2: where the function's epilogs begin; all are equally long. */
 export interface EpilogsX64 {
+  /** Bytes. */
   readonly size: number;
+  /** Whether the function ends with an epilog; it is the first of the offsets. */
+  readonly atEnd: boolean;
   /** Offsets of the epilogs from the function's end. */
   readonly offsetsFromEnd: readonly number[];
+  /** Slots of the code array that describe epilogs, padding included. */
+  readonly slots: number;
 }
 
 export const UNW_FLAG = { EHANDLER: 1, UHANDLER: 2, CHAININFO: 4 } as const;
@@ -137,21 +142,24 @@ function readUnwindInfoAt(image: PeImage, rva: number): UnwindInfoX64 {
  * Version 2 begins with UWOP_EPILOG slots. The first holds the epilogs' length and, in bit 0 of its info, whether one
  * ends the function; each further one holds a 12-bit offset from the function's end, 0 as padding.
  */
-function readEpilogs(slots: ByteReader): EpilogsX64 | undefined {
+function readEpilogs(codes: ByteReader): EpilogsX64 | undefined {
   let size: number | undefined;
+  let atEnd = false;
+  let slots = 0;
   const offsetsFromEnd: number[] = [];
-  while (slots.remaining >= 2 && (slots.u8At(slots.position + 1) & 15) === UWOP_EPILOG) {
-    const low = slots.u8();
-    const info = slots.u8() >>> 4;
+  for (; codes.remaining >= 2 && (codes.u8At(codes.position + 1) & 15) === UWOP_EPILOG; slots++) {
+    const low = codes.u8();
+    const info = codes.u8() >>> 4;
     if (size === undefined) {
       size = low;
-      if ((info & 1) !== 0) offsetsFromEnd.push(size);
+      atEnd = (info & 1) !== 0;
+      if (atEnd) offsetsFromEnd.push(size);
     } else {
       const offset = (info << 8) | low;
       if (offset !== 0) offsetsFromEnd.push(offset);
     }
   }
-  return size === undefined ? undefined : { size, offsetsFromEnd };
+  return size === undefined ? undefined : { size, atEnd, offsetsFromEnd, slots };
 }
 
 function readCodes(slots: ByteReader): UnwindCodeX64[] {

@@ -1,0 +1,40 @@
+import type { PeImage } from '../../../src/image/index.js';
+import {
+  writeBaseRelocations,
+  writeDebugDirectory,
+  writeExports,
+  writeImports,
+  writeLoadConfig,
+  writeTls,
+} from './directories.js';
+import { writeFileHeaders, writeSections } from './headers.js';
+import { Lines } from './text.js';
+import { writeUnwind } from './unwind.js';
+
+/** The options of llvm-readobj whose whole output `renderReadobj` reproduces. */
+export const READOBJ_OPTIONS = [
+  '--file-headers',
+  '--sections',
+  '--coff-imports',
+  '--coff-exports',
+  '--coff-basereloc',
+  '--coff-load-config',
+  '--coff-debug-directory',
+  '--coff-tls-directory',
+  '--unwind',
+];
+
+/** What llvm-readobj would print, from what our reader found; without the four lines that name the file. */
+export function renderReadobj(image: PeImage): string[] {
+  const out = new Lines();
+  writeFileHeaders(out, image);
+  writeSections(out, image);
+  writeUnwind(out, image);
+  writeImports(out, image);
+  writeExports(out, image);
+  writeBaseRelocations(out, image);
+  writeDebugDirectory(out, image);
+  writeTls(out, image);
+  writeLoadConfig(out, image);
+  return out.lines;
+}
