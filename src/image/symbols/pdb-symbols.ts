@@ -40,7 +40,7 @@ export function symbolsFromPdb(pdb: Pdb): SymbolTable {
 type Places = Map<number, Map<string, SymbolInfo>>;
 
 function symbolInfo(pdb: Pdb, symbol: CodeViewSymbol, module: string | undefined): SymbolInfo | undefined {
-  if (!('section' in symbol)) return undefined;
+  if (!('section' in symbol) || symbol.name === '') return undefined;
   const rva = pdb.rva(symbol);
   if (rva === undefined) return undefined;
   const common = { name: symbol.name, rva, ...(module === undefined ? {} : { module }) };

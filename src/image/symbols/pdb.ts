@@ -58,6 +58,8 @@ export class Pdb {
   #dbi: Dbi | undefined;
   #modules: readonly PdbModule[] | undefined;
   #sections: readonly PdbSection[] | undefined;
+  #publics: readonly PublicSymbol[] | undefined;
+  #globals: readonly GlobalSymbol[] | undefined;
   #items: ItemIds | undefined;
   #symbols: SymbolTable | undefined;
 
@@ -115,12 +117,16 @@ export class Pdb {
 
   /** The linker's names for what is visible to all objects, decorated. */
   get publics(): readonly PublicSymbol[] {
-    return this.#recordsOf('publics', this.dbi.publicsStream).filter((symbol) => symbol.kind === 'S_PUB32');
+    this.#publics ??= this.#recordsOf('publics', this.dbi.publicsStream).filter(
+      (symbol) => symbol.kind === 'S_PUB32',
+    );
+    return this.#publics;
   }
 
   /** Global variables, static ones too, and references to the procedures in the modules. */
   get globals(): readonly GlobalSymbol[] {
-    return this.#recordsOf('globals', this.dbi.globalsStream).filter(isGlobal);
+    this.#globals ??= this.#recordsOf('globals', this.dbi.globalsStream).filter(isGlobal);
+    return this.#globals;
   }
 
   /** Everything that has a name and an address. */
@@ -203,6 +209,8 @@ export class PdbModule {
   readonly index: number;
   readonly name: string;
   readonly objectFile: string;
+  /** As map files write it: `demo.obj`, or `library:member.obj`. */
+  readonly shortName: string;
   readonly contribution: SectionContribution;
   readonly sourceFileCount: number;
   readonly #pdb: Pdb;
@@ -213,17 +221,11 @@ export class PdbModule {
     this.index = index;
     this.name = module.name;
     this.objectFile = module.objectFile;
+    this.shortName = shortModuleName(module);
     this.contribution = module.contribution;
     this.sourceFileCount = module.sourceFileCount;
     this.#pdb = pdb;
     this.#module = module;
-  }
-
-  /** As map files write it: `demo.obj`, or `library:member.obj`. */
-  get shortName(): string {
-    const member = baseName(this.name);
-    const library = /^(.*)\.lib$/i.exec(baseName(this.objectFile))?.[1];
-    return library === undefined || this.name === this.objectFile ? member : `${library}:${member}`;
   }
 
   /** The decoded records, those in functions too. */
@@ -248,6 +250,12 @@ export class PdbModule {
     reader.skip(MODULE_SIGNATURE);
     return [...readSymbolRecords(reader, symbolBytes)];
   }
+}
+
+function shortModuleName({ name, objectFile }: DbiModule): string {
+  const member = baseName(name);
+  const library = /^(.*)\.lib$/i.exec(baseName(objectFile))?.[1];
+  return library === undefined || name === objectFile ? member : `${library}:${member}`;
 }
 
 function isGlobal(symbol: CodeViewSymbol): symbol is GlobalSymbol {
