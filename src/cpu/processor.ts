@@ -307,7 +307,8 @@ export class Processor {
         refusal.resolve?.();
         return { completed };
       }
-      return { completed, exit: this.#refused(refusal) };
+      // Unicorn fetches the next instruction before it looks at the count.
+      return completed < limit ? { completed, exit: this.#refused(refusal) } : { completed };
     }
     if (code === UC_ERR_INSN_INVALID) {
       return {
