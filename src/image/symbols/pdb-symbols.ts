@@ -1,5 +1,5 @@
 import { IMAGE_FILE_MACHINE } from '../winnt.js';
-import type { CodeViewSymbol, PublicSymbol } from './codeview.js';
+import type { CodeViewSymbol, ProcedureSymbol, PublicSymbol } from './codeview.js';
 import type { SectionContribution } from './dbi.js';
 import { namesOf } from './names.js';
 import type { Pdb } from './pdb.js';
@@ -23,9 +23,13 @@ export function symbolsFromPdb(pdb: Pdb): SymbolTable {
   };
   const objectAt = contributors(pdb);
   for (const module of pdb.modules) {
+    let procedure: ProcedureSymbol | undefined;
     for (const symbol of module.symbols) {
+      if (isProcedure(symbol)) procedure = symbol;
       const info = symbolInfo(pdb, symbol, module.shortName);
-      if (info) add(info);
+      if (!info) continue;
+      const scope = procedure !== symbol && symbol.at < (procedure?.end ?? 0) ? procedure?.name : undefined;
+      add(scope === undefined ? info : { ...info, scope });
     }
   }
   for (const symbol of pdb.globals) {
@@ -38,6 +42,10 @@ export function symbolsFromPdb(pdb: Pdb): SymbolTable {
 
 /** RVA → the symbols there, by object and name: globals repeat what modules have. */
 type Places = Map<number, Map<string, SymbolInfo>>;
+
+function isProcedure(symbol: CodeViewSymbol): symbol is ProcedureSymbol {
+  return 'end' in symbol;
+}
 
 function symbolInfo(pdb: Pdb, symbol: CodeViewSymbol, module: string | undefined): SymbolInfo | undefined {
   if (!('section' in symbol) || symbol.name === '') return undefined;

@@ -11,6 +11,8 @@ export interface SymbolInfo {
   readonly kind: 'function' | 'data' | 'label' | 'public';
   /** The object file that defines it, without folders: `demo.obj`, or `library:member`. */
   readonly module?: string;
+  /** The function that declares it: of static variables and labels in functions, where the source of the symbol knows. */
+  readonly scope?: string;
   /** Visible in its own object only; another object may have one of the same name. */
   readonly isStatic: boolean;
 }

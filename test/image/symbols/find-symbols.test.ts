@@ -96,6 +96,8 @@ describe.skipIf(!haveCompiler).each(architectures)('%s', (architecture) => {
         fromPdb.byAddress(symbol.rva)?.symbol;
       expect(same, linkerName(symbol)).toMatchObject(place);
     }
+    expect(fromPdb.byName('calls')?.scope).toBe('second');
+    expect(fromPdb.byName('shared')?.scope).toBeUndefined();
     const functions = fromPdb.all.filter(({ kind }) => kind === 'function');
     expect(functions.filter(({ size }) => !size)).toEqual([]);
     expect(functions.map(({ name }) => name).filter((name) => name === 'helper')).toHaveLength(2);
