@@ -55,6 +55,14 @@ export { PhysicalMemory, type SecondLevel } from './physical-memory.js';
 export { Processor, type RunOptions } from './processor.js';
 export { ProcessorContext } from './processor-context.js';
 export { isExecutable, PAGE_SIZE, type PageProtection } from './protection.js';
+export {
+  type AfterExit,
+  runSchedule,
+  type ScheduleOutcome,
+  type Slice,
+  type TimeSliceOptions,
+  timeSlices,
+} from './schedule.js';
 export { equalSnapshots, hashSnapshot, type MachineSnapshot } from './snapshot.js';
 export {
   findUnicorn,
