@@ -1,3 +1,4 @@
+export { type ArchiveMember, readArchive, type ShortImport } from './archive.js';
 export type * from './codeview.js';
 export { type CoffImage, type CoffSymbol, isFunctionSymbol, symbolsFromCoff } from './coff-symbols.js';
 export type { DbiModule, SectionContribution } from './dbi.js';

@@ -18,6 +18,10 @@ export function fuzzSeeds(): FuzzSeed[] {
     ...pdbs.map(seed('pdb')),
     ...pdbs.map(seed('pdb')),
     ...builds.flatMap(({ objects }) => objects.slice(0, 1)).map(seed('obj')),
+    ...builds
+      .map(({ image }) => image.replace(/dll$/, 'lib'))
+      .slice(0, 1)
+      .map(seed('lib')),
     ...[...builds.map(({ map }) => map), ...fixtures(/demo\.map$/)].slice(0, 3).map(seed('map')),
   ];
 }

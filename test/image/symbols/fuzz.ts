@@ -1,10 +1,17 @@
-import { ImageError, readMapFile, readObject, readPdb, type SymbolTable } from '../../../src/image/index.js';
+import {
+  ImageError,
+  readArchive,
+  readMapFile,
+  readObject,
+  readPdb,
+  type SymbolTable,
+} from '../../../src/image/index.js';
 import { streamsOf, writeMsf } from './msf-writer.js';
 
 /** A well-formed file to be broken, and what to read it with. */
 export interface FuzzSeed {
   readonly name: string;
-  readonly kind: 'pdb' | 'obj' | 'map';
+  readonly kind: 'pdb' | 'obj' | 'lib' | 'map';
   readonly bytes: Uint8Array;
 }
 
@@ -76,6 +83,8 @@ function readEverything(kind: FuzzSeed['kind'], bytes: Uint8Array): number {
     const map = readMapFile(new TextDecoder().decode(bytes));
     count(map.sections);
     useTable(map.symbols, count);
+  } else if (kind === 'lib') {
+    count(readArchive(bytes));
   } else if (kind === 'obj') {
     const object = readObject(bytes);
     count(object.symbols);

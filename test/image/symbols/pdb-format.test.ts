@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
+import { type ImageError, readPdb } from 'hotpatch-lab/image';
 import { describe, expect, test } from 'vitest';
-import { type ImageError, readPdb } from '../../../src/image/index.js';
 import { nodePty } from './builds.js';
 import { streamsOf, writeMsf } from './msf-writer.js';
 import { bytes, type Piece, record, tinyPdb, u16 } from './tiny-pdb.js';
@@ -60,6 +60,11 @@ describe('the container', () => {
     copy.set(bytes(value), offset);
     return copy;
   };
+  const withStreamSize = (stream: number, size: number) => {
+    const view = new DataView(tiny.buffer);
+    const blockMap = view.getUint32(52, true) * 512;
+    return changed(view.getUint32(blockMap, true) * 512 + 4 + stream * 4, size);
+  };
   test.each<[string, Uint8Array, string]>([
     ['an empty file', new Uint8Array(0), 'msf.magic'],
     ['an image', bytes('MZ'), 'msf.magic'],
@@ -72,6 +77,7 @@ describe('the container', () => {
     ['blocks of 256 bytes', changed(32, 256), 'msf.blockSize'],
     ['a directory larger than the file', changed(44, 0x7fffffff), 'msf.directory'],
     ['a directory outside the file', changed(52, 0x7fffffff), 'truncated'],
+    ['a stream of more blocks than the file has', withStreamSize(8, 0x100000), 'msf.directory'],
     ['half the file', tiny.slice(0, tiny.length / 2), 'truncated'],
   ])('%s is refused', (_name, file, rule) => {
     expect(() => readPdb(file, { file: 'broken.pdb' })).toThrow(
@@ -208,5 +214,30 @@ describe('laziness', () => {
     const pdb = readPdb(tinyPdb({ modules }));
     expect(pdb.modules[1]?.symbols).toHaveLength(1);
     expect(() => pdb.modules[0]?.symbols).toThrow(/module 0 \(bad\.obj\) \+0x4.*codeview\.record/);
+  });
+});
+
+describe('a hostile PDB', () => {
+  test('cannot have one stream read for many modules', () => {
+    const symbols = Array.from({ length: 100 }, (_, i) => proc(S_GPROC32, `function_${i}`, i * 16, 8));
+    const modules = Array.from({ length: 100 }, () => ({ name: 'a.obj', symbols }));
+    const pdb = readPdb(
+      tinyPdb({ modules: modules.map((m, i) => (i ? { ...m, symbols: [] } : m)), sharedStream: true }),
+    );
+    expect(() => pdb.modules).toThrow(/tooMuch/);
+  });
+
+  test('cannot list one public many times', () => {
+    expect(readPdb(tinyPdb({ publics: [pub('only', 0)] })).publics).toHaveLength(1);
+    const pdb = readPdb(tinyPdb({ publics: [pub('only', 0)], repeatPublics: 1000 }));
+    expect(() => pdb.publics).toThrow(/tooMuch/);
+  });
+
+  test('cannot have a record read on into the next one', () => {
+    const symbols = [record(S_GPROC32, 0, 0, 0, 4), proc(S_GPROC32, 'next', 0, 4)];
+    const pdb = readPdb(tinyPdb({ modules: [{ name: 'a.obj', symbols }] }));
+    expect(() => pdb.modules[0]?.symbols).toThrow(
+      /a symbol record of 0x10 bytes is too short.*codeview\.record/,
+    );
   });
 });

@@ -43,6 +43,10 @@ export interface TinyPdb {
   /** Names, virtual addresses and sizes. */
   readonly sections?: readonly (readonly [string, number, number])[];
   readonly namedStreams?: readonly (readonly [string, number])[];
+  /** All modules claim the first one's stream. */
+  readonly sharedStream?: boolean;
+  /** How often the publics stream lists each public. */
+  readonly repeatPublics?: number;
   readonly blockSize?: number;
   readonly scattered?: boolean;
 }
@@ -83,8 +87,20 @@ export function tinyPdb(pdb: TinyPdb): Uint8Array {
   const moduleStreams = modules.map(({ symbols }) => bytes(4, ...symbols));
   const moduleInfo = modules.map(({ name, library }, i) => {
     const contribution = [1, 0, 0, 0, 0, 0, 0];
-    const sizes = [moduleStreams[i]?.length ?? 0, 0, 0];
-    const info = bytes(0, ...contribution, u16(0), u16(9 + i), ...sizes, 0, 0, 0, 0, name, library ?? name);
+    const sizes = [moduleStreams[pdb.sharedStream ? 0 : i]?.length ?? 0, 0, 0];
+    const info = bytes(
+      0,
+      ...contribution,
+      u16(0),
+      u16(pdb.sharedStream ? 9 : 9 + i),
+      ...sizes,
+      0,
+      0,
+      0,
+      0,
+      name,
+      library ?? name,
+    );
     return bytes(info, new Uint8Array(-info.length & 3));
   });
   const contributions = bytes(...(pdb.contributions ?? []));
@@ -118,7 +134,10 @@ export function tinyPdb(pdb: TinyPdb): Uint8Array {
     items,
   );
   const none = new Uint8Array(0);
-  const publicsStream = bytes(new Uint8Array(28), hash(offsets.slice(0, publics.length)));
+  const listed = Array.from({ length: pdb.repeatPublics ?? 1 }, () =>
+    offsets.slice(0, publics.length),
+  ).flat();
+  const publicsStream = bytes(new Uint8Array(28), hash(listed));
   const streams = [
     ...[none, information, none, dbi, ipi, bytes(...sectionHeaders), hash(offsets.slice(publics.length))],
     ...[publicsStream, recordStream, ...moduleStreams],
