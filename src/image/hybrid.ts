@@ -1,9 +1,10 @@
 import type { PeImage } from './image.js';
-import { Struct } from './struct.js';
+import type { ByteReader } from './reader.js';
+import { Struct, type StructValues } from './struct.js';
 import { hex } from './text.js';
+import { type FunctionTableEntryArm64, readArm64Entries } from './unwind/function-table.js';
 
-/** IMAGE_ARM64EC_METADATA (winnt.h), the fields that every version has. All addresses are RVAs. */
-const ARM64EC_METADATA = new Struct('IMAGE_ARM64EC_METADATA', {
+const fields = {
   version: 'u32',
   codeMap: 'u32',
   codeMapCount: 'u32',
@@ -24,7 +25,12 @@ const ARM64EC_METADATA = new Struct('IMAGE_ARM64EC_METADATA', {
   extraRFETableSize: 'u32',
   osArm64xDispatchFptr: 'u32',
   auxiliaryIATCopy: 'u32',
-} as const);
+} as const;
+
+/** IMAGE_ARM64EC_METADATA (winnt.h), the fields that every version has. All addresses are RVAs. */
+const ARM64EC_METADATA = new Struct('IMAGE_ARM64EC_METADATA', fields);
+
+export type Arm64ecMetadata = StructValues<typeof fields>;
 
 const CODE_MAP_TYPES = ['ARM64', 'ARM64EC', 'AMD64'] as const;
 
@@ -35,64 +41,116 @@ export interface CodeRange {
   readonly type: (typeof CODE_MAP_TYPES)[number] | 'unknown';
 }
 
+/** IMAGE_ARM64EC_CODE_RANGE_ENTRY_POINT: x64 code of [startRva, endRva) is entered at entryPoint. */
+export interface CodeRangeEntryPoint {
+  readonly startRva: number;
+  readonly endRva: number;
+  readonly entryPoint: number;
+}
+
+/** IMAGE_ARM64EC_REDIRECTION_ENTRY: an x64 thunk and the ARM64EC function behind it. */
+export interface Redirection {
+  readonly source: number;
+  readonly destination: number;
+}
+
 /** What CHPEMetadataPointer leads to in an image with two instruction sets. */
 export interface HybridMetadata {
   /**
    * ARM64EC: an AMD64 image with ARM64EC code. ARM64X: an ARM64 image that can also be loaded as ARM64EC.
-   * CHPE: an I386 image with ARM64 code, the format of Windows 10 on ARM, whose metadata is not decoded here.
+   * CHPE: an I386 image with ARM64 code, the format of Windows 10 on ARM, of which only the version is read here.
    */
   readonly kind: 'ARM64EC' | 'ARM64X' | 'CHPE';
   readonly rva: number;
   readonly version: number;
+  /** Undefined for CHPE. */
+  readonly metadata?: Arm64ecMetadata;
+  /** Ascending. */
   readonly codeRanges: readonly CodeRange[];
-  readonly alternateEntryPoint: number;
-  readonly auxiliaryIAT: number;
-  readonly extraRFETable: number;
-  readonly extraRFETableSize: number;
+  readonly codeRangesToEntryPoints: readonly CodeRangeEntryPoint[];
+  readonly redirections: readonly Redirection[];
+  /** The functions of the instruction set that the exception directory leaves out. */
+  readonly extraFunctionTable: readonly FunctionTableEntryArm64[];
 }
 
 export function readHybridMetadata(image: PeImage): HybridMetadata | undefined {
   const pointer = image.loadConfig?.cHPEMetadataPointer ?? 0n;
   if (pointer === 0n) return undefined;
   const rva = image.vaToRva(pointer, 'load config, CHPEMetadataPointer');
-  const none = {
-    codeRanges: [],
-    alternateEntryPoint: 0,
-    auxiliaryIAT: 0,
-    extraRFETable: 0,
-    extraRFETableSize: 0,
-  };
   if (image.machine === 'I386') {
+    const none = { codeRanges: [], codeRangesToEntryPoints: [], redirections: [], extraFunctionTable: [] };
     return { kind: 'CHPE', rva, version: image.u32At(rva, 'CHPE metadata'), ...none };
   }
   const metadata = ARM64EC_METADATA.read(image.readerAt(rva, ARM64EC_METADATA.size, 'CHPE metadata'));
-  const ENTRY_SIZE = 8;
-  const bytes = metadata.codeMapCount * ENTRY_SIZE;
-  if (bytes > image.bytes.length) {
-    throw image.error(
-      'hybrid.codeMap',
-      'CHPE metadata',
-      `a code map of ${hex(metadata.codeMapCount)} entries`,
-    );
-  }
-  const map = image.readerAt(metadata.codeMap, bytes, 'CHPE code map');
-  const codeRanges: CodeRange[] = [];
-  for (let at = 0; at < map.length; at += ENTRY_SIZE) {
-    const start = map.u32At(at);
-    codeRanges.push({
-      rva: (start & ~3) >>> 0,
-      length: map.u32At(at + 4),
-      type: CODE_MAP_TYPES[start & 3] ?? 'unknown',
-    });
-  }
+  const rows = (place: string, at: number, count: number, dwords: number): number[][] =>
+    readRows(tableReader(image, place, at, 4 * dwords * count), dwords);
+  const type = (start: number) => CODE_MAP_TYPES[start & 3] ?? 'unknown';
+  const { extraRFETable, extraRFETableSize } = metadata;
   return {
     kind: image.machine === 'ARM64' ? 'ARM64X' : 'ARM64EC',
     rva,
     version: metadata.version,
-    codeRanges,
-    alternateEntryPoint: metadata.alternateEntryPoint,
-    auxiliaryIAT: metadata.auxiliaryIAT,
-    extraRFETable: metadata.extraRFETable,
-    extraRFETableSize: metadata.extraRFETableSize,
+    metadata,
+    codeRanges: rows('CHPE code map', metadata.codeMap, metadata.codeMapCount, 2).map(
+      ([start = 0, length = 0]) => ({
+        rva: (start & ~3) >>> 0,
+        length,
+        type: type(start),
+      }),
+    ),
+    codeRangesToEntryPoints: rows(
+      'CHPE entry points',
+      metadata.codeRangesToEntryPoints,
+      metadata.codeRangesToEntryPointsCount,
+      3,
+    ).map(([startRva = 0, endRva = 0, entryPoint = 0]) => ({ startRva, endRva, entryPoint })),
+    redirections: rows(
+      'CHPE redirections',
+      metadata.redirectionMetadata,
+      metadata.redirectionMetadataCount,
+      2,
+    ).map(([source = 0, destination = 0]) => ({ source, destination })),
+    extraFunctionTable:
+      extraRFETable === 0
+        ? []
+        : readArm64Entries(tableReader(image, 'extra function table', extraRFETable, extraRFETableSize)),
   };
+}
+
+function tableReader(image: PeImage, place: string, rva: number, size: number): ByteReader {
+  if (size > image.bytes.length)
+    throw image.error('hybrid.count', place, `${hex(size)} bytes do not fit into the file`);
+  return image.readerAt(size === 0 ? 0 : rva, size, place);
+}
+
+function readRows(reader: ByteReader, dwords: number): number[][] {
+  const rows: number[][] = [];
+  while (reader.remaining >= 4 * dwords) rows.push(Array.from({ length: dwords }, () => reader.u32()));
+  return rows;
+}
+
+/**
+ * The file as it looks when an ARM64X image is loaded as ARM64EC: the fixups of its dynamic relocations applied.
+ * @returns a changed copy, or undefined for other images
+ */
+export function applyArm64xFixups(image: PeImage): Uint8Array | undefined {
+  if (image.hybrid?.kind !== 'ARM64X') return undefined;
+  const bytes = image.bytes.slice();
+  const view = new DataView(bytes.buffer);
+  for (const fixup of image.dynamicRelocations.flatMap((relocation) => relocation.fixups)) {
+    if (fixup.kind !== 'arm64x') continue;
+    const size = fixup.change === 'zeroFill' ? fixup.size : fixup.change === 'value' ? fixup.value.length : 4;
+    const offset = image.rvaToOffset(fixup.rva);
+    if (offset === undefined || offset + size > bytes.length) {
+      throw image.error(
+        'hybrid.fixup',
+        `ARM64X fixup of RVA ${hex(fixup.rva)}`,
+        'the place is not in the file',
+      );
+    }
+    if (fixup.change === 'value') bytes.set(fixup.value, offset);
+    else if (fixup.change === 'zeroFill') bytes.fill(0, offset, offset + size);
+    else view.setUint32(offset, (view.getUint32(offset, true) + fixup.delta) >>> 0, true);
+  }
+  return bytes;
 }

@@ -25,7 +25,7 @@ import {
   readRelocationBlocks,
 } from './relocations.js';
 import { readTls, type Tls } from './tls.js';
-import { type FunctionTableEntry, readFunctionTable } from './unwind/index.js';
+import { type FunctionTableEntry, readFunctionTable } from './unwind/function-table.js';
 import { IMAGE_FILE } from './winnt.js';
 
 /**

@@ -12,7 +12,14 @@ export type { ExportFunction, Exports } from './exports.js';
 export type { GuardEntry, GuardTables } from './guard.js';
 export type { DataDirectory, FileHeader, Headers, OptionalHeader } from './headers.js';
 export * from './hotpatch/index.js';
-export type { CodeRange, HybridMetadata } from './hybrid.js';
+export {
+  type Arm64ecMetadata,
+  applyArm64xFixups,
+  type CodeRange,
+  type CodeRangeEntryPoint,
+  type HybridMetadata,
+  type Redirection,
+} from './hybrid.js';
 export { PeImage, readImage } from './image.js';
 export type { BoundImport, DelayImportModule, ImportFunction, ImportModule } from './imports.js';
 export type { LoadConfig, LoadConfigField, LoadConfigValues } from './load-config.js';

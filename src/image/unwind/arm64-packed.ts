@@ -18,7 +18,7 @@ export interface PackedUnwindArm64 {
   readonly cr: number;
   /** Bytes. */
   readonly frameSize: number;
-  /** The canonical prolog that the word stands for, in the order of execution. */
+  /** The canonical prolog that the word stands for, in the order of execution; a fragment's ran elsewhere. */
   readonly prolog: readonly PrologStepArm64[];
 }
 
@@ -46,7 +46,7 @@ export function readPackedUnwind(
     cr: (word >>> 21) & 3,
     frameSize: 16 * (word >>> 23),
   };
-  return { form: 'packed', ...packed, prolog: packed.flag === 1 ? expand(packed) : [] };
+  return { form: 'packed', ...packed, prolog: packed.flag === 3 ? [] : expand(packed) };
 }
 
 type Fields = Pick<PackedUnwindArm64, 'regF' | 'regI' | 'homedParameters' | 'cr' | 'frameSize'>;
@@ -61,7 +61,9 @@ function expand({ regF, regI, homedParameters, cr, frameSize }: Fields): PrologS
   let intSize = 8 * regI;
   if (cr === 1) intSize += 8;
   const fpRegisters = regF === 0 ? 0 : regF + 1;
-  const homeSize = homedParameters ? 64 : 0;
+  // Without another saved register no store allocates the save area, and the homed parameters count as locals.
+  const homed = homedParameters && (intSize > 0 || fpRegisters > 0);
+  const homeSize = homed ? 64 : 0;
   const saveSize = (intSize + 8 * fpRegisters + homeSize + 15) & ~15;
   const localSize = frameSize - saveSize;
 
@@ -85,7 +87,9 @@ function expand({ regF, regI, homedParameters, cr, frameSize }: Fields): PrologS
   else if (cr === 1) save(['lr']);
   for (let i = 0; i + 1 < fpRegisters; i += 2) save([`d${8 + i}`, `d${9 + i}`]);
   if (fpRegisters % 2 === 1) save([`d${7 + fpRegisters}`]);
-  if (homedParameters) for (let i = 0; i < 8; i += 2) save([`x${i}`, `x${i + 1}`]);
+  // The parameters are homed right below the stack arguments, so that variable arguments lie in a row.
+  if (homed) at = saveSize - 64;
+  if (homed) for (let i = 0; i < 8; i += 2) save([`x${i}`, `x${i + 1}`]);
 
   if (cr === 2 || cr === 3) {
     if (localSize <= 512)

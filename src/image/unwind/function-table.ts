@@ -1,4 +1,5 @@
 import type { PeImage } from '../image.js';
+import type { ByteReader } from '../reader.js';
 
 /** RUNTIME_FUNCTION of x64: [beginAddress, endAddress) and where its UNWIND_INFO is. */
 export interface FunctionTableEntryX64 {
@@ -24,21 +25,29 @@ export function readFunctionTable(image: PeImage): FunctionTableEntry[] {
   const directory = image.directory('exception');
   if (directory === undefined) return [];
   const table = image.readerAt(directory.virtualAddress, directory.size, 'function table (.pdata)');
-  const entries: FunctionTableEntry[] = [];
-  if (image.machine === 'AMD64') {
-    const size = FUNCTION_TABLE_ENTRY_SIZE.x64;
-    for (let at = 0; at + size <= table.length; at += size) {
-      entries.push({
-        beginAddress: table.u32At(at),
-        endAddress: table.u32At(at + 4),
-        unwindInfoAddress: table.u32At(at + 8),
-      });
-    }
-  } else if (image.machine === 'ARM64') {
-    const size = FUNCTION_TABLE_ENTRY_SIZE.arm64;
-    for (let at = 0; at + size <= table.length; at += size) {
-      entries.push({ beginAddress: table.u32At(at), unwindData: table.u32At(at + 4) });
-    }
+  if (image.machine === 'AMD64') return readX64Entries(table);
+  if (image.machine === 'ARM64') return readArm64Entries(table);
+  return [];
+}
+
+function readX64Entries(table: ByteReader): FunctionTableEntryX64[] {
+  const entries: FunctionTableEntryX64[] = [];
+  const size = FUNCTION_TABLE_ENTRY_SIZE.x64;
+  for (let at = 0; at + size <= table.length; at += size) {
+    entries.push({
+      beginAddress: table.u32At(at),
+      endAddress: table.u32At(at + 4),
+      unwindInfoAddress: table.u32At(at + 8),
+    });
+  }
+  return entries;
+}
+
+export function readArm64Entries(table: ByteReader): FunctionTableEntryArm64[] {
+  const entries: FunctionTableEntryArm64[] = [];
+  const size = FUNCTION_TABLE_ENTRY_SIZE.arm64;
+  for (let at = 0; at + size <= table.length; at += size) {
+    entries.push({ beginAddress: table.u32At(at), unwindData: table.u32At(at + 4) });
   }
   return entries;
 }

@@ -7,7 +7,6 @@ import {
   type LoadConfigField,
   type PeImage,
 } from '../../../src/image/index.js';
-import { SECTION_FLAGS } from './headers.js';
 import { H, hexDump, type Lines, time } from './text.js';
 
 const symbol = (entry: ImportFunction) =>
@@ -60,7 +59,14 @@ export function writeExports(out: Lines, image: PeImage): void {
   }
 }
 
-const relocationNames = ['ABSOLUTE', 'HIGH', 'LOW', 'HIGHLOW', 'HIGHADJ', , , , , , 'DIR64'];
+const relocationNames: Readonly<Record<number, string>> = {
+  0: 'ABSOLUTE',
+  1: 'HIGH',
+  2: 'LOW',
+  3: 'HIGHLOW',
+  4: 'HIGHADJ',
+  10: 'DIR64',
+};
 
 export function writeBaseRelocations(out: Lines, image: PeImage): void {
   out.list('BaseReloc', () => {
@@ -174,9 +180,7 @@ const loadConfigFields: readonly (readonly [string, LoadConfigField, Format?])[]
 ];
 
 const GUARD_FLAGS = {
-  ...Object.fromEntries(
-    Object.entries(IMAGE_GUARD).map(([name, value]) => [name.replace(/_PRESENT$/, '_PRESENT'), value]),
-  ),
+  ...Object.fromEntries(Object.entries(IMAGE_GUARD).map(([name, value]) => [name, value])),
   CF_FUNCTION_TABLE_SIZE_5BYTES: 0x10000000,
   CF_FUNCTION_TABLE_SIZE_6BYTES: 0x20000000,
   CF_FUNCTION_TABLE_SIZE_7BYTES: 0x30000000,
@@ -191,12 +195,10 @@ export function writeTls(out: Lines, image: PeImage): void {
     out.hex('AddressOfIndex', tls.addressOfIndex);
     out.hex('AddressOfCallBacks', tls.addressOfCallBacks);
     out.hex('SizeOfZeroFill', tls.sizeOfZeroFill);
-    const log2 = ((tls.characteristics >>> 20) & 15) - 1;
-    out.list(`Characteristics [ (${H(tls.characteristics)})`, () => {
-      if (log2 >= 0) out.line(`IMAGE_SCN_ALIGN_${1 << log2}BYTES (${H(tls.characteristics & 0xf00000)})`);
-    });
+    const align = tls.characteristics & 0xf00000;
+    const flags = align === 0 ? {} : { [`IMAGE_SCN_ALIGN_${1 << ((align >>> 20) - 1)}BYTES`]: align };
+    out.flags('Characteristics', tls.characteristics, flags);
   });
-  void SECTION_FLAGS;
 }
 
 export function writeLoadConfig(out: Lines, image: PeImage): void {

@@ -11,17 +11,17 @@ import { H, type Lines, time } from './text.js';
 const prefixed = (prefix: string, table: Readonly<Record<string, number>>) =>
   Object.fromEntries(Object.entries(table).map(([name, value]) => [`${prefix}${name}`, value]));
 
-/** Names that llvm-readobj gives differently from winnt.h. */
-const renamed = (table: Record<string, number>, names: Readonly<Record<string, string>>) =>
-  Object.fromEntries(Object.entries(table).map(([name, value]) => [names[name] ?? name, value]));
-
-export const FILE_FLAGS = renamed(prefixed('IMAGE_FILE_', IMAGE_FILE), {
-  IMAGE_FILE_AGGRESSIVE_WS_TRIM: 'IMAGE_FILE_AGGRESSIVE_WS_TRIM',
-});
+export const FILE_FLAGS = prefixed('IMAGE_FILE_', IMAGE_FILE);
 export const DLL_FLAGS = prefixed('IMAGE_DLL_CHARACTERISTICS_', IMAGE_DLLCHARACTERISTICS);
 export const SECTION_FLAGS = prefixed('IMAGE_SCN_', IMAGE_SCN);
 
-export function machineName(machine: number): string {
+/** Images with two instruction sets go by the names of their formats, whatever the machine field says. */
+export function machineName(image: PeImage): string {
+  const { hybrid } = image;
+  const machine =
+    hybrid === undefined || hybrid.kind === 'CHPE'
+      ? image.fileHeader.machine
+      : IMAGE_FILE_MACHINE[hybrid.kind];
   const name = Object.entries(IMAGE_FILE_MACHINE).find(([, value]) => value === machine)?.[0];
   return `IMAGE_FILE_MACHINE_${name} (${H(machine)})`;
 }
@@ -29,7 +29,7 @@ export function machineName(machine: number): string {
 export function writeFileHeaders(out: Lines, image: PeImage): void {
   const { fileHeader, optionalHeader } = image;
   out.group('ImageFileHeader', () => {
-    out.field('Machine', machineName(fileHeader.machine));
+    out.field('Machine', machineName(image));
     out.field('SectionCount', fileHeader.numberOfSections);
     out.field('TimeDateStamp', time(fileHeader.timeDateStamp));
     out.hex('PointerToSymbolTable', fileHeader.pointerToSymbolTable);

@@ -1,4 +1,4 @@
-import type { PeImage } from '../../../src/image/index.js';
+import { applyArm64xFixups, type PeImage, readImage } from '../../../src/image/index.js';
 import {
   writeBaseRelocations,
   writeDebugDirectory,
@@ -8,6 +8,7 @@ import {
   writeTls,
 } from './directories.js';
 import { writeFileHeaders, writeSections } from './headers.js';
+import { writeChpeMetadata, writeDynamicRelocations } from './hybrid.js';
 import { Lines } from './text.js';
 import { writeUnwind } from './unwind.js';
 
@@ -24,9 +25,23 @@ export const READOBJ_OPTIONS = [
   '--unwind',
 ];
 
-/** What llvm-readobj would print, from what our reader found; without the four lines that name the file. */
+/** What llvm-readobj would print, from what our reader found; without the five lines that name the file. */
 export function renderReadobj(image: PeImage): string[] {
   const out = new Lines();
+  writeImage(out, image);
+  const asArm64ec = applyArm64xFixups(image);
+  if (asArm64ec !== undefined) {
+    out.group('HybridObject', () => {
+      out.field('Format', 'COFF-ARM64EC');
+      out.field('Arch', 'aarch64');
+      out.field('AddressSize', '64bit');
+      writeImage(out, readImage(asArm64ec));
+    });
+  }
+  return out.lines;
+}
+
+function writeImage(out: Lines, image: PeImage): void {
   writeFileHeaders(out, image);
   writeSections(out, image);
   writeUnwind(out, image);
@@ -36,5 +51,6 @@ export function renderReadobj(image: PeImage): string[] {
   writeDebugDirectory(out, image);
   writeTls(out, image);
   writeLoadConfig(out, image);
-  return out.lines;
+  writeChpeMetadata(out, image);
+  writeDynamicRelocations(out, image);
 }

@@ -23,18 +23,16 @@ export class Lines {
     this.#block(`${name} [`, ']', body);
   }
 
-  /** A flag field: the set flags, by name. */
+  /** A flag field: the flags that are set, by name. */
   flags(name: string, value: number, table: Readonly<Record<string, number>>): void {
-    this.list(`${name} [ (${H(value)})`.replace(' [ (', ' [ ('), () => {
-      const set = Object.entries(table).filter(
-        ([, mask]) => mask !== 0 && (value & mask) >>> 0 === mask >>> 0,
-      );
+    const set = Object.entries(table).filter(([, mask]) => (value & mask) >>> 0 === mask >>> 0);
+    this.#block(`${name} [ (${H(value)})`, ']', () => {
       for (const [flag, mask] of set.sort(([a], [b]) => (a < b ? -1 : 1))) this.line(`${flag} (${H(mask)})`);
     });
   }
 
   #block(open: string, close: string, body: () => void): void {
-    this.line(open.replace(/ \[ \((0x[0-9A-F]+)\) \[$/, ' [ ($1)'));
+    this.line(open);
     const outer = this.#indent;
     this.#indent = `${outer}  `;
     body();

@@ -17,9 +17,10 @@ import { H, H2, type Lines } from './text.js';
 
 export function writeUnwind(out: Lines, image: PeImage): void {
   out.list('UnwindInformation', () => {
-    if (image.machine === 'I386')
-      out.line(`unsupported Image Machine: ${machineName(image.fileHeader.machine)}`);
-    for (const entry of image.functionTable) {
+    if (image.machine === 'I386') out.line(`unsupported Image Machine: ${machineName(image)}`);
+    // llvm-readobj takes the `.pdata` section, where linkers put the ARM64 entries of hybrid images too.
+    const extra = image.hybrid?.extraFunctionTable ?? [];
+    for (const entry of extra.length > 0 ? extra : image.functionTable) {
       out.group('RuntimeFunction', () =>
         isX64Entry(entry) ? writeX64(out, image, entry) : writeArm64(out, image, entry),
       );
@@ -155,11 +156,8 @@ function packedStep(step: PrologStepArm64): string {
       return 'pacibsp';
     case 'save': {
       const registers = step.registers.map(name).join(', ');
-      const where = step.preIndexed
-        ? `[sp, #-${step.offset}]!`
-        : step.offset === 0
-          ? '[sp]'
-          : `[sp, #${step.offset}]`;
+      const bare = step.offset === 0 && step.registers[0] !== 'fp';
+      const where = step.preIndexed ? `[sp, #-${step.offset}]!` : bare ? '[sp]' : `[sp, #${step.offset}]`;
       return `${step.registers.length === 2 ? 'stp' : 'str'} ${registers}, ${where}`;
     }
   }
