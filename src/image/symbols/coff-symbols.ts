@@ -96,7 +96,8 @@ export function shortName(bytes: Uint8Array): string {
 
 /** What `symbolsFromCoff` needs of an image; every PeImage has it. */
 export interface CoffImage {
-  readonly architecture: string;
+  /** Name of FileHeader.Machine. */
+  readonly machine: string;
   readonly fileHeader: { readonly pointerToSymbolTable: number; readonly numberOfSymbols: number };
   readonly sections: readonly { readonly virtualAddress: number; readonly characteristics: number }[];
 }
@@ -118,7 +119,7 @@ export function symbolsFromCoff(image: CoffImage, file: ByteReader): SymbolTable
     if (section === undefined || !(isStatic || storageClass === IMAGE_SYM_CLASS_EXTERNAL)) continue;
     if (isStatic && auxiliary.length > 0) continue; // a section definition
     symbols.push({
-      ...namesOf(symbol.name, image.architecture === 'x86'),
+      ...namesOf(symbol.name, image.machine === 'I386'),
       rva: section.virtualAddress + symbol.value,
       kind: storageClass === IMAGE_SYM_CLASS_LABEL ? 'label' : kindIn(section, symbol),
       ...(module === undefined ? {} : { module }),

@@ -35,7 +35,6 @@ export interface DbiModule {
   readonly stream?: number;
   /** Bytes of symbol records in that stream. */
   readonly symbolBytes: number;
-  readonly sourceFileCount: number;
 }
 
 /** The DBI stream (stream 3). https://llvm.org/docs/PDB/DbiStream.html */
@@ -124,13 +123,11 @@ function readModules(reader: ByteReader): DbiModule[] {
     const start = reader.position;
     const contribution = contributionAt(reader, start + 4);
     const symbolBytes = reader.u32At(start + 36);
-    const sourceFileCount = reader.u16At(start + 48);
     const stream = streamAt(reader, start + 34, 'stream');
     reader.skip(64);
     const name = reader.cString(undefined, 'utf-8');
     const objectFile = reader.cString(undefined, 'utf-8');
     reader.align(4);
-    modules.push({ name, objectFile, contribution, ...stream, symbolBytes, sourceFileCount });
   }
   return modules;
 }

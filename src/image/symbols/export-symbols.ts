@@ -4,7 +4,8 @@ import { type SymbolInfo, type SymbolTable, symbolTable } from './symbol-table.j
 
 /** What `symbolsFromExports` needs of an image; every PeImage has it. */
 export interface ExportImage {
-  readonly architecture: string;
+  /** Name of FileHeader.Machine. */
+  readonly machine: string;
   readonly exports?:
     | {
         readonly functions: readonly {
@@ -25,7 +26,7 @@ export function symbolsFromExports(image: ExportImage): SymbolTable {
     if (forwarder !== undefined || rva === 0) continue;
     const executable = ((image.sectionAt(rva)?.characteristics ?? 0) & IMAGE_SCN.MEM_EXECUTE) !== 0;
     symbols.push({
-      ...exportNames(name ?? `Ordinal${ordinal}`, image.architecture === 'x86'),
+      ...exportNames(name ?? `Ordinal${ordinal}`, image.machine === 'I386'),
       rva,
       kind: executable ? 'function' : 'data',
       isStatic: false,

@@ -76,7 +76,7 @@ function readSymbolsFile(image: PeImage, file: string, passedOver: readonly Imag
     checkPdb(image, pdb, file);
     return { table: pdb.symbols, origin: { kind: 'pdb', file, passedOver }, pdb };
   }
-  const map = readMapFile(bytes.toString('utf8'), { file, isX86: image.architecture === 'x86' });
+  const map = readMapFile(bytes.toString('utf8'), { file, isX86: image.machine === 'I386' });
   checkMap(image, map, file);
   return { table: map.symbols, origin: { kind: 'map', file, passedOver } };
 }

@@ -188,9 +188,16 @@ export class Pdb {
   }
 
   #readSections(): PdbSection[] {
-    const { sectionHdr } = this.dbi.debugStreams;
+    const { sectionHdr, omapFromSrc } = this.dbi.debugStreams;
     if (sectionHdr === undefined) return [];
     const reader = new ByteReader(this.stream(sectionHdr), 'PDB section headers', this.file);
+    if (omapFromSrc !== undefined) {
+      throw reader.error(
+        'pdb.omap',
+        'the image was rearranged after linking (OMAP): its RVAs are not known here',
+        0,
+      );
+    }
     const sections: PdbSection[] = [];
     for (let at = 0; at + SECTION_HEADER_SIZE <= reader.length; at += SECTION_HEADER_SIZE) {
       sections.push({
@@ -212,7 +219,6 @@ export class PdbModule {
   /** As map files write it: `demo.obj`, or `library:member.obj`. */
   readonly shortName: string;
   readonly contribution: SectionContribution;
-  readonly sourceFileCount: number;
   readonly #pdb: Pdb;
   readonly #module: DbiModule;
   #symbols: readonly CodeViewSymbol[] | undefined;
@@ -223,7 +229,6 @@ export class PdbModule {
     this.objectFile = module.objectFile;
     this.shortName = shortModuleName(module);
     this.contribution = module.contribution;
-    this.sourceFileCount = module.sourceFileCount;
     this.#pdb = pdb;
     this.#module = module;
   }

@@ -3,7 +3,20 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findSymbols, readImage, readMapFile, type SymbolInfo } from '../../../src/image/index.js';
-import { architectures, build, haveCompiler } from './builds.js';
+import { architectures, build, fixtures, haveCompiler, shown } from './builds.js';
+
+describe('the images in test/fixtures', () => {
+  test.each(fixtures(/\.(?:dll|sys)$/).map((path) => [shown(path), path]))(
+    '%s has its symbols beside it',
+    (_name, path) => {
+      const { table, origin } = findSymbols(path);
+      expect(origin.passedOver).toEqual([]);
+      expect(['pdb', 'map']).toContain(origin.kind);
+      const entry = readImage(readFileSync(path)).optionalHeader.addressOfEntryPoint;
+      expect(table.byAddress(entry)).toMatchObject({ offset: 0, symbol: { kind: 'function', rva: entry } });
+    },
+  );
+});
 
 describe.skipIf(!haveCompiler).each(architectures)('%s', (architecture) => {
   const sample = haveCompiler ? build(architecture) : undefined;

@@ -205,6 +205,12 @@ describe('the symbol table of a PDB', () => {
   });
 });
 
+test('a PDB whose image was rearranged after linking gives no RVAs rather than wrong ones', () => {
+  const pdb = readPdb(tinyPdb({ omap: true, publics: [pub('moved', 0)] }));
+  expect(pdb.publics).toHaveLength(1);
+  expect(() => pdb.symbols).toThrow(/pdb\.omap/);
+});
+
 describe('laziness', () => {
   test('a broken module stream spoils only its own module', () => {
     const modules = [

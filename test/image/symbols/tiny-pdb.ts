@@ -45,6 +45,8 @@ export interface TinyPdb {
   readonly namedStreams?: readonly (readonly [string, number])[];
   /** All modules claim the first one's stream. */
   readonly sharedStream?: boolean;
+  /** Says that there is an OMAP stream. */
+  readonly omap?: boolean;
   /** How often the publics stream lists each public. */
   readonly repeatPublics?: number;
   readonly blockSize?: number;
@@ -105,7 +107,9 @@ export function tinyPdb(pdb: TinyPdb): Uint8Array {
   });
   const contributions = bytes(...(pdb.contributions ?? []));
   const modulesBytes = bytes(...moduleInfo);
-  const debugHeader = bytes(...Array.from({ length: 11 }, (_, i) => u16(i === 5 ? 5 : 0xffff)));
+  const debugHeader = bytes(
+    ...Array.from({ length: 11 }, (_, i) => u16(i === 5 || (i === 4 && pdb.omap) ? 5 : 0xffff)),
+  );
   const dbi = bytes(
     ...[0xffffffff, 19990903, pdb.age ?? 1, u16(6), u16(0x8e00), u16(7), u16(0), u16(8), u16(0)],
     ...[
