@@ -1,44 +1,39 @@
-import type { Kernel, LoadedImage } from '../loader/index.js';
-import { hex } from '../loader/index.js';
+import { hex, type Kernel } from '../loader/index.js';
 import type { ImageRecord } from './image-record.js';
 import type { Journal } from './journal.js';
-import { type FunctionPlan, type PatchPlan, type PointerPlan, reader } from './plan.js';
+import { type FunctionPlan, type PatchPlan, reader } from './plan.js';
 import type { EngineStep } from './steps.js';
-import type { TrampolineForm } from './trampoline.js';
+import type { TrampolineStore } from './trampoline.js';
 import type { UndoEntry } from './undo-table.js';
 
 /**
- * The stores of a patch, in Windows' order: backward into the patch image, then forward into the base. For a function
- * that is patched for the first time: data slot, code slot, undo entry, jump in the padding, and last the one store at
- * the entry, before which nothing of it can be seen by a running thread (windows-hotpatching.md 3.3).
+ * The stores of a patch, in Windows' order. For a function that is patched for the first time: data slot, code slot,
+ * undo entry, jump in the padding, and last the one store at the entry, before which nothing of it can be seen by a
+ * running thread (windows-hotpatching.md 3.3).
  */
 export class Applier {
   constructor(
     private readonly kernel: Kernel,
-    private readonly form: TrampolineForm,
     private readonly journal: Journal,
   ) {}
 
-  *apply(plan: PatchPlan): Generator<EngineStep, void> {
-    yield* this.#commit(plan.base.image);
-    yield* this.#commit(plan.patch.image);
-    yield* this.backward(plan);
-    yield* this.forward(plan);
-  }
-
+  /** Both HPATs get memory, and the patch image is pointed at its base. */
   *backward(plan: PatchPlan): Generator<EngineStep, void> {
-    for (const record of plan.backward)
-      yield* record.type === 'FUNCTION'
-        ? this.#redirect(record, plan.patch, false)
-        : this.#pointer(record, plan.patch.image);
+    for (const { image, form } of [plan.base, plan.patch]) {
+      const step = this.journal.commitHpat(image, form);
+      if (step !== undefined) yield step;
+    }
+    const { image } = plan.patch;
+    for (const record of plan.backward) {
+      if (record.kind === 'function') yield* this.#redirect(record, plan.patch, false);
+      else yield this.journal.store(image, record.target, record.location, record.value(), record.symbol);
+    }
   }
 
+  /** The base's functions are led into the patch image, and those that it no longer covers back to themselves. */
   *forward(plan: PatchPlan): Generator<EngineStep, void> {
-    if (plan.rendezvous) yield rendezvous('begin');
     for (const record of plan.forward) yield* this.#redirect(record, plan.base, true);
     for (const [index, entry] of plan.reverts) yield* this.revert(plan.base, index, entry);
-    if (plan.rendezvous) yield rendezvous('end');
-    yield this.serialise();
   }
 
   /** The function's entry gets its original bytes back, in one store. Slot and padding stay as they are. */
@@ -64,41 +59,39 @@ export class Applier {
     return { kind: 'serialised', text: '  every processor is serialised' };
   }
 
-  *#commit(image: LoadedImage): Generator<EngineStep, void> {
-    const step = this.journal.commitHpat(image, this.form.slotFill);
-    if (step !== undefined) yield step;
-  }
-
   *#redirect(plan: FunctionPlan, record: ImageRecord, keepUndo: boolean): Generator<EngineStep, void> {
     const { image } = record;
-    const { hpat } = image;
-    if (hpat === undefined) throw new Error(`${image.baseDllName} has no HPAT`);
-    const { symbol, location } = plan;
-    const index = plan.index ?? record.usedSlots;
-    const code = hpat.codeSlot(index);
-    const data = hpat.dataSlot(index);
-    yield this.journal.store(image, 'dataSlot', data, pointerBytes(plan.target), symbol);
-    if (plan.index !== undefined) return;
+    const { symbol, index, trampoline } = plan;
+    const store = (
+      target: 'dataSlot' | 'codeSlot' | 'padding' | 'entry',
+      { address, bytes }: TrampolineStore,
+    ) => this.journal.store(image, target, address, bytes, symbol);
+    yield store('dataSlot', trampoline.data);
+    if (!plan.isNew) return;
 
-    yield this.journal.store(image, 'codeSlot', code, this.form.codeSlot(code, data), symbol);
+    if (trampoline.code !== undefined) yield store('codeSlot', trampoline.code);
     this.journal.change(
       () => record.useSlot(index),
       () => record.giveBackSlot(index),
     );
-    const padding = this.form.padding(location, code);
-    const entry = this.form.entry(location, code);
-    if (keepUndo) yield this.#saveUndoEntry(record, index, plan, padding?.bytes.length ?? 0);
-    if (padding !== undefined)
-      yield this.journal.store(image, 'padding', padding.address, padding.bytes, symbol);
-    yield this.journal.store(image, 'entry', entry.address, entry.bytes, symbol);
+    if (keepUndo) yield this.#saveUndoEntry(record, plan);
+    if (trampoline.padding !== undefined) yield store('padding', trampoline.padding);
+    yield store('entry', trampoline.entry);
   }
 
-  #saveUndoEntry(record: ImageRecord, index: number, plan: FunctionPlan, paddingSize: number): EngineStep {
+  #saveUndoEntry(
+    record: ImageRecord,
+    { index, rva, location, symbol, trampoline }: FunctionPlan,
+  ): EngineStep {
     const read = reader(record.image);
+    const { padding } = trampoline;
     const entry: UndoEntry = {
-      rva: plan.rva,
-      entryBytes: read(plan.location, this.form.entrySize),
-      paddingBytes: read(plan.location - BigInt(paddingSize), paddingSize),
+      rva,
+      entryBytes: read(location, record.form.entrySize),
+      paddingBytes:
+        padding === undefined
+          ? new Uint8Array()
+          : record.originalPadding(rva, () => read(padding.address, padding.bytes.length)),
     };
     this.journal.change(
       () => record.undo.set(index, entry),
@@ -107,32 +100,40 @@ export class Applier {
     return {
       kind: 'undoEntrySaved',
       index,
-      rva: plan.rva,
-      text: `  undo entry ${index} keeps RVA ${hex(plan.rva)} (${plan.symbol})`,
+      rva,
+      text: `  undo entry ${index} keeps RVA ${hex(rva)} (${symbol})`,
     };
   }
 
-  *#pointer(plan: PointerPlan, image: LoadedImage): Generator<EngineStep, void> {
-    const { pointerSize } = this.kernel.machine.architecture;
-    const value =
-      plan.type === 'ABSOLUTE'
-        ? pointerBytes(plan.target).subarray(0, pointerSize)
-        : image.domain.addressSpace.read(plan.target, pointerSize);
-    yield this.journal.store(image, 'pointer', plan.location, value, plan.symbol);
+  /**
+   * Modelled: Windows leaves the jumps in the padding of reverted functions. Nothing leads to them once the entries are
+   * original and every processor is serialised, unless a thread stands on one of them; then it is left.
+   */
+  *restorePadding({ image, form }: ImageRecord, entries: readonly UndoEntry[]): Generator<EngineStep, void> {
+    const size = BigInt(form.paddingUsed);
+    const { threads } = this.kernel;
+    let restored = false;
+    for (const entry of entries) {
+      const location = image.address(entry.rva);
+      const occupied = threads.some(({ pc }) => pc >= location - size && pc < location);
+      if (entry.paddingBytes.length === 0 || occupied) continue;
+      yield this.journal.store(
+        image,
+        'padding',
+        location - size,
+        entry.paddingBytes,
+        image.describe(location),
+      );
+      restored = true;
+    }
+    if (restored) yield this.serialise();
   }
 }
 
 export function rendezvous(phase: 'begin' | 'end'): EngineStep {
   const text =
     phase === 'begin'
-      ? '  all processors are gathered: a store could straddle 8 bytes'
+      ? '  all processors are gathered: an entry store could be seen in halves'
       : '  all processors are let go';
   return { kind: 'rendezvous', phase, text };
-}
-
-/** A data slot is always written as eight bytes, on x86 too (3.2). */
-function pointerBytes(address: bigint): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, address, true);
-  return bytes;
 }

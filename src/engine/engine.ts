@@ -1,29 +1,31 @@
 import { formatAddress } from '../cpu/index.js';
-import { type Finding, ntStatus, type PeImage, type SymbolTable, validateHotPatch } from '../image/index.js';
-import { GuestCrash, hex, type Kernel, KernelError, type LoadedImage } from '../loader/index.js';
-import { Applier, rendezvous } from './apply.js';
+import {
+  type Finding,
+  type HotPatchTable,
+  ntStatus,
+  type PeImage,
+  type SymbolTable,
+  validateHotPatch,
+} from '../image/index.js';
+import { hex, type Kernel, KernelError, type LoadedImage } from '../loader/index.js';
+import type { Application } from './application.js';
 import { HotPatchError } from './error.js';
+import { formFor } from './forms.js';
 import { ImageRecord } from './image-record.js';
-import { Journal } from './journal.js';
+import { type Holder, holdersOf } from './in-use.js';
+import type { EngineOptions } from './options.js';
 import { Patch } from './patch.js';
-import { type PatchPlan, planPatch } from './plan.js';
+import { type PatchPlan, type PlanOptions, planPatch } from './plan.js';
+import { type Revert, revertPatch } from './revert.js';
+import { checkRollBack, checkSequence } from './sequence.js';
 import type { EngineStep } from './steps.js';
-import type { TrampolineForm } from './trampoline.js';
-import { arm64Trampoline } from './trampoline-arm64.js';
-import { x64Trampoline, x86Trampoline } from './trampoline-x64.js';
-import type { UndoEntry } from './undo-table.js';
+import { PatchTransaction, type TransactionContext } from './transaction.js';
 
 export interface LoadPatchOptions {
   /** BaseDllName of the patch image; default: the file's name. */
   readonly name?: string;
   readonly symbols?: SymbolTable;
 }
-
-const FORMS: Record<string, TrampolineForm> = {
-  x64: x64Trampoline,
-  x86: x86Trampoline,
-  arm64: arm64Trampoline,
-};
 
 /**
  * The hotpatch engine: what MiLoadHotPatch and its VTL1 counterpart do, as one transaction. Each operation exists twice:
@@ -32,12 +34,21 @@ const FORMS: Record<string, TrampolineForm> = {
 export class HotPatchEngine {
   readonly #patches: Patch[] = [];
   readonly #records = new Map<LoadedImage, ImageRecord>();
-  readonly #form: TrampolineForm;
+  readonly #context: TransactionContext;
+  readonly #planOptions: PlanOptions;
 
-  constructor(private readonly kernel: Kernel) {
-    const form = FORMS[kernel.machine.architecture.name];
-    if (form === undefined) throw new Error(`no trampoline form for ${kernel.machine.architecture.name}`);
-    this.#form = form;
+  constructor(
+    private readonly kernel: Kernel,
+    private readonly options: EngineOptions = {},
+  ) {
+    this.#context = {
+      kernel,
+      emit: (event) => {
+        kernel.events.emit(event);
+        return event;
+      },
+    };
+    this.#planOptions = { ignoreRel32: options.ignoreRel32 ?? false, dynamicValues: options.dynamicValues };
     kernel.onImageLoad((image) => this.#applyDeferred(image));
   }
 
@@ -46,18 +57,20 @@ export class HotPatchEngine {
     return this.#patches;
   }
 
-  /** What the engine keeps of an image: use of its HPAT, undo table, patch in force. */
+  /** What the engine keeps of an image: use of its HPAT, undo table, patches applied. */
   record(image: LoadedImage): ImageRecord {
     const known = this.#records.get(image);
     if (known !== undefined) return known;
-    const record = new ImageRecord(image);
+    const record = new ImageRecord(image, formFor(this.kernel, image));
     this.#records.set(image, record);
     return record;
   }
 
   /**
-   * Loads a hotpatch image and applies it to its base. When no base with the checksum and timestamp that it names is
-   * loaded, it is registered and applied when one comes: `state` is then `deferred`, STATUS_PATCH_DEFERRED.
+   * Loads a hotpatch image and applies it to its base, in every address space that has it. When no base with the
+   * checksum and timestamp that it names is loaded, it is registered and applied when one comes: `state` is then
+   * `deferred`, STATUS_PATCH_DEFERRED. A patch whose sequence number is registered for the base already is ignored, and
+   * the registered one is returned.
    * @throws HotPatchError when it is refused; the machine is then as it was before
    */
   loadPatch(image: PeImage, options: LoadPatchOptions = {}): Patch {
@@ -65,200 +78,234 @@ export class HotPatchEngine {
   }
 
   *loadPatchSteps(image: PeImage, options: LoadPatchOptions = {}): Generator<EngineStep, Patch> {
-    const name = options.name ?? image.file?.replace(/^.*[\\/]/, '') ?? 'patch';
-    if (!this.kernel.hotPatchingEnabled)
-      throw new HotPatchError({
-        rule: 'hotPatching.disabled',
-        status: 'STATUS_NOT_SUPPORTED',
-        image: name,
-        message: 'hotpatching is disabled: it needs a HotPatchTableSize and virtualization-based security',
-      });
-    const table = image.hotPatch;
-    refuseFindings(validateHotPatch(image), name);
-    const [description] = table?.bases ?? [];
-    if (table === undefined || description === undefined)
-      throw new HotPatchError({
-        rule: 'hotPatch.absent',
-        status: 'STATUS_INVALID_IMAGE_FORMAT',
-        image: name,
-        message: 'the image has no hotpatch table',
-      });
-    const { originalCheckSum, originalTimeDateStamp } = description;
-    const patch = new Patch(
-      name,
-      image,
-      table.sequenceNumber,
-      originalCheckSum,
-      originalTimeDateStamp,
-      ntStatus('STATUS_PATCH_DEFERRED'),
-    );
-    const base = this.#findBase(patch);
-    if (base === undefined) {
-      this.#patches.push(patch);
-      this.kernel.events.emit({
-        kind: 'patchDeferred',
-        text: `patch ${name}: no loaded image has checksum ${hex(originalCheckSum)} and timestamp ${hex(originalTimeDateStamp)}: deferred (STATUS_PATCH_DEFERRED)`,
-      });
+    const patch = this.#read(image, options);
+    const registered = this.#registeredFor(patch);
+    if (registered?.sequenceNumber === patch.sequenceNumber && this.#enforcesSequence) {
+      this.#tell(
+        'patchIgnored',
+        `patch ${patch.name}: sequence ${patch.sequenceNumber} is registered already (${registered.name})`,
+      );
+      return registered;
+    }
+    const bases = this.kernel.domain.images.filter((loaded) => patch.isFor(loaded));
+    if (bases.length === 0) {
+      this.#register(patch);
+      this.#tell(
+        'patchDeferred',
+        `patch ${patch.name}: no loaded image has checksum ${hex(patch.originalCheckSum)} and timestamp ${hex(patch.originalTimeDateStamp)}: deferred (STATUS_PATCH_DEFERRED)`,
+      );
       return patch;
     }
-    yield* this.#apply(patch, base, options);
-    this.#patches.push(patch);
+    yield* this.#apply(patch, bases);
+    this.#register(patch);
     return patch;
   }
 
   /**
-   * Takes the newest patch of a base back: each function's entry gets its original bytes, from the undo table. The
-   * patch image stays mapped, because old frames and pointers may still lead into it.
+   * Takes the patch in force back. Functions that the patch before it covers lead into that one again, all others get
+   * their original bytes from the undo table. The patch image stays mapped, because frames and pointers may still lead
+   * into it; `unmapPatch` takes it out of the address space when nothing does.
    */
   unloadPatch(patch: Patch): void {
     drive(this.unloadPatchSteps(patch));
   }
 
   *unloadPatchSteps(patch: Patch): Generator<EngineStep, void> {
-    const { base } = patch;
-    const record = base === undefined ? undefined : this.#records.get(base);
-    if (base === undefined || record === undefined || record.activePatch !== patch)
+    if (patch.state === 'deferred') {
+      patch.state = 'reverted';
+      this.#tell('patchForgotten', `patch ${patch.name} is no longer registered`);
+      return;
+    }
+    checkRollBack(patch, this.options.allowUndo ?? true);
+    const reverts = patch.applications.map((application) => this.#planRevert(application));
+    if (reverts.length === 0 || patch.state !== 'applied') throw notInForce(patch);
+    const names = reverts.map(({ application }) => application.base.image.baseDllName);
+    this.#tell('revertBegun', `revert ${patch.name} from ${names.join(', ')}`);
+    yield* revertPatch(this.#context, reverts);
+    patch.state = 'reverted';
+    for (const { application } of reverts) this.#tellReverted(application.base);
+  }
+
+  /** Takes back every patch of this patch's base, the newest first. */
+  unloadAll(base: LoadedImage): void {
+    for (let active = this.record(base).active; active !== undefined; active = this.record(base).active)
+      this.unloadPatch(active.patch);
+  }
+
+  /** Who still needs the image of a patch that was taken back: threads, stacks, pointers in the base's data. */
+  holdersOf(patch: Patch): Holder[] {
+    return patch.applications.flatMap(({ base, loaded }) => holdersOf(this.kernel, loaded, base.image));
+  }
+
+  /** Takes the image of a reverted patch out of its address spaces; refused as long as anything leads into it. */
+  unmapPatch(patch: Patch): void {
+    if (patch.state === 'applied' || patch.state === 'superseded')
       throw new HotPatchError({
-        rule: 'unload.notActive',
+        rule: 'unmap.inForce',
         status: 'STATUS_INVALID_PARAMETER',
         image: patch.name,
-        message: `this patch is ${patch.state}; only the newest patch that is applied can be unloaded`,
+        message: `the patch is ${patch.state}; take it back first`,
       });
-    this.#emit({ kind: 'revertBegun', text: `revert ${patch.name} from ${base.baseDllName}` });
-    const journal = new Journal(this.kernel);
-    const applier = new Applier(this.kernel, this.#form, journal);
-    const entries = [...record.undo];
-    const gather = entries.some(([, entry]) => this.#form.needsRendezvous(base.address(entry.rva)));
-    try {
-      if (gather) yield this.#emit(rendezvous('begin'));
-      for (const [index, entry] of entries) yield* this.#emitAll(applier.revert(record, index, entry));
-      if (gather) yield this.#emit(rendezvous('end'));
-      yield this.#emit(applier.serialise());
-      yield* this.#emitAll(this.#restorePadding(journal, base, entries));
-      yield this.#emit(applier.serialise());
-    } catch (error) {
-      journal.rollBack();
-      this.kernel.machine.serialise();
-      throw error;
-    }
-    record.activePatch = undefined;
-    base.activePatchImageBase = undefined;
-    base.hotPatchState = 'BaseImage';
-    if (patch.loaded !== undefined) patch.loaded.hotPatchState = 'NotApplied';
-    patch.state = 'reverted';
-    patch.functions = 0;
-    this.#emit({
-      kind: 'reverted',
-      text: `${base.baseDllName} runs its original code again (STATUS_SUCCESS)`,
-    });
-  }
-
-  /**
-   * Modelled: Windows leaves the jumps in the padding. Nothing leads to them once the entries are original and every
-   * processor is serialised, unless a thread stands on one of them; then they are left.
-   */
-  *#restorePadding(journal: Journal, base: LoadedImage, entries: readonly (readonly [number, UndoEntry])[]) {
-    const size = BigInt(this.#form.paddingUsed);
-    const inPadding = (entry: UndoEntry) => {
-      const location = base.address(entry.rva);
-      return this.kernel.threads.some((thread) => thread.pc >= location - size && thread.pc < location);
-    };
-    for (const [, entry] of entries) {
-      if (entry.paddingBytes.length === 0 || inPadding(entry)) continue;
-      const location = base.address(entry.rva);
-      yield journal.store(base, 'padding', location - size, entry.paddingBytes, base.describe(location));
-    }
-  }
-
-  *#apply(patch: Patch, base: LoadedImage, options: LoadPatchOptions): Generator<EngineStep, void> {
-    const baseRecord = this.record(base);
-    if (patch.sequenceNumber <= baseRecord.sequenceNumber)
+    const [holder] = this.holdersOf(patch);
+    if (holder !== undefined)
       throw new HotPatchError({
-        rule: 'sequence.notNewer',
-        status: 'STATUS_REQUEST_OUT_OF_SEQUENCE',
+        rule: 'unmap.inUse',
+        status: 'STATUS_OPERATION_IN_PROGRESS',
         image: patch.name,
-        message: `sequence number ${patch.sequenceNumber} is not above ${baseRecord.sequenceNumber}, which is applied to ${base.baseDllName}`,
+        message: holder.text,
+        hint: 'let the thread finish, or reset the pointer, and try again',
       });
-    refuseFindings(validateHotPatch(patch.image, base.image), patch.name);
-    const loaded = this.kernel.loadImage(patch.image, {
-      name: patch.name,
-      loadReason: 'PatchImage',
-      ...(options.symbols === undefined ? {} : { symbols: options.symbols }),
-    });
-    const journal = new Journal(this.kernel);
-    try {
-      const plan = this.#plan(patch, baseRecord, this.record(loaded));
-      this.#emit({
-        kind: 'applyBegun',
-        text: `apply ${patch.name} (sequence ${patch.sequenceNumber}) to ${base.baseDllName}: ${plan.backward.length} backward, ${plan.forward.length} forward record(s)`,
-      });
-      yield* this.#emitAll(new Applier(this.kernel, this.#form, journal).apply(plan));
-      this.#commit(patch, plan);
-    } catch (error) {
-      journal.rollBack();
-      this.kernel.machine.serialise();
+    for (const { loaded } of patch.applications.splice(0)) {
       this.#records.delete(loaded);
       this.kernel.unloadImage(loaded);
+    }
+  }
+
+  #read(image: PeImage, options: LoadPatchOptions): Patch {
+    const name = options.name ?? image.file?.replace(/^.*[\\/]/, '') ?? 'patch';
+    const refuse = (
+      rule: string,
+      status: 'STATUS_NOT_SUPPORTED' | 'STATUS_INVALID_IMAGE_FORMAT',
+      message: string,
+    ) => new HotPatchError({ rule, status, image: name, message });
+    if (!this.kernel.hotPatchingEnabled)
+      throw refuse(
+        'hotPatching.disabled',
+        'STATUS_NOT_SUPPORTED',
+        'hotpatching is disabled: it needs a HotPatchTableSize and virtualization-based security',
+      );
+    refuseFindings(validateHotPatch(image), name);
+    const table: HotPatchTable | undefined = image.hotPatch;
+    const description = table?.bases[0];
+    if (table === undefined || description === undefined)
+      throw refuse('hotPatch.absent', 'STATUS_INVALID_IMAGE_FORMAT', 'the image has no hotpatch table');
+    return new Patch(name, image, table, description, options.symbols, ntStatus('STATUS_PATCH_DEFERRED'));
+  }
+
+  *#apply(patch: Patch, bases: readonly LoadedImage[]): Generator<EngineStep, void> {
+    const loaded: LoadedImage[] = [];
+    try {
+      const plans = bases.map((base) => this.#planApplication(patch, base, loaded));
+      for (const plan of plans)
+        this.#tell(
+          'applyBegun',
+          `apply ${patch.name} (sequence ${patch.sequenceNumber}) to ${plan.base.image.baseDllName}: ${plan.backward.length} backward, ${plan.forward.length} forward record(s)`,
+        );
+      const applications = yield* new PatchTransaction(this.#context, patch, plans).run();
+      this.#complete(patch, applications);
+    } catch (error) {
+      for (const image of loaded) {
+        this.#records.delete(image);
+        this.kernel.unloadImage(image);
+      }
       patch.state = 'failed';
       throw asHotPatchError(error, patch.name);
     }
   }
 
-  #plan(patch: Patch, base: ImageRecord, loaded: ImageRecord): PatchPlan {
-    const table = patch.image.hotPatch;
-    if (table === undefined) throw new Error('the table was checked before');
-    return planPatch(table, base, loaded, this.#form);
+  /** Maps the patch image beside the base and plans everything; nothing of the base is changed yet. */
+  #planApplication(patch: Patch, base: LoadedImage, loaded: LoadedImage[]): PatchPlan {
+    const record = this.record(base);
+    if (base.hotPatchState === 'FailedToPatch')
+      throw new HotPatchError({
+        rule: 'base.failedToPatch',
+        status: 'STATUS_PATCH_CONFLICT',
+        image: patch.name,
+        message: `an earlier patch of ${base.baseDllName} failed in its forward application`,
+      });
+    checkSequence(patch, record, this.#enforcesSequence);
+    refuseFindings(validateHotPatch(patch.image, base.image), patch.name);
+    const image = this.kernel.loadImage(patch.image, {
+      name: patch.name,
+      loadReason: 'PatchImage',
+      ...(patch.symbols === undefined ? {} : { symbols: patch.symbols }),
+    });
+    loaded.push(image);
+    return planPatch(patch.table, record, this.record(image), this.#planOptions);
   }
 
-  #commit(patch: Patch, plan: PatchPlan): void {
-    const { base, patch: loaded } = plan;
-    const previous = base.activePatch;
-    if (previous !== undefined) {
-      previous.state = 'superseded';
-      previous.functions = 0;
-    }
-    base.activePatch = patch;
-    base.image.activePatchImageBase = loaded.image.dllBase;
-    base.image.hotPatchState = 'AppliedForward';
-    loaded.image.hotPatchState = 'AppliedReverse';
-    patch.base = base.image;
-    patch.loaded = loaded.image;
-    patch.functions = plan.forward.length;
+  #complete(patch: Patch, applications: readonly Application[]): void {
+    patch.applications.push(...applications);
     patch.state = 'applied';
     patch.status = ntStatus('STATUS_SUCCESS');
-    this.#emit({
-      kind: 'applied',
-      text: `${patch.name} is applied: ${plan.forward.length} function(s) of ${base.image.baseDllName} lead to ${formatAddress(this.kernel.machine.architecture.name, loaded.image.dllBase)} (STATUS_SUCCESS)`,
-    });
+    for (const { base, loaded, functions } of applications) {
+      const previous = base.applications.at(-2);
+      if (previous !== undefined) previous.patch.state = 'superseded';
+      this.#tell(
+        'applied',
+        `${patch.name} is applied: ${functions} function(s) of ${base.image.baseDllName} lead into ${loaded.baseDllName} at ${formatAddress(this.kernel.machine.architecture.name, loaded.dllBase)} (STATUS_SUCCESS)`,
+      );
+    }
   }
 
-  #findBase(patch: Patch): LoadedImage | undefined {
-    return this.kernel.domain.images.find((image) => isBaseOf(image, patch));
+  #planRevert(application: Application): Revert {
+    const { base } = application;
+    if (base.active !== application) throw notInForce(application.patch);
+    const previous = base.applications.at(-2);
+    if (previous === undefined) return { application, previous: undefined };
+    return {
+      application,
+      previous: planPatch(previous.patch.table, base, this.record(previous.loaded), {
+        ...this.#planOptions,
+        forwardOnly: true,
+      }),
+    };
+  }
+
+  #tellReverted(base: ImageRecord): void {
+    const { active, image } = base;
+    if (active !== undefined) active.patch.state = 'applied';
+    this.#tell(
+      'reverted',
+      active === undefined
+        ? `${image.baseDllName} runs its original code again (STATUS_SUCCESS)`
+        : `${image.baseDllName} runs ${active.patch.name} again (STATUS_SUCCESS)`,
+    );
+  }
+
+  /** The newest patch that is registered for the same base. */
+  #registeredFor(patch: Patch): Patch | undefined {
+    return this.#patches.findLast(
+      (other) =>
+        (other.state === 'deferred' || other.state === 'applied') &&
+        other.originalCheckSum === patch.originalCheckSum &&
+        other.originalTimeDateStamp === patch.originalTimeDateStamp,
+    );
+  }
+
+  /** The same base: a lower sequence number is refused, a higher one takes the place of a deferred patch (2.5). */
+  #register(patch: Patch): void {
+    const registered = this.#registeredFor(patch);
+    if (
+      registered !== undefined &&
+      this.#enforcesSequence &&
+      registered.sequenceNumber > patch.sequenceNumber
+    )
+      throw new HotPatchError({
+        rule: 'sequence.lowerThanRegistered',
+        status: 'STATUS_REQUEST_OUT_OF_SEQUENCE',
+        image: patch.name,
+        message: `sequence number ${patch.sequenceNumber} is below ${registered.sequenceNumber} of ${registered.name}, which is registered for this base`,
+      });
+    if (registered?.state === 'deferred') registered.state = 'superseded';
+    this.#patches.push(patch);
   }
 
   /** A base that comes after its patch is patched before its first instruction runs. */
   #applyDeferred(image: LoadedImage): void {
-    if (image.loadReason === 'PatchImage') return;
-    for (const patch of this.#patches)
-      if (patch.state === 'deferred' && isBaseOf(image, patch)) drive(this.#apply(patch, image, {}));
+    const patch = this.#patches.findLast(
+      (candidate) => candidate.state === 'deferred' && candidate.isFor(image),
+    );
+    if (patch !== undefined) drive(this.#apply(patch, [image]));
   }
 
-  *#emitAll(steps: Generator<EngineStep, void>): Generator<EngineStep, void> {
-    for (const step of steps) yield this.#emit(step);
+  get #enforcesSequence(): boolean {
+    return this.options.enforcePatchSequenceNumbers ?? true;
   }
 
-  #emit<E extends { kind: string; text: string }>(event: E): E {
-    this.kernel.events.emit(event);
-    return event;
+  #tell(kind: string, text: string): void {
+    this.#context.emit({ kind, text });
   }
-}
-
-function isBaseOf(image: LoadedImage, patch: Patch): boolean {
-  return (
-    image.loadReason !== 'PatchImage' &&
-    image.checkSum === patch.originalCheckSum &&
-    image.timeDateStamp === patch.originalTimeDateStamp
-  );
 }
 
 /** Runs an operation through without letting processors run in between. */
@@ -267,6 +314,15 @@ function drive<T>(steps: Generator<EngineStep, T>): T {
     const step = steps.next();
     if (step.done === true) return step.value;
   }
+}
+
+function notInForce(patch: Patch): HotPatchError {
+  return new HotPatchError({
+    rule: 'unload.notActive',
+    status: 'STATUS_INVALID_PARAMETER',
+    image: patch.name,
+    message: `this patch is ${patch.state}; only the newest patch that is applied can be unloaded`,
+  });
 }
 
 function refuseFindings(findings: readonly Finding[], image: string): void {
@@ -282,7 +338,6 @@ function refuseFindings(findings: readonly Finding[], image: string): void {
 }
 
 function asHotPatchError(error: unknown, image: string): unknown {
-  if (error instanceof HotPatchError || error instanceof GuestCrash) return error;
   if (!(error instanceof KernelError)) return error;
   return new HotPatchError({
     rule: error.rule,

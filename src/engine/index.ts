@@ -1,9 +1,25 @@
+export type { Application } from './application.js';
+export { PATCH_MAIN_CALLOUT } from './callout.js';
 export { HotPatchEngine, type LoadPatchOptions } from './engine.js';
 export { HotPatchError, type HotPatchErrorDetails } from './error.js';
-export type { ImageRecord } from './image-record.js';
+export { type ImageRecord, VAD_HOT_PATCH_STATE, type VadHotPatchState } from './image-record.js';
+export type { Holder } from './in-use.js';
+export type { EngineOptions } from './options.js';
 export type { Patch, PatchState } from './patch.js';
-export type { EngineStep, StoreStep, StoreTarget, Writer } from './steps.js';
-export type { EntryState, TrampolineForm, TrampolineStore } from './trampoline.js';
+export type { DynamicValues } from './plan.js';
+export type { CalloutPhase, EngineStep, StoreStep, StoreTarget, Writer } from './steps.js';
+export type {
+  EntryState,
+  Trampoline,
+  TrampolineForm,
+  TrampolineRequest,
+  TrampolineStore,
+} from './trampoline.js';
 export { arm64Trampoline } from './trampoline-arm64.js';
-export { x64Trampoline, x86Trampoline } from './trampoline-x64.js';
+export {
+  x64EarlierTrampoline,
+  x64RetpolineTrampoline,
+  x64Trampoline,
+  x86Trampoline,
+} from './trampoline-x86.js';
 export type { UndoEntry, UndoTable } from './undo-table.js';

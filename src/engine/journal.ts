@@ -1,9 +1,7 @@
-import { formatAddress } from '../cpu/index.js';
-import type { Kernel, LoadedImage } from '../loader/index.js';
-import { formatBytes } from '../loader/index.js';
-import type { EngineStep, StoreTarget, Writer } from './steps.js';
-
-const CODE: ReadonlySet<StoreTarget> = new Set(['codeSlot', 'padding', 'entry']);
+import { formatAddress, isExecutable } from '../cpu/index.js';
+import { formatBytes, type Kernel, type LoadedImage } from '../loader/index.js';
+import type { EngineStep, StoreTarget } from './steps.js';
+import type { TrampolineForm } from './trampoline.js';
 
 /**
  * Every change that a transaction makes goes through its journal, which can take all of them back, last one first.
@@ -13,7 +11,10 @@ export class Journal {
 
   constructor(private readonly kernel: Kernel) {}
 
-  /** One store, by whoever writes code or data in the image's domain; the guest's protections stay as they are. */
+  /**
+   * One store, by whoever writes code or data in the image's domain: which of the two the page's protection decides. The
+   * protection that the guest sees stays as it is.
+   */
   store(
     image: LoadedImage,
     target: StoreTarget,
@@ -21,15 +22,18 @@ export class Journal {
     bytes: Uint8Array,
     symbol: string,
   ): EngineStep {
-    const before = image.domain.addressSpace.read(address, bytes.length);
-    const images = image.domain.writer;
-    const isCode = CODE.has(target);
-    const writer: Writer = isCode ? images.codeWriter : images.dataWriter;
+    const { domain } = image;
+    const before = domain.addressSpace.read(address, bytes.length);
+    const { protection } = domain.addressSpace.query(address);
+    const isCode = protection !== undefined && isExecutable(protection);
+    const writer = isCode ? domain.writer.codeWriter : domain.writer.dataWriter;
     const write = (value: Uint8Array) =>
-      isCode ? images.writeCode(address, value) : images.writeData(address, value);
-    write(bytes);
-    this.#undo.push(() => write(before));
-    const { name } = this.kernel.machine.architecture;
+      isCode ? domain.writer.writeCode(address, value) : domain.writer.writeData(address, value);
+    this.change(
+      () => write(bytes),
+      () => write(before),
+    );
+    const where = formatAddress(this.kernel.machine.architecture.name, address);
     return {
       kind: 'store',
       target,
@@ -38,23 +42,26 @@ export class Journal {
       before,
       bytes,
       symbol,
-      text: `  ${writer} stores ${formatBytes(bytes)} at ${formatAddress(name, address)} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`,
+      text: `  ${writer} stores ${formatBytes(bytes)} at ${where} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`,
     };
   }
 
-  commitHpat(image: LoadedImage, fill: number): EngineStep | undefined {
+  /** Gives the image's HPAT memory, when it has none yet. */
+  commitHpat(image: LoadedImage, form: TrampolineForm): EngineStep | undefined {
     const { hpat } = image;
     if (hpat === undefined || hpat.committed) return undefined;
-    hpat.commit(fill);
-    this.#undo.push(() => hpat.decommit());
+    this.change(
+      () => hpat.commit(form.slotFill),
+      () => hpat.decommit(),
+    );
     return {
       kind: 'hpatCommitted',
       image: image.baseDllName,
-      text: `  HPAT of ${image.baseDllName} gets memory: ${hpat.reserveSize / 0x2000} code and data page pair(s), ${hpat.capacity} slots`,
+      text: `  HPAT of ${image.baseDllName} gets memory: ${hpat.reserveSize / 0x1000} pages, ${hpat.capacity} slots`,
     };
   }
 
-  /** A change of the engine's own books. */
+  /** A change, and how it is taken back. */
   change(perform: () => void, undo: () => void): void {
     perform();
     this.#undo.push(undo);
@@ -64,10 +71,6 @@ export class Journal {
   rollBack(): void {
     for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) undo();
   }
-
-  get length(): number {
-    return this.#undo.length;
-  }
 }
 
 const TARGET_TEXT: Record<StoreTarget, string> = {
@@ -76,4 +79,6 @@ const TARGET_TEXT: Record<StoreTarget, string> = {
   padding: 'jump in the padding',
   entry: 'entry',
   pointer: 'pointer',
+  relative: 'relative operand',
+  value: 'dynamic value',
 };

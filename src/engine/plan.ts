@@ -1,11 +1,14 @@
-import type { HotPatchChunk, HotPatchRecord, HotPatchTable } from '../image/index.js';
+import { CpuError } from '../cpu/index.js';
+import type { HotPatchRecord, HotPatchTable, NtStatusName } from '../image/index.js';
 import { formatBytes, hex, type LoadedImage } from '../loader/index.js';
 import { HotPatchError } from './error.js';
 import type { ImageRecord } from './image-record.js';
-import type { ReadCode, TrampolineForm } from './trampoline.js';
+import { planValue } from './plan-value.js';
+import type { StoreTarget } from './steps.js';
+import type { ReadCode, Trampoline } from './trampoline.js';
 import type { UndoEntry } from './undo-table.js';
 
-interface RecordPlan {
+export interface RecordPlan {
   /** `chunk 2, record 5` */
   readonly place: string;
   /** Where the change happens. */
@@ -14,194 +17,228 @@ interface RecordPlan {
   readonly symbol: string;
 }
 
-/** A function entry that will lead to `target`. */
+/** A function entry that will lead to the trampoline's target. */
 export interface FunctionPlan extends RecordPlan {
-  readonly type: 'FUNCTION';
+  readonly kind: 'function';
   readonly rva: number;
-  readonly target: bigint;
-  /** The HPAT slot that it has already; undefined for one that is patched for the first time. */
-  readonly index: number | undefined;
+  readonly index: number;
+  /** Only its data slot is written for a function that has a slot already. */
+  readonly isNew: boolean;
+  readonly trampoline: Trampoline;
 }
 
-/** A pointer in the patch image that will hold the base's address (ABSOLUTE), or a copy of the base's IAT entry (INDIRECT). */
-export interface PointerPlan extends RecordPlan {
-  readonly type: 'ABSOLUTE' | 'INDIRECT';
-  readonly target: bigint;
+/** Bytes in the patch image that will refer to the base: `value` reads what they depend on when they are stored. */
+export interface ValuePlan extends RecordPlan {
+  readonly kind: 'value';
+  readonly target: StoreTarget;
+  value(): Uint8Array;
 }
 
-/** Everything that a patch will do, validated and counted before the first store. */
+/** CALL_TARGET and NO_CALL_TARGET: RVAs of the patch image that indirect calls may, or may not, go to. */
+export interface CallTargets {
+  readonly valid: readonly number[];
+  readonly invalid: readonly number[];
+}
+
+/** Everything that a patch will do to one base, validated and counted before the first store. */
 export interface PatchPlan {
   readonly base: ImageRecord;
   readonly patch: ImageRecord;
   /** Changes of the patch image, in the table's order. */
-  readonly backward: readonly (FunctionPlan | PointerPlan)[];
+  readonly backward: readonly (FunctionPlan | ValuePlan)[];
+  readonly callTargets: CallTargets;
   /** Changes of the base image. */
   readonly forward: readonly FunctionPlan[];
   /** Functions that earlier patches cover and this one does not: they go back to their original bytes. */
   readonly reverts: readonly (readonly [index: number, entry: UndoEntry])[];
-  /** Could one of the entry stores straddle 8 bytes? */
+  /** Could one of the entry stores be seen in halves? */
   readonly rendezvous: boolean;
 }
 
+export interface PlanOptions {
+  /** Validate REL32 records and store nothing for them, as the NT builds seen do. */
+  readonly ignoreRel32: boolean;
+  readonly dynamicValues: DynamicValues | 'invalid' | undefined;
+  /** Only the forward records: the patch image has had its backward ones already. */
+  readonly forwardOnly?: boolean;
+}
+
+/** The table that DYNAMIC_VALUE records index: a value is used when `present[i]` is 0xFF (windows-hotpatching.md 3.5). */
+export interface DynamicValues {
+  readonly present: Uint8Array;
+  readonly values: readonly bigint[];
+}
+
+/** @throws HotPatchError naming the record, when anything in it cannot be done */
 export function planPatch(
   table: HotPatchTable,
   base: ImageRecord,
   patch: ImageRecord,
-  form: TrampolineForm,
+  options: PlanOptions,
 ): PatchPlan {
-  const planner = new Planner(base, patch, form);
-  const [description] = table.bases;
-  const backward: (FunctionPlan | PointerPlan)[] = [];
+  const ofBase = new FunctionPlanner(base, patch, patch.image.baseDllName);
+  const ofPatch = new FunctionPlanner(patch, base, patch.image.baseDllName);
+  ofBase.checkUndoTable();
+  const backward: (FunctionPlan | ValuePlan)[] = [];
   const forward: FunctionPlan[] = [];
-  description?.chunks.forEach((chunk, chunkIndex) => {
+  const valid: number[] = [];
+  const invalid: number[] = [];
+  table.bases[0]?.chunks.forEach((chunk, chunkIndex) => {
+    if (options.forwardOnly === true && chunk.direction === 'backward') return;
     chunk.records.forEach((record, recordIndex) => {
       const place = `chunk ${chunkIndex}, record ${recordIndex}`;
-      if (chunk.direction === 'forward') forward.push(planner.planFunction(record, place, base, patch));
-      else backward.push(...planner.planBackward(chunk, record, place));
+      if (chunk.direction === 'forward') forward.push(ofBase.plan(record, place));
+      else if (chunk.type === 'FUNCTION') backward.push(ofPatch.plan(record, place));
+      else if (chunk.type === 'CALL_TARGET') valid.push(record.rva);
+      else if (chunk.type === 'NO_CALL_TARGET') invalid.push(record.target);
+      else backward.push(...planValue(chunk.type, record, place, { base, patch, options }));
     });
   });
-  planner.checkCapacity(base, forward);
-  planner.checkCapacity(
-    patch,
-    backward.filter((plan) => plan.type === 'FUNCTION'),
-  );
-  planner.checkUndoTable();
+  ofBase.checkCapacity();
+  ofPatch.checkCapacity();
   const kept = new Set(forward.map((plan) => plan.index));
   const reverts = [...base.undo].filter(([index]) => !kept.has(index));
-  const changed = [
-    ...forward.filter((plan) => plan.index === undefined).map((plan) => plan.location),
+  const entries = [
+    ...forward.filter((plan) => plan.isNew).map((plan) => plan.location),
     ...reverts.map(([, entry]) => base.image.address(entry.rva)),
   ];
   return {
     base,
     patch,
     backward,
+    callTargets: { valid, invalid },
     forward,
     reverts,
-    rendezvous: changed.some((entry) => form.needsRendezvous(entry)),
+    rendezvous: entries.some((entry) => base.form.needsRendezvous(entry)),
   };
 }
 
-class Planner {
-  constructor(
-    private readonly base: ImageRecord,
-    private readonly patch: ImageRecord,
-    private readonly form: TrampolineForm,
-  ) {}
+/** Plans the FUNCTION records of one direction: entries of `from` that shall lead to functions of `to`. */
+class FunctionPlanner {
+  #nextSlot: number;
 
-  planBackward(chunk: HotPatchChunk, record: HotPatchRecord, place: string): (FunctionPlan | PointerPlan)[] {
-    switch (chunk.type) {
-      case 'FUNCTION':
-        return [this.planFunction(record, place, this.patch, this.base)];
-      case 'ABSOLUTE':
-      case 'INDIRECT': {
-        const location = this.patch.image.address(record.rva);
-        return [
-          {
-            type: chunk.type,
-            place,
-            location,
-            symbol: this.patch.image.describe(location),
-            target: this.base.image.address(record.target),
-          },
-        ];
-      }
-      default:
-        // REL32, CALL_TARGET, NO_CALL_TARGET and DYNAMIC_VALUE are validated; NT stores nothing for them (3.5).
-        return [];
-    }
+  constructor(
+    private readonly from: ImageRecord,
+    private readonly to: ImageRecord,
+    private readonly patchName: string,
+  ) {
+    this.#nextSlot = from.usedSlots;
   }
 
-  planFunction(record: HotPatchRecord, place: string, from: ImageRecord, to: ImageRecord): FunctionPlan {
-    const location = from.image.address(record.rva);
-    const symbol = from.image.describe(location);
-    const read = reader(from.image);
-    const hpat = this.#hpat(from.image);
-    const state = this.form.classify(read, location, hpat);
-    const refuse = (
-      rule: string,
-      reason: string,
-      status: 'STATUS_INVALID_IMAGE_FORMAT' | 'STATUS_CONFLICTING_ADDRESSES',
-    ) =>
-      new HotPatchError({
-        rule,
-        status,
-        image: this.patch.image.baseDllName,
-        place,
-        symbol,
-        message: reason,
-      });
-    const plan = {
-      type: 'FUNCTION',
+  plan(record: HotPatchRecord, place: string): FunctionPlan {
+    const { image } = this.from;
+    const location = image.address(record.rva);
+    const common = {
+      kind: 'function',
       place,
       rva: record.rva,
       location,
-      symbol,
-      target: to.image.address(record.target),
+      symbol: image.describe(location),
     } as const;
-    switch (state.kind) {
-      case 'mismatch':
-        throw refuse('function.mismatch', state.reason, 'STATUS_CONFLICTING_ADDRESSES');
-      case 'patched':
-        if (state.index >= from.usedSlots)
-          throw refuse(
-            'function.slot',
-            `leads to HPAT slot ${state.index}, which is not in use`,
-            'STATUS_CONFLICTING_ADDRESSES',
-          );
-        return { ...plan, index: state.index };
-      case 'unpatched': {
-        const expected = record.originalBytes.subarray(0, this.form.entrySize);
-        const found = read(location, expected.length);
-        if (expected.some((byte, i) => byte !== found[i]))
-          throw refuse(
-            'record.originalBytes',
-            `the entry is ${formatBytes(found)}, the patch expects ${formatBytes(expected)}`,
-            'STATUS_INVALID_IMAGE_FORMAT',
-          );
-        const reason = this.form.refuse(read, location);
-        if (reason !== undefined) throw refuse(reason.rule, reason.reason, 'STATUS_INVALID_IMAGE_FORMAT');
-        return { ...plan, index: undefined };
-      }
+    const refuse = (rule: string, reason: string, status: NtStatusName) =>
+      new HotPatchError({
+        rule,
+        status,
+        image: this.patchName,
+        place,
+        symbol: common.symbol,
+        message: reason,
+      });
+    const state = this.from.form.classify(reader(image), location, this.#hpat());
+    if (state.kind === 'mismatch')
+      throw refuse('function.mismatch', state.reason, 'STATUS_CONFLICTING_ADDRESSES');
+    const isNew = state.kind === 'unpatched';
+    if (state.kind === 'patched' && state.index >= this.from.usedSlots)
+      throw refuse(
+        'function.slot',
+        `leads to HPAT slot ${state.index}, which is not in use`,
+        'STATUS_CONFLICTING_ADDRESSES',
+      );
+    if (isNew) this.#checkEntry(record, location, refuse);
+    const index = isNew ? this.#nextSlot++ : state.index;
+    return { ...common, index, isNew, trampoline: this.#trampoline(location, record, index, refuse) };
+  }
+
+  #checkEntry(
+    record: HotPatchRecord,
+    location: bigint,
+    refuse: (rule: string, reason: string, status: NtStatusName) => HotPatchError,
+  ): void {
+    const read = reader(this.from.image);
+    const expected = record.originalBytes.subarray(0, this.from.form.entrySize);
+    const found = read(location, expected.length);
+    if (expected.some((byte, i) => byte !== found[i]))
+      throw refuse(
+        'record.originalBytes',
+        `the entry is ${formatBytes(found)}, the patch expects ${formatBytes(expected)}`,
+        'STATUS_INVALID_IMAGE_FORMAT',
+      );
+    const reason = this.from.form.refuse(read, location);
+    if (reason !== undefined) throw refuse(reason.rule, reason.reason, 'STATUS_INVALID_IMAGE_FORMAT');
+  }
+
+  #trampoline(
+    entry: bigint,
+    record: HotPatchRecord,
+    index: number,
+    refuse: (rule: string, reason: string, status: NtStatusName) => HotPatchError,
+  ): Trampoline {
+    const hpat = this.#hpat();
+    // Beyond the capacity there is no slot; checkCapacity refuses the patch with the whole count.
+    const slot = Math.min(index, hpat.capacity - 1);
+    try {
+      return this.from.form.build({
+        entry,
+        target: this.to.image.address(record.target),
+        hpat,
+        index: slot,
+        jumpHpat: this.from.image.jumpHpat,
+      });
+    } catch (error) {
+      if (!(error instanceof CpuError)) throw error;
+      throw refuse('function.branchRange', error.message, 'STATUS_CONFLICTING_ADDRESSES');
     }
   }
 
   /** STATUS_PATCH_CONFLICT before the first store when the HPAT has not enough free slots (U-14). */
-  checkCapacity(record: ImageRecord, functions: readonly { readonly index?: number | undefined }[]): void {
-    const needed = functions.filter((plan) => plan.index === undefined).length;
-    const { capacity } = this.#hpat(record.image);
-    if (record.usedSlots + needed <= capacity) return;
+  checkCapacity(): void {
+    const { image, usedSlots } = this.from;
+    const needed = this.#nextSlot - usedSlots;
+    if (needed === 0) return;
+    const { capacity } = this.#hpat();
+    if (usedSlots + needed <= capacity) return;
     throw new HotPatchError({
       rule: 'hpat.full',
       status: 'STATUS_PATCH_CONFLICT',
-      image: this.patch.image.baseDllName,
-      message: `the HPAT of ${record.image.baseDllName} has ${capacity} slots, ${record.usedSlots} in use; ${needed} more are needed`,
+      image: this.patchName,
+      message: `the HPAT of ${image.baseDllName} has ${capacity} slots, ${usedSlots} in use; ${needed} more are needed`,
       hint: 'boot with a larger HotPatchTableSize',
     });
   }
 
   /** Before any write every function in the undo table must still lead to its own slot, else STATUS_PATCH_CONFLICT (2.7). */
   checkUndoTable(): void {
-    const { image, undo } = this.base;
+    const { image, undo } = this.from;
     for (const [index, entry] of undo) {
-      const state = this.form.classify(reader(image), image.address(entry.rva), this.#hpat(image));
+      const state = this.from.form.classify(reader(image), image.address(entry.rva), this.#hpat());
       if (state.kind === 'patched' && state.index === index) continue;
       throw new HotPatchError({
         rule: 'undo.entryChanged',
         status: 'STATUS_PATCH_CONFLICT',
-        image: this.patch.image.baseDllName,
+        image: this.patchName,
         symbol: image.describe(image.address(entry.rva)),
         message: `this function was patched through HPAT slot ${index}, but its entry at RVA ${hex(entry.rva)} does not lead there any more`,
       });
     }
   }
 
-  #hpat(image: LoadedImage) {
+  #hpat() {
+    const { image } = this.from;
     if (image.hpat === undefined)
       throw new HotPatchError({
         rule: 'hpat.absent',
         status: 'STATUS_NOT_SUPPORTED',
-        image: this.patch.image.baseDllName,
+        image: this.patchName,
         message: `no HPAT was reserved behind ${image.baseDllName}`,
       });
     return image.hpat;

@@ -1,10 +1,13 @@
 import type { LabEvent } from '../loader/index.js';
 
-/** Which kind of memory a store changes. */
-export type StoreTarget = 'dataSlot' | 'codeSlot' | 'padding' | 'entry' | 'pointer';
+/** What a store changes. */
+export type StoreTarget = 'dataSlot' | 'codeSlot' | 'padding' | 'entry' | 'pointer' | 'relative' | 'value';
 
-/** Who performs it: the Secure Kernel changes code, NT changes data. */
+/** Who performs it: the Secure Kernel changes code, NT changes data; in user images NT does both, through an alias. */
 export type Writer = 'SecureKernel' | 'NT';
+
+/** `__PatchMainCallout__`: 0 after backward and before forward application, 1 after forward, 2 when forward failed. */
+export type CalloutPhase = 0 | 1 | 2;
 
 /**
  * One step of a patch, already performed when it is yielded. Between two steps every processor may run; a step itself
@@ -27,6 +30,8 @@ export type EngineStep = LabEvent &
     | { readonly kind: 'undoEntryCleared'; readonly index: number; readonly rva: number }
     | { readonly kind: 'rendezvous'; readonly phase: 'begin' | 'end' }
     | { readonly kind: 'serialised' }
+    | { readonly kind: 'callout'; readonly phase: CalloutPhase; readonly status: number }
+    | { readonly kind: 'callTargetsSet'; readonly image: string; readonly valid: number }
   );
 
 export type StoreStep = Extract<EngineStep, { kind: 'store' }>;

@@ -1,29 +1,31 @@
 import { arm64Encoder } from '../cpu/index.js';
-import type { TrampolineForm } from './trampoline.js';
+import { pointerBytes, type TrampolineForm } from './trampoline.js';
 
+/** IP0, the scratch register of calls (AAPCS64). */
 const SCRATCH = 'x16';
 
 /**
  * ARM64, modelled after proposal U-1: the first instruction becomes `b` to the code slot, which is
- * `ldr x16, <data slot>; br x16`. No padding is needed; x16 is the scratch register of calls (IP0).
+ * `ldr x16, <data slot>; br x16`. No padding is needed.
  */
 export const arm64Trampoline: TrampolineForm = {
   name: 'arm64',
   entrySize: 4,
   paddingUsed: 0,
-  paddingRequired: 0,
   slotFill: 0,
 
-  codeSlot(code, data) {
-    const slot = new Uint8Array(8);
-    slot.set(arm64Encoder.loadLiteral(SCRATCH, code, data));
-    slot.set(arm64Encoder.branchRegister(SCRATCH), 4);
-    return slot;
+  build({ entry, target, hpat, index }) {
+    const code = hpat.codeSlot(index);
+    if (code === undefined) throw new Error('this form needs an HPAT with code slots');
+    const bytes = new Uint8Array(8);
+    bytes.set(arm64Encoder.loadLiteral(SCRATCH, code, hpat.dataSlot(index)));
+    bytes.set(arm64Encoder.branchRegister(SCRATCH), 4);
+    return {
+      data: { address: hpat.dataSlot(index), bytes: pointerBytes(target) },
+      code: { address: code, bytes },
+      entry: { address: entry, bytes: arm64Encoder.branch(entry, code) },
+    };
   },
-
-  padding: () => undefined,
-
-  entry: (entry, code) => ({ address: entry, bytes: arm64Encoder.branch(entry, code) }),
 
   classify(read, entry, hpat) {
     const target = arm64Encoder.branchTarget(read(entry, 4), entry);

@@ -1,5 +1,6 @@
 export type { BoundImport } from './bind-imports.js';
 export { findExport } from './bind-imports.js';
+export { BugCheck, MEMORY_MANAGEMENT } from './bug-check.js';
 export { GuestCrash } from './crash.js';
 export { KernelError, type KernelErrorDetails } from './error.js';
 export { EventLog, type LabEvent } from './events.js';

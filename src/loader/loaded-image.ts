@@ -1,4 +1,4 @@
-import { isExecutable, type PeImage, type Section, type SymbolTable } from '../image/index.js';
+import { isExecutable, isWritable, type PeImage, type Section, type SymbolTable } from '../image/index.js';
 import { KernelError } from './error.js';
 import type { HotPatchAddressTable } from './hpat.js';
 import type { ImageDomain } from './image-domain.js';
@@ -37,6 +37,8 @@ export class LoadedImage {
   hotPatchState: LdrHotPatchState = 'BaseImage';
   /** DllBase of the newest patch image that is applied to this one. */
   activePatchImageBase: bigint | undefined;
+  /** `__guard_retpoline_jump_hpat` in the image's retpoline page, in a system with retpoline. */
+  jumpHpat: bigint | undefined;
   #codeBytesBeforePatch: Uint8Array | undefined;
 
   constructor(details: LoadedImageDetails) {
@@ -106,6 +108,10 @@ export class LoadedImage {
 
   exportRva(name: string): number | undefined {
     return this.image.exports?.functions.find((entry) => entry.name === name)?.rva;
+  }
+
+  get writableSections(): readonly Section[] {
+    return this.image.sections.filter(isWritable);
   }
 
   get executableSections(): readonly Section[] {

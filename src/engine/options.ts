@@ -1,0 +1,18 @@
+import type { DynamicValues } from './plan.js';
+
+/** Ways in which hotpatch engines of different builds differ, and limits of this one. */
+export interface EngineOptions {
+  /**
+   * EnforcePatchSequenceNumbers: a patch must be newer than the one in force. Always set in 22631; false as in older
+   * builds. Default true.
+   */
+  readonly enforcePatchSequenceNumbers?: boolean;
+  /** Taking a patch back at run time; newer builds refuse it (disagreement D-5). Default true. */
+  readonly allowUndo?: boolean;
+  /** Validate REL32 records and store nothing, as the NT builds seen do (U-7). Default false. */
+  readonly ignoreRel32?: boolean;
+  /** What DYNAMIC_VALUE records add; NT passes none. `invalid` is the pointer -1. */
+  readonly dynamicValues?: DynamicValues | 'invalid';
+  /** Use the retpoline form on x64. Default: whether the system runs with retpoline. */
+  readonly retpoline?: boolean;
+}
