@@ -91,7 +91,7 @@ export interface CompileSymbol extends Placed {
   readonly frontEndVersion: string;
   readonly backEndVersion: string;
   readonly compiler: string;
-  /** Compiled with /hotpatch, or for a machine where every function can be patched. */
+  /** Flag fHotPatch: compiled with /hotpatch. */
   readonly isHotPatchable: boolean;
 }
 export interface ObjectNameSymbol extends Placed {
@@ -104,7 +104,7 @@ export interface HotPatchFunctionSymbol extends Placed {
   readonly kind: 'S_HOTPATCHFUNC';
   /** Index of its LF_FUNC_ID or LF_MFUNC_ID in the IPI stream. */
   readonly functionId: number;
-  /** Linker name without x86 decoration; empty when the compiler wrote none. */
+  /** The compiler's name: the linker's without x86 decoration, or, behind a byte 1, with it. May be empty. */
   readonly name: string;
 }
 /** A switch statement's jump table; not on ARM only, in spite of its name. */

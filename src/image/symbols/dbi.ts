@@ -128,6 +128,7 @@ function readModules(reader: ByteReader): DbiModule[] {
     const name = reader.cString(undefined, 'utf-8');
     const objectFile = reader.cString(undefined, 'utf-8');
     reader.align(4);
+    modules.push({ name, objectFile, contribution, ...stream, symbolBytes });
   }
   return modules;
 }

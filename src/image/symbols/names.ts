@@ -16,6 +16,14 @@ export function undecorate(name: string): string {
   return groups?.cdecl ?? groups?.stdcall ?? groups?.fastcall ?? groups?.vectorcall ?? name;
 }
 
+/**
+ * The source name behind a compiler's: LLVM marks a name that already is the linker's with a byte 1, as in
+ * `\x01_convention@8` for a stdcall function of x86.
+ */
+export function undecorateCompilerName(name: string): string {
+  return name.startsWith('\x01') ? undecorate(name.slice(1)) : name;
+}
+
 /** `name` and `rawName` of a linker symbol. Only x86 decorates C names. */
 export function namesOf(linkerName: string, isX86: boolean): { name: string; rawName?: string } {
   const name = isX86 ? undecorate(linkerName) : linkerName;

@@ -5,6 +5,7 @@ import { hex, nameOf } from '../text.js';
 import { IMAGE_FILE_MACHINE, IMAGE_SCN } from '../winnt.js';
 import type { CodeViewSymbol, CompileSymbol, HotPatchFunctionSymbol } from './codeview.js';
 import { type CoffSymbol, readCoffSymbols, readStringTable, shortName } from './coff-symbols.js';
+import { undecorateCompilerName } from './names.js';
 import { readDebugS } from './object-codeview.js';
 import { type ObjectRelocation, relocationTypeName } from './object-relocations.js';
 
@@ -138,7 +139,9 @@ export class CoffObject {
 
   /** Functions that were compiled for a hotpatch, under their linker names without x86 decoration. */
   get hotPatchFunctions(): readonly HotPatchFunctionSymbol[] {
-    return this.codeView.filter((symbol) => symbol.kind === 'S_HOTPATCHFUNC');
+    return this.codeView
+      .filter((symbol) => symbol.kind === 'S_HOTPATCHFUNC')
+      .map((symbol) => ({ ...symbol, name: undecorateCompilerName(symbol.name) }));
   }
 
   #readSections(header: Header, strings: ByteReader): ObjectSection[] {

@@ -15,7 +15,7 @@ import { type Dbi, type DbiModule, readDbi, type SectionContribution } from './d
 import { symbolOffsets } from './global-symbols.js';
 import { ItemIds } from './item-ids.js';
 import { MsfFile } from './msf.js';
-import { baseName } from './names.js';
+import { baseName, undecorateCompilerName } from './names.js';
 import { type PdbInfo, readPdbInfo } from './pdb-info.js';
 import { symbolsFromPdb } from './pdb-symbols.js';
 import type { SymbolTable } from './symbol-table.js';
@@ -143,7 +143,12 @@ export class Pdb {
     return this.modules.flatMap((module) =>
       module.symbols.flatMap((symbol) =>
         symbol.kind === 'S_HOTPATCHFUNC'
-          ? [{ name: symbol.name || (this.functionName(symbol.functionId) ?? ''), module }]
+          ? [
+              {
+                name: undecorateCompilerName(symbol.name) || (this.functionName(symbol.functionId) ?? ''),
+                module,
+              },
+            ]
           : [],
       ),
     );

@@ -21,7 +21,7 @@ describe.skipIf(!haveCompiler || !tools).each(architectures)('libraries of %s', 
     for (const [i, object] of [...objects, objects[1] ?? ''].entries()) {
       expect(Buffer.compare(members[i]?.data ?? new Uint8Array(0), readFileSync(object))).toBe(0);
     }
-    expect(readObject(members[0]?.data ?? new Uint8Array(0)).hotPatchFunctions).toHaveLength(2);
+    expect(readObject(members[0]?.data ?? new Uint8Array(0)).hotPatchFunctions).toHaveLength(3);
   });
 
   test("an import library of lld: what llvm-readobj says of each import, and the three objects that make a DLL's import", () => {

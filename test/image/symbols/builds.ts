@@ -76,7 +76,10 @@ export function build(architecture: Architecture, linkerOptions: readonly string
   const objects = Object.entries(sources).map(([file, text]) => {
     writeFileSync(join(folder, file), text);
     const object = file.replace(/\..*$/, '.obj');
-    const hot = file === 'names.cpp' ? '?g@Thing@space@@QEAAHXZ,?f@Thing@space@@UEAAHH@Z' : 'choose,entry';
+    const hot =
+      file === 'names.cpp'
+        ? '?g@Thing@space@@QEAAHXZ,?f@Thing@space@@UEAAHH@Z'
+        : `choose,entry,${architecture === 'x86' ? '\x01_convention@8' : 'convention'}`;
     const target = `--target=${targets[architecture]}`;
     run(
       'clang-22',

@@ -35,7 +35,7 @@ describe.skipIf(!haveCompiler)('functions that were compiled for a hotpatch', ()
     '%s: S_HOTPATCHFUNC names them',
     (_name, { objects }) => {
       const hot = objects.map((path) => open(path).hotPatchFunctions.map(({ name }) => name));
-      expect(hot[0]).toEqual(['choose', 'entry']);
+      expect(hot[0]).toEqual(['choose', 'convention', 'entry']);
       expect(hot[1]).toEqual([]);
     },
   );
