@@ -1,7 +1,7 @@
 import { CompareData } from './compare-data.js';
 import { type Matching, matchPrograms } from './match.js';
 import { inlinedFunctions } from './pdb-facts.js';
-import { type CodeFunction, Program, type Variable } from './program.js';
+import type { CodeFunction, Program, Variable } from './program.js';
 
 /** What happened to a function between the base and the fixed build. */
 export type Verdict = 'changed' | 'unchanged' | 'new' | 'removed';
@@ -124,9 +124,7 @@ function streamDifference(
       const what = base.describe(from.target);
       const now = fixed.describe(to.target);
       const same = what === now || isNameless(what) ? ', whose contents differ' : '';
-      differences.push(
-        `${at(a.offset)} ${verb} ${what === now ? what : `${now} instead of ${what}`}${same}`,
-      );
+      differences.push(`${at(a.offset)} ${verb} ${what === now ? what : `${now} instead of ${what}`}${same}`);
     }
   }
   return differences;

@@ -99,9 +99,7 @@ function matchByUsers(
     const same = inFixed.filter((other) => other.name === item.name && variables.baseOf(other) === undefined);
     const overlap = (other: Variable) =>
       [...(baseUsers.get(item) ?? [])].filter((user) => fixedUsers.get(other)?.has(user)).length;
-    const ranked = same
-      .map((other) => ({ other, score: overlap(other) }))
-      .sort((a, b) => b.score - a.score);
+    const ranked = same.map((other) => ({ other, score: overlap(other) })).sort((a, b) => b.score - a.score);
     const [best, second] = ranked;
     if (best === undefined || best.score === 0 || best.score === second?.score) continue;
     variables.pair(item, best.other);

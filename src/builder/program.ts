@@ -59,7 +59,8 @@ export type Place =
   | { readonly kind: 'import'; readonly name: string }
   | { readonly kind: 'unknown'; readonly rva: number };
 
-const PADDING = new Set([0xcc, 0x90, 0x00]);
+/** What linkers put between functions: `int 3`, `nop`; zero words on ARM64. */
+const FILL = { x64: [0xcc, 0x90], x86: [0xcc, 0x90], arm64: [0x00] } as const;
 
 /** One build, seen as functions and variables that refer to each other. */
 export class Program {
@@ -247,8 +248,9 @@ function threadLocalRange(image: PeImage): { start: number; end: number } | unde
 /** The length of a function of unknown size: up to the next one, without the padding between them. */
 function trimmed(image: PeImage, rva: number, end: number): number {
   const bytes = image.read(rva, end - rva);
+  const fill: readonly number[] = FILL[image.architecture];
   let size = bytes.length;
-  while (size > 1 && PADDING.has(bytes[size - 1] ?? 0)) size--;
+  while (size > 1 && fill.includes(bytes[size - 1] ?? 0)) size--;
   return image.architecture === 'arm64' ? Math.ceil(size / 4) * 4 : size;
 }
 

@@ -1,0 +1,88 @@
+import { IMAGE_DLLCHARACTERISTICS_EX, type PeImage } from '../../image/index.js';
+import type { Findings } from '../finding.js';
+import type { Program } from '../program.js';
+
+/** Is the fixed image one that a table can be added to? Asked before anything is compared. */
+export function checkFixedImage(base: PeImage, fixed: PeImage, findings: Findings): void {
+  checkPair(base, fixed, findings);
+  if (fixed.isSigned) findings.report('image.signed', 'it has a certificate table');
+  if (fixed.loadConfig === undefined) findings.report('image.loadConfig', 'it has none');
+  else if (!fixed.loadConfig.has('hotPatchTableOffset'))
+    findings.report('image.loadConfig', `its size is 0x${fixed.loadConfig.size.toString(16)}`);
+  else if (fixed.loadConfig.hotPatchTableOffset !== 0)
+    findings.report(
+      'image.hasTable',
+      `HotPatchTableOffset is 0x${fixed.loadConfig.hotPatchTableOffset.toString(16)}`,
+    );
+  const spare = spareHeaders(fixed);
+  if (!spare) findings.report('image.headerRoom', 'no free 40 bytes behind the section table');
+}
+
+/** What must hold of any base and any hotpatch image. */
+export function checkPair(base: PeImage, patch: PeImage, findings: Findings): void {
+  if (base.fileHeader.machine !== patch.fileHeader.machine)
+    findings.report('image.machine', `the base is ${base.machine}, the other image ${patch.machine}`);
+  if (base.optionalHeader.subsystem !== patch.optionalHeader.subsystem)
+    findings.report(
+      'image.subsystem',
+      `${base.optionalHeader.subsystem} in the base, ${patch.optionalHeader.subsystem} in the other image`,
+    );
+  const names = [base.exports?.name, base.file?.replace(/^.*[\\/]/, '')].map((name) => name?.toLowerCase());
+  for (const { module } of patch.imports)
+    if (names.includes(module.toLowerCase()))
+      findings.report('image.importsBase', `it imports from ${module}`);
+  if (base.optionalHeader.checkSum === 0) findings.report('base.checkSum', 'CheckSum is 0');
+  if ((base.exDllCharacteristics & IMAGE_DLLCHARACTERISTICS_EX.HOTPATCH_COMPATIBLE) === 0)
+    findings.report('base.notMarked', 'HOTPATCH_COMPATIBLE is not set');
+}
+
+/** Can functions and variables be paired at all, and how well? */
+export function checkSymbols(base: Program, fixed: Program, findings: Findings): void {
+  for (const [which, program] of [
+    ['the base', base],
+    ['the fixed build', fixed],
+  ] as const)
+    if (program.functions.length === 0)
+      findings.report('symbols.missing', `${which} has no symbols of functions`);
+  const hasSizes = (program: Program) => program.variables.every((v) => !v.isMutable || v.hasExactSize);
+  if (!hasSizes(base) || !hasSizes(fixed))
+    findings.report('symbols.noSizes', 'the symbols of at least one build have no sizes');
+}
+
+/** Each export must stay what it was: callers have bound themselves to it. */
+export function checkExports(base: PeImage, fixed: PeImage, findings: Findings): void {
+  const key = ({ name, ordinal }: { name?: string; ordinal: number }) => name ?? `#${ordinal}`;
+  const isCallout = (name: string) => name === '__PatchMainCallout__';
+  const before = new Map((base.exports?.functions ?? []).map((entry) => [key(entry), entry]));
+  const after = new Map((fixed.exports?.functions ?? []).map((entry) => [key(entry), entry]));
+  for (const [name, entry] of before) {
+    const now = after.get(name);
+    if (now === undefined) findings.report('export.removed', 'the fixed build does not export it', name);
+    else if (now.ordinal !== entry.ordinal)
+      findings.report('export.changed', `ordinal ${entry.ordinal} → ${now.ordinal}`, name);
+    else if (now.forwarder !== entry.forwarder)
+      findings.report('export.changed', `${kind(base, entry)} → ${kind(fixed, now)}`, name);
+    else if (kind(base, entry) !== kind(fixed, now))
+      findings.report('export.changed', `${kind(base, entry)} → ${kind(fixed, now)}`, name);
+  }
+  for (const name of after.keys())
+    if (!before.has(name) && !isCallout(name))
+      findings.report('export.added', 'the base has no such export', name);
+}
+
+function kind(image: PeImage, { rva, forwarder }: { rva: number; forwarder?: string }): string {
+  if (forwarder !== undefined) return `forwarder to ${forwarder}`;
+  const section = image.sectionAt(rva);
+  return section !== undefined && (section.characteristics & 0x2000_0000) !== 0 ? 'function' : 'variable';
+}
+
+const SECTION_HEADER_SIZE = 40;
+
+function spareHeaders(image: PeImage): boolean {
+  const at = image.headers.sectionTableOffset + SECTION_HEADER_SIZE * image.sections.length;
+  const room = image.bytes.subarray(
+    at,
+    Math.min(at + SECTION_HEADER_SIZE, image.optionalHeader.sizeOfHeaders),
+  );
+  return room.length === SECTION_HEADER_SIZE && room.every((byte) => byte === 0);
+}

@@ -1,0 +1,149 @@
+import type { HotPatchBase, HotPatchChunkInput, HotPatchRecordInput, HotPatchType } from '../image/index.js';
+import type { Comparison } from './compare.js';
+import { placementProblems } from './entry.js';
+import type { CodeFunction, Program, Variable } from './program.js';
+import { findReach, type Reach } from './reach.js';
+
+/** The records of a hotpatch table, by what they do. RVAs as in IMAGE_HOT_PATCH records: location and target. */
+export interface RecordSet {
+  /** Changed functions: base → patch image. */
+  readonly forward: readonly HotPatchRecordInput[];
+  /** Unchanged functions: patch image → base. */
+  readonly backward: readonly HotPatchRecordInput[];
+  /** `__ref_` pointers of the patch image → variables of the base. */
+  readonly absolute: readonly HotPatchRecordInput[];
+  /** Import address table slots: patch image ← base. */
+  readonly indirect: readonly HotPatchRecordInput[];
+  /** Functions of the patch image that may be called indirectly; both dwords hold the RVA. */
+  readonly callTargets: readonly HotPatchRecordInput[];
+}
+
+/** Dwords of expected original bytes in each record: four bytes, of which x64 and x86 compare two. */
+export const EXTRA_PATCH_SIZE = 1;
+const EXPECTED_BYTES = 4 * EXTRA_PATCH_SIZE;
+
+const CHUNKS: readonly (readonly [keyof RecordSet, HotPatchChunkInput['direction'], HotPatchType])[] = [
+  ['backward', 'backward', 'FUNCTION'],
+  ['absolute', 'backward', 'ABSOLUTE'],
+  ['indirect', 'backward', 'INDIRECT'],
+  ['callTargets', 'backward', 'CALL_TARGET'],
+  ['forward', 'forward', 'FUNCTION'],
+];
+
+/** The chunks in the order of their application: what patched code needs comes before what leads to it. */
+export function chunksOf(records: RecordSet): HotPatchChunkInput[] {
+  return CHUNKS.map(([kind, direction, type]) => ({ direction, type, records: records[kind] })).filter(
+    (chunk) => chunk.records.length > 0,
+  );
+}
+
+/** The records of a table that somebody wrote. */
+export function recordsOf(base: HotPatchBase): RecordSet {
+  const of = (direction: string, type: HotPatchType) =>
+    base.chunks
+      .filter((chunk) => chunk.direction === direction && chunk.type === type)
+      .flatMap((chunk) => chunk.records);
+  return {
+    forward: of('forward', 'FUNCTION'),
+    backward: of('backward', 'FUNCTION'),
+    absolute: of('backward', 'ABSOLUTE'),
+    indirect: of('backward', 'INDIRECT'),
+    callTargets: of('backward', 'CALL_TARGET'),
+  };
+}
+
+/** A variable of the base that a `__ref_` pointer of the fixed build means. */
+export type SlotTarget =
+  | { readonly kind: 'base'; readonly rva: number; readonly variable?: Variable }
+  /** Only the fixed build has it, or it is a constant that the fix changes: the pointer stays as it is. */
+  | { readonly kind: 'own'; readonly variable: Variable }
+  | { readonly kind: 'threadLocal' | 'ambiguous'; readonly variable: Variable }
+  | { readonly kind: 'unknown' };
+
+/** What the contents of a `__ref_` pointer mean in the base. Its name is not trusted: several statics may share it. */
+export function slotTarget({ fixed, matching, isSameConstant }: Comparison, slot: Variable): SlotTarget {
+  const place = fixed.place(fixed.pointerTarget(slot.rva));
+  if (place.kind === 'function') {
+    const original = matching.functions.baseOf(place.function);
+    return original === undefined ? { kind: 'unknown' } : { kind: 'base', rva: original.rva + place.offset };
+  }
+  if (place.kind !== 'variable') return { kind: 'unknown' };
+  const { variable, offset } = place;
+  if (variable.isThreadLocal) return { kind: 'threadLocal', variable };
+  if (matching.variables.ambiguous.has(variable)) return { kind: 'ambiguous', variable };
+  const original = matching.variables.baseOf(variable);
+  if (original === undefined) return { kind: 'own', variable };
+  const isConstant = !variable.isMutable && !original.isMutable;
+  if (isConstant && !isSameConstant(original, variable)) return { kind: 'own', variable };
+  return { kind: 'base', rva: original.rva + offset, variable: original };
+}
+
+export interface Plan {
+  readonly records: RecordSet;
+  readonly reach: Reach;
+}
+
+/** Exported by a patch image that wants to be called while it is applied. */
+const CALLOUT = '__PatchMainCallout__';
+
+/** Which records the fixed build needs to be a hotpatch of the base. */
+export function planRecords(comparison: Comparison): Plan {
+  const { base, fixed, functions, matching } = comparison;
+  const changed = functions.filter(({ verdict }) => verdict === 'changed');
+  const roots = changed.flatMap(({ fixed: code }) => code ?? []);
+  roots.push(...fixed.functions.filter((code) => code.name === CALLOUT));
+  const slotTargets = new Map(
+    fixed.variables
+      .filter(({ isReference }) => isReference)
+      .map((slot) => [slot, slotTarget(comparison, slot)]),
+  );
+  const reach = findReach(fixed, {
+    roots,
+    isRedirected: (code) => isUnchanged(comparison, code) && placementProblems(fixed, code).length === 0,
+    isSlotRedirected: (slot) => slotTargets.get(slot)?.kind === 'base',
+  });
+  const record = (program: Program, rva: number, target: number): HotPatchRecordInput => ({
+    rva,
+    target,
+    originalBytes: program.image.read(rva, EXPECTED_BYTES),
+  });
+  return {
+    reach,
+    records: {
+      forward: changed.flatMap(({ base: from, fixed: to }) =>
+        from === undefined || to === undefined ? [] : [record(base, from.rva, to.rva)],
+      ),
+      backward: inOrder(reach.leaving.keys()).flatMap((code) => {
+        const original = matching.functions.baseOf(code);
+        return original === undefined ? [] : [record(fixed, code.rva, original.rva)];
+      }),
+      absolute: [...slotTargets].flatMap(([slot, target]) =>
+        target.kind === 'base' ? [{ rva: slot.rva, target: target.rva }] : [],
+      ),
+      indirect: sharedImports(base, fixed),
+      callTargets: inOrder(reach.addressTaken.keys())
+        .filter(({ rva }) => rva % CALL_TARGET_ALIGNMENT === 0)
+        .map(({ rva }) => ({ rva, target: rva })),
+    },
+  };
+}
+
+/** CFG's bitmap has one bit for each 16 bytes. */
+export const CALL_TARGET_ALIGNMENT = 16;
+
+function isUnchanged(comparison: Comparison, code: CodeFunction): boolean {
+  return comparison.verdictOf(code) === 'unchanged';
+}
+
+function inOrder(functions: Iterable<CodeFunction>): CodeFunction[] {
+  return [...functions].sort((a, b) => a.rva - b.rva);
+}
+
+/** Slots that both images have: the base's binding is copied. New imports are bound by the loader. */
+export function sharedImports(base: Program, fixed: Program): HotPatchRecordInput[] {
+  const originals = new Map([...base.imports].map(([rva, name]) => [name, rva]));
+  return [...fixed.imports].flatMap(([rva, name]) => {
+    const target = originals.get(name);
+    return target === undefined ? [] : [{ rva, target }];
+  });
+}

@@ -1,0 +1,308 @@
+/** `refusal`: no hotpatch image is made. `warning`: one is made, and somebody should look. */
+export type Severity = 'refusal' | 'warning';
+
+interface RuleData {
+  readonly severity: Severity;
+  /** What must hold. */
+  readonly description: string;
+  /** What to do when it does not. */
+  readonly hint: string;
+  /** May `--allow` turn the refusal into a warning? Only where somebody can know better than the builds tell. */
+  readonly isOverridable: boolean;
+}
+
+const refusal = (description: string, hint: string): RuleData => ({
+  severity: 'refusal',
+  description,
+  hint,
+  isOverridable: false,
+});
+const overridable = (description: string, hint: string): RuleData => ({
+  severity: 'refusal',
+  description,
+  hint,
+  isOverridable: true,
+});
+const warning = (description: string, hint: string): RuleData => ({
+  severity: 'warning',
+  description,
+  hint,
+  isOverridable: true,
+});
+
+const MARK =
+  'name it in -fms-secure-hotpatch-functions-list when compiling the fixed build, so that it uses `__ref_` pointers';
+const TABLE = 'have the table made again by the tool that wrote it, from the builds that are deployed';
+
+/** Everything that can keep two builds from becoming base and hotpatch: one list, used by `build` and by `verify`. */
+const rules = {
+  // The two images.
+  'image.machine': refusal(
+    'base and fixed build must be for the same processor',
+    'compile the fix for the machine of the base',
+  ),
+  'image.subsystem': refusal('base and fixed build must have the same subsystem', 'link both the same way'),
+  'image.signed': refusal(
+    'the fixed image must not be signed: the table changes its bytes',
+    'sign the hotpatch image after it has been built',
+  ),
+  'image.loadConfig': refusal(
+    'the fixed image needs a load configuration that reaches HotPatchTableOffset',
+    'link an object that defines _load_config_used at the size of a current Windows SDK',
+  ),
+  'image.headerRoom': refusal(
+    'the headers of the fixed image need room for one more section header',
+    'link with a spare section, or without a long DOS stub',
+  ),
+  'image.hasTable': refusal(
+    'the fixed image must be a plain build, not a hotpatch image',
+    'pass the image as the linker made it; for a newer patch name the older one with --previous',
+  ),
+  'image.importsBase': refusal(
+    'a hotpatch image must not import from its own base',
+    'reach the function by the code of the fixed build itself: it is redirected to the base',
+  ),
+  'patch.empty': refusal(
+    'the builds must differ in at least one function that the base has',
+    'check that --base and --fixed are the right files',
+  ),
+  'symbols.missing': overridable(
+    'both builds need symbols: functions cannot be paired without names',
+    'pass the PDB or map that the linker wrote with --base-symbols and --fixed-symbols',
+  ),
+  'symbols.noSizes': warning(
+    'without a PDB the sizes and types of variables are unknown: changes of layout cannot be seen',
+    'link with /debug and keep the PDB beside the image',
+  ),
+  'base.checkSum': warning(
+    'the base should have a checksum: a hotpatch names its base by checksum and time stamp',
+    'link the base with /release',
+  ),
+  'base.notMarked': warning(
+    'the base should be marked as hotpatchable (EX_DLLCHARACTERISTICS)',
+    'link the base with /hotpatchcompatible',
+  ),
+
+  // Entries of changed functions in the base.
+  'entry.padding': refusal(
+    'a function of the base needs six bytes of padding before it',
+    'the base cannot be changed any more: fix the function in a callee or a caller that can be patched, or ship a new baseline linked with /functionpadmin:6',
+  ),
+  'entry.firstInstruction': refusal(
+    'the first instruction of a patched function must be at least two bytes long',
+    'ship a new baseline compiled with -fms-hotpatch (cl: /hotpatch)',
+  ),
+  'entry.branch': refusal(
+    'no branch may lead into the bytes that the redirection replaces',
+    'ship a new baseline compiled with -fms-hotpatch (cl: /hotpatch)',
+  ),
+  'entry.loop': overridable(
+    'no loop may lead back to the first instruction: a thread inside would enter the new function in mid-execution',
+    'put a no-operation before the loop; if the jump is a tail call of the function to itself, allow the rule',
+  ),
+  'entry.relocation': overridable(
+    'no base relocation may lie inside the first two bytes of a patched function',
+    'images are loaded at multiples of 64 KB, which leaves those two bytes alone: allow the rule if your loader does',
+  ),
+  'entry.range': refusal(
+    'the HPAT must be in reach of a branch from the function (ARM64: 128 MB)',
+    'split the base image',
+  ),
+  'entry.folded': refusal(
+    'a changed function must not share its address with one that did not change the same way',
+    'link the baseline with /opt:noicf: patching one name patches all of them',
+  ),
+  'hpat.capacity': refusal(
+    'there must be an HPAT slot for each function',
+    'boot with a larger HotPatchTableSize, or patch fewer functions',
+  ),
+
+  // Functions.
+  'function.signature': overridable(
+    'parameters and result of a changed function must stay as they are: old callers call the new function',
+    'keep the old function as it is and add a new one beside it',
+  ),
+  'function.stack': refusal(
+    'a changed function must remove the same number of bytes from the stack',
+    'keep its parameters and calling convention',
+  ),
+  'function.missing': refusal(
+    'each function that differs must be redirected: a host of an inlined copy too',
+    'add a forward FUNCTION record for it',
+  ),
+  'function.ambiguous': refusal(
+    'a function must have one counterpart in the other build',
+    'give the functions different names, or their object files',
+  ),
+  'function.removed': warning(
+    'a function that the fix removes stays in the base, and pointers may still lead to it',
+    'check who may have kept its address',
+  ),
+  'function.unmarked': warning(
+    'a function that differs should be one that was meant to: marked for hotpatching, or named',
+    'see why it differs; a change of the compiler or of its options is the usual reason',
+  ),
+  'function.unchanged': warning(
+    'a function that was marked or named should differ; it is left out of the patch',
+    'see whether the fix is in the build at all',
+  ),
+  'function.unknown': warning('a named function should exist', 'check the spelling'),
+
+  // What patched code reaches.
+  'callee.notRedirected': refusal(
+    'an unchanged function with state that patched code reaches must be redirected to the base',
+    'make it patchable (padding, first instruction of two bytes), or mark it so that it shares its variables by `__ref_`',
+  ),
+  'callee.middle': refusal(
+    'patched code must not jump into the middle of a function that stays in the base',
+    'compile without tail merging and hot/cold splitting, or change the function too',
+  ),
+  'callee.copied': warning(
+    'an unchanged function that cannot be redirected runs as a copy in the patch image; it has no state',
+    'link the fixed build with /functionpadmin:6 to have it redirected',
+  ),
+  'global.direct': refusal(
+    'patched code must reach a variable of the base by a `__ref_` pointer, not in its own image',
+    MARK,
+  ),
+  'global.tls': refusal(
+    'patched code must not touch thread-local storage: the patch image has another index and template',
+    'reach the variable in an unchanged function of the base',
+  ),
+  'ref.tls': refusal(
+    'a `__ref_` pointer must not lead into thread-local storage: it would mean the template, not a thread’s copy',
+    'reach the variable in an unchanged function of the base',
+  ),
+  'ref.wrongStatic': overridable(
+    'a `__ref_` pointer must lead to the static variable of its own object file',
+    'two objects share one pointer (/force:multiple): rename it in one of them, llvm-objcopy --redefine-sym __ref_s=__ref_s.b b.obj',
+  ),
+  'ref.ambiguous': refusal(
+    'the variable of a `__ref_` pointer must have one counterpart in the base',
+    'pass the PDBs, or rename the variable',
+  ),
+  'ref.unknown': refusal(
+    'a `__ref_` pointer must lead to something with a name',
+    'pass the PDB or map of the fixed build',
+  ),
+  'ref.ownCopy': warning(
+    'a constant that the fix changes is used from the patch image, while unchanged code keeps the base’s',
+    'check that nobody compares its address',
+  ),
+
+  // Data that base and patch share.
+  'data.size': refusal(
+    'a variable that both builds have must keep its size',
+    'leave the variable alone and put what is new into a new one',
+  ),
+  'data.value': overridable(
+    'a variable that both builds have must keep its initial value: the base’s is long since in use',
+    'set it in a callout (__PatchMainCallout__) and allow the rule, or introduce a new variable',
+  ),
+  'data.protection': refusal(
+    'a variable must stay writable, or stay constant',
+    'introduce a new variable: the base keeps this one in read-only memory',
+  ),
+  'data.constToMutable': refusal(
+    'a constant of the patch image must not point at a variable of the base',
+    'declare the pointer so that the compiler redirects it, or compute it at run time',
+  ),
+  'type.layout': overridable(
+    'a type that both builds know must keep its layout: objects of it outlive the patch',
+    'keep the old members where they are and reach what is new another way; allow the rule if no object of it is shared',
+  ),
+  'export.removed': refusal('each export of the base must stay', 'keep the export'),
+  'export.changed': refusal(
+    'each export must keep its ordinal and its kind',
+    'keep the ordinals in the .def file',
+  ),
+  'export.added': warning(
+    'an export that is new in the fix cannot be seen by importers of the base',
+    'it becomes visible with the next baseline',
+  ),
+
+  // What may outlive the patch.
+  'escape.literal': warning(
+    'patched code hands out addresses of constants in the patch image: whoever keeps one needs the patch image to stay mapped after a rollback',
+    'nothing to do while patch images stay mapped',
+  ),
+  'escape.function': warning(
+    'patched code takes the address of a function in the patch image: it differs from the one that the base knows, and may be kept after a rollback',
+    'do not compare function pointers in patched code',
+  ),
+  'escape.switchTable': warning(
+    'patched code jumps through a switch table of the patch image',
+    'nothing to do while patch images stay mapped',
+  ),
+  'callTarget.alignment': warning(
+    'a function whose address patched code takes should be 16-byte aligned: Control Flow Guard cannot be told of it',
+    'compile with -falign-functions=16',
+  ),
+  'callTarget.guard': refusal(
+    'with Control Flow Guard a function whose address patched code takes must be 16-byte aligned',
+    'compile the fixed build with -falign-functions=16',
+  ),
+
+  // A table that is there already.
+  'record.notFunction': refusal('a FUNCTION record must connect the beginnings of two functions', TABLE),
+  'record.wrongFunction': refusal('a FUNCTION record must connect functions of the same name', TABLE),
+  'backward.changed': refusal(
+    'a function that is sent back to the base must be the same in both images',
+    TABLE,
+  ),
+  'absolute.slot': refusal(
+    'an ABSOLUTE record must fill a pointer: one with a base relocation, outside code',
+    TABLE,
+  ),
+  'absolute.wrongVariable': refusal(
+    'an ABSOLUTE record must name the variable that its pointer means',
+    TABLE,
+  ),
+  'absolute.missing': refusal('each `__ref_` pointer to a variable of the base needs a record', TABLE),
+  'indirect.slot': refusal('an INDIRECT record must connect import address table slots', TABLE),
+  'indirect.wrongImport': refusal('an INDIRECT record must connect slots of the same import', TABLE),
+  'indirect.missing': warning('an import that both images have should be taken over from the base', TABLE),
+  'callTarget.dwords': refusal('both dwords of a CALL_TARGET record must be the same RVA', TABLE),
+  'callTarget.notFunction': refusal('a CALL_TARGET must be the beginning of a function', TABLE),
+
+  // Cumulative patches.
+  'previous.base': refusal(
+    'the previous hotpatch must be for the same base',
+    'build against the base that is deployed',
+  ),
+  'previous.sequence': refusal(
+    'the sequence number must be above the previous one’s',
+    'leave --sequence out, or choose a higher number',
+  ),
+  'previous.dropped': warning(
+    'a function that the previous hotpatch covers equals the base’s again: it will run original code',
+    'check that the fix is meant to be taken back',
+  ),
+  'previous.state': warning(
+    'a variable that only the previous hotpatch has is lost with its value: the new patch image has its own',
+    'carry it over in a callout (__PatchMainCallout__)',
+  ),
+} as const satisfies Record<string, RuleData>;
+
+export type BuildRuleId = keyof typeof rules;
+
+export interface BuildRule extends RuleData {
+  readonly id: BuildRuleId;
+}
+
+export const BUILD_RULES: readonly BuildRule[] = Object.entries(rules).map(([id, data]) => ({
+  id: id as BuildRuleId,
+  ...data,
+}));
+
+const byId = new Map(BUILD_RULES.map((rule) => [rule.id, rule]));
+
+export function buildRule(id: BuildRuleId): BuildRule {
+  const rule = byId.get(id);
+  if (rule === undefined) throw new RangeError(`no rule ${id}`);
+  return rule;
+}
+
+export function isBuildRule(id: string): id is BuildRuleId {
+  return byId.has(id as BuildRuleId);
+}
