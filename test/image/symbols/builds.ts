@@ -1,8 +1,9 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { afterAll } from 'vitest';
 
 export const architectures = ['x64', 'arm64', 'x86'] as const;
 export type Architecture = (typeof architectures)[number];
@@ -68,9 +69,18 @@ const compile = [
 ];
 const debug = ['-g', '-gcodeview', '-fms-hotpatch', '-ffunction-sections', '-fdata-sections'];
 
-/** Compiles and links the sources above for one machine, into a new temporary folder. */
+const builds = new Map<string, Build>();
+
+/** The sources above, compiled and linked for one machine in a temporary folder; once for the same options. */
 export function build(architecture: Architecture, linkerOptions: readonly string[] = []): Build {
-  const folder = mkdtempSync(join(tmpdir(), `hotpatch-symbols-${architecture}-`));
+  const key = [architecture, ...linkerOptions].join(' ');
+  const known = builds.get(key) ?? compileAndLink(architecture, linkerOptions);
+  builds.set(key, known);
+  return known;
+}
+
+function compileAndLink(architecture: Architecture, linkerOptions: readonly string[]): Build {
+  const folder = temporaryFolder(architecture);
   const run = (tool: string, ...options: string[]) =>
     execFileSync(tool, options, { cwd: folder, stdio: 'pipe' });
   const objects = Object.entries(sources).map(([file, text]) => {
@@ -120,6 +130,20 @@ export function build(architecture: Architecture, linkerOptions: readonly string
     pdb: inFolder(pdb),
     map: inFolder(map),
   };
+}
+
+const folders: string[] = [];
+const removeFolders = () => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+};
+if (process.env.VITEST) afterAll(removeFolders);
+else process.once('exit', removeFolders);
+
+/** A new folder, removed at the end of the test file. */
+export function temporaryFolder(name: string): string {
+  const folder = mkdtempSync(join(tmpdir(), `hotpatch-symbols-${name}-`));
+  folders.push(folder);
+  return folder;
 }
 
 /** MSVC's PDBs and images that come with the npm package node-pty. */

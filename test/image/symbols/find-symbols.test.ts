@@ -1,9 +1,8 @@
-import { copyFileSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findSymbols, readImage, readMapFile, type SymbolInfo } from '../../../src/image/index.js';
-import { architectures, build, fixtures, haveCompiler, shown } from './builds.js';
+import { architectures, build, fixtures, haveCompiler, shown, temporaryFolder } from './builds.js';
 
 describe('the images in test/fixtures', () => {
   test.each(fixtures(/\.(?:dll|sys)$/).map((path) => [shown(path), path]))(
@@ -25,7 +24,7 @@ describe.skipIf(!haveCompiler).each(architectures)('%s', (architecture) => {
 
   /** A folder with copies of these files of the build. */
   const folderWith = (...files: string[]) => {
-    const folder = mkdtempSync(join(tmpdir(), 'hotpatch-find-symbols-'));
+    const folder = temporaryFolder('find');
     for (const file of files) copyFileSync(file, join(folder, file.slice(file.lastIndexOf('/') + 1)));
     return folder;
   };
@@ -94,6 +93,18 @@ describe.skipIf(!haveCompiler).each(architectures)('%s', (architecture) => {
     expect(() => findSymbols(image, { symbolsFile: stranger.pdb })).toThrow(/pdb\.mismatch/);
     expect(() => findSymbols(image, { symbolsFile: stranger.map })).toThrow(/map\.mismatch/);
     expect(() => findSymbols(image, { symbolsFile: image })).toThrow(/map\.format/);
+  });
+
+  test.each([
+    ['load address', /Preferred load address is 0*([0-9a-f])/, 'Preferred load address is 9$1'],
+    ['time stamp', /Timestamp is [0-9a-f]{8}/, 'Timestamp is 12345678'],
+    ['entry point', /entry point at( +)0001:0000/, 'entry point at$10001:0001'],
+  ])('a map that differs in nothing but the %s is of another build', (difference, from, to) => {
+    const file = join(folderWith(map), 'sample.map');
+    writeFileSync(file, readFileSync(map, 'utf8').replace(from, to));
+    expect(() => findSymbols(image, { symbolsFile: file })).toThrow(
+      new RegExp(`the map is of another build: ${difference} 0x[0-9a-f]+ instead of 0x[0-9a-f]+ `),
+    );
   });
 
   test('PDB and map agree on every symbol of the map', () => {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { type ImageError, readPdb } from 'hotpatch-lab/image';
+import { type ImageError, pdbMatches, readImage, readPdb } from 'hotpatch-lab/image';
 import { describe, expect, test } from 'vitest';
-import { nodePty } from './builds.js';
+import { fixtures, nodePty } from './builds.js';
 import { streamsOf, writeMsf } from './msf-writer.js';
 import { bytes, type Piece, record, tinyPdb, u16 } from './tiny-pdb.js';
 
@@ -91,6 +91,19 @@ describe('age', () => {
     const pdb = readPdb(tinyPdb({ age: 3 }));
     expect([pdb.age, pdb.info.age]).toEqual([3, 99]);
     expect(pdb.guid).toBe('33221100-5544-7766-8899-AABBCCDDEEFF');
+  });
+});
+
+describe('an image and its PDB', () => {
+  const [path = ''] = fixtures(/^demo\.dll$/);
+  const image = readImage(readFileSync(path));
+  const guid = image.debug.find(({ codeView }) => codeView)?.data.subarray(4, 20) ?? new Uint8Array(16);
+  test.each<[string, Parameters<typeof tinyPdb>[0], boolean]>([
+    ['same GUID, same age', { guid }, true],
+    ['same GUID, later age', { guid, age: 2 }, false],
+    ['other GUID, same age', {}, false],
+  ])('%s', (_name, pdb, matches) => {
+    expect(pdbMatches(image, readPdb(tinyPdb(pdb)))).toBe(matches);
   });
 });
 

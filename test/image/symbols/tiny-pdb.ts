@@ -28,6 +28,7 @@ export function record(kind: number, ...pieces: readonly Piece[]): Uint8Array {
 }
 
 export interface TinyPdb {
+  readonly guid?: Uint8Array;
   readonly age?: number;
   readonly machine?: number;
   readonly modules?: readonly {
@@ -67,7 +68,7 @@ export function tinyPdb(pdb: TinyPdb): Uint8Array {
     return [offset, stream];
   });
   const information = bytes(
-    ...[20000404, 0x65000000, 99, GUID, nameBytes.length, nameBytes],
+    ...[20000404, 0x65000000, 99, pdb.guid ?? GUID, nameBytes.length, nameBytes],
     ...[names.length, 8, 1, 0xff, 0, ...pairs, 20140508],
   );
   const sectionHeaders = sections.map(([name, address, size]) => {
