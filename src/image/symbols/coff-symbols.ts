@@ -37,7 +37,7 @@ export function isFunctionSymbol(symbol: CoffSymbol): boolean {
  * @param file the whole file
  * @param start file offset of the table
  * @param count of records, auxiliary ones included
- * @throws ImageError `truncated`, `coff.auxiliary`, `string`
+ * @throws ImageError `truncated`, `string`, `tooMuch`
  */
 export function readCoffSymbols(
   file: ByteReader,
@@ -60,13 +60,6 @@ export function readCoffSymbols(
     const at = index * recordSize;
     const tail = at + (bigObj ? 16 : 14);
     const auxiliaries = table.u8At(tail + 3);
-    if (index + auxiliaries >= count) {
-      throw table.error(
-        'coff.auxiliary',
-        `${auxiliaries} auxiliary records, the table has fewer left`,
-        tail + 3,
-      );
-    }
     const sectionNumber = bigObj ? table.i32At(at + 12) : (table.u16At(at + 12) << 16) >> 16;
     symbols.push({
       index,
