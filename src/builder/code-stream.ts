@@ -42,7 +42,7 @@ export function decodeFunction(program: Program, code: CodeFunction): CodeStream
     const raw = bytes.subarray(offset);
     const facts = instructionFacts(architecture, raw, at);
     const length = Math.min(facts.length, raw.length);
-    let own: Uint8Array = raw.slice(0, length);
+    let own: Uint8Array = Uint8Array.from(raw.subarray(0, length));
     const references: Reference[] = [];
     let branch: number | undefined;
     const page = pages?.get(offset);

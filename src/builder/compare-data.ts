@@ -67,8 +67,8 @@ export class CompareData {
   /** Offset of the first byte or pointer that differs. */
   #firstDifference(baseRva: number, fixedRva: number, length: number): number | undefined {
     const { pointerSize } = this.base.image;
-    const left = this.base.image.read(baseRva, length).slice();
-    const right = this.fixed.image.read(fixedRva, length).slice();
+    const left = Uint8Array.from(this.base.image.read(baseRva, length));
+    const right = Uint8Array.from(this.fixed.image.read(fixedRva, length));
     const pointers = this.base.relocationsIn(baseRva, length).map((rva) => rva - baseRva);
     const others = this.fixed.relocationsIn(fixedRva, length).map((rva) => rva - fixedRva);
     const alone = pointers.find((offset) => !others.includes(offset));

@@ -12,7 +12,7 @@ export class BuildError extends Error {
     /** Everything that was found, the first refusal included. */
     readonly findings: readonly BuildFinding[] = [],
   ) {
-    super(`${symbol === undefined ? '' : `${symbol}: `}${message} (${rule})`);
+    super(`${symbol === undefined ? '' : `${symbol}: `}${message}`);
   }
 
   /** For the first of several refusals; the message counts the others. */

@@ -1,6 +1,6 @@
 import { isImagePrivate } from '../compare-data.js';
 import type { Examination } from '../examination.js';
-import type { CodeFunction, Variable } from '../program.js';
+import type { CodeFunction, Program, Variable } from '../program.js';
 import { CALL_TARGET_ALIGNMENT, slotTarget } from '../records.js';
 
 /** What code of the patch image touches directly must be its own: everything else belongs to the base. */
@@ -84,19 +84,14 @@ function pointedAt({ fixed }: Examination['comparison'], slot: Variable): Variab
 export function checkEscapes({ comparison, reach, findings }: Examination): void {
   const { fixed } = comparison;
   const literals = new Map<CodeFunction, Set<string>>();
-  const isTable = new Map<CodeFunction, boolean>();
-  for (const code of reach.inside.keys())
-    isTable.set(
-      code,
-      fixed
-        .stream(code)
-        .instructions.some(({ flow, references }) => flow === 'indirectJump' && references.length === 0),
-    );
+  const jumpsIndirectly = new Map(
+    [...reach.inside.keys()].map((code) => [code, hasSwitch(fixed, code)] as const),
+  );
   for (const { code, variable } of reach.accesses) {
     if (variable.isMutable || isImagePrivate(variable) || fixed.imports.has(variable.rva)) continue;
-    if (isTable.get(code) && variable.isNameless)
+    if (jumpsIndirectly.get(code) && variable.isNameless)
       findings.report('escape.switchTable', `at +0x${variable.rva.toString(16)}`, code.name);
-    else literals.set(code, (literals.get(code) ?? new Set()).add(literalText(variable)));
+    else literals.set(code, (literals.get(code) ?? new Set()).add(literalText(fixed, variable)));
   }
   for (const [code, names] of literals) findings.report('escape.literal', [...names].join(', '), code.name);
   const isGuarded = (fixed.image.loadConfig?.guardFlags ?? 0) & CF_INSTRUMENTED;
@@ -114,9 +109,17 @@ export function checkEscapes({ comparison, reach, findings }: Examination): void
 /** IMAGE_GUARD_CF_INSTRUMENTED of winnt.h. */
 const CF_INSTRUMENTED = 0x100;
 
-/** `"toolong"` for the MSVC-style name of a string literal, else the name. */
-function literalText({ name }: Variable): string {
-  const text =
-    /^\?\?_C@_[01][0-9A-P]+@[A-P]*@(.*)@$/.exec(name)?.[1] ?? /^\?\?_C@_\d\w+@(.*)@$/.exec(name)?.[1];
-  return text === undefined ? name : `"${text.replace(/\?\$AA$/, '').replace(/\?5/g, ' ')}"`;
+/** Does it jump to a computed place, other than through an import? */
+function hasSwitch(program: Program, code: CodeFunction): boolean {
+  return program
+    .stream(code)
+    .instructions.some(
+      ({ flow, references }) =>
+        flow === 'indirectJump' && !references.some(({ target }) => program.imports.has(target)),
+    );
+}
+
+/** The text of a string literal, which MSVC-style names mark as such, else the name. */
+function literalText({ image }: Program, { name, rva }: Variable): string {
+  return name.startsWith('??_C@_0') ? `"${image.cStringAt(rva, name)}"` : name;
 }

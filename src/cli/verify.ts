@@ -1,0 +1,65 @@
+import { Command } from 'commander';
+import { type Verification, verifyHotPatch } from '../builder/index.js';
+import { allowedRules, printFinding, readSource } from './build.js';
+import { colours, EXIT, note, print, printJson } from './output.js';
+import { wholeNumber } from './run.js';
+
+interface VerifyFlags {
+  readonly base: string;
+  readonly baseSymbols?: string;
+  readonly patchSymbols?: string;
+  readonly allow: string[];
+  readonly hotPatchTableSize: number;
+  readonly json?: boolean;
+}
+
+export function verifyCommand(): Command {
+  const collect = (value: string, list: string[]) => [...list, value];
+  return new Command('verify')
+    .description('Checks a hotpatch image against its base without running it, whoever built it.')
+    .argument('<patch>', 'a hotpatch image')
+    .requiredOption('--base <image>', 'the image that it is for')
+    .option('--base-symbols <file>', 'PDB or map of the base; default: what lies beside it')
+    .option('--patch-symbols <file>', 'PDB or map of the build that the patch was made from')
+    .option('--allow <rule>', 'turn a refusal into a warning (repeatable)', collect, [])
+    .option(
+      '--hot-patch-table-size <bytes>',
+      'HotPatchTableSize of the machines it is for',
+      wholeNumber,
+      0x1000,
+    )
+    .option('--json', 'one JSON document on stdout')
+    .addHelpText('after', '\nExample:\n  hotpatch verify demo_hp.dll --base demo.dll')
+    .action((path: string, flags: VerifyFlags) => {
+      const verification = verifyHotPatch({
+        base: readSource(flags.base, flags.baseSymbols),
+        patch: readSource(path, flags.patchSymbols),
+        allow: allowedRules(flags.allow),
+        hotPatchTableSize: flags.hotPatchTableSize,
+      });
+      if (flags.json) printJson({ patch: path, base: flags.base, ...verification });
+      else printVerification(path, flags.base, verification);
+      if (!verification.isValid) process.exitCode = EXIT.failed;
+    });
+}
+
+function printVerification(
+  patch: string,
+  base: string,
+  { isValid, formatFindings, findings, functions }: Verification,
+) {
+  for (const { severity, place, message, rule, status } of formatFindings) {
+    const paint = severity === 'error' ? colours.red : colours.yellow;
+    note(`${paint(severity)}: ${place}: ${message} (${rule}, ${status.name})`);
+  }
+  for (const finding of findings) printFinding(finding);
+  const patched = functions.filter(({ role }) => role === 'patched').map(({ name }) => name);
+  if (patched.length > 0) print(`patches ${patched.join(', ')}`);
+  const errors = formatFindings.filter(({ severity }) => severity === 'error').length;
+  const refusals = findings.filter(({ severity }) => severity === 'refusal').length;
+  print(
+    isValid
+      ? `${patch} ${colours.green('can be applied')} to ${base}`
+      : `${patch} ${colours.red('must not be applied')} to ${base}: ${errors + refusals} rule(s) broken`,
+  );
+}
