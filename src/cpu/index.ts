@@ -57,6 +57,7 @@ export { ProcessorContext } from './processor-context.js';
 export { isExecutable, PAGE_SIZE, type PageProtection } from './protection.js';
 export {
   type AfterExit,
+  randomNumbers,
   runSchedule,
   type ScheduleOutcome,
   type Slice,

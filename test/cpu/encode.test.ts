@@ -1,8 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
+  type ArchitectureName,
   arm64Encoder as arm64,
+  assemble,
   CpuError,
+  formatAddress,
+  loadDisassembler,
   x64Encoder as x64,
   x86Encoder as x86,
 } from '../../src/cpu/index.js';
@@ -201,5 +205,78 @@ describe('decode', () => {
   it('reads from the middle of a buffer', () => {
     const buffer = Uint8Array.of(0x90, 0x90, 0xeb, 0xf9, 0x90);
     expect(x64.branchTarget(buffer.subarray(2), f)).toBe(f - 5n);
+  });
+});
+
+describe('keystone and capstone agree', () => {
+  const near = f + 0x40n;
+  it.each<[ArchitectureName, string, Uint8Array]>([
+    ['x64', 'jmp near_', x64.shortJump(f, near)],
+    ['x64', 'jmp far_', x64.nearJump(f, f + 0x12345n)],
+    ['x64', 'call near_', x64.call(f, near)],
+    ['x64', 'jmp qword ptr [rip+far_]', x64.jumpThroughSlot(f, f + 0x12345n)],
+    ['x64', 'int3; int3', x64.fill(2)],
+    ['x86', 'jmp far_', x86.nearJump(BigInt.asUintN(32, f), BigInt.asUintN(32, f + 0x12345n))],
+    ['x86', 'jmp dword ptr [far_]', x86.jumpThroughSlot(f, f + 0x12345n)],
+    ['arm64', 'b near_', arm64.branch(f, near)],
+    ['arm64', 'bl near_', arm64.call(f, near)],
+    ['arm64', 'ldr x16, near_', arm64.loadLiteral('x16', f, near)],
+    ['arm64', 'br x16', arm64.branchRegister('x16')],
+    ['arm64', 'adrp x9, far_', arm64.addressOfPage('x9', f, f + 0x12345n)],
+    ['arm64', 'add x9, x10, #0xabc', arm64.addImmediate('x9', 'x10', 0xabc)],
+    ['arm64', 'brk #0xf000', arm64.breakpoint()],
+    ['arm64', 'brk #1', arm64.breakpoint(1)],
+    ['arm64', 'nop', arm64.nop()],
+  ])('%s %s', async (architecture, source, bytes) => {
+    const wrapped = (value: bigint) => (architecture === 'x86' ? BigInt.asUintN(32, value) : value);
+    const symbols = { near_: wrapped(near), far_: wrapped(f + 0x12345n) };
+    expect(hexOf(await assemble(architecture, source, { address: wrapped(f), symbols }))).toBe(hexOf(bytes));
+  });
+
+  it('about where each form goes, over the whole range', async () => {
+    const disassemble = await loadDisassembler();
+    const agrees = (
+      architecture: ArchitectureName,
+      bytes: Uint8Array,
+      from: bigint,
+      to: bigint,
+      name: RegExp,
+    ) => {
+      const [only, ...rest] = disassemble(architecture, bytes, from);
+      expect(rest).toEqual([]);
+      expect(only?.text).toMatch(name);
+      expect(only?.text).toContain(formatAddress(architecture, to));
+    };
+    fc.assert(
+      fc.property(
+        aligned,
+        signed(8),
+        signed(32),
+        signed(26),
+        signed(19),
+        signed(21),
+        (from, b8, b32, b26, b19, b21) => {
+          const to = (length: bigint, distance: bigint) => wrap(from + length + distance);
+          agrees('x64', x64.shortJump(from, to(2n, b8)), from, to(2n, b8), /^jmp /);
+          agrees('x64', x64.nearJump(from, to(5n, b32)), from, to(5n, b32), /^jmp /);
+          agrees('x64', x64.call(from, to(5n, b32)), from, to(5n, b32), /^call /);
+          agrees('x64', x64.jumpThroughSlot(from, to(6n, b32)), from, to(6n, b32), /^jmp +qword ptr \[/);
+          agrees('x86', x86.nearJump(from, to(5n, b32)), from, to(5n, b32), /^jmp /);
+          agrees('x86', x86.jumpThroughSlot(from, b32), from, b32, /^jmp +dword ptr \[/);
+          agrees('arm64', arm64.branch(from, to(0n, b26 * 4n)), from, to(0n, b26 * 4n), /^b /);
+          agrees('arm64', arm64.call(from, to(0n, b26 * 4n)), from, to(0n, b26 * 4n), /^bl /);
+          agrees(
+            'arm64',
+            arm64.loadLiteral('x16', from, to(0n, b19 * 4n)),
+            from,
+            to(0n, b19 * 4n),
+            /^ldr +x16,/,
+          );
+          const page = wrap((from & ~0xfffn) + b21 * 0x1000n);
+          agrees('arm64', arm64.addressOfPage('x3', from, page + 5n), from, page, /^adrp +x3,/);
+        },
+      ),
+      { numRuns: 300 },
+    );
   });
 });
