@@ -76,7 +76,7 @@ const CHANGED = {
     'hp_entry',
     'new_helper',
   ],
-  packets: ['ReceivePacket'],
+  packets: ['ReceivePacket', '__PatchMainCallout__'],
 };
 
 /** Flags that make a base image hotpatchable and reproducible; the reason for each is in docs/toolchain.md. */
@@ -144,6 +144,7 @@ function build(target: Target, out: string): void {
       'rt.c',
       'loadcfg.S',
       'packets.c',
+      'callout.c',
       'packets.h',
       'ntoskrnl.def',
       'ntoskrnl.x86.def',
@@ -173,20 +174,29 @@ function build(target: Target, out: string): void {
     );
 
     const modules = [
-      { name: 'demo', file: 'demo.dll', link: ['/dll', `/entry:${target.dllEntry}`, 'hpimport.lib'] },
+      {
+        name: 'demo',
+        file: 'demo.dll',
+        sources: ['demo'],
+        link: ['/dll', `/entry:${target.dllEntry}`, 'hpimport.lib'],
+      },
       {
         name: 'packets',
         file: 'packets.sys',
+        sources: ['packets', 'callout'],
         link: ['/driver', '/subsystem:native,10.0', `/entry:${target.driverEntry}`, 'ntoskrnl.lib'],
       },
     ] as const;
     for (const module of modules) {
       const hot = `-fms-secure-hotpatch-functions-list=${CHANGED[module.name].join(',')}`;
-      const objects = ['rt.obj', 'loadcfg.obj'];
-      compile(`${module.name}.c`, `base/${module.name}.obj`, '-DHP_FIX=0');
-      link('base', module.file, ...module.link, `base/${module.name}.obj`, ...objects, `/implib:base.lib`);
-      compile(`${module.name}.c`, `fixed/${module.name}.obj`, '-DHP_FIX=1', hot);
-      link('fixed', module.file, ...module.link, `fixed/${module.name}.obj`, ...objects, `/implib:fixed.lib`);
+      for (const [kind, ...flags] of [
+        ['base', '-DHP_FIX=0'],
+        ['fixed', '-DHP_FIX=1', hot],
+      ] as const) {
+        const objects = module.sources.map((source) => `${kind}/${source}.obj`);
+        for (const source of module.sources) compile(`${source}.c`, `${kind}/${source}.obj`, ...flags);
+        link(kind, module.file, ...module.link, ...objects, 'rt.obj', 'loadcfg.obj', `/implib:${kind}.lib`);
+      }
       writePatch(join(out, target.folder), module.name, module.file);
     }
   } finally {

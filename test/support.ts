@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type BootOptions, Lab, readImage } from 'hotpatch-lab';
 
-/** Path of a checked-in test image: `x64/base/demo.dll`. */
+const folder = process.env.HOTPATCH_FIXTURES ?? fileURLToPath(new URL('fixtures/', import.meta.url));
+
+/** Path of a test image: `x64/base/demo.dll`, checked in or, with HOTPATCH_FIXTURES, built just now. */
 export function fixture(path: string): string {
-  return fileURLToPath(new URL(`fixtures/${path}`, import.meta.url));
+  return join(folder, path);
 }
 
 export function fixtureBytes(path: string): Uint8Array {
