@@ -1,6 +1,8 @@
 export type { Certificate } from './certificates.js';
+export * from './check/index.js';
 export { computeCheckSum } from './checksum.js';
 export { type CodeView, type DebugEntry, type DebugTypeName, formatGuid } from './debug.js';
+export * from './describe/index.js';
 export type {
   DynamicFixup,
   DynamicRelocation,
@@ -36,6 +38,7 @@ export {
 export { isExecutable, isWritable, type Section } from './sections.js';
 export { type NtStatus, type NtStatusName, ntStatus } from './status.js';
 export * from './symbols/index.js';
+export { flagNames, hex, nameOf } from './text.js';
 export type { Tls } from './tls.js';
 export * from './unwind/index.js';
 export * from './winnt.js';

@@ -1,0 +1,125 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { type ArchitectureName, instructionFacts, loadDisassembler } from '../cpu/index.js';
+import {
+  type CheckFinding,
+  type CheckReport,
+  checkImage,
+  type FunctionCheck,
+  findSymbols,
+  type InstructionDecoder,
+  readImage,
+  type SymbolsOrigin,
+} from '../image/index.js';
+import { hex8, table } from './layout.js';
+import { colours, EXIT, note, print, printJson } from './output.js';
+
+interface CheckFlags {
+  readonly symbols?: string;
+  readonly all?: boolean;
+  readonly json?: boolean;
+}
+
+export function checkCommand(): Command {
+  return new Command('check')
+    .description('Is this image ready to be hotpatched? Lists each function that cannot be patched, and why.')
+    .argument('<image>', 'a driver, DLL or program')
+    .option('--symbols <file>', 'PDB or map of the image; default: what lies beside it')
+    .option('--all', 'list the functions that can be patched too')
+    .option('--json', 'one JSON document on stdout')
+    .addHelpText('after', '\nExample:\n  hotpatch check demo.dll --symbols demo.pdb')
+    .action(async (path: string, flags: CheckFlags) => {
+      const image = readImage(readFileSync(path), { file: path });
+      const { architecture } = image;
+      const symbols = findSymbols({ image, path }, { symbolsFile: flags.symbols });
+      for (const error of symbols.origin.passedOver) note(`hotpatch: passed over: ${error.message}`);
+      const report = checkImage(image, symbols, await decoderFor(architecture));
+      if (flags.json) printJson(jsonOf(path, report, symbols.origin));
+      else printReport(path, report, symbols.origin, flags.all ?? false);
+      if (!report.ready) process.exitCode = EXIT.failed;
+    });
+}
+
+async function decoderFor(architecture: ArchitectureName): Promise<InstructionDecoder> {
+  const disassemble = await loadDisassembler();
+  return {
+    facts: (bytes, address) => instructionFacts(architecture, bytes, address),
+    text: (bytes, address) => disassemble(architecture, bytes, address, { count: 1 })[0]?.text ?? '',
+  };
+}
+
+function jsonOf(path: string, report: CheckReport, origin: SymbolsOrigin): object {
+  return {
+    image: path,
+    architecture: report.architecture,
+    ready: report.ready,
+    symbols: { kind: origin.kind, ...(origin.file === undefined ? {} : { file: origin.file }) },
+    findings: report.findings,
+    functions: report.functions.map(({ firstInstruction, ...check }) => ({
+      ...check,
+      firstInstruction: { ...firstInstruction, bytes: bytesText(firstInstruction.bytes) },
+    })),
+  };
+}
+
+function printReport(path: string, report: CheckReport, origin: SymbolsOrigin, all: boolean): void {
+  const bad = report.functions.filter(({ patchable }) => !patchable);
+  const from = origin.file === undefined ? origin.kind : `${origin.kind} ${origin.file}`;
+  print(colours.bold(`${path}: ${report.architecture}, ${report.functions.length} functions (${from})`));
+  for (const finding of report.findings) print(findingLine(finding));
+  const listed = report.functions.filter(({ reasons }) => all || reasons.length > 0);
+  if (listed.length > 0) {
+    print('');
+    for (const line of functionTable(listed)) print(line);
+  }
+  print('');
+  print(
+    report.ready
+      ? colours.green(`ready: every function can be patched`)
+      : colours.red(
+          `not ready: ${bad.length} of ${report.functions.length} functions cannot be patched, ${errors(report.findings)} about the image`,
+        ),
+  );
+  for (const advice of adviceOf(report)) print(`  ${advice}`);
+}
+
+/** C++ names of templates can be longer than any line; JSON has them whole. */
+const NAME_LIMIT = 48;
+
+function functionTable(functions: readonly FunctionCheck[]): string[] {
+  return table(
+    ['RVA', 'pad', 'first instruction', 'function', ''],
+    functions.map(({ rva, padding, firstInstruction, name, reasons }) => [
+      hex8(rva),
+      `${padding}`,
+      `${bytesText(firstInstruction.bytes).slice(0, 20).padEnd(20)} ${firstInstruction.text}`,
+      name.length > NAME_LIMIT ? `${name.slice(0, NAME_LIMIT - 1)}…` : name,
+      reasons.map(({ severity, message }) => `${severity}: ${message}`).join('; ') || 'ok',
+    ]),
+    [1],
+  );
+}
+
+function findingLine({ severity, message, rule }: CheckFinding): string {
+  const paint = severity === 'error' ? colours.red : colours.yellow;
+  return `  ${paint(severity)}: ${message} (${rule})`;
+}
+
+function errors(findings: readonly CheckFinding[]): string {
+  const count = findings.filter(({ severity }) => severity === 'error').length;
+  return `${count} error${count === 1 ? '' : 's'}`;
+}
+
+/** What to change in the build, each piece of advice once. */
+function adviceOf(report: CheckReport): string[] {
+  const all = [...report.findings, ...report.functions.flatMap(({ reasons }) => reasons)];
+  return [
+    ...new Set(
+      all.filter(({ severity }) => severity === 'error').map(({ rule, advice }) => `${rule}: ${advice}`),
+    ),
+  ];
+}
+
+function bytesText(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

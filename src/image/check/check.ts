@@ -1,0 +1,170 @@
+import { FUNCTION_ENTRY_SIZE, FUNCTION_PADDING } from '../hotpatch/extent.js';
+import type { PeImage } from '../image.js';
+import type { Pdb } from '../symbols/pdb.js';
+import { hex } from '../text.js';
+import { IMAGE_DLLCHARACTERISTICS, IMAGE_DLLCHARACTERISTICS_EX, IMAGE_GUARD } from '../winnt.js';
+import { type CodeSurvey, entryBytes, type InstructionDecoder, paddingBefore, surveyCode } from './code.js';
+import { type CheckSymbols, type FunctionPlace, functionEnds, listFunctions } from './functions.js';
+import { type CheckFinding, checkFinding } from './rules.js';
+
+export interface FunctionCheck {
+  readonly name: string;
+  readonly aliases: readonly string[];
+  readonly rva: number;
+  /** Object file. */
+  readonly module?: string;
+  /** Bytes of fill before the function, counted up to 64. */
+  readonly padding: number;
+  readonly firstInstruction: { readonly bytes: Uint8Array; readonly text: string; readonly length: number };
+  /** No reason of severity `error`. */
+  readonly patchable: boolean;
+  readonly reasons: readonly CheckFinding[];
+}
+
+export interface CheckReport {
+  readonly architecture: PeImage['architecture'];
+  /** No finding of severity `error`, and every function is patchable. */
+  readonly ready: boolean;
+  /** About the image as a whole. */
+  readonly findings: readonly CheckFinding[];
+  readonly functions: readonly FunctionCheck[];
+}
+
+/**
+ * Is this image ready to be hotpatched? What its build must have done right, and function by function whether the
+ * trampoline has room. On ARM64 nothing is needed before a function, but a PDB or map is, to find it.
+ * @throws ImageError when a directory that the check needs cannot be read
+ */
+export function checkImage(
+  image: PeImage,
+  symbols: CheckSymbols & { readonly pdb?: Pdb | undefined },
+  decoder: InstructionDecoder,
+): CheckReport {
+  const functions = listFunctions(image, symbols);
+  const survey = surveyCode(image, functions, decoder);
+  const unwound = image.architecture === 'x86' ? undefined : functionEnds(image);
+  const checked = functions.map((place, i) =>
+    checkFunction(image, place, functions[i - 1], survey, unwound, decoder),
+  );
+  const findings = [...checkHeaders(image), ...checkSymbols(image, symbols)];
+  const ready =
+    findings.every(({ severity }) => severity !== 'error') && checked.every(({ patchable }) => patchable);
+  return { architecture: image.architecture, ready, findings, functions: checked };
+}
+
+function checkHeaders(image: PeImage): CheckFinding[] {
+  const findings: CheckFinding[] = [];
+  const { checkSum, dllCharacteristics } = image.optionalHeader;
+  const { loadConfig } = image;
+  if (checkSum === 0) findings.push(checkFinding('checkSum.absent'));
+  else if (checkSum !== image.computedCheckSum) {
+    findings.push(
+      checkFinding('checkSum.wrong', `${hex(checkSum)} instead of ${hex(image.computedCheckSum)}`),
+    );
+  }
+  if (image.fileHeader.timeDateStamp === 0) findings.push(checkFinding('timeDateStamp.absent'));
+  if (image.isRelocationStripped) findings.push(checkFinding('relocations.stripped'));
+  if (loadConfig === undefined) findings.push(checkFinding('loadConfig.absent'));
+  else {
+    const { size, directorySize } = loadConfig;
+    if (!loadConfig.has('hotPatchTableOffset'))
+      findings.push(checkFinding('loadConfig.size', `Size is ${hex(size)}`));
+    if (directorySize !== size && !(image.architecture === 'x86' && directorySize === 64)) {
+      findings.push(checkFinding('loadConfig.directorySize', `${hex(directorySize)} and ${hex(size)}`));
+    }
+    const { CF_INSTRUMENTED, CF_FUNCTION_TABLE_PRESENT, XFG_ENABLED } = IMAGE_GUARD;
+    const instrumented = (loadConfig.guardFlags & CF_INSTRUMENTED) !== 0;
+    if (instrumented && (loadConfig.guardFlags & CF_FUNCTION_TABLE_PRESENT) === 0) {
+      findings.push(checkFinding('guard.functionTable', `GuardFlags ${hex(loadConfig.guardFlags)}`));
+    }
+    if ((loadConfig.guardFlags & XFG_ENABLED) !== 0) findings.push(checkFinding('guard.xfg'));
+  }
+  if ((dllCharacteristics & IMAGE_DLLCHARACTERISTICS.GUARD_CF) === 0)
+    findings.push(checkFinding('guard.absent'));
+  if ((image.exDllCharacteristics & IMAGE_DLLCHARACTERISTICS_EX.HOTPATCH_COMPATIBLE) === 0) {
+    findings.push(checkFinding('exDllCharacteristics.hotPatchCompatible'));
+  }
+  if (image.architecture !== 'x86' && image.functionTable.length === 0)
+    findings.push(checkFinding('unwind.absent'));
+  return findings;
+}
+
+function checkSymbols(
+  image: PeImage,
+  { origin, pdb }: CheckSymbols & { pdb?: Pdb | undefined },
+): CheckFinding[] {
+  const findings: CheckFinding[] = [];
+  if (origin.kind !== 'pdb' && origin.kind !== 'map') {
+    findings.push(checkFinding(image.architecture === 'arm64' ? 'symbols.absent' : 'symbols.incomplete'));
+  }
+  if (image.architecture === 'arm64') return findings;
+  const withCode = new Set(pdb?.modules.filter(({ contribution }) => contribution.size > 0));
+  for (const module of withCode) {
+    const { compile } = module;
+    if (compile !== undefined && !compile.isHotPatchable && isCompiler(compile.language)) {
+      findings.push(checkFinding('compiler.hotPatch', `${module.shortName} (${compile.compiler})`));
+    }
+  }
+  return findings;
+}
+
+/** CV_CFL_LANG: 3 MASM, 7 LINK, 8 CVTRES and 9 CVTPGD are no compilers. */
+function isCompiler(language: number): boolean {
+  return ![3, 7, 8, 9].includes(language);
+}
+
+function checkFunction(
+  image: PeImage,
+  place: FunctionPlace,
+  before: FunctionPlace | undefined,
+  survey: CodeSurvey,
+  unwound: ReadonlyMap<number, number> | undefined,
+  decoder: InstructionDecoder,
+): FunctionCheck {
+  const { architecture } = image;
+  const entrySize = FUNCTION_ENTRY_SIZE[architecture];
+  const reasons: CheckFinding[] = [];
+  const report = (...args: Parameters<typeof checkFinding>) => reasons.push(checkFinding(...args));
+  const padding = paddingBefore(image, place, before, decoder);
+  const bytes = entryBytes(image, place.rva);
+  const address = image.optionalHeader.imageBase + BigInt(place.rva);
+  const facts = decoder.facts(bytes, address);
+  const instruction = bytes.slice(0, facts.length);
+
+  if (facts.flow === 'invalid') report('function.invalid');
+  else if (architecture !== 'arm64' && facts.length < entrySize)
+    report('function.firstInstruction', `${facts.length} byte`);
+  if (architecture === 'arm64') {
+    if (place.rva % 4 !== 0) report('function.alignment', hex(place.rva));
+  } else if (padding < FUNCTION_PADDING) report('function.padding', `${padding} of ${FUNCTION_PADDING}`);
+  if (place.end !== undefined && place.end - place.rva < entrySize) {
+    report('function.size', `${place.end - place.rva} of ${entrySize} bytes`);
+  }
+  for (let at = place.rva + 1; at < place.rva + entrySize; at++) {
+    const from = survey.insideEntries.get(at);
+    if (from !== undefined) report('function.jumpTarget', `from ${hex(from)} to ${hex(at)}`);
+  }
+  if (survey.loopsToEntry.has(place.rva)) report('function.loopToEntry');
+  const [relocation] = image.relocationsIn(place.rva, entrySize);
+  if (relocation !== undefined) report('function.relocation', `${relocation.type} at ${hex(relocation.rva)}`);
+  if (place.aliases.length > 0) report('function.folded', place.aliases.join(', '));
+  if (
+    unwound !== undefined &&
+    unwound.size > 0 &&
+    survey.callsOthers.has(place.rva) &&
+    !unwound.has(place.rva)
+  ) {
+    report('function.unwind');
+  }
+
+  return {
+    name: place.name,
+    aliases: place.aliases,
+    rva: place.rva,
+    ...(place.module === undefined ? {} : { module: place.module }),
+    padding,
+    firstInstruction: { bytes: instruction, text: decoder.text(bytes, address), length: facts.length },
+    patchable: reasons.every(({ severity }) => severity !== 'error'),
+    reasons,
+  };
+}

@@ -1,0 +1,123 @@
+import { FUNCTION_ENTRY_SIZE, FUNCTION_PADDING } from '../hotpatch/extent.js';
+import type { PeImage } from '../image.js';
+import { isExecutable } from '../sections.js';
+import type { FunctionPlace } from './functions.js';
+
+/** What the check needs to know of an instruction; the processor room has it. */
+export interface InstructionDecoder {
+  /** `flow`: `jump`, `conditionalJump` and `call` have a target; `invalid` is no instruction. */
+  facts(
+    bytes: Uint8Array,
+    address: bigint,
+  ): { readonly length: number; readonly flow: string; readonly target?: bigint };
+  /** The instruction that the bytes begin with, as a disassembler writes it. */
+  text(bytes: Uint8Array, address: bigint): string;
+}
+
+/** What was seen in the code of all functions. */
+export interface CodeSurvey {
+  /** RVAs between the bytes that a patch of some function replaces, to which a branch leads, and from where. */
+  readonly insideEntries: ReadonlyMap<number, number>;
+  /** Functions that jump to their own first byte. */
+  readonly loopsToEntry: ReadonlySet<number>;
+  readonly callsOthers: ReadonlySet<number>;
+}
+
+const LONGEST_INSTRUCTION = 15;
+
+/** Decodes every function once from its first byte to its end, or to the next function. */
+export function surveyCode(
+  image: PeImage,
+  functions: readonly FunctionPlace[],
+  decoder: InstructionDecoder,
+): CodeSurvey {
+  const entrySize = FUNCTION_ENTRY_SIZE[image.architecture];
+  const entries = new Set(functions.map(({ rva }) => rva));
+  const step = image.architecture === 'arm64' ? 4 : 1;
+  const insideEntries = new Map<number, number>();
+  const loopsToEntry = new Set<number>();
+  const callsOthers = new Set<number>();
+  const { imageBase } = image.optionalHeader;
+
+  for (const [i, place] of functions.entries()) {
+    const code = functionBytes(image, place, functions[i + 1]);
+    for (let at = 0; at < code.length; ) {
+      const rva = place.rva + at;
+      const facts = decoder.facts(code.subarray(at, at + LONGEST_INSTRUCTION), imageBase + BigInt(rva));
+      if (facts.flow === 'invalid') break;
+      if (facts.flow === 'call' || facts.flow === 'indirectCall') callsOthers.add(place.rva);
+      else if (facts.target !== undefined) {
+        const target = Number(facts.target - imageBase);
+        if (target === place.rva) loopsToEntry.add(place.rva);
+        for (let before = step; before < entrySize; before += step) {
+          if (entries.has(target - before)) insideEntries.set(target, rva);
+        }
+      }
+      at += facts.length;
+    }
+  }
+  return { insideEntries, loopsToEntry, callsOthers };
+}
+
+/** The function's bytes in its own section: to its end, else to the next function. */
+function functionBytes(image: PeImage, place: FunctionPlace, next: FunctionPlace | undefined): Uint8Array {
+  const section = image.sectionAt(place.rva);
+  if (section === undefined) return new Uint8Array(0);
+  const endOfData = section.virtualAddress + section.fileSize;
+  const end = Math.min(place.end ?? next?.rva ?? endOfData, endOfData);
+  return end > place.rva ? image.read(place.rva, end - place.rva) : new Uint8Array(0);
+}
+
+/** The bytes that the function's first instruction is decoded from. */
+export function entryBytes(image: PeImage, rva: number): Uint8Array {
+  const section = image.sectionAt(rva);
+  const available = section === undefined ? 0 : section.virtualAddress + section.fileSize - rva;
+  return image.read(rva, Math.max(0, Math.min(available, LONGEST_INSTRUCTION)));
+}
+
+/** Fill beyond this many bytes is not counted. */
+const COUNTED_PADDING = 64;
+
+/**
+ * Bytes before a function that nothing executes: the gap to the end of the function before it when that is known and
+ * holds nothing but fill, else the run of int 3 and nop (ARM64: zero words) right before the function.
+ */
+export function paddingBefore(
+  image: PeImage,
+  place: FunctionPlace,
+  before: FunctionPlace | undefined,
+  decoder: InstructionDecoder,
+): number {
+  const section = image.sectionAt(place.rva);
+  if (section === undefined || !isExecutable(section)) return 0;
+  const start = Math.max(
+    section.virtualAddress,
+    place.rva - COUNTED_PADDING,
+    before?.end ?? before?.rva ?? 0,
+  );
+  const gap = image.read(start, Math.max(0, place.rva - start));
+  if (image.architecture === 'arm64') return trailingRun(gap, (byte) => byte === 0);
+  const run = trailingRun(gap, (byte) => byte === 0xcc || byte === 0x90);
+  if (run >= FUNCTION_PADDING || before?.end !== start) return run;
+  return isFill(gap, decoder) ? gap.length : run;
+}
+
+function trailingRun(bytes: Uint8Array, fills: (byte: number) => boolean): number {
+  let count = 0;
+  while (count < bytes.length && fills(bytes[bytes.length - 1 - count] ?? 1)) count++;
+  return count;
+}
+
+/** int 3, and nop in all its lengths (Intel SDM, "NOP": 90 and 0F 1F /0, with prefixes 66 and 2E). */
+function isFill(bytes: Uint8Array, decoder: InstructionDecoder): boolean {
+  for (let at = 0; at < bytes.length; ) {
+    const { length, flow } = decoder.facts(bytes.subarray(at, at + LONGEST_INSTRUCTION), 0n);
+    if (flow === 'invalid') return false;
+    let opcode = at;
+    while (bytes[opcode] === 0x66 || bytes[opcode] === 0x2e) opcode++;
+    const [first, second] = bytes.subarray(opcode, opcode + 2);
+    if (first !== 0xcc && first !== 0x90 && !(first === 0x0f && second === 0x1f)) return false;
+    at += length;
+  }
+  return true;
+}

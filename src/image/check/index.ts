@@ -1,0 +1,4 @@
+export { type CheckReport, checkImage, type FunctionCheck } from './check.js';
+export type { InstructionDecoder } from './code.js';
+export { type CheckSymbols, type FunctionPlace, listFunctions } from './functions.js';
+export { CHECK_RULES, type CheckFinding, type CheckRuleId } from './rules.js';
