@@ -1,8 +1,12 @@
 import { Command, CommanderError } from 'commander';
+import { buildCommand } from './build.js';
 import { callCommand } from './call.js';
+import { checkCommand } from './check.js';
 import { describeReport, reportOf } from './errors.js';
+import { inspectCommand } from './inspect.js';
 import { EXIT, note, printJson } from './output.js';
 import { runCommand } from './run.js';
+import { verifyCommand } from './verify.js';
 
 /** Runs the `hotpatch` command; returns its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -13,7 +17,11 @@ export async function main(args: readonly string[]): Promise<number> {
     .option('--debug', 'show stack traces of errors')
     .helpCommand(true)
     .addCommand(runCommand())
-    .addCommand(callCommand());
+    .addCommand(callCommand())
+    .addCommand(inspectCommand())
+    .addCommand(checkCommand())
+    .addCommand(buildCommand())
+    .addCommand(verifyCommand());
   for (const command of [program, ...program.commands])
     command.exitOverride().configureOutput({ writeErr: () => undefined });
   try {
