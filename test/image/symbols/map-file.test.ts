@@ -135,6 +135,29 @@ describe.skipIf(!haveCompiler)('a map of lld', () => {
   });
 });
 
+describe('whether C names are decorated', () => {
+  const map = (...names: string[]) =>
+    readMapFile(
+      [
+        ' sample',
+        ' Preferred load address is 0000000010000000',
+        ...names.map((name) => ` 0001:00000010       ${name.padEnd(26)} 0000000010001010     a.obj`),
+      ].join('\n'),
+    ).symbols.all.map(({ name }) => name);
+  test.each([
+    [
+      'the guard symbol of x86 says so, in spite of a plain name',
+      ['___guard_flags', '_f', 'asm'],
+      ['__guard_flags', 'f', 'asm'],
+    ],
+    ['the guard symbol of the others says no', ['__guard_flags', '_f'], ['__guard_flags', '_f']],
+    ['without one, a plain name says no', ['_f', 'g'], ['_f', 'g']],
+    ['and none says yes', ['_f', '?g@@YAXXZ', '@h@4'], ['f', '?g@@YAXXZ', 'h']],
+  ])('%s', (_name, names, expected) => {
+    expect(map(...names).sort()).toEqual(expected.sort());
+  });
+});
+
 test('a text that is no map is refused', () => {
   expect(() =>
     readMapFile('Archive member included to satisfy reference by file\n', { file: 'gnu.map' }),

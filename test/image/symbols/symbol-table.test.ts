@@ -33,7 +33,7 @@ describe('by name', () => {
   const table = symbolTable([
     symbol('helper', 0x2000, { isStatic: true, module: 'second.obj' }),
     symbol('helper', 0x1000, { isStatic: true, module: 'first.obj' }),
-    symbol('same', 0x5000, { isStatic: true, module: 'first.obj', kind: 'data' }),
+    symbol('same', 0x5000, { isStatic: true, module: 'first.obj' }),
     symbol('same', 0x6000, { module: 'second.obj' }),
     symbol('copy_name', 0x3000, { rawName: '_copy_name' }),
   ]);
