@@ -52,9 +52,10 @@ export {
   type PageTableRange,
 } from './page-table.js';
 export { PhysicalMemory, type SecondLevel } from './physical-memory.js';
-export { Processor, type RunOptions } from './processor.js';
+export { Processor } from './processor.js';
 export { ProcessorContext } from './processor-context.js';
 export { isExecutable, PAGE_SIZE, type PageProtection } from './protection.js';
+export type { RunOptions } from './runner.js';
 export {
   type AfterExit,
   randomNumbers,

@@ -1,4 +1,3 @@
-import type { Processor } from './processor.js';
 import { PAGE_SIZE } from './protection.js';
 import type { Translator } from './translator.js';
 import { UC_HOOK_BLOCK, UC_HOOK_CODE, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE } from './unicorn/constants.js';
@@ -29,14 +28,12 @@ export interface Observation {
 export class ObserverSet {
   static readonly TAG = 2;
   readonly #engine: Engine;
-  readonly #processor: Processor;
   readonly #translator: Translator;
   readonly #observations = new Set<Observation>();
   readonly #hooks = new Map<number, Hook>();
 
-  constructor(engine: Engine, processor: Processor, translator: Translator) {
+  constructor(engine: Engine, translator: Translator) {
     this.#engine = engine;
-    this.#processor = processor;
     this.#translator = translator;
   }
 

@@ -1,44 +1,14 @@
 import type { AddressSpace } from './address-space.js';
 import type { Architecture, Ring } from './architecture/architecture.js';
-import { Breakpoints } from './breakpoints.js';
-import { CpuError, hex } from './error.js';
-import { arm64Exception, type Delivery, type ExitWithoutCount, x86Exception } from './exceptions.js';
-import type { Exit, Fault } from './exit.js';
+import { CpuError } from './error.js';
+import type { Exit } from './exit.js';
 import type { FetchUnit } from './instruction-fetch.js';
-import { type Observation, ObserverSet } from './observers.js';
+import type { Observation } from './observers.js';
 import { ProcessorContext } from './processor-context.js';
 import type { ProcessorOwner } from './processor-owner.js';
-import { PAGE_SHIFT } from './protection.js';
-import { FetchEffectHooks } from './serialising.js';
-import { Translator } from './translator.js';
-import { calibration } from './unicorn/calibration.js';
-import {
-  UC_ERR_EXCEPTION,
-  UC_ERR_INSN_INVALID,
-  UC_ERR_OK,
-  UC_X86_INS_SYSENTER,
-  unicornErrorName,
-} from './unicorn/constants.js';
-import { Engine, NO_LIMIT } from './unicorn/engine.js';
+import { Runner, type RunOptions } from './runner.js';
+import type { Engine } from './unicorn/engine.js';
 import { initialContext, type ModeName, modeBits, withMode } from './unicorn/mode.js';
-
-export interface RunOptions {
-  /** Stop after so many. Default: no limit. */
-  readonly instructions?: number;
-  /** Stop before executing there; but not at the very first instruction of this run. */
-  readonly breakpoints?: Iterable<bigint>;
-}
-
-/** What a callback noted on why the engine is stopping. */
-type Stop =
-  | { readonly kind: 'interrupt'; readonly vector: number }
-  | { readonly kind: 'systemCall'; readonly instruction: number }
-  | { readonly kind: 'breakpoint' }
-  | { readonly kind: 'fetchEffect' };
-
-const HLT = 0xf4;
-const WFE = 0xd503205f;
-const WFI = 0xd503207f;
 
 /** One virtual processor: its own registers, translations and view of the code, on the machine's shared memory. */
 export class Processor {
@@ -47,16 +17,9 @@ export class Processor {
   readonly fetchUnit: FetchUnit;
   readonly #owner: ProcessorOwner;
   readonly #engine: Engine;
-  readonly #translator: Translator;
-  readonly #breakpoints: Breakpoints;
-  readonly #observers: ObserverSet;
-  readonly #fetchEffects: FetchEffectHooks | undefined;
+  readonly #runner: Runner;
   #addressSpace: AddressSpace;
   #vtl: 0 | 1 = 0;
-  #stop: Stop | undefined;
-  /** Where a run was stopped because the instruction there has an effect on fetching. */
-  #effectAt: bigint | undefined;
-  #executingEffect: bigint | undefined;
   #pc: bigint | undefined;
 
   constructor(index: number, owner: ProcessorOwner, fetchUnit: FetchUnit) {
@@ -66,29 +29,8 @@ export class Processor {
     this.fetchUnit = fetchUnit;
     this.#owner = owner;
     this.#addressSpace = owner.emptyAddressSpace;
-    this.#translator = new Translator(this, owner);
-    this.#engine = new Engine(architecture.engine, memory.buffer, architecture.registerFile, {
-      translate: (page, access) => this.#translator.translate(page, access),
-      interrupt: (vector) => {
-        this.#stop = { kind: 'interrupt', vector };
-      },
-      systemCall: (instruction) => {
-        this.#stop = { kind: 'systemCall', instruction };
-      },
-      code: (address, size, tag) => this.#code(address, size, tag),
-      block: (address, size) => this.#observers.block(address, size),
-      memory: (write, physical, size, value) => this.#observers.memory(write, physical, size, value),
-    });
-    this.#breakpoints = new Breakpoints(this.#engine);
-    this.#observers = new ObserverSet(this.#engine, this, this.#translator);
-    if (owner.instructionFetch.mode === 'weak') {
-      const hooks = new FetchEffectHooks(this.#engine, owner.instructionFetch);
-      this.#fetchEffects = hooks;
-      this.#translator.beforeFetch = (page, source) => {
-        const missing = hooks.missing(page, memory.peek(source));
-        return missing.length === 0 ? undefined : () => hooks.add(missing);
-      };
-    }
+    this.#runner = new Runner(this, owner);
+    this.#engine = this.#runner.engine;
     this.#engine.restoreContext(initialContext(architecture.engine));
     this.#engine.writeRegister(architecture.programCounter, 0n);
     this.#engine.writeRegister(architecture.stackPointer, 0n);
@@ -167,6 +109,11 @@ export class Processor {
     return this.#pc;
   }
 
+  /** The engine has moved. */
+  forgetProgramCounter(): void {
+    this.#pc = undefined;
+  }
+
   set pc(address: bigint) {
     this.set(this.architecture.programCounter, address);
   }
@@ -216,204 +163,9 @@ export class Processor {
    * Runs until something in {@link Exit} happens. After a fault or service call the caller may change what it wants and
    * run again: the instruction restarts. Rethrows what an observer threw; pc is then at the observed instruction.
    */
-  run({ instructions = Number.POSITIVE_INFINITY, breakpoints }: RunOptions = {}): Exit {
-    if (
-      !(instructions >= 0) ||
-      (instructions !== Number.POSITIVE_INFINITY && !Number.isSafeInteger(instructions))
-    ) {
-      throw new CpuError('instructionLimit', `${instructions} is not a number of instructions`, {
-        status: 'STATUS_INVALID_PARAMETER',
-      });
-    }
+  run(options: RunOptions = {}): Exit {
     this.#owner.assertIdle('run a processor');
-    this.#breakpoints.use(breakpoints);
-    if (this.fetchUnit.returnsFromException) this.#owner.instructionFetch.returnFromException(this.fetchUnit);
-    let done = 0;
-    let passed = true;
-    this.#effectAt = undefined;
-    while (done < instructions) {
-      this.#bringUpToDate();
-      const start = this.pc;
-      const effect = this.#effectAt === start ? this.#fetchEffects?.effect(start, this) : undefined;
-      if (effect?.emulated === true) {
-        effect.apply();
-        this.#effectAt = undefined;
-        done += 1;
-        continue;
-      }
-      const limit = effect === undefined ? Math.min(instructions - done, NO_LIMIT) : 1;
-      this.#breakpoints.begin(passed ? start : undefined);
-      this.#executingEffect = effect === undefined ? undefined : start;
-      this.#stop = undefined;
-      this.#translator.begin();
-      const code = this.#runEngine(start, limit);
-      const { begun } = this.#engine;
-      const outcome = this.#outcome(code, begun, limit);
-      done += outcome.completed;
-      passed = outcome.completed === begun - 1 || (passed && outcome.completed === 0);
-      this.#observers.segmentDone(outcome.completed);
-      if (effect !== undefined && outcome.completed === 1) {
-        effect.apply();
-        if (this.#effectAt === start) this.#effectAt = undefined;
-      }
-      if (outcome.exit !== undefined) return this.#leave(done, outcome.exit);
-    }
-    return this.#breakpoints.has(this.pc) && done > 0
-      ? { instructions: done, reason: 'breakpoint', address: this.pc }
-      : { instructions: done, reason: 'instructionLimit' };
-  }
-
-  #leave(instructions: number, exit: ExitWithoutCount): Exit {
-    const { reason } = exit;
-    const isException =
-      reason === 'fault' ||
-      reason === 'exception' ||
-      (reason === 'systemCall' && (exit.via === 'int' || exit.via === 'svc'));
-    if (isException && this.#fetchEffects !== undefined) this.fetchUnit.returnsFromException = true;
-    return { instructions, ...exit };
-  }
-
-  #runEngine(start: bigint, limit: number): number {
-    this.#owner.running = this;
-    try {
-      return this.#engine.run(start, limit);
-    } finally {
-      this.#owner.running = undefined;
-      this.#pc = undefined;
-    }
-  }
-
-  #bringUpToDate(): void {
-    const { fetchUnit } = this;
-    if (fetchUnit.forget.size > 0) {
-      this.#engine.forgetCode(fetchUnit.forget);
-      fetchUnit.forget.clear();
-      fetchUnit.flush = false;
-      fetchUnit.writable.clear();
-    } else if (fetchUnit.flush) {
-      this.#engine.flushTranslations();
-      fetchUnit.flush = false;
-      fetchUnit.writable.clear();
-    }
-  }
-
-  /** `completed` instructions of this segment; no exit: go on. */
-  #outcome(code: number, begun: number, limit: number): { completed: number; exit?: ExitWithoutCount } {
-    const stop = this.#stop;
-    const refusal = this.#translator.refusal;
-    if (code === UC_ERR_EXCEPTION && refusal !== undefined) {
-      const completed = refusal.access === 'execute' ? begun : begun - 1;
-      if (refusal.kind === 'retry') {
-        refusal.resolve?.();
-        return { completed };
-      }
-      // Unicorn fetches the next instruction before it looks at the count.
-      return completed < limit ? { completed, exit: this.#refused(refusal) } : { completed };
-    }
-    if (code === UC_ERR_INSN_INVALID) {
-      return {
-        completed: begun - 1,
-        exit: { reason: 'exception', name: 'invalidOpcode', vector: 6, instruction: this.pc },
-      };
-    }
-    if (code !== UC_ERR_OK) {
-      throw new CpuError('unicorn', `Unicorn stopped at ${hex(this.pc)} with ${unicornErrorName(code)}`, {
-        status: 'STATUS_INTERNAL_ERROR',
-        address: this.pc,
-      });
-    }
-    if (stop === undefined) {
-      if (begun > limit) return { completed: limit };
-      this.#assertHalted();
-      return { completed: begun, exit: { reason: 'halted' } };
-    }
-    switch (stop.kind) {
-      case 'breakpoint':
-        return { completed: begun - 1, exit: { reason: 'breakpoint', address: this.pc } };
-      case 'fetchEffect':
-        this.#effectAt = this.pc;
-        return { completed: begun - 1 };
-      case 'systemCall': {
-        const via = stop.instruction === UC_X86_INS_SYSENTER ? 'sysenter' : 'syscall';
-        const number = Number(this.get('rax') & 0xffff_ffffn);
-        return {
-          completed: begun,
-          exit: { reason: 'systemCall', number, instruction: this.pc - 2n, via },
-        };
-      }
-      case 'interrupt': {
-        const { exit, advanced } = this.#exception(stop.vector);
-        return { completed: advanced ? begun : begun - 1, exit };
-      }
-    }
-  }
-
-  #refused(refusal: Exclude<Translator['refusal'], undefined | { kind: 'retry' }>): ExitWithoutCount {
-    if (refusal.kind !== 'fault') {
-      return refusal.kind === 'returned'
-        ? { reason: 'returned' }
-        : { reason: 'serviceCall', address: this.pc };
-    }
-    const exact = this.#engine.refusedAddress;
-    const isExact = Number(exact >> PAGE_SHIFT) === refusal.page;
-    const fault: Fault = {
-      address: isExact ? exact : BigInt(refusal.page) << PAGE_SHIFT,
-      access: refusal.access,
-      cause: refusal.cause,
-      instruction: this.pc,
-      processor: this.index,
-    };
-    return { reason: 'fault', fault };
-  }
-
-  #exception(vector: number): Delivery {
-    const moment = {
-      space: this.#addressSpace,
-      pc: this.pc,
-      register: (name: string) => this.get(name),
-      isHardware: false,
-    };
-    if (this.#isArm) return arm64Exception(vector, moment);
-    return x86Exception(vector, { ...moment, isHardware: this.#clearOldException() });
-  }
-
-  /** Unicorn never forgets that an exception was being delivered and would make the next one a double fault. */
-  #clearOldException(): boolean {
-    const context = this.#engine.saveContext();
-    const view = new DataView(context.buffer);
-    const { oldException } = calibration();
-    if (view.getInt32(oldException, true) === -1) return false;
-    view.setInt32(oldException, -1, true);
-    this.#engine.restoreContext(context);
-    return true;
-  }
-
-  #assertHalted(): void {
-    const { pc } = this;
-    const isHalt = this.#isArm
-      ? [WFI, WFE].includes(this.#addressSpace.readU32(pc - 4n))
-      : this.#addressSpace.readU8(pc - 1n) === HLT;
-    if (isHalt) return;
-    throw new CpuError('unexplainedStop', `processor ${this.index} stopped at ${hex(pc)} without a reason`, {
-      status: 'STATUS_INTERNAL_ERROR',
-      address: pc,
-    });
-  }
-
-  #code(address: bigint, size: number, tag: number): void {
-    if (tag === Breakpoints.TAG) {
-      if (!this.#breakpoints.stopsAt(address)) return;
-      this.#stop = { kind: 'breakpoint' };
-      this.#engine.stop();
-      return;
-    }
-    if (tag === FetchEffectHooks.TAG) {
-      if (address === this.#executingEffect) return;
-      this.#stop ??= { kind: 'fetchEffect' };
-      this.#engine.stop();
-      return;
-    }
-    this.#observers.instruction(address, size);
+    return this.#runner.run(options);
   }
 
   /** Values of the registers of {@link RegisterFile.state}, two 64-bit words each. */
@@ -424,7 +176,7 @@ export class Processor {
   /** Observers may read registers and memory but not change anything. */
   observe(observation: Observation): Disposable {
     this.#owner.assertIdle('add an observer');
-    return this.#observers.add(observation);
+    return this.#runner.observe(observation);
   }
 
   [Symbol.dispose](): void {

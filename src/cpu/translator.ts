@@ -45,10 +45,6 @@ export class Translator {
     this.#isX86 = owner.architecture.engine === 'x86-64';
   }
 
-  begin(): void {
-    this.refusal = undefined;
-  }
-
   translate(page: number, kind: number): Translation {
     const access: FaultAccess = kind === UC_MEM_FETCH ? 'execute' : kind === UC_MEM_WRITE ? 'write' : 'read';
     const table = this.#processor.addressSpace.tableOfPage(page);
@@ -69,7 +65,7 @@ export class Translator {
   }
 
   /** What `entry` allows in the current ring and trust level, apart from copy-on-write. */
-  #permissions(table: PageTable, entry: PageEntry): Permissions {
+  #permissions(entry: PageEntry): Permissions {
     const { frame } = entry;
     if (frame === undefined || this.#processor.vtl === 1) return entry.permissions;
     return entry.permissions & this.#owner.memory.secondLevel(frame);
@@ -84,14 +80,13 @@ export class Translator {
     const bit = access === 'execute' ? EXECUTE : access === 'write' ? WRITE : READ;
     if ((entry.permissions & bit) === 0) return 'protection';
     if (entry.guard) return 'guard';
-    return (this.#permissions(table, entry) & bit) === 0 ? 'secondLevel' : undefined;
+    return (this.#permissions(entry) & bit) === 0 ? 'secondLevel' : undefined;
   }
 
   #map(page: number, entry: PageEntry, frame: number, access: FaultAccess): Translation {
     const { instructionFetch, memory } = this.#owner;
     const unit = this.#processor.fetchUnit;
-    const secondLevel = this.#processor.vtl === 1 ? READ | WRITE | EXECUTE : memory.secondLevel(frame);
-    const allowed = entry.permissions & secondLevel;
+    const allowed = this.#permissions(entry);
     const isCoherent = instructionFetch.mode === 'coherent';
     let source = frame;
     let permissions = allowed & READ;

@@ -72,7 +72,7 @@ function probe(): Calibration {
     words.filter((at) => before.getInt32(at, true) === -1 && after.getInt32(at, true) === 0),
   );
   return {
-    size: refusedAddress + 8 > counter + 8 ? refusedAddress + 8 : counter + 8,
+    size: Math.max(refusedAddress, counter) + 8,
     counter,
     refusedAddress,
     oldException,

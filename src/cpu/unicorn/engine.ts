@@ -1,10 +1,18 @@
 import koffi from 'koffi';
 import { CpuError } from '../error.js';
 import { calibration } from './calibration.js';
-import { callbackFor, type EngineEvents, isAnyEngineRunning, REFUSED, whileRunning } from './callbacks.js';
+import {
+  callbackFor,
+  type EngineEvents,
+  isAnyEngineRunning,
+  REFUSED,
+  type Translation,
+  whileRunning,
+} from './callbacks.js';
 import * as uc from './constants.js';
 import { check, type HostPointer, type UnicornFunctions, unicorn } from './library.js';
 import type { RegisterFile } from './registers.js';
+import { Screen } from './untranslatable.js';
 
 /** The instruction set an engine is opened for. 32-bit x86 code runs in an `x86-64` engine. */
 export type EngineKind = 'x86-64' | 'arm64';
@@ -40,6 +48,7 @@ export class Engine implements Disposable {
   readonly #contextBytes: Uint8Array;
   readonly #hooks = new Set<bigint>();
   readonly #events: EngineEvents;
+  readonly #screen: Screen | undefined;
   readonly #out = new BigUint64Array(new ArrayBuffer(8));
   #handle: HostPointer;
   #state: DataView | undefined;
@@ -55,7 +64,11 @@ export class Engine implements Disposable {
     this.kind = kind;
     this.registers = registers;
     this.#memory = memory;
-    this.#events = events;
+    this.#screen = kind === 'arm64' ? new Screen(memory) : undefined;
+    this.#events =
+      this.#screen === undefined
+        ? events
+        : { ...events, translate: (page, access) => this.#translateScreened(events, page, access) };
     this.#handle = this.#open();
     try {
       this.#configure();
@@ -107,6 +120,33 @@ export class Engine implements Disposable {
       this.#functions.mapMemory(this.#handle, 0n, size, uc.UC_PROT_ALL, this.#memory),
       `uc_mem_map_ptr of ${size} bytes`,
     );
+    if (this.#screen === undefined) return;
+    const { address, buffer } = this.#screen;
+    check(
+      this.#functions.mapMemory(this.#handle, BigInt(address), buffer.byteLength, uc.UC_PROT_ALL, buffer),
+      'uc_mem_map_ptr of the screen',
+    );
+  }
+
+  #translateScreened(events: EngineEvents, page: number, access: number): Translation {
+    const translation = events.translate(page, access);
+    const screen = this.#screen;
+    if (translation < 0 || screen === undefined) return translation;
+    const physical = Math.floor(translation / 8);
+    if (access !== uc.UC_MEM_FETCH) {
+      return screen.has(physical) ? translation & ~uc.UC_PROT_EXEC : translation;
+    }
+    const shown = screen.show(physical);
+    if (shown === undefined) {
+      throw new CpuError(
+        'tooManyScreenedPages',
+        'one run executes too many pages with unallocated vector instructions',
+        {
+          status: 'STATUS_NO_MEMORY',
+        },
+      );
+    }
+    return shown === physical ? translation : shown * 8 + uc.UC_PROT_EXEC;
   }
 
   #control(control: number, ...typedValues: (string | number | bigint)[]): void {
@@ -162,6 +202,7 @@ export class Engine implements Disposable {
   run(pc: bigint, count: number): number {
     this.#assertIdle('run');
     const handle = this.handle;
+    if (this.#screen?.isNearlyFull) this.forgetAllCode();
     this.failure = undefined;
     const code = whileRunning(this, () => this.#functions.start(handle, pc, 0n, 0n, count));
     this.#rethrow();
@@ -204,6 +245,9 @@ export class Engine implements Disposable {
   forgetAllCode(): void {
     this.#assertIdle('flush');
     this.#control(uc.UC_CTL_TB_FLUSH);
+    if (this.#screen === undefined) return;
+    this.#screen.clear();
+    this.flushTranslations();
   }
 
   /** Forgets the host code made from these physical pages. Flushes the translations too. */

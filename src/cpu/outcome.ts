@@ -1,0 +1,153 @@
+import { CpuError, hex } from './error.js';
+import { arm64Exception, type Delivery, type ExitWithoutCount, x86Exception } from './exceptions.js';
+import type { Fault } from './exit.js';
+import type { Processor } from './processor.js';
+import { PAGE_SHIFT } from './protection.js';
+import type { Refusal } from './translator.js';
+import { calibration } from './unicorn/calibration.js';
+import {
+  UC_ERR_EXCEPTION,
+  UC_ERR_INSN_INVALID,
+  UC_ERR_OK,
+  UC_X86_INS_SYSENTER,
+  unicornErrorName,
+} from './unicorn/constants.js';
+import type { Engine } from './unicorn/engine.js';
+
+/** What a callback noted on why the engine is stopping. */
+export type Stop =
+  | { readonly kind: 'interrupt'; readonly vector: number }
+  | { readonly kind: 'systemCall'; readonly instruction: number }
+  | { readonly kind: 'breakpoint' }
+  /** The next instruction has an effect on what the processor fetches. */
+  | { readonly kind: 'fetchEffect' };
+
+/** One stay in the engine, as it reports it. */
+export interface Segment {
+  /** The `uc_err`. */
+  readonly code: number;
+  /** Instructions begun, including one that faulted and one that the limit stopped. */
+  readonly begun: number;
+  readonly limit: number;
+  readonly stop: Stop | undefined;
+  readonly refusal: Refusal | undefined;
+}
+
+/** `completed`: instructions of the segment. No exit: the run goes on, after `resolve`. */
+export interface Outcome {
+  readonly completed: number;
+  readonly exit?: ExitWithoutCount;
+  readonly resolve?: () => void;
+}
+
+const HLT = 0xf4;
+const WFE = 0xd503205f;
+const WFI = 0xd503207f;
+const SYSCALL_LENGTH = 2n;
+
+/** Turns what an engine reported into an exit of the run; `processor` stands where the engine left it. */
+export function outcomeOf(segment: Segment, processor: Processor, engine: Engine): Outcome {
+  const { code, begun, limit, stop, refusal } = segment;
+  if (code === UC_ERR_EXCEPTION && refusal !== undefined) {
+    const completed = refusal.access === 'execute' ? begun : begun - 1;
+    if (refusal.kind === 'retry') {
+      return refusal.resolve === undefined ? { completed } : { completed, resolve: refusal.resolve };
+    }
+    // Unicorn fetches the next instruction before it looks at the count.
+    return completed < limit ? { completed, exit: refused(refusal, processor, engine) } : { completed };
+  }
+  if (code === UC_ERR_INSN_INVALID) {
+    const instruction = processor.pc;
+    return {
+      completed: begun - 1,
+      exit: { reason: 'exception', name: 'invalidOpcode', vector: 6, instruction },
+    };
+  }
+  if (code !== UC_ERR_OK) {
+    throw unexplained(processor, `with ${unicornErrorName(code)}`);
+  }
+  if (stop === undefined) {
+    if (begun > limit) return { completed: limit };
+    if (!isBehindHalt(processor)) throw unexplained(processor, 'without a reason');
+    return { completed: begun, exit: { reason: 'halted' } };
+  }
+  switch (stop.kind) {
+    case 'breakpoint':
+      return { completed: begun - 1, exit: { reason: 'breakpoint', address: processor.pc } };
+    case 'fetchEffect':
+      return { completed: begun - 1 };
+    case 'systemCall': {
+      const via = stop.instruction === UC_X86_INS_SYSENTER ? 'sysenter' : 'syscall';
+      const number = Number(processor.get('rax') & 0xffff_ffffn);
+      return {
+        completed: begun,
+        exit: { reason: 'systemCall', number, instruction: processor.pc - SYSCALL_LENGTH, via },
+      };
+    }
+    case 'interrupt': {
+      const { exit, advanced } = exception(stop.vector, processor, engine);
+      return { completed: advanced ? begun : begun - 1, exit };
+    }
+  }
+}
+
+function refused(
+  refusal: Exclude<Refusal, { kind: 'retry' }>,
+  processor: Processor,
+  engine: Engine,
+): ExitWithoutCount {
+  const { pc } = processor;
+  if (refusal.kind !== 'fault') {
+    return refusal.kind === 'returned' ? { reason: 'returned' } : { reason: 'serviceCall', address: pc };
+  }
+  const exact = engine.refusedAddress;
+  const isExact = Number(exact >> PAGE_SHIFT) === refusal.page;
+  const fault: Fault = {
+    address: isExact ? exact : BigInt(refusal.page) << PAGE_SHIFT,
+    access: refusal.access,
+    cause: refusal.cause,
+    instruction: pc,
+    processor: processor.index,
+  };
+  return { reason: 'fault', fault };
+}
+
+function exception(vector: number, processor: Processor, engine: Engine): Delivery {
+  const moment = {
+    space: processor.addressSpace,
+    pc: processor.pc,
+    register: (name: string) => processor.get(name),
+  };
+  if (engine.kind === 'arm64') return arm64Exception(vector, { ...moment, isHardware: false });
+  return x86Exception(vector, { ...moment, isHardware: clearOldException(engine) });
+}
+
+/**
+ * Unicorn never forgets that an exception was being delivered and would make the next one a double fault. Tells whether
+ * there was one, which int instructions do not count as.
+ */
+function clearOldException(engine: Engine): boolean {
+  const context = engine.saveContext();
+  const view = new DataView(context.buffer);
+  const { oldException } = calibration();
+  if (view.getInt32(oldException, true) === -1) return false;
+  view.setInt32(oldException, -1, true);
+  engine.restoreContext(context);
+  return true;
+}
+
+function isBehindHalt(processor: Processor): boolean {
+  const { pc } = processor;
+  const isArm = processor.architecture.engine === 'arm64';
+  const bytes = processor.fetchBytes(pc - (isArm ? 4n : 1n), isArm ? 4 : 1);
+  if (!isArm) return bytes[0] === HLT;
+  return [WFI, WFE].includes(new DataView(bytes.buffer).getUint32(0, true));
+}
+
+function unexplained(processor: Processor, how: string): CpuError {
+  const { index, pc } = processor;
+  return new CpuError('unexplainedStop', `processor ${index} stopped at ${hex(pc)} ${how}`, {
+    status: 'STATUS_INTERNAL_ERROR',
+    address: pc,
+  });
+}
