@@ -2,9 +2,9 @@
  * Builds the test images from test/fixtures/src with clang-22 and lld-link-22, for x64, ARM64 and x86:
  *
  *   <arch>/hpimport.dll            the module that demo.dll imports from
- *   <arch>/base/{demo.dll,packets.sys}     the images as they shipped, with their bugs
- *   <arch>/fixed/{demo.dll,packets.sys}    the same sources with -DHP_FIX=1, marked for secure hotpatching
- *   <arch>/patch/{demo_hp.dll,packets_hp.sys}   the fixed build plus the hotpatch table, written by this project
+ *   <arch>/base/{demo.dll,packets.sys,callout.sys}   the images as they shipped, with their bugs
+ *   <arch>/fixed/{…}    the same sources with -DHP_FIX=1, marked for secure hotpatching
+ *   <arch>/patch/{demo_hp.dll,…}   the fixed build plus the hotpatch table, written by this project
  *
  * Usage: npm run fixtures -- [OUTPUT_FOLDER]   (default test/fixtures)
  *
@@ -76,7 +76,8 @@ const CHANGED = {
     'hp_entry',
     'new_helper',
   ],
-  packets: ['ReceivePacket', '__PatchMainCallout__'],
+  packets: ['ReceivePacket'],
+  callout: ['ReceivePacket', '__PatchMainCallout__'],
 };
 
 /** Flags that make a base image hotpatchable and reproducible; the reason for each is in docs/toolchain.md. */
@@ -173,6 +174,7 @@ function build(target: Target, out: string): void {
       '/implib:hpimport.lib',
     );
 
+    const driver = ['/driver', '/subsystem:native,10.0', `/entry:${target.driverEntry}`, 'ntoskrnl.lib'];
     const modules = [
       {
         name: 'demo',
@@ -180,12 +182,8 @@ function build(target: Target, out: string): void {
         sources: ['demo'],
         link: ['/dll', `/entry:${target.dllEntry}`, 'hpimport.lib'],
       },
-      {
-        name: 'packets',
-        file: 'packets.sys',
-        sources: ['packets', 'callout'],
-        link: ['/driver', '/subsystem:native,10.0', `/entry:${target.driverEntry}`, 'ntoskrnl.lib'],
-      },
+      { name: 'packets', file: 'packets.sys', sources: ['packets'], link: driver },
+      { name: 'callout', file: 'callout.sys', sources: ['packets', 'callout'], link: driver },
     ] as const;
     for (const module of modules) {
       const hot = `-fms-secure-hotpatch-functions-list=${CHANGED[module.name].join(',')}`;
