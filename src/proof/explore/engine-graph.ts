@@ -1,0 +1,235 @@
+import { CpuError } from '../../cpu/index.js';
+import type { ProtocolStep, Range, StoreProtocolStep } from '../recording.js';
+
+/** A page that the protocol stores to, and where. */
+export interface ChangedPage {
+  readonly base: bigint;
+  /** Fetched from by processors, so that one may still see older bytes of it. */
+  readonly executable: boolean;
+  /** Ascending. */
+  readonly addresses: readonly bigint[];
+}
+
+/** A moment between two indivisible steps of the protocol. */
+export interface EngineNode {
+  readonly id: number;
+  /** Steps done so far. */
+  readonly step: number;
+  /** For each changed page the number of its contents, see {@link EngineGraph.contents}. */
+  readonly memory: readonly number[];
+  /** No processor runs. */
+  readonly gathered: boolean;
+  readonly unmapped: readonly Range[];
+  /** The operation is complete. */
+  readonly committed: boolean;
+  readonly edges: readonly EngineEdge[];
+}
+
+export interface EngineEdge {
+  readonly to: number;
+  readonly text: string;
+  readonly serialises: boolean;
+  /** Possible only when some processor stands in the range, or when none does. */
+  readonly condition?: { readonly range: Range; readonly occupied: boolean };
+}
+
+export interface EngineGraphInput {
+  readonly steps: readonly ProtocolStep[];
+  /** The byte before the first step. */
+  before(address: bigint): number;
+  isExecutable(address: bigint): boolean;
+}
+
+interface Moment {
+  readonly step: number;
+  /** Parts of a divided store that are done, as bits. */
+  readonly parts: number;
+  readonly memory: readonly number[];
+  readonly gathered: boolean;
+  readonly unmapped: readonly Range[];
+  readonly restored: boolean;
+}
+
+const PAGE_MASK = ~0xfffn;
+
+/**
+ * The protocol as a graph of the moments that it can be at. Mostly a chain; it branches where a store can be seen in
+ * halves, which may then be done in either order, and where the engine looks at the processors before it stores.
+ */
+export class EngineGraph {
+  readonly pages: readonly ChangedPage[];
+  readonly nodes: readonly EngineNode[];
+  readonly #steps: readonly ProtocolStep[];
+  /** By page, then by content number; number 0 stands for nothing. */
+  readonly #contents: Uint8Array[][];
+  readonly #contentIds: Map<string, number>[];
+  readonly #ids = new Map<string, number>();
+  readonly #moments: Moment[] = [];
+
+  constructor({ steps, before, isExecutable }: EngineGraphInput) {
+    this.#steps = steps;
+    this.pages = changedPages(steps, isExecutable);
+    this.#contents = this.pages.map(() => [new Uint8Array()]);
+    this.#contentIds = this.pages.map(() => new Map());
+    const memory = this.pages.map(({ addresses }, page) =>
+      this.#contentId(page, Uint8Array.from(addresses, before)),
+    );
+    this.#idOf({ step: 0, parts: 0, memory, gathered: false, unmapped: [], restored: false });
+    const nodes: EngineNode[] = [];
+    for (const [id, moment] of this.#moments.entries()) {
+      const edges = this.#edges(moment);
+      const { step, gathered, unmapped } = moment;
+      nodes.push({
+        id,
+        step,
+        gathered,
+        unmapped,
+        memory: moment.memory,
+        edges,
+        committed: step === steps.length,
+      });
+    }
+    this.nodes = nodes;
+  }
+
+  node(id: number): EngineNode {
+    const node = this.nodes[id];
+    if (node === undefined) throw new RangeError(`there is no engine node ${id}`);
+    return node;
+  }
+
+  /** The bytes at the changed addresses of a page. */
+  contents(page: number, id: number): Uint8Array {
+    return this.#contents[page]?.[id] ?? new Uint8Array();
+  }
+
+  /** Numbers of contents that a page can have. */
+  contentCount(page: number): number {
+    return this.#contents[page]?.length ?? 0;
+  }
+
+  #contentId(page: number, bytes: Uint8Array): number {
+    const ids = this.#contentIds[page];
+    const list = this.#contents[page];
+    if (ids === undefined || list === undefined) throw new RangeError(`there is no changed page ${page}`);
+    const key = Buffer.from(bytes).toString('latin1');
+    const known = ids.get(key);
+    if (known !== undefined) return known;
+    ids.set(key, list.length);
+    list.push(bytes);
+    return list.length - 1;
+  }
+
+  #idOf(moment: Moment): number {
+    const { step, parts, memory, gathered, unmapped, restored } = moment;
+    const key = `${step}.${parts} ${memory.join()} ${gathered} ${unmapped.length} ${restored}`;
+    const known = this.#ids.get(key);
+    if (known !== undefined) return known;
+    const id = this.#moments.length;
+    this.#ids.set(key, id);
+    this.#moments.push(moment);
+    return id;
+  }
+
+  #edges(moment: Moment): EngineEdge[] {
+    const step = this.#steps[moment.step];
+    if (step === undefined) return [];
+    const next: Moment = { ...moment, step: moment.step + 1, parts: 0 };
+    const edge = (to: Moment, serialises = false): EngineEdge => ({
+      to: this.#idOf(to),
+      text: step.text.trim(),
+      serialises,
+    });
+    switch (step.kind) {
+      case 'store':
+        return this.#store(moment, step, next);
+      case 'rendezvous':
+        return [edge({ ...next, gathered: step.phase === 'begin' })];
+      case 'serialise':
+        return [edge(next, step.ifRestored !== true || moment.restored)];
+      case 'unmap':
+        return [edge({ ...next, unmapped: [...moment.unmapped, step.range] })];
+      case 'note':
+        return [edge(next)];
+    }
+  }
+
+  #store(moment: Moment, step: StoreProtocolStep, next: Moment): EngineEdge[] {
+    const { unlessOccupied } = step;
+    const text = step.text.trim();
+    if (unlessOccupied !== undefined) {
+      const done = { ...next, restored: true, memory: this.#stored(moment.memory, step.address, step.bytes) };
+      const condition = (occupied: boolean) => ({ range: unlessOccupied, occupied });
+      return [
+        { to: this.#idOf(done), text, serialises: false, condition: condition(false) },
+        { to: this.#idOf(next), text: `left out: ${text}`, serialises: false, condition: condition(true) },
+      ];
+    }
+    const parts = moment.gathered ? [{ address: step.address, bytes: step.bytes }] : visibleParts(step);
+    const all = 2 ** parts.length - 1;
+    return parts.flatMap(({ address, bytes }, index) => {
+      const bit = 1 << index;
+      if ((moment.parts & bit) !== 0) return [];
+      const memory = this.#stored(moment.memory, address, bytes);
+      const isLast = (moment.parts | bit) === all;
+      const to = isLast ? { ...next, memory } : { ...moment, memory, parts: moment.parts | bit };
+      const part = parts.length === 1 ? '' : ` (${bytes.length} of its ${step.bytes.length} bytes)`;
+      return [{ to: this.#idOf(to), text: `${text}${part}`, serialises: false }];
+    });
+  }
+
+  #stored(memory: readonly number[], address: bigint, bytes: Uint8Array): readonly number[] {
+    return memory.map((id, page) => {
+      const { addresses } = this.pages[page] ?? { addresses: [] };
+      const contents = this.contents(page, id).slice();
+      let changed = false;
+      for (const [index, at] of addresses.entries()) {
+        const byte = bytes[Number(at - address)];
+        if (at < address || byte === undefined) continue;
+        contents[index] = byte;
+        changed = true;
+      }
+      return changed ? this.#contentId(page, contents) : id;
+    });
+  }
+}
+
+/**
+ * A store is seen whole when it lies within eight aligned bytes (Intel SDM vol. 3, "Guaranteed Atomic Operations";
+ * windows-hotpatching.md 2.7 takes the same bound); else each aligned part of it is a store of its own.
+ */
+export function visibleParts({ address, bytes }: Pick<StoreProtocolStep, 'address' | 'bytes'>) {
+  const parts: { address: bigint; bytes: Uint8Array }[] = [];
+  let done = 0;
+  while (done < bytes.length) {
+    const at = address + BigInt(done);
+    const count = Math.min(8 - Number(at & 7n), bytes.length - done);
+    parts.push({ address: at, bytes: bytes.subarray(done, done + count) });
+    done += count;
+  }
+  return parts;
+}
+
+function changedPages(
+  steps: readonly ProtocolStep[],
+  isExecutable: (address: bigint) => boolean,
+): ChangedPage[] {
+  const pages = new Map<bigint, Set<bigint>>();
+  for (const step of steps) {
+    if (step.kind !== 'store') continue;
+    if (step.bytes.length === 0) throw new CpuError('emptyStore', 'a protocol has a store without bytes');
+    for (let index = 0; index < step.bytes.length; index++) {
+      const address = step.address + BigInt(index);
+      const base = address & PAGE_MASK;
+      const addresses = pages.get(base) ?? new Set();
+      pages.set(base, addresses.add(address));
+    }
+  }
+  return [...pages]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([base, addresses]) => ({
+      base,
+      executable: isExecutable(base),
+      addresses: [...addresses].sort((a, b) => (a < b ? -1 : 1)),
+    }));
+}

@@ -1,0 +1,288 @@
+import type { WriteProtocol } from '../protocols/write-protocol.js';
+import { isCode, type Range, type Recording, record } from '../recording.js';
+import type { ExpectedResults, SubjectSource } from '../subject.js';
+import { EngineGraph, type EngineNode } from './engine-graph.js';
+import { Executor } from './executor.js';
+import { TooManyLocalStates } from './local-states.js';
+import { type Broken, Properties, type PropertyName } from './properties.js';
+import { type Action, type Schedule, scheduleTo } from './schedule.js';
+import { StateSet } from './state-set.js';
+import { LOCAL_STATES, Transitions } from './transitions.js';
+
+export interface ExploreOptions {
+  readonly protocol: WriteProtocol;
+  /** 1 to 3. Default 1. */
+  readonly processors?: number;
+  /** Default `coherent`. */
+  readonly fetch?: 'coherent' | 'weak';
+  /** Stop when so many states were found. Default 50 million. */
+  readonly mostStates?: number;
+  /** Stop after so many seconds. */
+  readonly mostSeconds?: number;
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+export interface Progress {
+  readonly states: number;
+  readonly transitions: number;
+  /** States whose successors are known. */
+  readonly explored: number;
+}
+
+export interface Violation extends Broken {
+  /** How often the rule was broken, counting states and processors. */
+  readonly count: number;
+  /** The shortest way there. */
+  readonly schedule: Schedule;
+}
+
+export interface Exploration {
+  readonly subject: string;
+  readonly protocol: string;
+  readonly processors: number;
+  readonly fetch: 'coherent' | 'weak';
+  /** Different states of the machine; processors that change places count once. */
+  readonly states: number;
+  readonly transitions: number;
+  /** Instructions that were executed for it on the emulated processor: one for each case that differs. */
+  readonly executed: number;
+  /** Every reachable state was visited. */
+  readonly complete: boolean;
+  /** What ended an incomplete search. */
+  readonly bound?: string;
+  readonly violations: readonly Violation[];
+  readonly expected: ExpectedResults;
+  readonly seconds: number;
+}
+
+const MOST_PROCESSORS = 3;
+
+/**
+ * Visits every interleaving of the protocol's steps with the instructions of the processors, breadth first, so that the
+ * first way to a broken property is a shortest one. @returns undefined when the protocol means nothing for the subject.
+ */
+export async function explore(source: SubjectSource, options: ExploreOptions): Promise<Exploration | undefined> {
+  using subject = await source.create();
+  const recording = record(subject);
+  const { protocol } = options;
+  const steps = protocol.operations.includes(recording.operation) ? protocol.steps(recording) : undefined;
+  if (steps === undefined) return undefined;
+  const { addressSpace } = subject.lab.kernel.domain;
+  const graph = new EngineGraph({
+    steps,
+    before: (address) => recording.before.get(address) ?? addressSpace.readU8(address),
+    isExecutable: (address) => isCode(subject, address),
+  });
+  const executor = new Executor(subject, recording, graph, protocol.breakpoints?.(recording));
+  const search = new Search(source, recording, graph, executor, options);
+  return search.run();
+}
+
+class Search {
+  readonly #processors: number;
+  readonly #isWeak: boolean;
+  readonly #transitions: Transitions;
+  readonly #properties: Properties;
+  readonly #states = new StateSet();
+  readonly #found = new Map<PropertyName, { broken: Broken; state: number; action: Action; count: number }>();
+  /** Local states by processor, of the state that is being expanded and of its successor. */
+  readonly #here: number[];
+  readonly #there: number[];
+  #count = 0;
+
+  constructor(
+    private readonly source: SubjectSource,
+    private readonly recording: Recording,
+    private readonly graph: EngineGraph,
+    private readonly executor: Executor,
+    private readonly options: ExploreOptions,
+  ) {
+    const { processors = 1, fetch = 'coherent' } = options;
+    if (!Number.isInteger(processors) || processors < 1 || processors > MOST_PROCESSORS)
+      throw new RangeError(`${processors} processors: the explorer takes 1 to ${MOST_PROCESSORS}`);
+    this.#processors = processors;
+    this.#isWeak = fetch === 'weak';
+    this.#properties = new Properties(executor, graph, source.expected);
+    this.#transitions = new Transitions(executor, graph, this.#properties, this.#isWeak);
+    this.#here = new Array<number>(processors).fill(0);
+    this.#there = new Array<number>(processors).fill(0);
+  }
+
+  run(): Exploration {
+    const start = performance.now();
+    const seconds = () => (performance.now() - start) / 1000;
+    const { mostStates = 50_000_000, mostSeconds = Number.POSITIVE_INFINITY, onProgress } = this.options;
+    const states = this.#states;
+    const first = this.#transitions.globalId(0, this.executor.shared.first);
+    this.#there.fill(this.#transitions.idle);
+    this.#add(first, -1);
+    let bound: string | undefined;
+    let explored = 0;
+    try {
+      for (; explored < states.size && bound === undefined; explored++) {
+        this.#expand(explored);
+        if ((explored & 0x3fff) !== 0) continue;
+        onProgress?.({ states: states.size, transitions: this.#count, explored });
+        if (states.size > mostStates) bound = `${mostStates} states`;
+        else if (seconds() > mostSeconds) bound = `${mostSeconds} seconds`;
+      }
+    } catch (error) {
+      if (!(error instanceof TooManyLocalStates)) throw error;
+      bound = error.message;
+    }
+    if (bound === undefined) this.#checkThatCallsEnd();
+    this.#checkRestored();
+    const { processors = 1, fetch = 'coherent', protocol } = this.options;
+    return {
+      subject: this.source.name,
+      protocol: protocol.name,
+      processors,
+      fetch,
+      states: states.size,
+      transitions: this.#count,
+      executed: this.executor.executed,
+      complete: bound === undefined,
+      ...(bound === undefined ? {} : { bound }),
+      violations: [...this.#found.values()].map((found) => this.#violation(found)),
+      expected: this.#properties.expected,
+      seconds: seconds(),
+    };
+  }
+
+  /** Adds the state made of `#there` and `global`. Processors run the same call, so their order does not matter. */
+  #add(global: number, parent: number): void {
+    const there = this.#there;
+    const [a = 0, b = 0, c = 0] = there;
+    if (there.length === 1) this.#states.add(a, global * LOCAL_STATES, parent);
+    else if (there.length === 2)
+      this.#states.add(a < b ? a + b * LOCAL_STATES : b + a * LOCAL_STATES, global * LOCAL_STATES, parent);
+    else {
+      const low = Math.min(a, b, c);
+      const high = Math.max(a, b, c);
+      const middle = a + b + c - low - high;
+      this.#states.add(low + middle * LOCAL_STATES, high + global * LOCAL_STATES, parent);
+    }
+  }
+
+  #expand(state: number): void {
+    const here = this.#here;
+    const low = this.#states.low(state);
+    const high = this.#states.high(state);
+    here[0] = low & 0xffff;
+    if (here.length > 1) here[1] = low >>> 16;
+    if (here.length > 2) here[2] = high & 0xffff;
+    const global = high >>> 16;
+    const { node, shared } = this.#transitions.global(global);
+    this.#expandEngine(state, node, shared);
+    if (node.gathered) return;
+    for (let processor = 0; processor < here.length; processor++) {
+      const local = here[processor] ?? 0;
+      if (processor > 0 && local === here[processor - 1]) continue;
+      this.#count += 1;
+      const next = this.#transitions.next(local, global);
+      if (next < 0) {
+        this.#report(this.#transitions.broken(local, global), state, { actor: 'processor', processor });
+        continue;
+      }
+      this.#go(processor, next % LOCAL_STATES, Math.floor(next / LOCAL_STATES), state);
+      if (this.#isWeak && this.#transitions.isBehind(local, node)) {
+        this.#count += 1;
+        this.#go(processor, this.#transitions.serialised(local), global, state);
+      }
+    }
+  }
+
+  #expandEngine(state: number, node: EngineNode, shared: number): void {
+    for (const { to, serialises, condition } of node.edges) {
+      if (condition !== undefined && this.#occupied(condition.range) !== condition.occupied) continue;
+      this.#count += 1;
+      for (let processor = 0; processor < this.#here.length; processor++) {
+        const local = this.#here[processor] ?? 0;
+        this.#there[processor] = serialises && this.#isWeak ? this.#transitions.serialised(local) : local;
+      }
+      this.#add(this.#transitions.globalId(to, shared), state);
+    }
+  }
+
+  #go(processor: number, local: number, global: number, parent: number): void {
+    for (let other = 0; other < this.#here.length; other++) this.#there[other] = this.#here[other] ?? 0;
+    this.#there[processor] = local;
+    this.#add(global, parent);
+  }
+
+  #occupied({ start, end }: Range): boolean {
+    return this.#here.some((local) => {
+      const { pc } = this.#transitions.locals.state(local).guest;
+      return pc >= start && pc < end;
+    });
+  }
+
+  #report(broken: Broken, state: number, action: Action): void {
+    const found = this.#found.get(broken.rule);
+    if (found === undefined) this.#found.set(broken.rule, { broken, state, action, count: 1 });
+    else found.count += 1;
+  }
+
+  /** With the engine done, every processor must come to the end of its call by itself. */
+  #checkThatCallsEnd(): void {
+    const { locals } = this.#transitions;
+    const ends = new Set<number>();
+    for (let state = 0; state < this.#states.size; state++) {
+      const global = this.#states.high(state) >>> 16;
+      if (!this.#transitions.global(global).node.committed) continue;
+      const low = this.#states.low(state);
+      const all = [low & 0xffff, low >>> 16, this.#states.high(state) & 0xffff].slice(0, this.#processors);
+      for (const [processor, first] of all.entries()) {
+        const path: number[] = [];
+        let key = first + LOCAL_STATES * global;
+        const seen = new Set<number>();
+        while (key >= 0 && !ends.has(key) && !seen.has(key)) {
+          seen.add(key);
+          path.push(key);
+          const local = key % LOCAL_STATES;
+          if (locals.state(local).phase === 'idle') break;
+          key = this.#transitions.next(local, Math.floor(key / LOCAL_STATES));
+        }
+        const isLoop = key >= 0 && !ends.has(key) && locals.state(key % LOCAL_STATES).phase !== 'idle';
+        if (isLoop)
+          this.#report({ rule: 'stuck', text: 'the call never ends' }, state, { actor: 'processor', processor });
+        for (const step of path) ends.add(step);
+      }
+    }
+  }
+
+  #checkRestored(): void {
+    if (this.recording.operation !== 'revert') return;
+    const last = this.graph.nodes.find(({ committed, edges }) => committed && edges.length === 0);
+    if (last === undefined) return;
+    for (const { entry, after } of this.recording.redirections) {
+      const page = this.graph.pages.findIndex(({ base }) => base === (entry & ~0xfffn));
+      const changed = this.graph.pages[page];
+      if (changed === undefined) continue;
+      const contents = this.graph.contents(page, last.memory[page] ?? 0);
+      const wrong = [...after.entries()].some(
+        ([index, byte]) => contents[changed.addresses.indexOf(entry + BigInt(index))] !== byte,
+      );
+      if (wrong)
+        this.#report({ rule: 'restored', text: 'the entry is not the original one' }, 0, { actor: 'engine', edge: 0 });
+    }
+  }
+
+  #violation(found: { broken: Broken; state: number; action: Action; count: number }): Violation {
+    const path: number[] = [];
+    for (let state = found.state; state >= 0; state = this.#states.parent(state)) path.unshift(state);
+    const keys = path.map((state) => ({ low: this.#states.low(state), high: this.#states.high(state) }));
+    const schedule = scheduleTo(keys, found.action, {
+      transitions: this.#transitions,
+      processors: this.#processors,
+      subject: this.source.name,
+      protocol: this.options.protocol.name,
+      architecture: this.recording.architecture,
+      describe: (address) => this.executor.describe(address),
+      fetch: this.options.fetch ?? 'coherent',
+      firstGlobal: this.#transitions.globalId(0, this.executor.shared.first),
+      instruction: (guest, view, node) => this.executor.instruction(guest, view, node),
+    });
+    return { ...found.broken, count: found.count, schedule };
+  }
+}

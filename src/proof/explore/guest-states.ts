@@ -1,0 +1,65 @@
+import type { Processor, ProcessorContext } from '../../cpu/index.js';
+import type { Thread } from '../../loader/index.js';
+
+/** Registers and stack of a processor that executes the call. */
+export interface GuestState {
+  readonly id: number;
+  readonly pc: bigint;
+  readonly context: ProcessorContext;
+  /** The part of the stack that the call may use, up to its top. */
+  readonly stack: Uint8Array;
+}
+
+/** Bytes of stack that count as state; a call that needs more is refused. */
+const STACK_WINDOW = 0x800;
+
+/** Every different combination of registers and stack that was met, by number. One processor stands for all of them. */
+export class GuestStates {
+  readonly #states: GuestState[] = [];
+  readonly #ids = new Map<string, number>();
+  readonly #window: bigint;
+
+  constructor(
+    readonly processor: Processor,
+    thread: Thread,
+  ) {
+    this.#window = thread.stack.base + BigInt(thread.stack.size - STACK_WINDOW);
+  }
+
+  get count(): number {
+    return this.#states.length;
+  }
+
+  state(id: number): GuestState {
+    const state = this.#states[id];
+    if (state === undefined) throw new RangeError(`there is no guest state ${id}`);
+    return state;
+  }
+
+  /** The state that the processor is in now. */
+  current(): GuestState {
+    const { processor } = this;
+    const { sp } = processor;
+    if (sp < this.#window) throw new RangeError(`the call uses more than ${STACK_WINDOW} bytes of stack`);
+    const stack = processor.addressSpace.read(this.#window, STACK_WINDOW);
+    // What lies below the stack pointer means nothing: interrupts overwrite it.
+    stack.fill(0, 0, Number(sp - this.#window));
+    const registers = processor.registerState();
+    const key = `${textOf(new Uint8Array(registers.buffer, registers.byteOffset, registers.byteLength))}${textOf(stack)}`;
+    const known = this.#ids.get(key);
+    if (known !== undefined) return this.state(known);
+    const state = { id: this.#states.length, pc: processor.pc, context: processor.saveContext(), stack };
+    this.#states.push(state);
+    this.#ids.set(key, state.id);
+    return state;
+  }
+
+  load(state: GuestState): void {
+    this.processor.loadContext(state.context);
+    this.processor.addressSpace.write(this.#window, state.stack);
+  }
+}
+
+function textOf(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
+}

@@ -1,0 +1,124 @@
+import type { ExpectedResults } from '../subject.js';
+import type { Executed, ExecutedInstruction, Executor, FetchView } from './executor.js';
+import type { EngineGraph, EngineNode } from './engine-graph.js';
+import type { CallPhase } from './local-states.js';
+
+/** What must hold in every reachable state. */
+export const PROPERTIES = {
+  fault: 'no instruction faults, or is a breakpoint that nobody handles',
+  torn: 'no processor executes an instruction that belongs neither to the code before nor to the code after',
+  stale: 'after the operation no processor executes an instruction that is not in memory any more',
+  mixture: 'each call returns what the code before or the code after returns',
+  committed: 'a call that begins after the operation returns what the code after it returns',
+  balanced: 'each call leaves the stack pointer and the nonvolatile registers as it found them',
+  restored: 'after a revert the bytes of the base are the original ones',
+  stuck: 'every processor can finish its call',
+} as const;
+
+export type PropertyName = keyof typeof PROPERTIES;
+
+export interface Broken {
+  readonly rule: PropertyName;
+  readonly text: string;
+}
+
+/** The judge of single steps. */
+export class Properties {
+  readonly expected: ExpectedResults;
+  /** Instructions that overlap changed bytes and are whole: `address:bytes`. */
+  readonly #whole = new Set<string>();
+
+  constructor(
+    private readonly executor: Executor,
+    private readonly graph: EngineGraph,
+    expected: ExpectedResults | undefined,
+  ) {
+    const [first] = graph.nodes;
+    const last = graph.nodes.find(({ committed }) => committed);
+    if (first === undefined || last === undefined) throw new RangeError('a protocol has a first and a last state');
+    const alone = { before: this.#runAlone(first), after: this.#runAlone(last) };
+    this.expected = { ...expected, before: alone.before, after: alone.after };
+    if (expected === undefined) return;
+    for (const moment of ['before', 'after'] as const)
+      if (alone[moment] !== expected[moment])
+        throw new RangeError(
+          `the call alone returns ${alone[moment]} ${moment} the operation; expected ${expected[moment]}`,
+        );
+  }
+
+  /** What is wrong with executing `instruction` at `node` with the outcome `executed`. */
+  judge(
+    node: EngineNode,
+    phase: CallPhase,
+    view: FetchView,
+    instruction: ExecutedInstruction,
+    executed: Executed,
+  ): Broken | undefined {
+    if (executed.kind === 'fault') return { rule: 'fault', text: executed.text };
+    if (this.#isTorn(instruction)) {
+      const bytes = Buffer.from(instruction.bytes).toString('hex');
+      return { rule: 'torn', text: `${bytes} is an instruction of neither the old nor the new code` };
+    }
+    if (node.committed && this.#isStale(view, node, instruction))
+      return { rule: 'stale', text: 'the processor still fetches what was there before' };
+    if (executed.kind === 'returned') return this.#judgeReturn(phase, executed);
+    return undefined;
+  }
+
+  #judgeReturn(phase: CallPhase, { result, unbalanced }: Executed & { kind: 'returned' }): Broken | undefined {
+    const { before, after, during = [] } = this.expected;
+    if (unbalanced !== undefined) return { rule: 'balanced', text: unbalanced };
+    if (phase === 'after')
+      return result === after
+        ? undefined
+        : { rule: 'committed', text: `the call began after the operation and returned ${result}, not ${after}` };
+    return result === before || result === after || during.includes(result)
+      ? undefined
+      : { rule: 'mixture', text: `the call returned ${result}: the old code returns ${before}, the new ${after}` };
+  }
+
+  #isTorn({ address, bytes }: ExecutedInstruction): boolean {
+    return this.#touchesChange(address, bytes.length) && !this.#whole.has(keyOf(address, bytes));
+  }
+
+  #isStale(view: FetchView, node: EngineNode, { address, bytes }: ExecutedInstruction): boolean {
+    const end = address + BigInt(bytes.length);
+    return this.graph.pages.some(({ addresses }, page) => {
+      const seen = view[page] ?? 0;
+      const current = node.memory[page] ?? 0;
+      if (seen === 0 || seen === current) return false;
+      const [old, now] = [this.graph.contents(page, seen), this.graph.contents(page, current)];
+      return addresses.some((at, index) => at >= address && at < end && old[index] !== now[index]);
+    });
+  }
+
+  #touchesChange(address: bigint, length: number): boolean {
+    const end = address + BigInt(length);
+    return this.graph.pages.some(({ addresses }) => addresses.some((at) => at >= address && at < end));
+  }
+
+  /** Runs the call by itself and takes every instruction that it executes for a whole one. */
+  #runAlone(node: EngineNode): number {
+    const { executor } = this;
+    const view = this.graph.pages.map(() => 0);
+    let guest = executor.initial;
+    let shared = executor.shared.first;
+    for (let left = LONGEST_CALL; left > 0; left--) {
+      const { address, bytes } = executor.instruction(guest, view, node);
+      this.#whole.add(keyOf(address, bytes));
+      const executed = executor.execute(guest, view, node, shared);
+      if (executed.kind === 'returned') return executed.result;
+      if (executed.kind === 'fault')
+        throw new RangeError(`the call does not return even when it runs alone: ${executed.text}`);
+      guest = executed.guest;
+      shared = executed.shared;
+    }
+    throw new RangeError(`the call does not return within ${LONGEST_CALL} instructions`);
+  }
+}
+
+const LONGEST_CALL = 100_000;
+
+function keyOf(address: bigint, bytes: Uint8Array): string {
+  return `${address.toString(16)}:${Buffer.from(bytes).toString('hex')}`;
+}

@@ -1,0 +1,131 @@
+import type { EngineGraph, EngineNode } from './engine-graph.js';
+import type { Executor, FetchView } from './executor.js';
+import { type LocalState, LocalStates } from './local-states.js';
+import type { Broken, Properties } from './properties.js';
+
+/** An engine node and the contents of the shared data, by one number. */
+export interface GlobalState {
+  readonly id: number;
+  readonly node: EngineNode;
+  readonly shared: number;
+}
+
+const NOT_COMPUTED = -1;
+const BROKEN = -2;
+const MOST_GLOBAL_STATES = 0x10000;
+export const LOCAL_STATES = 0x10000;
+
+/**
+ * What one instruction of one processor does, by the number of its local state and of the global state. Each different
+ * case is executed once; whoever is in the same case later does the same, because nothing else can be noticed by it.
+ */
+export class Transitions {
+  readonly locals = new LocalStates();
+  readonly #globals: GlobalState[] = [];
+  readonly #globalIds: number[][] = [];
+  /** By local state, then by global state: the next local state and 65536 times the next global state. */
+  readonly #rows: Float64Array[] = [];
+  readonly #broken = new Map<number, Broken>();
+  readonly #serialised: number[] = [];
+  readonly #noView: FetchView;
+
+  constructor(
+    private readonly executor: Executor,
+    private readonly graph: EngineGraph,
+    private readonly properties: Properties,
+    private readonly isWeak: boolean,
+  ) {
+    this.#noView = graph.pages.map(() => 0);
+  }
+
+  /** A processor that is about to begin a call and has fetched nothing yet. */
+  get idle(): number {
+    return this.locals.idOf(this.executor.initial, 'idle', this.#noView);
+  }
+
+  global(id: number): GlobalState {
+    const state = this.#globals[id];
+    if (state === undefined) throw new RangeError(`there is no global state ${id}`);
+    return state;
+  }
+
+  globalId(node: number, shared: number): number {
+    const ofNode = (this.#globalIds[node] ??= []);
+    const known = ofNode[shared];
+    if (known !== undefined) return known;
+    const id = this.#globals.length;
+    if (id >= MOST_GLOBAL_STATES) throw new RangeError(`more than ${MOST_GLOBAL_STATES} global states`);
+    ofNode[shared] = id;
+    this.#globals.push({ id, node: this.graph.node(node), shared });
+    return id;
+  }
+
+  /** The next local state plus {@link LOCAL_STATES} times the next global state; negative when a property is broken. */
+  next(local: number, global: number): number {
+    let row = this.#rows[local];
+    if (row === undefined || row.length <= global) row = this.#grow(local, global);
+    const known = row[global] ?? NOT_COMPUTED;
+    if (known !== NOT_COMPUTED) return known;
+    const next = this.#execute(this.locals.state(local), this.global(global));
+    row[global] = next;
+    return next;
+  }
+
+  /** The property that the negative result of {@link next} means. */
+  broken(local: number, global: number): Broken {
+    const broken = this.#broken.get(local + LOCAL_STATES * global);
+    if (broken === undefined) throw new RangeError(`no property is broken by ${local} in ${global}`);
+    return broken;
+  }
+
+  /** The local state after the processor was serialised: it fetches what is in memory. */
+  serialised(local: number): number {
+    const known = this.#serialised[local];
+    if (known !== undefined) return known;
+    const { guest, phase } = this.locals.state(local);
+    const next = this.locals.idOf(guest, phase, this.#noView);
+    this.#serialised[local] = next;
+    return next;
+  }
+
+  /** Would the processor fetch old bytes from some page? */
+  isBehind(local: number, { memory }: EngineNode): boolean {
+    const { view } = this.locals.state(local);
+    return view.some((seen, page) => seen !== 0 && seen !== memory[page]);
+  }
+
+  #grow(local: number, global: number): Float64Array {
+    const row = new Float64Array(Math.max(16, 2 ** Math.ceil(Math.log2(global + 1)))).fill(NOT_COMPUTED);
+    row.set(this.#rows[local] ?? []);
+    this.#rows[local] = row;
+    return row;
+  }
+
+  #execute(local: LocalState, { id, node, shared }: GlobalState): number {
+    const { executor } = this;
+    const phase = local.phase === 'idle' ? (node.committed ? 'after' : 'during') : local.phase;
+    const instruction = executor.instruction(local.guest, local.view, node);
+    const executed = executor.execute(local.guest, local.view, node, shared);
+    const broken = this.properties.judge(node, phase, local.view, instruction, executed);
+    if (broken !== undefined || executed.kind === 'fault') {
+      this.#broken.set(local.id + LOCAL_STATES * id, broken ?? { rule: 'fault', text: 'fault' });
+      return BROKEN;
+    }
+    const end = instruction.address + BigInt(instruction.bytes.length);
+    const view = this.isWeak ? this.#fetched(local.view, node, instruction.address, end) : local.view;
+    const next =
+      executed.kind === 'ran'
+        ? this.locals.idOf(executed.guest, phase, this.isWeak ? this.#fetched(view, node, executed.guest.pc) : view)
+        : this.locals.idOf(executor.initial, 'idle', view);
+    return next + LOCAL_STATES * this.globalId(node.id, executed.shared);
+  }
+
+  /** Pages that are fetched from for the first time are from now on seen as they are now. */
+  #fetched(view: FetchView, node: EngineNode, start: bigint, end = start + 1n): FetchView {
+    return view.map((seen, page) => {
+      const changed = this.graph.pages[page];
+      if (seen !== 0 || changed === undefined || !changed.executable) return seen;
+      return start < changed.base + 0x1000n && end > changed.base ? (node.memory[page] ?? 0) : 0;
+    });
+  }
+}

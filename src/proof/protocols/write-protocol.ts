@@ -1,0 +1,21 @@
+import type { ProtocolStep, Recording } from '../recording.js';
+import type { OperationKind } from '../subject.js';
+
+/** What a processor that executed a breakpoint at `address` does next. */
+export type BreakpointHandler = (address: bigint) => { readonly resumeAt: bigint } | undefined;
+
+/**
+ * A way to change code that processors may be executing. The real engine is one of them; the others store by their own
+ * rules, or spoil the engine's steps in one point to show that the proof would notice.
+ */
+export interface WriteProtocol {
+  readonly name: string;
+  readonly description: string;
+  /** `real`: must hold in every interleaving. `control`: must be caught breaking a rule. */
+  readonly kind: 'real' | 'control';
+  readonly operations: readonly OperationKind[];
+  /** The steps in order; undefined when the protocol means nothing for this recording. */
+  steps(recording: Recording): readonly ProtocolStep[] | undefined;
+  /** How breakpoints are handled while it works. */
+  breakpoints?(recording: Recording): BreakpointHandler;
+}
