@@ -67,6 +67,8 @@ describe('by address', () => {
     symbol('inner', 0x1020, { size: 0x10, kind: 'data' }),
     symbol('alias', 0x1000, { kind: 'public' }),
     symbol('unsized', 0x1200, { kind: 'public' }),
+    symbol('its_public', 0x1280, { kind: 'public' }),
+    symbol('unsized_function', 0x1280),
     symbol('last', 0x1300, { size: 8 }),
   ]);
   test.each<[number, string | undefined, string]>([
@@ -78,6 +80,7 @@ describe('by address', () => {
     [0x1030, 'outer+48', 'behind the inner one'],
     [0x10ff, 'outer+255', 'the last byte of the outer one'],
     [0x1205, 'unsized+5', 'without a size'],
+    [0x1281, 'unsized_function+1', 'a function before its public, without sizes'],
     [0x1310, 'last+16', 'nothing around it: the nearest before'],
   ])('%i is %s: %s', (rva, expected) => {
     const found = table.byAddress(rva);
