@@ -55,6 +55,7 @@ export { PhysicalMemory, type SecondLevel } from './physical-memory.js';
 export { Processor } from './processor.js';
 export { ProcessorContext } from './processor-context.js';
 export { isExecutable, PAGE_SIZE, type PageProtection } from './protection.js';
+export { InstructionRecorder, InstructionTrace } from './recorder.js';
 export type { RunOptions } from './runner.js';
 export {
   type AfterExit,

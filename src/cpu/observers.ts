@@ -5,7 +5,7 @@ import type { Engine, Hook } from './unicorn/engine.js';
 
 export interface MemoryAccess {
   readonly access: 'read' | 'write';
-  /** Virtual address. */
+  /** Virtual address; if the page is mapped at two addresses, perhaps of the other one. */
   readonly address: bigint;
   /** Bytes. */
   readonly size: number;

@@ -4,6 +4,7 @@ import { CpuError } from './error.js';
 import type { Exit } from './exit.js';
 import type { FetchUnit } from './instruction-fetch.js';
 import type { Observation } from './observers.js';
+import type { PhysicalMemory } from './physical-memory.js';
 import { ProcessorContext } from './processor-context.js';
 import type { ProcessorOwner } from './processor-owner.js';
 import { Runner, type RunOptions } from './runner.js';
@@ -23,7 +24,7 @@ export class Processor {
   #pc: bigint | undefined;
 
   constructor(index: number, owner: ProcessorOwner, fetchUnit: FetchUnit) {
-    const { architecture, memory } = owner;
+    const { architecture } = owner;
     this.index = index;
     this.architecture = architecture;
     this.fetchUnit = fetchUnit;
@@ -36,6 +37,10 @@ export class Processor {
     this.#engine.writeRegister(architecture.stackPointer, 0n);
     const { ring, bits } = architecture.initialMode;
     if (ring !== 0 || bits !== 64) this.setMode(ring, bits);
+  }
+
+  get physicalMemory(): PhysicalMemory {
+    return this.#owner.memory;
   }
 
   get addressSpace(): AddressSpace {

@@ -141,6 +141,7 @@ export class Runner {
     }
     fetchUnit.flush = false;
     fetchUnit.writable.clear();
+    this.#translator.virtualPages.clear();
   }
 
   #apply(effect: AppliedEffect): void {
