@@ -135,14 +135,6 @@ function encodeChunks(chunks: readonly HotPatchChunkInput[], width: number, plac
   let at = 0;
   for (const [i, chunk] of chunks.entries()) {
     const here = `${place}, chunk ${i}`;
-    if (
-      chunk.type === 'NONE' &&
-      chunk.records.length === 0 &&
-      chunk.direction === 'forward' &&
-      !chunk.obligatory
-    ) {
-      throw unencodable(here, 'an empty forward NONE chunk would end the stream');
-    }
     const reserved = chunk.reserved ?? 0;
     if ((reserved & ~HOT_PATCH_CHUNK.RESERVED) !== 0)
       throw unencodable(here, `${hex(reserved)} has bits outside RESERVED`);
@@ -151,6 +143,9 @@ function encodeChunks(chunks: readonly HotPatchChunkInput[], width: number, plac
       reserved |
       (chunk.direction === 'backward' ? HOT_PATCH_CHUNK.INVERSE : 0) |
       (chunk.obligatory ? HOT_PATCH_CHUNK.OBLIGATORY : 0);
+    if (head === 0 && chunk.records.length === 0) {
+      throw unencodable(here, 'an empty forward NONE chunk would end the stream');
+    }
     for (let start = 0; start === 0 || start < chunk.records.length; start += CHUNK_CAPACITY) {
       const part = chunk.records.slice(start, start + CHUNK_CAPACITY);
       view.setUint32(at, (head | part.length) >>> 0, true);
