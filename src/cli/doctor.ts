@@ -7,6 +7,7 @@ import {
   assemble,
   disassemble,
   howToGetUnicorn,
+  instructionLength,
   packageRoot,
   type RefusedUnicorn,
   searchUnicorn,
@@ -105,6 +106,7 @@ const NOP = Uint8Array.of(0x90);
 
 const PACKAGES: readonly Package[] = [
   { name: 'koffi', use: () => import('koffi') },
+  { name: 'iced-x86', use: async () => instructionLength('x64', NOP, 0n) },
   { name: '@alexaltea/capstone-js', use: () => disassemble('x64', NOP, 0n) },
   { name: '@alexaltea/keystone-js', use: () => assemble('x64', 'nop', { address: 0n }) },
 ];

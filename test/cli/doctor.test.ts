@@ -49,6 +49,7 @@ describe('hotpatch doctor', () => {
       howToGetUnicorn: [],
       packages: [
         { name: 'koffi', ok: true, version: expect.stringMatching(/^\d+\.\d+/) },
+        { name: 'iced-x86', ok: true, version: expect.stringMatching(/^\d+\.\d+/) },
         { name: '@alexaltea/capstone-js', ok: true, version: expect.stringMatching(/^\d+\.\d+/) },
         { name: '@alexaltea/keystone-js', ok: true, version: expect.stringMatching(/^\d+\.\d+/) },
       ],

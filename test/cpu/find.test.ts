@@ -159,5 +159,7 @@ describe('UnicornMissing', () => {
     const text = message('linux', { UNICORN_LIBRARY: '/absent/libunicorn.so' });
     expect(text).toMatch(/^UNICORN_LIBRARY is set to a library that cannot be used/);
     expect(text).toContain('/absent/libunicorn.so: there is no such file');
+    expect(text).toContain('unset UNICORN_LIBRARY');
+    expect(message('linux')).not.toContain('unset UNICORN_LIBRARY');
   });
 });

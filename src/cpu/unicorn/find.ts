@@ -128,6 +128,8 @@ export function howToGetUnicorn(options: UnicornSearchOptions = {}): string[] {
   const steps = [
     `hotpatch doctor --fix        (or: ${fetch}) fetches the official library into ${join(root, 'vendor')}; needs no root, changes nothing else`,
   ];
+  if (namedLibrary(options) !== undefined)
+    steps.unshift('unset UNICORN_LIBRARY, or name a library that works');
   if (platform === 'darwin') steps.push('or: brew install unicorn');
   if (platform === 'linux') {
     steps.push(
@@ -161,10 +163,13 @@ function wheelPlatform(platform: NodeJS.Platform): string {
   return process.arch === 'arm64' ? 'manylinux2014_aarch64' : 'manylinux2014_x86_64';
 }
 
+const namedLibrary = ({ environment = process.env }: UnicornSearchOptions): string | undefined =>
+  environment.UNICORN_LIBRARY === '' ? undefined : environment.UNICORN_LIBRARY;
+
 function candidates(options: UnicornSearchOptions): { path: string; origin: UnicornOrigin }[] {
   const platform = options.platform ?? process.platform;
-  const named = (options.environment ?? process.env).UNICORN_LIBRARY;
-  if (named !== undefined && named !== '') return [{ path: resolve(named), origin: 'UNICORN_LIBRARY' }];
+  const named = namedLibrary(options);
+  if (named !== undefined) return [{ path: resolve(named), origin: 'UNICORN_LIBRARY' }];
   const root = options.packageRoot ?? packageRoot();
   return [
     { path: join(root, 'vendor', unicornFileName(platform)), origin: 'vendor' },
