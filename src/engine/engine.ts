@@ -87,7 +87,7 @@ export class HotPatchEngine {
       );
       return registered;
     }
-    const bases = this.kernel.domain.images.filter((loaded) => patch.isFor(loaded));
+    const bases = this.kernel.domains.flatMap(({ images }) => images.filter((loaded) => patch.isFor(loaded)));
     if (bases.length === 0) {
       this.#register(patch);
       this.#tell(
@@ -216,6 +216,7 @@ export class HotPatchEngine {
     checkSequence(patch, record, this.#enforcesSequence);
     refuseFindings(validateHotPatch(patch.image, base.image), patch.name);
     const image = this.kernel.loadImage(patch.image, {
+      domain: base.domain,
       name: patch.name,
       loadReason: 'PatchImage',
       ...(patch.symbols === undefined ? {} : { symbols: patch.symbols }),

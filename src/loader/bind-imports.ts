@@ -2,51 +2,55 @@ import type { ImportModule, PeImage } from '../image/index.js';
 import { KernelError } from './error.js';
 import type { ImageDomain } from './image-domain.js';
 import type { LoadedImage } from './loaded-image.js';
-import type { ServiceTable } from './services.js';
 
 /** How one import was bound. `missing` ones lead to a trap that names itself when it is called. */
 export interface BoundImport {
   readonly module: string;
+  /** `#12` for an import by ordinal. */
   readonly name: string;
   readonly iatRva: number;
   readonly address: bigint;
   readonly origin: 'image' | 'simulated' | 'missing';
 }
 
+/** An export by name or by ordinal. */
+export type WantedExport = { readonly name: string } | { readonly ordinal: number };
+
 const LONGEST_FORWARD_CHAIN = 16;
 
 /** Finds the address of every import: first among the loaded images, then among the simulated exports. */
-export function resolveImports(image: PeImage, domain: ImageDomain, services: ServiceTable): BoundImport[] {
-  return image.imports.flatMap((module) => resolveModule(module, domain, services));
+export function resolveImports(image: PeImage, domain: ImageDomain): BoundImport[] {
+  return image.imports.flatMap((module) => resolveModule(module, domain));
 }
 
-function resolveModule(imported: ImportModule, domain: ImageDomain, services: ServiceTable): BoundImport[] {
-  const image = domain.findImage(imported.module);
+function resolveModule(imported: ImportModule, domain: ImageDomain): BoundImport[] {
   return imported.functions.map((entry) => {
-    const name = entry.name ?? `#${entry.ordinal}`;
-    const base = { module: imported.module, name, iatRva: entry.iatRva };
-    const exported =
-      image === undefined
-        ? undefined
-        : findExport(
-            image,
-            entry.name !== undefined ? { name: entry.name } : { ordinal: entry.ordinal ?? -1 },
-            domain,
-            services,
-          );
-    if (exported !== undefined) return { ...base, address: exported, origin: 'image' };
-    const simulated = services.resolve(imported.module, name);
-    if (simulated !== undefined) return { ...base, address: simulated, origin: 'simulated' };
-    return { ...base, address: services.trap(imported.module, name), origin: 'missing' };
+    const wanted = entry.name !== undefined ? { name: entry.name } : { ordinal: entry.ordinal ?? -1 };
+    const { address, origin } = resolveImport(imported.module, wanted, domain);
+    return { module: imported.module, name: nameOf(wanted), iatRva: entry.iatRva, address, origin };
   });
 }
 
-/** Address of an export, through forwarders (`module.name`, `module.#ordinal`). */
+/** Where one import leads; never fails: what nobody exports is a trap. */
+export function resolveImport(
+  module: string,
+  wanted: WantedExport,
+  domain: ImageDomain,
+): { readonly address: bigint; readonly origin: BoundImport['origin'] } {
+  const image = domain.findImage(module);
+  const exported = image === undefined ? undefined : findExport(image, wanted, domain);
+  if (exported !== undefined) return { address: exported, origin: 'image' };
+  const { services } = domain;
+  const simulated = services.resolve(module, nameOf(wanted));
+  if (simulated !== undefined) return { address: simulated, origin: 'simulated' };
+  return { address: services.trap(module, nameOf(wanted)), origin: 'missing' };
+}
+
+/** Address of an image's export, through forwarders (`module.name`, `module.#ordinal`). */
 export function findExport(
   image: LoadedImage,
-  wanted: { name: string } | { ordinal: number },
-  domain: ImageDomain,
-  services: ServiceTable,
+  wanted: WantedExport,
+  domain: ImageDomain = image.domain,
   depth = 0,
 ): bigint | undefined {
   if (depth > LONGEST_FORWARD_CHAIN)
@@ -54,7 +58,7 @@ export function findExport(
       rule: 'forwarderCycle',
       status: 'STATUS_INVALID_IMAGE_FORMAT',
       image: image.baseDllName,
-      message: `forwarders of '${'name' in wanted ? wanted.name : `#${wanted.ordinal}`}' lead in a circle`,
+      message: `forwarders of '${nameOf(wanted)}' lead in a circle`,
     });
   const entry = image.image.exports?.functions.find((candidate) =>
     'name' in wanted ? candidate.name === wanted.name : candidate.ordinal === wanted.ordinal,
@@ -64,8 +68,18 @@ export function findExport(
   const dot = entry.forwarder.lastIndexOf('.');
   const module = entry.forwarder.slice(0, dot);
   const name = entry.forwarder.slice(dot + 1);
-  const target = domain.findImage(module);
-  if (target === undefined) return services.resolve(`${module}.dll`, name) ?? services.trap(module, name);
   const next = name.startsWith('#') ? { ordinal: Number(name.slice(1)) } : { name };
-  return findExport(target, next, domain, services, depth + 1);
+  const target = domain.findImage(module);
+  if (target !== undefined) return findExport(target, next, domain, depth + 1);
+  const file = /\.[a-z]{3}$/i.test(module) ? module : `${module}.dll`;
+  return domain.services.resolve(file, nameOf(next)) ?? domain.services.trap(file, nameOf(next));
+}
+
+/** Stores the addresses into the image's import address table. */
+export function bindImports(loaded: LoadedImage, imports: readonly BoundImport[]): void {
+  for (const { iatRva, address } of imports) loaded.writePointer(iatRva, address);
+}
+
+function nameOf(wanted: WantedExport): string {
+  return 'name' in wanted ? wanted.name : `#${wanted.ordinal}`;
 }

@@ -38,7 +38,7 @@ function describeFault(thread: Thread, processor: Processor, fault: Fault): stri
 /** A call or a jump led nowhere: where it would have returned to, which is what a debugger's first frame shows. */
 function describeCaller(thread: Thread, processor: Processor): string {
   try {
-    return thread.describe(processor.architecture.returnAddressAtEntry(processor));
+    return thread.describe(thread.architecture.returnAddressAtEntry(processor));
   } catch {
     return 'an unknown place (the stack is unreadable)';
   }

@@ -1,89 +1,143 @@
 import {
-  type ArchitectureName,
-  type Exit,
+  type Architecture,
+  architectureNamed,
   formatAddress,
   Machine,
-  PAGE_SIZE,
-  type Processor,
-  type ProcessorContext,
+  type PageTable,
 } from '../cpu/index.js';
-import { type PeImage, type SymbolTable, symbolsFromExports } from '../image/index.js';
-import { type BoundImport, resolveImports } from './bind-imports.js';
-import { crashOf, GuestCrash } from './crash.js';
+import type { PeImage } from '../image/index.js';
+import { MemoryArea } from './address-region.js';
+import {
+  announceBoot,
+  announcePhase1,
+  type BootDecisions,
+  type BootOptions,
+  decideBoot,
+  hotPatchingEnabled,
+} from './boot.js';
+import { ControlFlowGuard } from './control-flow-guard.js';
+import { GuestCrash } from './crash.js';
 import { KernelError } from './error.js';
 import { EventLog } from './events.js';
-import { ntoskrnl } from './exports/ntoskrnl.js';
-import { HotPatchAddressTable, type HpatLayout, hotPatchReserveSize } from './hpat.js';
-import { ImageDomain } from './image-domain.js';
+import { kernelModules, userModules } from './exports/index.js';
+import type { HpatLayout } from './hpat.js';
+import { ImageDomain, type ImageKind } from './image-domain.js';
+import { ImageLoader, type LoadOptions } from './image-loader.js';
+import { ImageSections } from './image-section.js';
 import { KernelImageWriter } from './image-writer.js';
-import { systemLayout } from './layout.js';
-import { LoadedImage, type LoadReason } from './loaded-image.js';
-import { imageViews, mapImage, pages, relocate, unmapImage } from './map-image.js';
+import { region, SESSION_SPACE, SYSTEM_SPACE } from './layout.js';
+import type { LoadedImage } from './loaded-image.js';
+import { ModeContexts } from './mode-contexts.js';
+import { PatchGuard } from './patch-guard.js';
 import { Pool } from './pool.js';
+import { Process } from './process.js';
 import { SeededRandom } from './random.js';
 import { type RunResult, Scheduler } from './scheduler.js';
-import { calleePops, type ServiceCall, ServiceTable } from './services.js';
-import { hex } from './text.js';
+import { SecureKernel } from './secure-kernel.js';
+import { handleExit } from './serve.js';
+import { ServiceTable } from './service-table.js';
+import { Session } from './session.js';
+import { SystemFiles } from './system-files.js';
+import { SystemServices } from './system-services.js';
 import { Thread, type ThreadCondition } from './thread.js';
+import { UserWorld } from './user-world.js';
 
-export interface BootOptions {
-  readonly architecture: ArchitectureName;
-  /** Default 1. */
-  readonly processors?: number;
-  /** Bytes, of `Session Manager\Memory Management`; 0 turns hotpatching off. Default 0x1000. */
-  readonly hotPatchTableSize?: number;
-  /** `pointers` boots a system whose hotpatch engine is of the earlier generation. Default `pairs`. */
-  readonly hpatLayout?: HpatLayout;
-  /** Is virtualization-based security on? Default true; without it hotpatching is disabled. */
-  readonly vbs?: boolean;
-  readonly instructionFetch?: 'coherent' | 'weak';
-  /** Decides the length of time slices. Default 1. */
-  readonly seed?: number;
-  /** Bytes of physical memory. */
-  readonly memorySize?: number;
+/** CheckSum and TimeDateStamp: what a hotpatch names its base by. */
+export interface ImageIdentity {
+  readonly checkSum: number;
+  readonly timeDateStamp: number;
 }
 
-export interface LoadOptions {
-  /** BaseDllName; default: the file's name. */
+/** One place that holds an image. */
+export interface ImageInstance {
+  readonly kind: ImageKind;
+  readonly image: LoadedImage;
+  readonly domain: ImageDomain;
+  readonly process: Process | undefined;
+  readonly session: Session | undefined;
+}
+
+export interface LoadImageOptions extends LoadOptions {
+  /** Default: {@link Kernel.domain}. */
+  readonly domain?: ImageDomain;
+}
+
+export interface ProcessOptions {
+  readonly name: string;
+  /** 32-bit code. Default: as the EXE; without one, as the machine. */
+  readonly wow64?: boolean;
+  readonly session?: Session;
+  /** The EXE; it is mapped with everything it imports. `start` runs it. */
+  readonly image?: PeImage;
+  readonly symbols?: LoadOptions['symbols'];
+  /** Enforce Control Flow Guard. Default: as the EXE asks for; off without one. */
+  readonly controlFlowGuard?: boolean;
+}
+
+export interface ThreadOptions {
   readonly name?: string;
-  readonly symbols?: SymbolTable;
-  readonly loadReason?: LoadReason;
-  /** Run the image's entry point (DriverEntry, DllMain). Default true, but for patch images. */
-  readonly initialize?: boolean;
+  /** Where its code is. Default: the domain that its start address lies in. */
+  readonly domain?: ImageDomain;
+  /** Index of the only processor that may run it. */
+  readonly affinity?: number;
+  readonly irql?: number;
 }
+
+type Arguments = readonly (bigint | number)[];
 
 const STACK_SIZE = 0x8000;
 const CALL_LIMIT = 50_000_000;
-const STATUS_FAILURE = 0x8000_0000n;
-const DLL_PROCESS_ATTACH = 1n;
-const IMAGE_SUBSYSTEM_NATIVE = 1;
+/** Instructions that threads at DISPATCH_LEVEL get to come to a rendezvous. */
+const RENDEZVOUS_TIMEOUT = 100_000;
 
-/** The simulated NT kernel: boots, loads images with their HPAT, runs threads, serves what guest code asks for. */
+/** The simulated NT kernel: boots, holds processes and sessions, loads images with their HPAT, runs threads, serves what guest code asks for. */
 export class Kernel implements Disposable {
   readonly machine: Machine;
+  /** Of kernel code; x64 on a machine whose programs are 32-bit. */
+  readonly architecture: Architecture;
+  readonly boot: BootDecisions;
   readonly events = new EventLog();
-  /** Is virtualization-based security on? */
-  readonly secureKernelRunning: boolean;
   /** Kernel space and PsLoadedModuleList. */
+  readonly system: ImageDomain;
+  /**
+   * Where images go when nobody says: kernel space; on a machine whose programs are 32-bit, the user space of its first
+   * process.
+   */
   readonly domain: ImageDomain;
+  /** The simulated exports of the kernel. */
   readonly services: ServiceTable;
+  readonly systemServices: SystemServices;
   readonly pool: Pool;
   readonly scheduler: Scheduler;
-  /** How the HPAT is laid out: the generation of the hotpatch engine. */
-  readonly hpatLayout: HpatLayout;
-  /** Bytes reserved behind each image; 0 when hotpatching is off. */
-  readonly hotPatchReserveSize: number;
-  readonly #registersAtReset: ProcessorContext;
+  readonly loader: ImageLoader;
+  readonly sections = new ImageSections();
+  /** Image files that are found by name when an image imports from them. */
+  readonly files = new SystemFiles();
+  /** VTL1; undefined without virtualization-based security. */
+  readonly secureKernel: SecureKernel | undefined;
+  readonly patchGuard: PatchGuard;
+  /** For addresses and cookies; the scheduler has its own, so that these do not change interleavings. */
+  readonly layoutRandom: SeededRandom;
+  readonly systemProcess: Process;
+  /** The minimal process of phase 1 that belongs to no session; undefined when hotpatching is disabled. */
+  readonly hotPatchProcess: Process | undefined;
+  readonly #processes = new Map<number, Process>();
+  readonly #sessions: Session[] = [];
+  readonly #worlds = new Map<boolean, UserWorld>();
+  readonly #modes: ModeContexts;
+  readonly #noSession: PageTable;
+  readonly #sessionImages = region('session images', SESSION_SPACE.images);
   readonly #imageLoadRoutines: ((image: LoadedImage) => void)[] = [];
-  #threadId = 4;
+  readonly #imageUnloadRoutines: ((image: LoadedImage) => void)[] = [];
+  #nextId = 4;
 
   static boot(options: BootOptions): Kernel {
     return new Kernel(options);
   }
 
   private constructor(options: BootOptions) {
-    const { architecture, processors = 1, hotPatchTableSize = PAGE_SIZE, vbs = true, seed = 1 } = options;
-    this.hotPatchReserveSize = hotPatchReserveSize(hotPatchTableSize);
+    this.boot = decideBoot(options);
+    const { architecture, processors, vbs, seed } = this.boot;
     this.machine = Machine.create({
       architecture,
       processors,
@@ -92,94 +146,58 @@ export class Kernel implements Disposable {
       instructionFetch: options.instructionFetch ?? 'coherent',
       ...(options.memorySize === undefined ? {} : { memorySize: options.memorySize }),
     });
-    const layout = systemLayout(architecture);
-    const table = this.machine.createPageTable({ ...layout, name: 'system' });
-    const space = this.machine.createAddressSpace('system', [table]);
-    const writer = new KernelImageWriter(this.machine, space, vbs);
-    this.domain = new ImageDomain('system', this.machine, space, table, layout, writer);
-    this.services = new ServiceTable(this.domain);
-    this.services.define(ntoskrnl());
-    this.pool = new Pool(this.domain);
-    this.secureKernelRunning = vbs;
-    this.hpatLayout = options.hpatLayout ?? 'pairs';
+    this.architecture = architecture === 'x86' ? architectureNamed('x64') : this.machine.architecture;
+    this.layoutRandom = new SeededRandom(seed + 0x5eed);
+    this.#modes = new ModeContexts(this.machine);
+    this.services = new ServiceTable(region('kernel exports', SYSTEM_SPACE.services));
+    for (const module of kernelModules()) this.services.define(module);
+    this.system = this.#createSystemDomain();
+    this.#noSession = this.machine.createPageTable({ ...SESSION_SPACE.range, name: 'no session' });
+    this.pool = new Pool(this.system);
+    this.systemServices = new SystemServices();
+    this.loader = new ImageLoader(this);
+    this.patchGuard = new PatchGuard(this);
     this.scheduler = new Scheduler(this.machine, new SeededRandom(seed), (thread, processor, exit) =>
-      this.#handleExit(thread, processor, exit),
+      handleExit(this, thread, processor, exit),
     );
-    const [first] = this.machine.processors;
-    if (first === undefined) throw new RangeError('a machine has at least one processor');
-    this.#registersAtReset = first.saveContext();
-    this.events.emit({
-      kind: 'booted',
-      text:
-        `boot: ${architecture}, ${processors} processor${processors === 1 ? '' : 's'}, VBS ${vbs ? 'on' : 'off'}; ` +
-        `HotPatchTableSize ${hex(hotPatchTableSize)}: ${this.hotPatchingEnabled ? `${hex(this.hotPatchReserveSize)} bytes reserved behind each image` : 'hotpatching is disabled'}`,
-    });
+    announceBoot(this.boot, this.events);
+    this.secureKernel = vbs ? new SecureKernel(this, this.machine) : undefined;
+    this.systemProcess = this.#createMinimalProcess('System', this.system);
+    this.hotPatchProcess = this.hotPatchingEnabled ? this.#createHotPatchProcess() : undefined;
+    announcePhase1(this.boot, this.events);
+    this.domain = architecture === 'x86' ? this.createProcess({ name: 'program.exe' }).domain : this.system;
   }
 
   /** HotPatchingEnabled of _MI_HOT_PATCH_STATE: a reserve, and a Secure Kernel that runs. */
   get hotPatchingEnabled(): boolean {
-    return this.hotPatchReserveSize !== 0 && this.secureKernelRunning;
+    return hotPatchingEnabled(this.boot);
   }
 
-  /**
-   * Loads a driver, or for now also a DLL as an export driver: maps it with its protections, relocates it, binds its
-   * imports, reserves its HPAT, and runs its entry point. Nothing is left behind when any of that fails.
-   */
-  loadImage(image: PeImage, options: LoadOptions = {}): LoadedImage {
-    const { architecture } = this.machine;
-    const name = options.name ?? image.file?.replace(/^.*[\\/]/, '') ?? 'image';
-    if (image.architecture !== architecture.name)
-      throw new KernelError({
-        rule: 'machineMismatch',
-        status: 'STATUS_IMAGE_MACHINE_TYPE_MISMATCH',
-        image: name,
-        message: `is for ${image.architecture ?? image.machine}, this machine is ${architecture.name}`,
-      });
-    const views = imageViews(image, name);
-    const loadReason = options.loadReason ?? 'DynamicLoad';
-    const sizeOfImage = pages(image.optionalHeader.sizeOfImage) * PAGE_SIZE;
-    const dllBase = this.domain.allocate('images', sizeOfImage + this.hotPatchReserveSize);
-    const layout = image.layOut();
-    relocate(layout, image, dllBase, name);
-    const imports = resolveImports(image, this.domain, this.services);
-    bind(layout, imports, architecture.pointerSize);
-    mapImage(this.domain, layout, views, dllBase);
-    const hpat =
-      this.hotPatchReserveSize === 0
-        ? undefined
-        : new HotPatchAddressTable(
-            dllBase + BigInt(sizeOfImage),
-            this.hotPatchReserveSize,
-            this.domain.addressSpace,
-            this.domain.table,
-            this.hpatLayout,
-          );
-    const symbols = options.symbols ?? symbolsFromExports(image);
-    const loaded = new LoadedImage({
-      baseDllName: name,
-      dllBase,
-      image,
-      domain: this.domain,
-      symbols,
-      loadReason,
-      hpat,
-    });
-    this.domain.images.push(loaded);
-    this.#announce(loaded, imports);
-    loaded.rememberCode();
-    try {
-      for (const routine of this.#imageLoadRoutines) routine(loaded);
-      if (options.initialize ?? loadReason !== 'PatchImage') this.#initialize(loaded);
-    } catch (error) {
-      this.unloadImage(loaded);
-      throw error;
-    }
-    return loaded;
+  /** Bytes reserved behind each image; 0 when hotpatching is off. */
+  get hotPatchReserveSize(): number {
+    return this.boot.hotPatchReserveSize;
   }
 
-  /** Calls `routine` for each image that has been mapped, before its first instruction runs (a load-image notify routine). */
-  onImageLoad(routine: (image: LoadedImage) => void): void {
-    this.#imageLoadRoutines.push(routine);
+  get hpatLayout(): HpatLayout {
+    return this.boot.hpatLayout;
+  }
+
+  get retpoline(): boolean {
+    return this.boot.retpoline;
+  }
+
+  /** Is virtualization-based security on? */
+  get secureKernelRunning(): boolean {
+    return this.boot.vbs;
+  }
+
+  /** Processes that have not ended, minimal ones too. */
+  get processes(): readonly Process[] {
+    return [...this.#processes.values()];
+  }
+
+  get sessions(): readonly Session[] {
+    return this.#sessions;
   }
 
   /** Every thread that has not ended. */
@@ -187,30 +205,190 @@ export class Kernel implements Disposable {
     return this.scheduler.threads;
   }
 
-  /** Takes the image and its HPAT out of the address space. The caller makes sure that nothing runs in it. */
+  /** Every place that images are loaded into: kernel space, sessions, processes, VTL1. */
+  get domains(): readonly ImageDomain[] {
+    const processes = this.processes.filter((process) => !process.minimal).map((process) => process.domain);
+    const sessions = this.#sessions.map((session) => session.domain);
+    const secure = this.secureKernel === undefined ? [] : [this.secureKernel.domain];
+    return [this.system, ...sessions, ...processes, ...secure];
+  }
+
+  /** Every place that holds an image with this checksum and timestamp; patch images are not counted. */
+  imagesOf({ checkSum, timeDateStamp }: ImageIdentity): ImageInstance[] {
+    return this.domains.flatMap((domain) =>
+      domain.images
+        .filter(
+          (image) =>
+            image.loadReason !== 'PatchImage' &&
+            image.checkSum === checkSum &&
+            image.timeDateStamp === timeDateStamp,
+        )
+        .map((image) => ({
+          kind: domain.kind,
+          image,
+          domain,
+          process: domain.process,
+          session: domain.session,
+        })),
+    );
+  }
+
+  /** Loads an image into kernel space or another domain: {@link ImageLoader.load}. */
+  loadImage(image: PeImage, options: LoadImageOptions = {}): LoadedImage {
+    const { domain = this.domain, ...rest } = options;
+    return this.loader.load(domain, image, rest);
+  }
+
+  /** Takes the image and its HPAT out of the address space, without running its code. The caller makes sure that nothing runs in it. */
   unloadImage(loaded: LoadedImage): void {
-    const index = this.domain.images.indexOf(loaded);
-    if (index < 0) return;
-    this.domain.images.splice(index, 1);
-    unmapImage(this.domain, loaded.dllBase, loaded.sizeOfImage);
-    if (loaded.hpat !== undefined)
-      this.domain.table.release(loaded.hpat.base, loaded.hpat.reserveSize / PAGE_SIZE);
-    this.events.emit({ kind: 'imageUnloaded', text: `unloaded ${loaded.baseDllName}` });
+    this.loader.unload(loaded);
+  }
+
+  /** Calls `routine` for each image that has been mapped and bound, before its first instruction runs (a load-image notify routine). */
+  onImageLoad(routine: (image: LoadedImage) => void): void {
+    this.#imageLoadRoutines.push(routine);
+  }
+
+  /** Calls `routine` for each image that has been taken out. */
+  onImageUnload(routine: (image: LoadedImage) => void): void {
+    this.#imageUnloadRoutines.push(routine);
+  }
+
+  /** For the image loader. */
+  imageMapped(image: LoadedImage): void {
+    for (const routine of this.#imageLoadRoutines) routine(image);
+  }
+
+  /** For the image loader. */
+  imageUnmapped(image: LoadedImage): void {
+    for (const routine of this.#imageUnloadRoutines) routine(image);
+    const { domain } = image;
+    const where = domain === this.system ? '' : ` from ${domain.name}`;
+    this.events.emit({ kind: 'imageUnloaded', text: `unloaded ${image.baseDllName}${where}` });
+  }
+
+  createProcess(options: ProcessOptions): Process {
+    const { name, session, image } = options;
+    const is32Bit =
+      image?.architecture === 'x86' || (image === undefined && this.boot.architecture === 'x86');
+    const wow64 = options.wow64 ?? is32Bit;
+    const world = this.#world(wow64);
+    const process = new Process({
+      kernel: this,
+      id: this.#newId(),
+      name,
+      session,
+      wow64,
+      minimal: false,
+      domain: (self) =>
+        world.createDomain(
+          self,
+          this.machine,
+          [session?.table ?? this.#noSession, this.system.table],
+          options.controlFlowGuard ?? wantsGuard(image),
+        ),
+    });
+    this.#processes.set(process.id, process);
+    const where = session === undefined ? '' : `, session ${session.id}`;
+    this.events.emit({
+      kind: 'processCreated',
+      text: `process ${name} (${process.id})${wow64 ? ', WOW64' : ''}${where}`,
+    });
+    if (image !== undefined) {
+      try {
+        process.loadImage(image, options.symbols === undefined ? {} : { symbols: options.symbols });
+      } catch (error) {
+        process.terminate(1);
+        throw error;
+      }
+    }
+    return process;
+  }
+
+  /** The exports that every process of this width can import. */
+  userServices(options: { readonly wow64?: boolean } = {}): ServiceTable {
+    return this.#world(options.wow64 ?? this.boot.architecture === 'x86').services;
+  }
+
+  /** A logon session with its own session space. */
+  createSession(): Session {
+    const id = this.#sessions.length + 1;
+    const { table: system } = this.system;
+    const table = this.machine.createPageTable({ ...SESSION_SPACE.range, name: `session ${id}` });
+    const session = new Session(this, id, table, (self) => {
+      const addressSpace = this.machine.createAddressSpace(`session ${id}`, [table, system]);
+      return new ImageDomain({
+        ...this.#kernelParts(),
+        kind: 'session',
+        name: `session ${id}`,
+        addressSpace,
+        table,
+        imageRegion: this.#sessionImages,
+        writer: new KernelImageWriter(this.machine, addressSpace, this.boot.vbs),
+        guard: new ControlFlowGuard(addressSpace, this.boot.kernelControlFlowGuard),
+        stacks: this.system.stacks,
+        pool: this.system.pool,
+        session: self,
+        parent: this.system,
+      });
+    });
+    this.#sessions.push(session);
+    this.events.emit({ kind: 'sessionCreated', text: `session ${id} is created` });
+    return session;
+  }
+
+  /**
+   * Lets the HotPatch process see a session's space, by switching its root entry (MiAttachSession), until what is
+   * returned is disposed of. One session at a time.
+   */
+  attachSession(session: Session): Disposable {
+    const process = this.hotPatchProcess;
+    if (process === undefined)
+      throw new KernelError({
+        rule: 'hotPatchProcessAbsent',
+        status: 'STATUS_NOT_SUPPORTED',
+        message: 'hotpatching is disabled, so there is no HotPatch process that could attach to a session',
+      });
+    const { addressSpace } = process;
+    if (!addressSpace.tables.includes(this.#noSession))
+      throw new KernelError({
+        rule: 'attachedAlready',
+        status: 'STATUS_OPERATION_IN_PROGRESS',
+        message: 'the HotPatch process is attached to a session already',
+      });
+    addressSpace.replaceTable(this.#noSession, session.table);
+    return { [Symbol.dispose]: () => addressSpace.replaceTable(session.table, this.#noSession) };
   }
 
   /** A thread that will call the function at `address` with integer or pointer arguments. It runs in `run` and `call`. */
-  createThread(address: bigint, parameters: readonly (bigint | number)[] = [], name = 'thread'): Thread {
-    const size = STACK_SIZE;
-    const base = this.domain.allocateMemory('stacks', size);
-    const thread = new Thread(this.#threadId, name, this.domain, { base, size }, (processor) => {
-      processor.loadContext(this.#registersAtReset);
-      this.machine.architecture.prepareCall(processor, {
-        target: address,
-        arguments: parameters,
-        stackTop: base + BigInt(size),
-      });
+  createThread(address: bigint, parameters: Arguments = [], options: ThreadOptions | string = {}): Thread {
+    const given = typeof options === 'string' ? { name: options } : options;
+    const domain = given.domain ?? this.domainOf(address);
+    const process = domain.process ?? this.systemProcess;
+    const stack = { base: domain.allocateMemory('stacks', STACK_SIZE), size: STACK_SIZE };
+    const id = this.#newId();
+    const { environment } = process;
+    const teb = environment?.createTeb(id, stack);
+    const thread = new Thread({
+      id,
+      name: given.name ?? 'thread',
+      domain,
+      process,
+      stack,
+      startAddress: address,
+      ...(given.affinity === undefined ? {} : { affinity: given.affinity }),
+      ...(given.irql === undefined ? {} : { irql: given.irql }),
+      ...(teb === undefined ? {} : { teb }),
+      start: (processor) => {
+        this.#modes.load(processor, domain);
+        domain.architecture.prepareCall(processor, {
+          target: address,
+          arguments: parameters,
+          stackTop: stack.base + BigInt(stack.size),
+        });
+        if (teb !== undefined) environment?.setTebRegister(processor, teb);
+      },
     });
-    this.#threadId += 4;
     this.scheduler.add(thread);
     return thread;
   }
@@ -220,69 +398,164 @@ export class Kernel implements Disposable {
     options: { until?: ThreadCondition | readonly ThreadCondition[]; instructions?: number } = {},
   ): RunResult {
     const until = options.until === undefined ? [] : [options.until].flat();
-    for (const { thread } of until) if (!thread.finished) this.scheduler.place(thread);
+    for (const { thread } of until)
+      if (!thread.finished && thread.state !== 'waiting') this.scheduler.place(thread);
     const result = this.scheduler.run(until, options.instructions ?? CALL_LIMIT);
     this.#judge(until, result, options.instructions !== undefined);
     return result;
   }
 
   /** Calls a function on a thread of its own, which runs alone: every other thread stands still until it has returned. */
-  call(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
-    return this.callThread(address, parameters).returnValue ?? 0n;
+  call(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): bigint {
+    return this.callThread(address, parameters, options).returnValue ?? 0n;
   }
 
   /** As {@link call}, but returns the finished thread with everything that is known about it. */
-  callThread(address: bigint, parameters: readonly (bigint | number)[] = []): Thread {
-    const thread = this.createThread(address, parameters, 'call');
+  callThread(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): Thread {
+    const thread = this.createThread(address, parameters, { name: 'call', ...options });
     try {
       this.#judge([thread.returns()], this.scheduler.runAlone(thread, CALL_LIMIT));
     } finally {
-      this.scheduler.remove(thread);
-      this.domain.freeMemory(thread.stack.base, thread.stack.size);
+      this.#destroyThread(thread);
     }
     return thread;
   }
 
+  /**
+   * Gathers all processors in a generic DPC and does something while no thread executes anything.
+   * @throws KernelError `rendezvous.timeout` when a processor does not come; `action` has not been called then
+   */
+  rendezvous<T>(action: () => T, options: { readonly timeout?: number } = {}): T {
+    using _ = this.gatherProcessors(options);
+    return action();
+  }
+
+  /** The first half of {@link rendezvous}: the processors stand still until what is returned is disposed of. */
+  gatherProcessors({ timeout = RENDEZVOUS_TIMEOUT }: { readonly timeout?: number } = {}): Disposable {
+    return this.scheduler.gather(timeout);
+  }
+
+  /** The process whose session, user space or kernel space an address lies in, by the images there. */
+  domainOf(address: bigint): ImageDomain {
+    const { start, end } = this.system.table.range;
+    if (address >= start && address < end) return this.system;
+    const holder = this.domains.find(
+      (domain) => domain !== this.system && domain.imageAt(address) !== undefined,
+    );
+    return holder ?? this.domains.find(({ table }) => inRange(table, address)) ?? this.system;
+  }
+
   /** `module!symbol+0x12` */
   describe(address: bigint): string {
-    return (
-      this.domain.imageAt(address)?.describe(address) ??
-      formatAddress(this.machine.architecture.name, address)
-    );
+    const image = this.domainOf(address).imageAt(address);
+    return image?.describe(address) ?? formatAddress(this.machine.architecture.name, address);
+  }
+
+  /** For {@link Process.terminate}. */
+  processEnded(process: Process): void {
+    for (const thread of process.threads) this.scheduler.remove(thread);
+    for (const image of [...process.images].reverse()) this.unloadImage(image);
+    const { domain } = process;
+    domain.services.detach(domain.table);
+    for (const { address } of [...domain.table.entries()]) domain.table.release(address, 1);
+    this.#processes.delete(process.id);
+    const status = process.exitStatus ?? 0;
+    this.events.emit({
+      kind: 'processEnded',
+      text: `process ${process.name} (${process.id}) has ended (0x${status.toString(16)})`,
+    });
   }
 
   [Symbol.dispose](): void {
     this.machine[Symbol.dispose]();
   }
 
-  #announce(loaded: LoadedImage, imports: readonly BoundImport[]): void {
-    const { name } = this.machine.architecture;
-    const missing = imports
-      .filter((entry) => entry.origin === 'missing')
-      .map((entry) => `${entry.module}!${entry.name}`);
-    this.events.emit({
-      kind: 'imageLoaded',
-      text:
-        `loaded ${loaded.baseDllName} at ${formatAddress(name, loaded.dllBase)}, size ${hex(loaded.sizeOfImage)}, ` +
-        `checksum ${hex(loaded.checkSum)}, timestamp ${hex(loaded.timeDateStamp)}` +
-        (loaded.hpat === undefined ? '' : `; HPAT reserved at ${formatAddress(name, loaded.hpat.base)}`) +
-        (missing.length === 0 ? '' : `; not modelled: ${missing.join(', ')}`),
+  #destroyThread(thread: Thread): void {
+    this.scheduler.remove(thread);
+    if (thread.process.terminated) return;
+    if (thread.teb !== undefined) thread.process.environment?.destroyTeb(thread.teb);
+    thread.domain.freeMemory(thread.stack.base, thread.stack.size);
+  }
+
+  #newId(): number {
+    const id = this.#nextId;
+    this.#nextId += 4;
+    return id;
+  }
+
+  #world(wow64: boolean): UserWorld {
+    const known = this.#worlds.get(wow64);
+    if (known !== undefined) return known;
+    if (wow64 && this.architecture.name === 'arm64')
+      throw new KernelError({
+        rule: 'wow64OnArm64',
+        status: 'STATUS_IMAGE_MACHINE_TYPE_MISMATCH',
+        message: 'x86 programs on ARM64 run in a translator, which is not modelled',
+      });
+    const architecture = wow64 ? architectureNamed('x86') : this.architecture;
+    const world = new UserWorld(architecture, userModules(wow64), this.layoutRandom);
+    this.#worlds.set(wow64, world);
+    return world;
+  }
+
+  #kernelParts() {
+    const { machine, architecture, services } = this;
+    return { machine, architecture, services };
+  }
+
+  #createSystemDomain(): ImageDomain {
+    const { machine } = this;
+    const table = machine.createPageTable({ ...SYSTEM_SPACE.range, name: 'system' });
+    const addressSpace = machine.createAddressSpace('system', [table]);
+    this.services.attach(table);
+    return new ImageDomain({
+      ...this.#kernelParts(),
+      kind: 'driver',
+      name: 'system',
+      addressSpace,
+      table,
+      imageRegion: region('kernel images', SYSTEM_SPACE.images),
+      stacks: new MemoryArea(table, region('kernel stacks', SYSTEM_SPACE.stacks)),
+      pool: new MemoryArea(table, region('pool', SYSTEM_SPACE.pool)),
+      writer: new KernelImageWriter(machine, addressSpace, this.boot.vbs),
+      guard: new ControlFlowGuard(addressSpace, this.boot.kernelControlFlowGuard),
     });
   }
 
-  #initialize(loaded: LoadedImage): void {
-    const { entryPoint } = loaded;
-    if (entryPoint === undefined) return;
-    const driver = loaded.image.optionalHeader.subsystem === IMAGE_SUBSYSTEM_NATIVE;
-    const result = this.call(entryPoint, driver ? [0n, 0n] : [loaded.dllBase, DLL_PROCESS_ATTACH, 0n]);
-    const failed = driver ? (result & STATUS_FAILURE) !== 0n : (result & 0xffffffffn) === 0n;
-    if (failed)
-      throw new KernelError({
-        rule: driver ? 'driverEntryFailed' : 'dllMainFailed',
-        status: driver ? 'STATUS_UNSUCCESSFUL' : 'STATUS_DLL_INIT_FAILED',
-        image: loaded.baseDllName,
-        message: `${driver ? 'DriverEntry' : 'DllMain'} returned ${hex(result & 0xffffffffn)}`,
-      });
+  #createMinimalProcess(name: string, domain: ImageDomain): Process {
+    const process = new Process({
+      kernel: this,
+      id: this.#newId(),
+      name,
+      session: undefined,
+      wow64: false,
+      minimal: true,
+      domain: () => domain,
+    });
+    this.#processes.set(process.id, process);
+    return process;
+  }
+
+  /** Its address space is kernel space and whatever session it is attached to. */
+  #createHotPatchProcess(): Process {
+    const domain = this.system;
+    const addressSpace = this.machine.createAddressSpace('HotPatch', [this.#noSession, domain.table]);
+    return this.#createMinimalProcess(
+      'HotPatch',
+      new ImageDomain({
+        ...this.#kernelParts(),
+        kind: 'driver',
+        name: 'HotPatch',
+        addressSpace,
+        table: domain.table,
+        imageRegion: domain.imageRegion,
+        stacks: domain.stacks,
+        pool: domain.pool,
+        writer: domain.writer,
+        guard: domain.guard,
+        parent: domain,
+      }),
+    );
   }
 
   /** Throws what became of a run that was to end with one of these conditions. */
@@ -296,49 +569,17 @@ export class Kernel implements Disposable {
         message: describeUnmet(until, result),
       });
   }
-
-  #handleExit(thread: Thread, processor: Processor, exit: Exit): void {
-    if (exit.reason === 'returned') {
-      thread.returnValue = this.machine.architecture.result(processor);
-      thread.state = 'terminated';
-      return;
-    }
-    if (exit.reason === 'serviceCall' && this.#serve(thread, processor, exit.address)) return;
-    thread.state = 'crashed';
-    thread.crash = crashOf(thread, processor, exit);
-    this.events.emit({
-      kind: 'threadCrashed',
-      text: `thread ${thread.id} (${thread.name}): ${thread.crash.text}`,
-    });
-  }
-
-  #serve(thread: Thread, processor: Processor, address: bigint): boolean {
-    const service = this.services.at(address);
-    if (service === undefined) return false;
-    const { architecture } = this.machine;
-    const call: ServiceCall = {
-      kernel: this,
-      domain: this.domain,
-      thread,
-      processor,
-      argument: (index) => architecture.argument(processor, index),
-    };
-    const result = service.entry.serve(call);
-    if (typeof result === 'bigint' || typeof result === 'number')
-      architecture.setResult(processor, BigInt(result));
-    architecture.returnFromCall(processor, {
-      calleePops: calleePops(service.entry, architecture.pointerSize),
-    });
-    return true;
-  }
 }
 
-function bind(layout: Uint8Array, imports: readonly BoundImport[], pointerSize: 4 | 8): void {
-  const view = new DataView(layout.buffer, layout.byteOffset, layout.byteLength);
-  for (const { iatRva, address } of imports) {
-    if (pointerSize === 8) view.setBigUint64(iatRva, address, true);
-    else view.setUint32(iatRva, Number(address), true);
-  }
+const IMAGE_DLLCHARACTERISTICS_GUARD_CF = 0x4000;
+
+function wantsGuard(image: PeImage | undefined): boolean {
+  const characteristics = image?.optionalHeader.dllCharacteristics ?? 0;
+  return (characteristics & IMAGE_DLLCHARACTERISTICS_GUARD_CF) !== 0;
+}
+
+function inRange({ range }: PageTable, address: bigint): boolean {
+  return address >= range.start && address < range.end;
 }
 
 function describeUnmet(until: readonly ThreadCondition[], result: RunResult): string {
@@ -347,9 +588,17 @@ function describeUnmet(until: readonly ThreadCondition[], result: RunResult): st
       ? `thread ${thread.id} to return`
       : `thread ${thread.id} to reach ${thread.describe(address)}`,
   );
-  const why =
-    result.reason === 'idle'
-      ? 'every thread has ended'
-      : `${CALL_LIMIT} instructions were executed; ${until.map(({ thread }) => `thread ${thread.id} is at ${thread.describe(thread.pc)}`).join(', ')}`;
-  return `waited for ${wishes.join(' or ')}, but ${why}`;
+  const standing = until.map(({ thread }) => {
+    const waits = thread.wait === undefined ? '' : `, waiting for ${thread.wait.reason}`;
+    return thread.finished
+      ? `thread ${thread.id} has ended`
+      : `thread ${thread.id} is at ${thread.describe(thread.pc)}${waits}`;
+  });
+  const why = {
+    idle: 'nothing is left to run',
+    gathered: 'all processors are gathered in a rendezvous',
+    instructionLimit: `${CALL_LIMIT} instructions were executed`,
+    condition: '',
+  }[result.reason];
+  return `waited for ${wishes.join(' or ')}, but ${why}; ${standing.join(', ')}`;
 }

@@ -1,7 +1,10 @@
 import { isExecutable, isWritable, type PeImage, type Section, type SymbolTable } from '../image/index.js';
+import type { BoundImport } from './bind-imports.js';
 import { KernelError } from './error.js';
 import type { HotPatchAddressTable } from './hpat.js';
 import type { ImageDomain } from './image-domain.js';
+import type { ImageSection } from './image-section.js';
+import { readPointer, writePointer } from './simulated-export.js';
 
 /** LDR_HOT_PATCH_STATE of the loader data table entry (public native-API headers). */
 export type LdrHotPatchState =
@@ -22,6 +25,9 @@ export interface LoadedImageDetails {
   readonly symbols: SymbolTable;
   readonly loadReason: LoadReason;
   readonly hpat: HotPatchAddressTable | undefined;
+  readonly section: ImageSection;
+  readonly retpolinePage: bigint | undefined;
+  readonly largePages: boolean;
 }
 
 /** An image in memory: what Windows keeps in KLDR_DATA_TABLE_ENTRY and LDR_DATA_TABLE_ENTRY. */
@@ -34,6 +40,22 @@ export class LoadedImage {
   readonly loadReason: LoadReason;
   /** Reserved behind the image when the system was booted with a HotPatchTableSize. */
   readonly hpat: HotPatchAddressTable | undefined;
+  /** The image section that it is a view of. */
+  readonly section: ImageSection;
+  /** Behind the HPAT, in a system with retpoline. */
+  readonly retpolinePage: bigint | undefined;
+  /** A driver that is mapped with 2 MB pages. */
+  readonly largePages: boolean;
+  /** Loads minus unloads; the last unload takes the image out. */
+  referenceCount = 1;
+  /** Images that it imports from and holds a reference on. */
+  readonly dependencies: LoadedImage[] = [];
+  /** How its imports were bound. */
+  imports: readonly BoundImport[] = [];
+  /** DRIVER_OBJECT of a driver. */
+  driverObject: bigint | undefined;
+  /** Has its entry point run? */
+  initialized = false;
   hotPatchState: LdrHotPatchState = 'BaseImage';
   /** DllBase of the newest patch image that is applied to this one. */
   activePatchImageBase: bigint | undefined;
@@ -49,6 +71,9 @@ export class LoadedImage {
     this.symbols = details.symbols;
     this.loadReason = details.loadReason;
     this.hpat = details.hpat;
+    this.section = details.section;
+    this.retpolinePage = details.retpolinePage;
+    this.largePages = details.largePages;
     if (details.loadReason === 'PatchImage') this.hotPatchState = 'NotApplied';
   }
 
@@ -74,11 +99,20 @@ export class LoadedImage {
     return rva === 0 ? undefined : this.address(rva);
   }
 
-  /** Is this address in the image or in its HPAT, which belongs to it? */
+  /** Is this address in the image, or in its HPAT or retpoline page, which belong to it? */
   contains(address: bigint): boolean {
+    return address >= this.dllBase && (this.#inImage(address) || this.#inExtension(address));
+  }
+
+  #inImage(address: bigint): boolean {
+    return address < this.dllBase + BigInt(this.sizeOfImage);
+  }
+
+  #inExtension(address: bigint): boolean {
+    const page = this.retpolinePage;
     return (
-      (address >= this.dllBase && address < this.dllBase + BigInt(this.sizeOfImage)) ||
-      this.hpat?.contains(address) === true
+      this.hpat?.contains(address) === true ||
+      (page !== undefined && address >= page && address < page + 0x1000n)
     );
   }
 
@@ -118,26 +152,42 @@ export class LoadedImage {
     return this.image.sections.filter(isExecutable);
   }
 
+  /** A pointer of the image's own size, as data reads see it now. */
+  readPointer(rva: number): bigint {
+    return readPointer(this.domain.addressSpace, this.address(rva), this.domain.architecture.pointerSize);
+  }
+
+  /** Stores a pointer as the loader does, also into pages that the guest may only read. */
+  writePointer(rva: number, value: bigint): void {
+    const { addressSpace, architecture, machine } = this.domain;
+    const address = this.address(rva);
+    if (addressSpace.query(address).protection?.startsWith('PAGE_EXECUTE') === true) {
+      const bytes = new Uint8Array(8);
+      new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, value), true);
+      machine.writeCode(addressSpace, address, bytes.subarray(0, architecture.pointerSize));
+    } else writePointer(addressSpace, address, value, architecture.pointerSize);
+  }
+
   /** The bytes of all executable sections as data reads see them now, one section after the other. */
   codeBytes(): Uint8Array {
-    const parts = this.executableSections.map((section) =>
-      this.domain.addressSpace.read(this.address(section.virtualAddress), section.virtualSize),
+    return concatenate(
+      this.executableSections.map((section) =>
+        this.domain.addressSpace.read(this.address(section.virtualAddress), section.virtualSize),
+      ),
     );
-    const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-    let at = 0;
-    for (const part of parts) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    return bytes;
   }
 
   /** {@link codeBytes} as it was when the image had been loaded: relocated, and not patched. */
   get codeBytesBeforePatch(): Uint8Array {
-    return this.#codeBytesBeforePatch ?? new Uint8Array();
+    this.#codeBytesBeforePatch ??= concatenate(
+      this.executableSections.map(({ virtualAddress, virtualSize }) =>
+        this.section.layout.subarray(virtualAddress, virtualAddress + virtualSize),
+      ),
+    );
+    return this.#codeBytesBeforePatch;
   }
 
-  /** The loader calls this once, when relocations and imports are done. */
+  /** The loader calls this when imports were bound inside executable sections. */
   rememberCode(): void {
     this.#codeBytesBeforePatch = this.codeBytes();
   }
@@ -146,6 +196,8 @@ export class LoadedImage {
   describe(address: bigint): string {
     const slot = this.hpat?.contains(address) ? this.#describeSlot(address, this.hpat) : undefined;
     if (slot !== undefined) return slot;
+    if (this.retpolinePage !== undefined && address >= this.retpolinePage)
+      return `${this.moduleName}!retpoline+0x${(address - this.retpolinePage).toString(16)}`;
     const rva = this.rva(address);
     const near = this.symbols.byAddress(rva);
     if (near === undefined) return `${this.moduleName}+0x${rva.toString(16)}`;
@@ -162,4 +214,14 @@ export class LoadedImage {
     if (data !== undefined) return `${this.moduleName}!HPAT[${data}].data${within}`;
     return `${this.moduleName}!HPAT+0x${(address - hpat.base).toString(16)}`;
   }
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
 }

@@ -1,27 +1,61 @@
 import { PAGE_SIZE, type PageProtection } from '../cpu/index.js';
-import { applyRelocations, isExecutable, isWritable, type PeImage, type Section } from '../image/index.js';
+import {
+  applyRelocations,
+  IMAGE_SCN,
+  isExecutable,
+  isWritable,
+  type PeImage,
+  type Section,
+} from '../image/index.js';
 import { KernelError } from './error.js';
-import type { ImageDomain } from './image-domain.js';
 
 export const pages = (bytes: number): number => Math.ceil(bytes / PAGE_SIZE);
 
-interface View {
+/** Pages of an image that are mapped alike: the headers, or one section. */
+export interface View {
+  readonly name: string;
   readonly rva: number;
   readonly pages: number;
+  /** How many of them have contents of the file; the others are zero. */
+  readonly pagesOfFile: number;
   readonly protection: PageProtection;
+  readonly writable: boolean;
+  /** IMAGE_SCN_MEM_SHARED: every process sees the same memory. */
+  readonly shared: boolean;
 }
 
 /** Which protection each page of an image gets; refuses what memory integrity would refuse. */
 export function imageViews(image: PeImage, name: string): View[] {
-  const views: View[] = [
-    { rva: 0, pages: pages(image.optionalHeader.sizeOfHeaders), protection: 'PAGE_READONLY' },
+  const { sectionAlignment, sizeOfHeaders } = image.optionalHeader;
+  if (sectionAlignment % PAGE_SIZE !== 0)
+    throw new KernelError({
+      rule: 'sectionAlignment',
+      status: 'STATUS_INVALID_IMAGE_FORMAT',
+      image: name,
+      message: `sections are aligned to 0x${sectionAlignment.toString(16)} bytes, not to pages, so they cannot be protected one by one`,
+    });
+  const headers: View = {
+    name: 'headers',
+    rva: 0,
+    pages: pages(sizeOfHeaders),
+    pagesOfFile: pages(sizeOfHeaders),
+    protection: 'PAGE_READONLY',
+    writable: false,
+    shared: false,
+  };
+  const sections = image.sections.filter((section) => section.sizeInMemory > 0);
+  return [
+    headers,
+    ...sections.map((section) => ({
+      name: section.name,
+      rva: section.virtualAddress,
+      pages: pages(section.sizeInMemory),
+      pagesOfFile: pages(section.fileSize),
+      protection: protectionOf(section, name),
+      writable: isWritable(section),
+      shared: (section.characteristics & IMAGE_SCN.MEM_SHARED) !== 0,
+    })),
   ];
-  for (const section of image.sections) {
-    const size = section.virtualSize === 0 ? section.sizeOfRawData : section.virtualSize;
-    if (size === 0) continue;
-    views.push({ rva: section.virtualAddress, pages: pages(size), protection: protectionOf(section, name) });
-  }
-  return views;
 }
 
 function protectionOf(section: Section, image: string): PageProtection {
@@ -36,14 +70,14 @@ function protectionOf(section: Section, image: string): PageProtection {
     });
   if (execute) return 'PAGE_EXECUTE_READ';
   if (write) return 'PAGE_READWRITE';
-  return (section.characteristics & IMAGE_SCN_MEM_READ) !== 0 ? 'PAGE_READONLY' : 'PAGE_NOACCESS';
+  return (section.characteristics & IMAGE_SCN.MEM_READ) !== 0 ? 'PAGE_READONLY' : 'PAGE_NOACCESS';
 }
 
 /** Applies the base relocations to the laid-out image in place, for an image that is loaded at `dllBase`. */
 export function relocate(layout: Uint8Array, image: PeImage, dllBase: bigint, name: string): void {
   const { imageBase } = image.optionalHeader;
   if (dllBase === imageBase) return;
-  if ((image.fileHeader.characteristics & IMAGE_FILE_RELOCS_STRIPPED) !== 0)
+  if (image.isRelocationStripped)
     throw new KernelError({
       rule: 'relocationsStripped',
       status: 'STATUS_CONFLICTING_ADDRESSES',
@@ -51,29 +85,4 @@ export function relocate(layout: Uint8Array, image: PeImage, dllBase: bigint, na
       message: `has no relocations and cannot be loaded anywhere but at 0x${imageBase.toString(16)}`,
     });
   applyRelocations(layout, image.relocations, dllBase - imageBase);
-}
-
-/** winnt.h */
-const IMAGE_SCN_MEM_READ = 0x40000000;
-const IMAGE_FILE_RELOCS_STRIPPED = 0x0001;
-
-/** Puts the image's bytes and protections into the domain at `dllBase`. Undone by {@link unmapImage}. */
-export function mapImage(
-  domain: ImageDomain,
-  layout: Uint8Array,
-  views: readonly View[],
-  dllBase: bigint,
-): void {
-  const { table, addressSpace } = domain;
-  table.reserve(dllBase, pages(layout.length));
-  for (const view of views) {
-    const address = dllBase + BigInt(view.rva);
-    table.commit(address, view.pages, 'PAGE_READWRITE');
-    addressSpace.write(address, layout.subarray(view.rva, view.rva + view.pages * PAGE_SIZE));
-    table.protect(address, view.pages, view.protection);
-  }
-}
-
-export function unmapImage(domain: ImageDomain, dllBase: bigint, sizeOfImage: number): void {
-  domain.table.release(dllBase, pages(sizeOfImage));
 }

@@ -1,26 +1,39 @@
 import type { Exit, Machine, Processor } from '../cpu/index.js';
+import { KernelError } from './error.js';
+import { IRQL, irqlName } from './irql.js';
 import type { SeededRandom } from './random.js';
 import type { Thread, ThreadCondition } from './thread.js';
+import { STATUS_TIMEOUT } from './wait.js';
 
-/** What a run ended with: the condition that came true, or that no thread is left to run, or that the budget is used. */
+/**
+ * What a run ended with: the condition that came true; no thread is left that can run; the budget is used; or all
+ * processors are gathered in a rendezvous.
+ */
 export type RunResult =
   | { readonly reason: 'condition'; readonly condition: ThreadCondition }
   | { readonly reason: 'idle' }
+  | { readonly reason: 'gathered' }
   | { readonly reason: 'instructionLimit' };
 
 /** Decides what becomes of a thread whose processor left the guest; the kernel implements it. */
 export type ExitHandler = (thread: Thread, processor: Processor, exit: Exit) => void;
 
 const LONGEST_SLICE = 200;
+/** Slices after which a thread gives its processor to one that waits for it. */
+const QUANTUM = 16;
 
 /**
  * Puts threads on processors, one slice of seeded length after the other, in one host thread: the same seed gives the
- * same interleaving. A thread stays on its processor until it ends or the processor is needed.
+ * same interleaving. Time is counted in executed instructions.
  */
 export class Scheduler {
   readonly #ready: Thread[] = [];
+  readonly #waiting = new Set<Thread>();
   readonly #current = new Map<Processor, Thread>();
+  readonly #slices = new Map<Processor, number>();
   #turn = 0;
+  #gathered = false;
+  #time = 0n;
 
   constructor(
     private readonly machine: Machine,
@@ -34,19 +47,37 @@ export class Scheduler {
 
   /** Every thread that has not ended. */
   get threads(): Thread[] {
-    return [...this.#current.values(), ...this.#ready].filter((thread) => !thread.finished);
+    return [...this.#current.values(), ...this.#ready, ...this.#waiting].filter((thread) => !thread.finished);
   }
 
   threadOn(processor: Processor): Thread | undefined {
     return this.#current.get(processor);
   }
 
-  /** Runs one thread alone, on a processor of its choice, until its function has returned; all others stand still. */
+  /** Ticks since boot: one for each instruction that any processor has executed, and those slept through. */
+  get time(): bigint {
+    return this.#time;
+  }
+
+  /** Do all processors stand in a rendezvous? */
+  get gathered(): boolean {
+    return this.#gathered;
+  }
+
+  /**
+   * Runs one thread alone, on a processor of its choice, until its function has returned; all others stand still, unless
+   * it waits for one of them.
+   */
   runAlone(thread: Thread, limit: number): RunResult {
-    this.place(thread);
     let left = limit;
     while (!thread.finished) {
       if (left <= 0) return { reason: 'instructionLimit' };
+      if (thread.state === 'waiting') {
+        const result = this.#runOthersUntil(() => thread.state !== 'waiting', left);
+        if (result !== undefined) return result;
+        continue;
+      }
+      this.place(thread);
       left -= Math.max(1, this.runThread(thread, left));
     }
     return { reason: 'condition', condition: thread.returns() };
@@ -59,14 +90,11 @@ export class Scheduler {
     for (;;) {
       const met = conditions.find((condition) => this.#holds(condition, passed));
       if (met !== undefined) return { reason: 'condition', condition: met };
-      const processor = this.#nextProcessor();
-      if (processor === undefined) return { reason: 'idle' };
       if (left <= 0) return { reason: 'instructionLimit' };
-      const thread = this.#threadFor(processor);
-      if (thread === undefined) continue;
-      const slice = Math.min(left, this.random.between(1, LONGEST_SLICE));
-      left -= Math.max(1, this.runThread(thread, slice, conditions));
-      passed.delete(thread);
+      const slice = this.#runSlice(left, conditions);
+      if (typeof slice === 'string') return { reason: slice };
+      left -= Math.max(1, slice.instructions);
+      passed.delete(slice.thread);
     }
   }
 
@@ -80,51 +108,153 @@ export class Scheduler {
     thread.state = 'running';
     const exit = processor.run({ instructions, breakpoints });
     thread.instructions += exit.instructions;
+    this.#time += BigInt(exit.instructions);
     if (exit.reason !== 'instructionLimit' && exit.reason !== 'breakpoint')
       this.handle(thread, processor, exit);
-    if (thread.finished) {
-      thread.detach();
-      this.#current.delete(processor);
-    }
+    if (thread.finished || thread.wait !== undefined) this.#leave(thread);
     return exit.instructions;
   }
 
   /** Takes a thread that ended, or that is given up, off the lists. */
   remove(thread: Thread): void {
-    thread.detach();
-    for (const [processor, current] of this.#current) if (current === thread) this.#current.delete(processor);
+    this.#leave(thread);
+    this.#waiting.delete(thread);
     const index = this.#ready.indexOf(thread);
     if (index >= 0) this.#ready.splice(index, 1);
   }
 
-  /** Puts a waiting thread on the first free processor, or takes one from the thread that has it. */
+  /** Puts a ready thread on the first free processor that it may use, or takes one from the thread that has it. */
   place(thread: Thread): Processor {
     if (thread.processor !== undefined) return thread.processor;
-    const [first] = this.machine.processors;
-    if (first === undefined) throw new Error('a machine has at least one processor');
-    const processor = this.machine.processors.find((candidate) => !this.#current.has(candidate)) ?? first;
-    const previous = this.#current.get(processor);
-    if (previous !== undefined) {
-      previous.detach();
-      previous.state = 'ready';
-      this.#ready.unshift(previous);
-    }
+    const allowed = this.machine.processors.filter((processor) => mayRun(thread, processor));
+    const [first] = allowed;
+    if (first === undefined) throw new RangeError(`thread ${thread.id} may run on no processor`);
+    const processor = allowed.find((candidate) => !this.#current.has(candidate)) ?? first;
+    this.#preempt(processor, 'front');
     const index = this.#ready.indexOf(thread);
     if (index >= 0) this.#ready.splice(index, 1);
     this.#assign(processor, thread);
     return processor;
   }
 
+  /**
+   * Gathers all processors in a generic DPC, as KeGenericCallDpc does, so that whoever gathered them can act while no
+   * thread executes anything. A thread at DISPATCH_LEVEL or above lets no DPC in: its processor runs on, alone, until it
+   * has lowered its IRQL.
+   * @param timeout instructions that all such threads together may take
+   * @returns lets the processors go when it is disposed of
+   * @throws KernelError STATUS_IO_TIMEOUT when a processor does not come; nobody is held then
+   */
+  gather(timeout: number): Disposable {
+    if (this.#gathered)
+      throw new KernelError({
+        rule: 'rendezvous.nested',
+        status: 'STATUS_OPERATION_IN_PROGRESS',
+        message: 'the processors are gathered already',
+      });
+    let left = timeout;
+    for (const thread of [...this.#current.values()]) {
+      while (thread.processor !== undefined && thread.irql >= IRQL.DISPATCH_LEVEL && !thread.finished) {
+        if (left <= 0) throw this.#stuck(thread, timeout);
+        left -= Math.max(1, this.runThread(thread, Math.min(left, LONGEST_SLICE)));
+      }
+    }
+    this.#gathered = true;
+    return {
+      [Symbol.dispose]: () => {
+        this.#gathered = false;
+      },
+    };
+  }
+
+  /** Ends the waits that have come true. */
+  wake(): void {
+    for (const thread of this.#waiting) {
+      const { wait } = thread;
+      if (wait === undefined) continue;
+      const result =
+        wait.ready() ??
+        (wait.deadline !== undefined && wait.deadline <= this.#time
+          ? (wait.timeoutResult ?? STATUS_TIMEOUT)
+          : undefined);
+      if (result === undefined) continue;
+      this.#waiting.delete(thread);
+      thread.wake(result);
+      this.#ready.push(thread);
+    }
+  }
+
+  #runSlice(
+    limit: number,
+    conditions: readonly ThreadCondition[],
+  ): { thread: Thread; instructions: number } | 'idle' | 'gathered' {
+    if (this.#gathered) return 'gathered';
+    this.wake();
+    let processor = this.#nextProcessor();
+    if (processor === undefined && this.#sleepToNextDeadline()) processor = this.#nextProcessor();
+    const thread = processor === undefined ? undefined : this.#threadFor(processor);
+    if (thread === undefined) return 'idle';
+    const slice = Math.min(limit, this.random.between(1, LONGEST_SLICE));
+    return { thread, instructions: this.runThread(thread, slice, conditions) };
+  }
+
+  #runOthersUntil(done: () => boolean, limit: number): RunResult | undefined {
+    for (let left = limit; left > 0; ) {
+      this.wake();
+      if (done()) return undefined;
+      const slice = this.#runSlice(left, []);
+      if (typeof slice === 'string') return { reason: slice };
+      left -= Math.max(1, slice.instructions);
+    }
+    return { reason: 'instructionLimit' };
+  }
+
+  /** Nothing can run: time passes until the first wait ends. */
+  #sleepToNextDeadline(): boolean {
+    let next: bigint | undefined;
+    for (const { wait } of this.#waiting) {
+      const deadline = wait?.deadline;
+      if (deadline !== undefined && (next === undefined || deadline < next)) next = deadline;
+    }
+    if (next === undefined) return false;
+    if (next > this.#time) this.#time = next;
+    this.wake();
+    return true;
+  }
+
+  #leave(thread: Thread): void {
+    const { processor } = thread;
+    thread.detach();
+    if (processor !== undefined && this.#current.get(processor) === thread) this.#current.delete(processor);
+    if (thread.wait !== undefined) this.#waiting.add(thread);
+  }
+
   #assign(processor: Processor, thread: Thread): void {
     this.#current.set(processor, thread);
+    this.#slices.set(processor, 0);
     thread.attach(processor);
+  }
+
+  #preempt(processor: Processor, queue: 'front' | 'back'): void {
+    const previous = this.#current.get(processor);
+    if (previous === undefined) return;
+    this.#current.delete(processor);
+    previous.detach();
+    previous.state = 'ready';
+    if (queue === 'front') this.#ready.unshift(previous);
+    else this.#ready.push(previous);
   }
 
   #threadFor(processor: Processor): Thread | undefined {
     const current = this.#current.get(processor);
-    if (current !== undefined) return current;
-    const next = this.#ready.shift();
-    if (next !== undefined) this.#assign(processor, next);
+    const slices = (this.#slices.get(processor) ?? 0) + 1;
+    this.#slices.set(processor, slices);
+    if (current !== undefined && (slices <= QUANTUM || current.irql >= IRQL.DISPATCH_LEVEL)) return current;
+    const index = this.#ready.findIndex((thread) => mayRun(thread, processor));
+    const [next] = index < 0 ? [] : this.#ready.splice(index, 1);
+    if (next === undefined) return current;
+    this.#preempt(processor, 'back');
+    this.#assign(processor, next);
     return next;
   }
 
@@ -133,7 +263,8 @@ export class Scheduler {
     const { processors } = this.machine;
     for (let i = 0; i < processors.length; i++) {
       const processor = processors[(this.#turn + i) % processors.length];
-      if (processor === undefined || !(this.#current.has(processor) || this.#ready.length > 0)) continue;
+      if (processor === undefined) continue;
+      if (!this.#current.has(processor) && !this.#ready.some((thread) => mayRun(thread, processor))) continue;
       this.#turn = (processor.index + 1) % processors.length;
       return processor;
     }
@@ -149,8 +280,21 @@ export class Scheduler {
   #standingOnCondition(conditions: readonly ThreadCondition[]): Set<Thread> {
     return new Set(
       conditions.flatMap(({ thread, address }) =>
-        address !== undefined && thread.pc === address ? [thread] : [],
+        address !== undefined && thread.started && thread.pc === address ? [thread] : [],
       ),
     );
   }
+
+  #stuck(thread: Thread, timeout: number): KernelError {
+    return new KernelError({
+      rule: 'rendezvous.timeout',
+      status: 'STATUS_IO_TIMEOUT',
+      message: `processor ${thread.processor?.index} did not come to the rendezvous within ${timeout} instructions: thread ${thread.id} (${thread.name}) is at ${irqlName(thread.irql)} in ${thread.describe(thread.pc)}`,
+      hint: 'a thread that holds a spin lock keeps its processor; let it release the lock and try again',
+    });
+  }
+}
+
+function mayRun(thread: Thread, processor: Processor): boolean {
+  return thread.affinity === undefined || thread.affinity === processor.index;
 }

@@ -1,5 +1,6 @@
 import {
   type AddressSpace,
+  type Architecture,
   type Exit,
   type Fault,
   formatAddress,
@@ -7,8 +8,12 @@ import {
   type ProcessorContext,
 } from '../cpu/index.js';
 import type { ImageDomain } from './image-domain.js';
+import { IRQL } from './irql.js';
+import type { Process } from './process.js';
+import { type StackFrame, walkStack } from './stack-walk.js';
+import type { Blocked } from './wait.js';
 
-export type ThreadState = 'ready' | 'running' | 'terminated' | 'crashed';
+export type ThreadState = 'ready' | 'running' | 'waiting' | 'terminated' | 'crashed';
 
 /** Why a thread crashed: the exit of the processor that nothing handled, told with symbols. */
 export interface Crash {
@@ -25,9 +30,41 @@ export interface ThreadCondition {
   readonly address?: bigint;
 }
 
+export interface ThreadDetails {
+  readonly id: number;
+  readonly name: string;
+  readonly domain: ImageDomain;
+  readonly process: Process;
+  /** Default: the domain's. A thread of the HotPatch process runs in the session that it is attached to. */
+  readonly addressSpace?: AddressSpace;
+  readonly stack: { readonly base: bigint; readonly size: number };
+  readonly startAddress: bigint;
+  /** Index of the only processor that may run it. */
+  readonly affinity?: number;
+  readonly irql?: number;
+  /** TEB of a user thread. */
+  readonly teb?: bigint;
+  /** Sets the registers of a thread that has not run yet. */
+  readonly start: (processor: Processor) => void;
+}
+
 /** A thread: a stack and the registers it has when no processor runs it. */
 export class Thread {
+  readonly id: number;
+  readonly name: string;
+  /** Whose images and exports its code uses. */
+  readonly domain: ImageDomain;
+  readonly process: Process;
+  readonly addressSpace: AddressSpace;
+  readonly stack: { readonly base: bigint; readonly size: number };
+  readonly startAddress: bigint;
+  readonly affinity: number | undefined;
+  readonly teb: bigint | undefined;
   state: ThreadState = 'ready';
+  /** KIRQL of the code that it runs. */
+  irql: number;
+  /** What it waits for. */
+  wait: Blocked | undefined;
   /** Instructions that it has executed. */
   instructions = 0;
   /** The whole result register after its function returned. A 32-bit result leaves the upper half undefined. */
@@ -35,19 +72,28 @@ export class Thread {
   crash: Crash | undefined;
   /** The processor whose registers hold this thread's state at the moment. */
   processor: Processor | undefined;
+  readonly #start: (processor: Processor) => void;
   #context: ProcessorContext | undefined;
+  #registers: BigUint64Array | undefined;
+  #resultOfWait: bigint | undefined;
 
-  constructor(
-    readonly id: number,
-    readonly name: string,
-    readonly domain: ImageDomain,
-    readonly stack: { readonly base: bigint; readonly size: number },
-    /** Sets the registers of a thread that has not run yet. */
-    private readonly start: (processor: Processor) => void,
-  ) {}
+  constructor(details: ThreadDetails) {
+    this.id = details.id;
+    this.name = details.name;
+    this.domain = details.domain;
+    this.process = details.process;
+    this.addressSpace = details.addressSpace ?? details.domain.addressSpace;
+    this.stack = details.stack;
+    this.startAddress = details.startAddress;
+    this.affinity = details.affinity;
+    this.teb = details.teb;
+    this.irql = details.irql ?? IRQL.PASSIVE_LEVEL;
+    this.#start = details.start;
+  }
 
-  get addressSpace(): AddressSpace {
-    return this.domain.addressSpace;
+  /** Of the code that it runs: x86 in a WOW64 process. */
+  get architecture(): Architecture {
+    return this.domain.architecture;
   }
 
   /** What its function returned, taken as a C `int`; undefined while it runs. */
@@ -57,6 +103,11 @@ export class Thread {
 
   get finished(): boolean {
     return this.state === 'terminated' || this.state === 'crashed';
+  }
+
+  /** Has it executed or set up anything yet? Its stack holds no frames before. */
+  get started(): boolean {
+    return this.processor !== undefined || this.#context !== undefined;
   }
 
   /** A condition for `run({ until })`: this thread is about to execute the instruction at `address`. */
@@ -71,39 +122,74 @@ export class Thread {
 
   /** Where it is: the address of its next instruction. */
   get pc(): bigint {
-    return this.processor?.pc ?? this.#saved('pc');
+    return this.started ? this.register(this.architecture.programCounter) : this.startAddress;
   }
 
   get sp(): bigint {
-    return this.processor?.sp ?? this.#saved('sp');
+    return this.started
+      ? this.register(this.architecture.stackPointer)
+      : this.stack.base + BigInt(this.stack.size);
   }
 
-  /** Puts the thread's registers on a processor, after saving those of the thread that was there. */
+  /** A register, named as in the processor manual, whether or not a processor runs the thread. 0 before it has started. */
+  register(name: string): bigint {
+    if (this.processor !== undefined) return this.processor.get(name);
+    const wide = WIDE_NAMES[name];
+    const index = this.architecture.registerFile.stateNames.indexOf(wide ?? name);
+    const value = this.#registers?.[2 * index] ?? 0n;
+    return wide === undefined ? value : BigInt.asUintN(32, value);
+  }
+
+  /**
+   * Its call stack, innermost frame first: by unwind data on x64 and ARM64, by frame pointer on x86. A thread that has
+   * not started has the one frame of its start address.
+   */
+  stackWalk(): readonly StackFrame[] {
+    return walkStack(this);
+  }
+
+  /** Puts the thread's registers on a processor. */
   attach(processor: Processor): void {
     if (this.processor === processor) return;
     processor.addressSpace = this.addressSpace;
-    if (this.#context === undefined) this.start(processor);
+    if (this.#context === undefined) this.#start(processor);
     else processor.loadContext(this.#context);
     this.processor = processor;
+    if (this.#resultOfWait !== undefined) this.architecture.setResult(processor, this.#resultOfWait);
+    this.#resultOfWait = undefined;
   }
 
   /** Takes the thread off its processor. */
   detach(): void {
     if (this.processor === undefined) return;
-    this.#savedRegisters = { pc: this.processor.pc, sp: this.processor.sp };
+    this.#registers = this.processor.registerState();
     this.#context = this.processor.saveContext();
     this.processor = undefined;
   }
 
-  #savedRegisters = { pc: 0n, sp: 0n };
-
-  #saved(register: 'pc' | 'sp'): bigint {
-    return this.#savedRegisters[register];
+  /** Ends its wait: the function that it waits in will return `result`. */
+  wake(result: bigint): void {
+    this.wait = undefined;
+    this.state = 'ready';
+    this.#resultOfWait = result;
   }
 
   /** `demo!dispatch+0x9`, or the bare address where no image is. */
   describe(address: bigint): string {
     const image = this.domain.imageAt(address);
-    return image?.describe(address) ?? formatAddress(this.domain.machine.architecture.name, address);
+    return image?.describe(address) ?? formatAddress(this.architecture.name, address);
   }
 }
+
+/** The state of an x86 processor is kept under the names of the 64-bit registers. */
+const WIDE_NAMES: Readonly<Record<string, string>> = {
+  eip: 'rip',
+  esp: 'rsp',
+  ebp: 'rbp',
+  eax: 'rax',
+  ebx: 'rbx',
+  ecx: 'rcx',
+  edx: 'rdx',
+  esi: 'rsi',
+  edi: 'rdi',
+};

@@ -1,4 +1,4 @@
-import type { ServiceCall } from '../services.js';
+import type { ServiceCall } from '../simulated-export.js';
 
 /**
  * The printf subset that DbgPrint callers use: `%d %i %u %x %X %p %c %s %hs %S %ws %wZ %%`, with flags, width and the
@@ -6,7 +6,7 @@ import type { ServiceCall } from '../services.js';
  */
 export function formatGuestString(call: ServiceCall, format: string, first: number): string {
   const { addressSpace } = call.thread;
-  const { pointerSize } = call.processor.architecture;
+  const { pointerSize } = call;
   let slot = first;
   const next = (wide: boolean): bigint => {
     let value = call.argument(slot++);

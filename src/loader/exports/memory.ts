@@ -1,4 +1,4 @@
-import { defineExport, type ServiceCall, type SimulatedExport } from '../services.js';
+import { defineExport, type ServiceCall, type SimulatedExport } from '../simulated-export.js';
 
 const MAX_BLOCK = 0x100_0000n;
 

@@ -1,5 +1,6 @@
-import { defineExport, type ServiceCall, type SimulatedModule } from '../services.js';
+import { defineExport, type ServiceCall, type SimulatedModule } from '../simulated-export.js';
 import { formatGuestString } from './format.js';
+import { guardExports } from './guard.js';
 import { memoryExports } from './memory.js';
 
 const POOL_FLAG_USE_QUOTA = 0x1n;
@@ -42,6 +43,7 @@ export function ntoskrnl(): SimulatedModule {
         ({ kernel }) => kernel.machine.processors.length,
       ),
       ...memoryExports(),
+      ...guardExports('kernel'),
     ],
   };
 }

@@ -1,0 +1,5 @@
+import type { Kernel } from './kernel.js';
+
+export class PatchGuard {
+  constructor(readonly kernel: Kernel) {}
+}
