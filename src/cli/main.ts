@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { buildCommand } from './build.js';
 import { callCommand } from './call.js';
 import { checkCommand } from './check.js';
+import { doctorCommand } from './doctor.js';
 import { describeReport, reportOf } from './errors.js';
 import { inspectCommand } from './inspect.js';
 import { EXIT, note, printJson } from './output.js';
@@ -21,7 +22,8 @@ export async function main(args: readonly string[]): Promise<number> {
     .addCommand(inspectCommand())
     .addCommand(checkCommand())
     .addCommand(buildCommand())
-    .addCommand(verifyCommand());
+    .addCommand(verifyCommand())
+    .addCommand(doctorCommand());
   for (const command of [program, ...program.commands])
     command.exitOverride().configureOutput({ writeErr: () => undefined });
   try {

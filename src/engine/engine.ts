@@ -25,6 +25,10 @@ export interface LoadPatchOptions {
   /** BaseDllName of the patch image; default: the file's name. */
   readonly name?: string;
   readonly symbols?: SymbolTable;
+  /** NT path of the file; default: the name. */
+  readonly path?: string;
+  /** Registers it for the processes of this user alone (`S-1-5-21-…`). */
+  readonly userSid?: string;
 }
 
 /**
@@ -179,7 +183,8 @@ export class HotPatchEngine {
     const description = table?.bases[0];
     if (table === undefined || description === undefined)
       throw refuse('hotPatch.absent', 'STATUS_INVALID_IMAGE_FORMAT', 'the image has no hotpatch table');
-    return new Patch(name, image, table, description, options.symbols, ntStatus('STATUS_PATCH_DEFERRED'));
+    const status = ntStatus('STATUS_PATCH_DEFERRED');
+    return new Patch(name, image, table, description, options.symbols, status, options.path, options.userSid);
   }
 
   *#apply(patch: Patch, bases: readonly LoadedImage[]): Generator<EngineStep, void> {
@@ -269,6 +274,7 @@ export class HotPatchEngine {
     return this.#patches.findLast(
       (other) =>
         (other.state === 'deferred' || other.state === 'applied') &&
+        other.userSid === patch.userSid &&
         other.originalCheckSum === patch.originalCheckSum &&
         other.originalTimeDateStamp === patch.originalTimeDateStamp,
     );

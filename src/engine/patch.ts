@@ -22,6 +22,10 @@ export class Patch {
     readonly description: HotPatchBase,
     readonly symbols: SymbolTable | undefined,
     status: NtStatus,
+    /** NT path that it was loaded from. */
+    readonly path: string = name,
+    /** It is registered for the processes of this user alone; undefined: for all. */
+    readonly userSid?: string | undefined,
   ) {
     this.status = status;
   }
