@@ -19,21 +19,6 @@ export function contributionsByRva(pdb: Pdb): Map<number, Contribution> {
   return found;
 }
 
-/** RVA of each static local variable → `function.variable`, the name that it has in map files. */
-export function scopedNames(pdb: Pdb): Map<number, string> {
-  const names = new Map<number, string>();
-  for (const { symbols } of pdb.modules) {
-    let scope: { name: string; end: number } | undefined;
-    for (const symbol of symbols) {
-      if ('end' in symbol && 'debugStart' in symbol) scope = { name: symbol.name, end: symbol.end };
-      if (symbol.kind !== 'S_LDATA32' || scope === undefined || symbol.at >= scope.end) continue;
-      const rva = pdb.rva(symbol);
-      if (rva !== undefined) names.set(rva, `${scope.name}.${symbol.name}`);
-    }
-  }
-  return names;
-}
-
 const S_GPROC32 = 0x1110;
 const S_LPROC32 = 0x110f;
 const S_GPROC32_ID = 0x1147;

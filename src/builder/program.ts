@@ -9,7 +9,7 @@ import {
   type SymbolTable,
 } from '../image/index.js';
 import { type CodeStream, decodeFunction } from './code-stream.js';
-import { type Contribution, contributionsByRva, scopedNames } from './pdb-facts.js';
+import { type Contribution, contributionsByRva } from './pdb-facts.js';
 
 /** An image with everything that is known about it. Only image and symbols are needed; a PDB makes it exact. */
 export interface BuildSource {
@@ -188,7 +188,6 @@ function findFunctions(source: BuildSource): CodeFunction[] {
 function findVariables(program: Program): Variable[] {
   const { image, source, functions } = program;
   const contributions = source.pdb === undefined ? undefined : contributionsByRva(source.pdb);
-  const scoped = source.pdb === undefined ? undefined : scopedNames(source.pdb);
   const isData = (rva: number) => image.sectionAt(rva) !== undefined && !isCodeAt(image, rva);
   const named = groupByRva(source.symbols.all.filter(({ rva }) => isData(rva)));
   const starts = new Set(named.keys());
@@ -205,15 +204,12 @@ function findVariables(program: Program): Variable[] {
     const contribution = contributions?.get(rva);
     const known = Math.max(contribution?.size ?? 0, ...names.map(({ size }) => size ?? 0));
     const end = Math.min(order[index + 1] ?? Number.POSITIVE_INFINITY, endOf(section));
-    const own = identity(names, rva);
-    const scope = scoped?.get(rva);
     return {
       kind: 'variable',
       rva,
       size: known > 0 ? known : end - rva,
       hasExactSize: known > 0,
-      ...own,
-      name: scope ?? own.name,
+      ...identity(names, rva),
       isNameless: names.length === 0,
       isMutable: isWritableAt(image, rva),
       isThreadLocal: tls !== undefined && rva >= tls.start && rva < tls.end,
@@ -228,11 +224,16 @@ function identity(
 ): Pick<Named, 'name' | 'symbols' | 'module' | 'isStatic'> {
   const best = names.find(({ name }) => !name.startsWith('.')) ?? names[0];
   return {
-    name: best?.name ?? `+0x${rva.toString(16)}`,
+    name: best === undefined ? `+0x${rva.toString(16)}` : scopedName(best),
     symbols: names,
     module: best?.module,
     isStatic: best?.isStatic ?? true,
   };
+}
+
+/** A static local variable as map files call it: `function.variable`. */
+export function scopedName({ name, scope }: SymbolInfo): string {
+  return scope === undefined ? name : `${scope}.${name}`;
 }
 
 function threadLocalRange(image: PeImage): { start: number; end: number } | undefined {
