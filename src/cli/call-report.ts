@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { HotPatchEngine, type Patch } from '../engine/index.js';
-import { findSymbols, type PeImage, readImage } from '../image/index.js';
-import { Kernel, type LoadedImage, type Thread } from '../loader/index.js';
+import { findSymbols, IMAGE_SUBSYSTEM, type PeImage, readImage } from '../image/index.js';
+import { type ImageDomain, Kernel, type LoadedImage, type Thread } from '../loader/index.js';
 import { parseArgument } from './arguments.js';
 import { UsageError } from './errors.js';
 
@@ -70,10 +70,11 @@ function runCalls(request: CallRequest, image: PeImage): CallReport {
     hotPatchTableSize: request.hotPatchTableSize,
   });
   const engine = new HotPatchEngine(kernel);
-  for (const file of request.with) load(kernel, file);
-  const loaded = load(kernel, request.image, image, request.symbols);
-  const target = locate(kernel, loaded, request.function);
-  const call = () => callOnce(kernel, target, request.arguments);
+  const domain = domainFor(kernel, image);
+  for (const file of request.with) load(kernel, domain, file);
+  const loaded = load(kernel, domain, request.image, image, request.symbols);
+  const target = locate(loaded, request.function);
+  const call = () => callOnce(kernel, domain, target, request.arguments);
 
   const patches: Patch[] = [];
   const applyPatches = () => {
@@ -111,8 +112,8 @@ function pausedCall(
   request: CallRequest,
   applyPatches: () => void,
 ): NonNullable<CallReport['paused']> {
-  const where = locate(kernel, loaded, request.pauseAt ?? '');
-  const thread = startCall(kernel, target, request.arguments).thread;
+  const where = locate(loaded, request.pauseAt ?? '');
+  const thread = startCall(kernel, loaded.domain, target, request.arguments).thread;
   kernel.run({ until: [thread.reaches(where), thread.returns()] });
   if (thread.finished)
     throw new UsageError(
@@ -123,15 +124,15 @@ function pausedCall(
   return { at: kernel.describe(where), result: resultOf(kernel, thread) };
 }
 
-function callOnce(kernel: Kernel, target: bigint, args: readonly string[]): CallResult {
-  const { thread, buffers } = startCall(kernel, target, args);
+function callOnce(kernel: Kernel, domain: ImageDomain, target: bigint, args: readonly string[]): CallResult {
+  const { thread, buffers } = startCall(kernel, domain, target, args);
   kernel.run({ until: thread.returns() });
   return {
     result: resultOf(kernel, thread),
     instructions: thread.instructions,
     buffers: buffers.map(({ argument, address, size }) => ({
       argument,
-      hex: Buffer.from(kernel.domain.addressSpace.read(address, size)).toString('hex'),
+      hex: Buffer.from(domain.addressSpace.read(address, size)).toString('hex'),
     })),
   };
 }
@@ -141,17 +142,22 @@ interface StartedCall {
   readonly buffers: readonly { readonly argument: string; readonly address: bigint; readonly size: number }[];
 }
 
-function startCall(kernel: Kernel, target: bigint, args: readonly string[]): StartedCall {
+function startCall(
+  kernel: Kernel,
+  domain: ImageDomain,
+  target: bigint,
+  args: readonly string[],
+): StartedCall {
   const buffers: StartedCall['buffers'][number][] = [];
   const values = args.map((text) => {
     const argument = parseArgument(text);
     if (typeof argument === 'bigint') return argument;
-    const address = kernel.domain.allocateMemory('pool', Math.max(1, argument.bytes.length));
-    kernel.domain.addressSpace.write(address, argument.bytes);
+    const address = domain.allocateMemory('pool', Math.max(1, argument.bytes.length));
+    domain.addressSpace.write(address, argument.bytes);
     if (argument.printBack) buffers.push({ argument: text, address, size: argument.bytes.length });
     return address;
   });
-  return { thread: kernel.createThread(target, values, 'call'), buffers };
+  return { thread: kernel.createThread(target, values, { domain, name: 'call' }), buffers };
 }
 
 /** Functions return `int` unless told otherwise: the low 32 bits when the upper ones are not an address's. */
@@ -161,13 +167,22 @@ function resultOf(kernel: Kernel, thread: Thread): bigint {
   return BigInt.asUintN(bits, value);
 }
 
+/** Drivers go into kernel space, everything else into a process of its own. */
+function domainFor(kernel: Kernel, image: PeImage): ImageDomain {
+  if (image.optionalHeader.subsystem === IMAGE_SUBSYSTEM.NATIVE || image.architecture === 'x86')
+    return kernel.domain;
+  return kernel.createProcess({ name: 'call.exe' }).domain;
+}
+
 function load(
   kernel: Kernel,
+  domain: ImageDomain,
   path: string,
   image = readImage(readFileSync(path), { file: path }),
   symbols?: string,
 ): LoadedImage {
   return kernel.loadImage(image, {
+    domain,
     name: basename(path),
     symbols: findSymbols({ image, path }, symbols === undefined ? {} : { symbolsFile: symbols }).table,
   });
@@ -179,13 +194,13 @@ function applyPatch(engine: HotPatchEngine, path: string): Patch {
 }
 
 /** `name`, `module!name`, `module!name+0x9`, `+0xRVA`. */
-function locate(kernel: Kernel, loaded: LoadedImage, text: string): bigint {
+function locate(loaded: LoadedImage, text: string): bigint {
   const match = /^(?:([^!]+)!)?([^+]*)(?:\+(0x[0-9a-f]+|\d+))?$/i.exec(text);
   if (match === null || text === '')
     throw new UsageError(`'${text}' is not a place: write name, module!name+0x9 or +0xRVA`);
   const [, module, name, offsetText] = match;
   const offset = offsetText === undefined ? 0 : Number(offsetText);
-  const image = module === undefined ? loaded : kernel.domain.findImage(module);
+  const image = module === undefined ? loaded : loaded.domain.findImage(module);
   if (image === undefined) throw new UsageError(`'${text}': no image called '${module}' is loaded`);
   if (name === undefined || name === '') return image.address(offset);
   return image.symbol(name, offset);
