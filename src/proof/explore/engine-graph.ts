@@ -29,6 +29,8 @@ export interface EngineEdge {
   readonly to: number;
   readonly text: string;
   readonly serialises: boolean;
+  /** The protocol does nothing: it leaves a store out, or has nothing to serialise for. */
+  readonly leftOut?: true;
   /** Possible only when some processor stands in the range, or when none does. */
   readonly condition?: { readonly range: Range; readonly occupied: boolean };
 }
@@ -146,7 +148,9 @@ export class EngineGraph {
       case 'rendezvous':
         return [edge({ ...next, gathered: step.phase === 'begin' })];
       case 'serialise':
-        return [edge(next, step.ifRestored !== true || moment.restored)];
+        return step.ifRestored !== true || moment.restored
+          ? [edge(next, true)]
+          : [{ ...edge(next), leftOut: true }];
       case 'unmap':
         return [edge({ ...next, unmapped: [...moment.unmapped, step.range] })];
       case 'note':
@@ -162,7 +166,13 @@ export class EngineGraph {
       const condition = (occupied: boolean) => ({ range: unlessOccupied, occupied });
       return [
         { to: this.#idOf(done), text, serialises: false, condition: condition(false) },
-        { to: this.#idOf(next), text: `left out: ${text}`, serialises: false, condition: condition(true) },
+        {
+          to: this.#idOf(next),
+          text: `left out: ${text}`,
+          serialises: false,
+          leftOut: true,
+          condition: condition(true),
+        },
       ];
     }
     const parts = moment.gathered ? [{ address: step.address, bytes: step.bytes }] : visibleParts(step);

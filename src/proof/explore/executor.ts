@@ -14,9 +14,15 @@ export interface ExecutedInstruction {
 }
 
 export type Executed =
-  | { readonly kind: 'ran'; readonly guest: GuestState; readonly shared: number }
+  /** `interrupted`: an exception was handled, and the return from it serialised the processor. */
+  | { readonly kind: 'ran'; readonly guest: GuestState; readonly shared: number; readonly interrupted?: true }
   /** The call came back. `unbalanced` says what it did not leave as it found it. */
-  | { readonly kind: 'returned'; readonly result: number; readonly shared: number; readonly unbalanced?: string }
+  | {
+      readonly kind: 'returned';
+      readonly result: number;
+      readonly shared: number;
+      readonly unbalanced?: string;
+    }
   | { readonly kind: 'fault'; readonly text: string };
 
 /** For each changed page the number of the contents that the processor fetches; 0: the current ones. */
@@ -102,7 +108,7 @@ export class Executor {
       const resumption = this.handleBreakpoint?.(guest.pc);
       if (resumption !== undefined) {
         this.#processor.pc = resumption.resumeAt;
-        return this.#outcome();
+        return { kind: 'ran', guest: this.guests.current(), shared, interrupted: true };
       }
     }
     const where = this.describe(guest.pc);
@@ -119,7 +125,8 @@ export class Executor {
     const processor = this.#processor;
     const { architecture } = processor;
     const shared = this.shared.current();
-    if (processor.pc !== architecture.returnAddress) return { kind: 'ran', guest: this.guests.current(), shared };
+    if (processor.pc !== architecture.returnAddress)
+      return { kind: 'ran', guest: this.guests.current(), shared };
     const result = Number(architecture.result(processor) & 0xffff_ffffn);
     const unbalanced = this.#unbalanced();
     return { kind: 'returned', result, shared, ...(unbalanced === undefined ? {} : { unbalanced }) };

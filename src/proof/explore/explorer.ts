@@ -1,13 +1,14 @@
 import type { WriteProtocol } from '../protocols/write-protocol.js';
-import { isCode, type Range, type Recording, record } from '../recording.js';
+import type { Range, Recording } from '../recording.js';
 import type { ExpectedResults, SubjectSource } from '../subject.js';
-import { EngineGraph, type EngineNode } from './engine-graph.js';
-import { Executor } from './executor.js';
+import type { EngineGraph, EngineNode } from './engine-graph.js';
+import type { Executor } from './executor.js';
 import { TooManyLocalStates } from './local-states.js';
-import { type Broken, Properties, type PropertyName } from './properties.js';
+import { type Model, modelOf } from './model.js';
+import type { Broken, Properties, PropertyName } from './properties.js';
 import { type Action, type Schedule, scheduleTo } from './schedule.js';
 import { StateSet } from './state-set.js';
-import { LOCAL_STATES, Transitions } from './transitions.js';
+import { LOCAL_STATES, type Transitions } from './transitions.js';
 
 export interface ExploreOptions {
   readonly protocol: WriteProtocol;
@@ -61,24 +62,19 @@ const MOST_PROCESSORS = 3;
  * Visits every interleaving of the protocol's steps with the instructions of the processors, breadth first, so that the
  * first way to a broken property is a shortest one. @returns undefined when the protocol means nothing for the subject.
  */
-export async function explore(source: SubjectSource, options: ExploreOptions): Promise<Exploration | undefined> {
+export async function explore(
+  source: SubjectSource,
+  options: ExploreOptions,
+): Promise<Exploration | undefined> {
   using subject = await source.create();
-  const recording = record(subject);
-  const { protocol } = options;
-  const steps = protocol.operations.includes(recording.operation) ? protocol.steps(recording) : undefined;
-  if (steps === undefined) return undefined;
-  const { addressSpace } = subject.lab.kernel.domain;
-  const graph = new EngineGraph({
-    steps,
-    before: (address) => recording.before.get(address) ?? addressSpace.readU8(address),
-    isExecutable: (address) => isCode(subject, address),
-  });
-  const executor = new Executor(subject, recording, graph, protocol.breakpoints?.(recording));
-  const search = new Search(source, recording, graph, executor, options);
-  return search.run();
+  const model = modelOf(subject, source, options);
+  return model && new Search(source, model, options).run();
 }
 
 class Search {
+  readonly #recording: Recording;
+  readonly #graph: EngineGraph;
+  readonly #executor: Executor;
   readonly #processors: number;
   readonly #isWeak: boolean;
   readonly #transitions: Transitions;
@@ -92,18 +88,19 @@ class Search {
 
   constructor(
     private readonly source: SubjectSource,
-    private readonly recording: Recording,
-    private readonly graph: EngineGraph,
-    private readonly executor: Executor,
+    model: Model,
     private readonly options: ExploreOptions,
   ) {
-    const { processors = 1, fetch = 'coherent' } = options;
+    const { processors = 1 } = options;
     if (!Number.isInteger(processors) || processors < 1 || processors > MOST_PROCESSORS)
       throw new RangeError(`${processors} processors: the explorer takes 1 to ${MOST_PROCESSORS}`);
     this.#processors = processors;
-    this.#isWeak = fetch === 'weak';
-    this.#properties = new Properties(executor, graph, source.expected);
-    this.#transitions = new Transitions(executor, graph, this.#properties, this.#isWeak);
+    this.#isWeak = model.isWeak;
+    this.#recording = model.recording;
+    this.#graph = model.graph;
+    this.#executor = model.executor;
+    this.#properties = model.properties;
+    this.#transitions = model.transitions;
     this.#here = new Array<number>(processors).fill(0);
     this.#there = new Array<number>(processors).fill(0);
   }
@@ -113,7 +110,7 @@ class Search {
     const seconds = () => (performance.now() - start) / 1000;
     const { mostStates = 50_000_000, mostSeconds = Number.POSITIVE_INFINITY, onProgress } = this.options;
     const states = this.#states;
-    const first = this.#transitions.globalId(0, this.executor.shared.first);
+    const first = this.#transitions.first;
     this.#there.fill(this.#transitions.idle);
     this.#add(first, -1);
     let bound: string | undefined;
@@ -140,7 +137,7 @@ class Search {
       fetch,
       states: states.size,
       transitions: this.#count,
-      executed: this.executor.executed,
+      executed: this.#executor.executed,
       complete: bound === undefined,
       ...(bound === undefined ? {} : { bound }),
       violations: [...this.#found.values()].map((found) => this.#violation(found)),
@@ -245,26 +242,32 @@ class Search {
         }
         const isLoop = key >= 0 && !ends.has(key) && locals.state(key % LOCAL_STATES).phase !== 'idle';
         if (isLoop)
-          this.#report({ rule: 'stuck', text: 'the call never ends' }, state, { actor: 'processor', processor });
+          this.#report({ rule: 'stuck', text: 'the call never ends' }, state, {
+            actor: 'processor',
+            processor,
+          });
         for (const step of path) ends.add(step);
       }
     }
   }
 
   #checkRestored(): void {
-    if (this.recording.operation !== 'revert') return;
-    const last = this.graph.nodes.find(({ committed, edges }) => committed && edges.length === 0);
+    if (this.#recording.operation !== 'revert') return;
+    const last = this.#graph.nodes.find(({ committed, edges }) => committed && edges.length === 0);
     if (last === undefined) return;
-    for (const { entry, after } of this.recording.redirections) {
-      const page = this.graph.pages.findIndex(({ base }) => base === (entry & ~0xfffn));
-      const changed = this.graph.pages[page];
+    for (const { entry, after } of this.#recording.redirections) {
+      const page = this.#graph.pages.findIndex(({ base }) => base === (entry & ~0xfffn));
+      const changed = this.#graph.pages[page];
       if (changed === undefined) continue;
-      const contents = this.graph.contents(page, last.memory[page] ?? 0);
+      const contents = this.#graph.contents(page, last.memory[page] ?? 0);
       const wrong = [...after.entries()].some(
         ([index, byte]) => contents[changed.addresses.indexOf(entry + BigInt(index))] !== byte,
       );
       if (wrong)
-        this.#report({ rule: 'restored', text: 'the entry is not the original one' }, 0, { actor: 'engine', edge: 0 });
+        this.#report({ rule: 'restored', text: 'the entry is not the original one' }, 0, {
+          actor: 'engine',
+          edge: 0,
+        });
     }
   }
 
@@ -277,11 +280,11 @@ class Search {
       processors: this.#processors,
       subject: this.source.name,
       protocol: this.options.protocol.name,
-      architecture: this.recording.architecture,
-      describe: (address) => this.executor.describe(address),
+      architecture: this.#recording.architecture,
+      describe: (address) => this.#executor.describe(address),
       fetch: this.options.fetch ?? 'coherent',
-      firstGlobal: this.#transitions.globalId(0, this.executor.shared.first),
-      instruction: (guest, view, node) => this.executor.instruction(guest, view, node),
+      firstGlobal: this.#transitions.first,
+      instruction: (guest, view, node) => this.#executor.instruction(guest, view, node),
     });
     return { ...found.broken, count: found.count, schedule };
   }

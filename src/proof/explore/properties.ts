@@ -1,6 +1,6 @@
 import type { ExpectedResults } from '../subject.js';
-import type { Executed, ExecutedInstruction, Executor, FetchView } from './executor.js';
 import type { EngineGraph, EngineNode } from './engine-graph.js';
+import type { Executed, ExecutedInstruction, Executor, FetchView } from './executor.js';
 import type { CallPhase } from './local-states.js';
 
 /** What must hold in every reachable state. */
@@ -35,7 +35,8 @@ export class Properties {
   ) {
     const [first] = graph.nodes;
     const last = graph.nodes.find(({ committed }) => committed);
-    if (first === undefined || last === undefined) throw new RangeError('a protocol has a first and a last state');
+    if (first === undefined || last === undefined)
+      throw new RangeError('a protocol has a first and a last state');
     const alone = { before: this.#runAlone(first), after: this.#runAlone(last) };
     this.expected = { ...expected, before: alone.before, after: alone.after };
     if (expected === undefined) return;
@@ -55,7 +56,8 @@ export class Properties {
     executed: Executed,
   ): Broken | undefined {
     if (executed.kind === 'fault') return { rule: 'fault', text: executed.text };
-    if (this.#isTorn(instruction)) {
+    const isHandled = executed.kind === 'ran' && executed.interrupted === true;
+    if (!isHandled && this.#isTorn(instruction)) {
       const bytes = Buffer.from(instruction.bytes).toString('hex');
       return { rule: 'torn', text: `${bytes} is an instruction of neither the old nor the new code` };
     }
@@ -65,16 +67,25 @@ export class Properties {
     return undefined;
   }
 
-  #judgeReturn(phase: CallPhase, { result, unbalanced }: Executed & { kind: 'returned' }): Broken | undefined {
+  #judgeReturn(
+    phase: CallPhase,
+    { result, unbalanced }: Executed & { kind: 'returned' },
+  ): Broken | undefined {
     const { before, after, during = [] } = this.expected;
     if (unbalanced !== undefined) return { rule: 'balanced', text: unbalanced };
     if (phase === 'after')
       return result === after
         ? undefined
-        : { rule: 'committed', text: `the call began after the operation and returned ${result}, not ${after}` };
+        : {
+            rule: 'committed',
+            text: `the call began after the operation and returned ${result}, not ${after}`,
+          };
     return result === before || result === after || during.includes(result)
       ? undefined
-      : { rule: 'mixture', text: `the call returned ${result}: the old code returns ${before}, the new ${after}` };
+      : {
+          rule: 'mixture',
+          text: `the call returned ${result}: the old code returns ${before}, the new ${after}`,
+        };
   }
 
   #isTorn({ address, bytes }: ExecutedInstruction): boolean {

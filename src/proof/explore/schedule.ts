@@ -77,7 +77,8 @@ function* allSuccessors({ locals, global }: Position, context: ScheduleContext) 
   const { transitions, fetch } = context;
   const { node, shared } = transitions.global(global);
   for (const [edge, { to, serialises, text }] of node.edges.entries()) {
-    const next = serialises && fetch === 'weak' ? locals.map((local) => transitions.serialised(local)) : locals;
+    const next =
+      serialises && fetch === 'weak' ? locals.map((local) => transitions.serialised(local)) : locals;
     const action: ScheduledAction = { actor: 'engine', edge, text };
     yield { action, to: { locals: next, global: transitions.globalId(to, shared) } };
   }

@@ -1,5 +1,5 @@
 import type { EngineGraph, EngineNode } from './engine-graph.js';
-import type { Executor, FetchView } from './executor.js';
+import type { Executed, ExecutedInstruction, Executor, FetchView } from './executor.js';
 import { type LocalState, LocalStates } from './local-states.js';
 import type { Broken, Properties } from './properties.js';
 
@@ -43,6 +43,11 @@ export class Transitions {
     return this.locals.idOf(this.executor.initial, 'idle', this.#noView);
   }
 
+  /** The engine's first node, with the shared data as they were. */
+  get first(): number {
+    return this.globalId(0, this.executor.shared.first);
+  }
+
   global(id: number): GlobalState {
     const state = this.#globals[id];
     if (state === undefined) throw new RangeError(`there is no global state ${id}`);
@@ -50,7 +55,8 @@ export class Transitions {
   }
 
   globalId(node: number, shared: number): number {
-    const ofNode = (this.#globalIds[node] ??= []);
+    const ofNode = this.#globalIds[node] ?? [];
+    this.#globalIds[node] = ofNode;
     const known = ofNode[shared];
     if (known !== undefined) return known;
     const id = this.#globals.length;
@@ -111,13 +117,23 @@ export class Transitions {
       this.#broken.set(local.id + LOCAL_STATES * id, broken ?? { rule: 'fault', text: 'fault' });
       return BROKEN;
     }
-    const end = instruction.address + BigInt(instruction.bytes.length);
-    const view = this.isWeak ? this.#fetched(local.view, node, instruction.address, end) : local.view;
+    const view = this.#viewAfter(local.view, node, instruction, executed);
     const next =
       executed.kind === 'ran'
-        ? this.locals.idOf(executed.guest, phase, this.isWeak ? this.#fetched(view, node, executed.guest.pc) : view)
+        ? this.locals.idOf(executed.guest, phase, view)
         : this.locals.idOf(executor.initial, 'idle', view);
     return next + LOCAL_STATES * this.globalId(node.id, executed.shared);
+  }
+
+  #viewAfter(
+    before: FetchView,
+    node: EngineNode,
+    { address, bytes }: ExecutedInstruction,
+    executed: Exclude<Executed, { kind: 'fault' }>,
+  ): FetchView {
+    if (!this.isWeak || (executed.kind === 'ran' && executed.interrupted === true)) return this.#noView;
+    const view = this.#fetched(before, node, address, address + BigInt(bytes.length));
+    return executed.kind === 'ran' ? this.#fetched(view, node, executed.guest.pc) : view;
   }
 
   /** Pages that are fetched from for the first time are from now on seen as they are now. */

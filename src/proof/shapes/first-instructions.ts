@@ -24,7 +24,10 @@ export function x64FirstInstruction(length: number, placement = { modulo: 16, of
       { name: 'f', placement, code: [`${first}; lea eax, [rcx+0x11]; imul eax, eax, 3; ret`] },
       caller('f'),
     ],
-    patches: [patch('lea eax, [rcx+0x22]; imul eax, eax, 5; ret'), patch('lea eax, [rcx+0x33]; imul eax, eax, 7; ret')],
+    patches: [
+      patch('lea eax, [rcx+0x22]; imul eax, eax, 5; ret'),
+      patch('lea eax, [rcx+0x33]; imul eax, eax, 7; ret'),
+    ],
     call: 'caller',
     arguments: [],
     results: [(7 + 0x11) * 3, (7 + 0x22) * 5, (7 + 0x33) * 7],

@@ -75,7 +75,10 @@ export async function buildPatch(
           {
             direction: 'forward' as const,
             type: 'FUNCTION' as const,
-            records: Object.entries(forward).map(([from, to]) => ({ rva: base.rva(from), target: layout.rva(to) })),
+            records: Object.entries(forward).map(([from, to]) => ({
+              rva: base.rva(from),
+              target: layout.rva(to),
+            })),
           },
         ].filter(({ records }) => records.length > 0),
       },
@@ -126,7 +129,9 @@ function contents(architecture: ArchitectureName, { source, parts, size }: Assem
     for (const part of parts) {
       const from = layout.address(source.name) + BigInt(at);
       const branch =
-        part instanceof Uint8Array ? part : encode(architecture, part.form, from, layout.address(part.target));
+        part instanceof Uint8Array
+          ? part
+          : encode(architecture, part.form, from, layout.address(part.target));
       bytes.set(branch, at);
       at += branch.length;
     }

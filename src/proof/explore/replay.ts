@@ -1,0 +1,282 @@
+import type { Exit, Processor, ProcessorContext } from '../../cpu/index.js';
+import type { EngineStep } from '../../engine/index.js';
+import type { WriteProtocol } from '../protocols/write-protocol.js';
+import type { Subject, SubjectSource } from '../subject.js';
+import type { EngineEdge, EngineNode } from './engine-graph.js';
+import { type Model, modelOf } from './model.js';
+import type { Action, Schedule } from './schedule.js';
+import { LOCAL_STATES } from './transitions.js';
+
+/** The machine did not do what the explorer says it does: a defect of the proof, of the engine or of the processors. */
+export class ReplayDivergence extends Error {
+  override readonly name = 'ReplayDivergence';
+}
+
+export interface ReplayOptions {
+  readonly protocol: WriteProtocol;
+  readonly processors: number;
+  readonly fetch: 'coherent' | 'weak';
+}
+
+export type ReplayOutcome =
+  /** Nothing to tell. */
+  | { readonly kind: 'done' }
+  | { readonly kind: 'returned'; readonly result: number }
+  | { readonly kind: 'fault'; readonly text: string };
+
+interface Runner {
+  readonly processor: Processor;
+  readonly context: ProcessorContext;
+  readonly stack: { readonly address: bigint; readonly bytes: Uint8Array };
+}
+
+const STACK_TOP = 0x100;
+
+/**
+ * One interleaving on a real machine: a processor for each of the schedule's, all of them in the kernel's list of
+ * threads, and for the protocol `windows` the engine itself, asked for one step after the other while they run. After
+ * each action the machine is compared with the explorer's model of it.
+ */
+export class Replay implements Disposable {
+  readonly #runners: readonly Runner[];
+  readonly #engine: Generator<EngineStep, unknown> | undefined;
+  #node: EngineNode;
+  /** The model's local states by processor; undefined after an action that broke a property. */
+  #locals: number[];
+  #shared: number;
+
+  static async create(source: SubjectSource, options: ReplayOptions): Promise<Replay> {
+    const { protocol, processors, fetch } = options;
+    const modelled = await source.create();
+    const model = modelOf(modelled, source, options);
+    if (model === undefined) throw new RangeError(`${protocol.name} means nothing for ${source.name}`);
+    const subject = await source.create({ processors, instructionFetch: fetch });
+    return new Replay(modelled, model, subject, protocol);
+  }
+
+  private constructor(
+    private readonly modelled: Subject,
+    readonly model: Model,
+    readonly subject: Subject,
+    private readonly protocol: WriteProtocol,
+  ) {
+    const { kernel } = subject.lab;
+    this.#runners = kernel.machine.processors.map(() => {
+      const thread = kernel.createThread(subject.call.target, subject.call.arguments, 'replayed');
+      const processor = kernel.scheduler.place(thread);
+      const address = thread.stack.base + BigInt(thread.stack.size - STACK_TOP);
+      const bytes = thread.addressSpace.read(address, STACK_TOP);
+      return { processor, context: processor.saveContext(), stack: { address, bytes } };
+    });
+    this.#engine = protocol.name === 'windows' ? subject.steps() : undefined;
+    if (this.#engine === undefined) this.#prepareForProtocol();
+    this.#node = model.graph.node(0);
+    this.#locals = this.#runners.map(() => model.transitions.idle);
+    this.#shared = model.executor.shared.first;
+  }
+
+  get processors(): readonly Processor[] {
+    return this.#runners.map(({ processor }) => processor);
+  }
+
+  get isCommitted(): boolean {
+    return this.#node.committed;
+  }
+
+  /** Everything that can happen next. */
+  actions(): Action[] {
+    const { transitions, isWeak } = this.model;
+    const engine = this.#node.edges.flatMap((edge, index): Action[] =>
+      this.#isPossible(edge) ? [{ actor: 'engine', edge: index }] : [],
+    );
+    if (this.#node.gathered) return engine;
+    const processors = this.#locals.flatMap((local, processor): Action[] => [
+      { actor: 'processor', processor },
+      ...(isWeak && transitions.isBehind(local, this.#node)
+        ? [{ actor: 'interrupt', processor } as const]
+        : []),
+    ]);
+    return [...engine, ...processors];
+  }
+
+  /** Does one action on the machine and in the model. @throws ReplayDivergence when they differ */
+  perform(action: Action): ReplayOutcome {
+    const outcome = this.#perform(action);
+    if (outcome.kind !== 'fault') this.#compare();
+    return outcome;
+  }
+
+  #perform(action: Action): ReplayOutcome {
+    if (action.actor === 'engine') {
+      const edge = this.#node.edges[action.edge];
+      if (edge === undefined) throw new RangeError(`the engine has no step ${action.edge} here`);
+      this.#performEngine(edge);
+      return { kind: 'done' };
+    }
+    const runner = this.#runners[action.processor];
+    if (runner === undefined) throw new RangeError(`there is no processor ${action.processor}`);
+    if (action.actor === 'processor') return this.#step(runner, action.processor);
+    this.subject.lab.kernel.machine.serialise([runner.processor]);
+    this.#locals[action.processor] = this.model.transitions.serialised(this.#local(action.processor));
+    return { kind: 'done' };
+  }
+
+  #performEngine(edge: EngineEdge): void {
+    const from = this.#node;
+    const to = this.model.graph.node(edge.to);
+    this.#node = to;
+    if (this.#engine !== undefined && to.step > from.step) {
+      if (edge.leftOut !== true && this.#engine.next().done === true)
+        throw new ReplayDivergence('the engine is done where its recording has a further step');
+      if (to.committed && this.#engine.next().done !== true)
+        throw new ReplayDivergence('the engine has a further step where its recording ends');
+    } else {
+      this.#storeDifference(from, to);
+      if (edge.serialises) this.subject.lab.kernel.machine.serialise();
+    }
+    if (edge.serialises) this.#locals = this.#locals.map((local) => this.model.transitions.serialised(local));
+  }
+
+  #step({ processor, context, stack }: Runner, index: number): ReplayOutcome {
+    const { transitions, executor } = this.model;
+    const next = transitions.next(this.#local(index), transitions.globalId(this.#node.id, this.#shared));
+    const exit = this.#isUnmapped(processor.pc) ? unmapped(processor.pc) : this.#execute(processor);
+    if (exit !== undefined) {
+      if (next >= 0)
+        throw new ReplayDivergence(`processor ${index}: ${exit}, which the model does not expect`);
+      return { kind: 'fault', text: exit };
+    }
+    if (next >= 0) {
+      this.#locals[index] = next % LOCAL_STATES;
+      this.#shared = transitions.global(Math.floor(next / LOCAL_STATES)).shared;
+    }
+    const { architecture } = processor;
+    const isBack = processor.pc === architecture.returnAddress;
+    const result = Number(architecture.result(processor) & 0xffff_ffffn);
+    if (isBack) {
+      processor.loadContext(context);
+      processor.addressSpace.write(stack.address, stack.bytes);
+    }
+    if (next < 0) {
+      const broken = transitions.broken(
+        this.#local(index),
+        transitions.globalId(this.#node.id, this.#shared),
+      );
+      return { kind: 'fault', text: `${broken.rule}: ${broken.text}` };
+    }
+    if (isBack && transitions.locals.state(this.#local(index)).guest !== executor.initial)
+      throw new ReplayDivergence(`processor ${index} has returned, in the model it has not`);
+    return isBack ? { kind: 'returned', result } : { kind: 'done' };
+  }
+
+  /** What ended the instruction, if it did not just complete. */
+  #execute(processor: Processor): string | undefined {
+    const { pc } = processor;
+    const exit = processor.step();
+    if (exit.reason === 'instructionLimit') return undefined;
+    const resumption =
+      exit.reason === 'exception' && exit.name === 'breakpoint'
+        ? this.protocol.breakpoints?.(this.model.recording)(pc)
+        : undefined;
+    if (resumption === undefined) return `${nameOf(exit)} at ${this.subject.lab.describe(pc)}`;
+    processor.pc = resumption.resumeAt;
+    this.subject.lab.kernel.machine.serialise([processor]);
+    return undefined;
+  }
+
+  /** Protocols other than the engine's find the machine as the recording's operation left it, with the old bytes. */
+  #prepareForProtocol(): void {
+    for (const _step of this.subject.steps());
+    const { machine, domain } = this.subject.lab.kernel;
+    const first = this.model.graph.node(0);
+    for (const [page, { addresses }] of this.model.graph.pages.entries()) {
+      const contents = this.model.graph.contents(page, first.memory[page] ?? 0);
+      for (const [index, address] of addresses.entries())
+        machine.writeCode(domain.addressSpace, address, contents.subarray(index, index + 1));
+    }
+    machine.serialise();
+  }
+
+  #storeDifference(from: EngineNode, to: EngineNode): void {
+    const { machine, domain } = this.subject.lab.kernel;
+    const { graph } = this.model;
+    for (const [page, { addresses }] of graph.pages.entries()) {
+      const before = graph.contents(page, from.memory[page] ?? 0);
+      const after = graph.contents(page, to.memory[page] ?? 0);
+      for (const [index, address] of addresses.entries())
+        if (before[index] !== after[index])
+          machine.writeCode(domain.addressSpace, address, after.subarray(index, index + 1));
+    }
+  }
+
+  /** Memory, what each processor fetches, and where it is. */
+  #compare(): void {
+    const { graph, transitions } = this.model;
+    const { addressSpace } = this.subject.lab.kernel.domain;
+    for (const [page, { base, addresses, executable }] of graph.pages.entries()) {
+      // The HPAT has no memory before its first use.
+      if (addressSpace.query(base).state !== 'committed') continue;
+      const current = this.#node.memory[page] ?? 0;
+      const contents = graph.contents(page, current);
+      for (const [index, address] of addresses.entries()) {
+        if (addressSpace.readU8(address) !== contents[index])
+          throw new ReplayDivergence(`${this.subject.lab.describe(address)} is not what the model says`);
+        if (!executable) continue;
+        for (const [number, { processor }] of this.#runners.entries()) {
+          const seen = transitions.locals.state(this.#local(number)).view[page] || current;
+          if (processor.fetchBytes(address, 1)[0] !== graph.contents(page, seen)[index])
+            throw new ReplayDivergence(
+              `processor ${number} fetches other bytes at ${this.subject.lab.describe(address)} than the model says`,
+            );
+        }
+      }
+    }
+    for (const [number, { processor }] of this.#runners.entries()) {
+      const { pc } = transitions.locals.state(this.#local(number)).guest;
+      if (processor.pc !== pc)
+        throw new ReplayDivergence(
+          `processor ${number} is at ${this.subject.lab.describe(processor.pc)}, in the model at ${this.subject.lab.describe(pc)}`,
+        );
+    }
+  }
+
+  #local(processor: number): number {
+    return this.#locals[processor] ?? 0;
+  }
+
+  #isPossible({ condition }: EngineEdge): boolean {
+    if (condition === undefined) return true;
+    const { start, end } = condition.range;
+    return this.processors.some(({ pc }) => pc >= start && pc < end) === condition.occupied;
+  }
+
+  #isUnmapped(address: bigint): boolean {
+    return this.#node.unmapped.some(({ start, end }) => address >= start && address < end);
+  }
+
+  [Symbol.dispose](): void {
+    this.subject[Symbol.dispose]();
+    this.modelled[Symbol.dispose]();
+  }
+}
+
+function unmapped(address: bigint): string {
+  return `the page of 0x${address.toString(16)} is not mapped any more`;
+}
+
+function nameOf(exit: Exit): string {
+  if (exit.reason === 'fault') return `fault: ${exit.fault.access} (${exit.fault.cause})`;
+  return exit.reason === 'exception' ? exit.name : exit.reason;
+}
+
+/** Performs a whole schedule. @returns what its last action came to */
+export async function replay(
+  source: SubjectSource,
+  schedule: Schedule,
+  protocol: WriteProtocol,
+): Promise<ReplayOutcome> {
+  using run = await Replay.create(source, { ...schedule, protocol });
+  let outcome: ReplayOutcome = { kind: 'done' };
+  for (const action of schedule.actions) outcome = run.perform(action);
+  return outcome;
+}
