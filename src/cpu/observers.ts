@@ -31,6 +31,7 @@ export class ObserverSet {
   readonly #translator: Translator;
   readonly #observations = new Set<Observation>();
   readonly #hooks = new Map<number, Hook>();
+  #isOutdated = false;
 
   constructor(engine: Engine, translator: Translator) {
     this.#engine = engine;
@@ -40,15 +41,19 @@ export class ObserverSet {
   add(observation: Observation): Disposable {
     const own = { ...observation };
     this.#observations.add(own);
-    this.#updateHooks();
+    this.#isOutdated = true;
     return {
       [Symbol.dispose]: () => {
-        if (this.#observations.delete(own)) this.#updateHooks();
+        this.#observations.delete(own);
+        this.#isOutdated = true;
       },
     };
   }
 
-  #updateHooks(): void {
+  /** Brings the engine's hooks in line with who listens; while the engine stands still. */
+  updateHooks(): void {
+    if (!this.#isOutdated) return;
+    this.#isOutdated = false;
     const observations = [...this.#observations];
     const wanted: readonly [number, boolean][] = [
       [UC_HOOK_CODE, observations.some(({ instruction }) => instruction !== undefined)],

@@ -115,17 +115,31 @@ export class PageTable {
     }
     this.#assertUncommitted('commit', first, pages);
     this.#change();
-    const { memory } = this.#owner;
     const permissions = permissionsOf(protection);
     const copyOnWrite = options.copyOnWrite ?? (frames !== undefined && protection.endsWith('WRITECOPY'));
+    const own = demandZero && frames === undefined ? [] : this.#takeFrames(pages, frames);
     for (let index = 0; index < pages; index++) {
-      const shared = frames?.[index];
-      if (shared !== undefined) memory.retain(shared);
-      const frame = shared ?? (demandZero ? undefined : memory.allocate());
-      const entry: PageEntry = { protection, permissions, frame, copyOnWrite, guard, service: false };
+      const entry = { protection, permissions, frame: own[index], copyOnWrite, guard, service: false };
       this.#entries.set(first + index, entry);
       this.#reserved.delete(first + index);
     }
+  }
+
+  /** New frames, or one more reference to each of the given ones; all or none. */
+  #takeFrames(pages: number, shared: readonly number[] | undefined): number[] {
+    const { memory } = this.#owner;
+    const taken: number[] = [];
+    try {
+      for (let index = 0; index < pages; index++) {
+        const frame = shared?.[index];
+        if (frame !== undefined) memory.retain(frame);
+        taken.push(frame ?? memory.allocate());
+      }
+    } catch (error) {
+      for (const frame of taken) memory.release(frame);
+      throw error;
+    }
+    return taken;
   }
 
   /** Pages that can be read (they are full of breakpoints); a fetch from one ends the run as a service call. */

@@ -110,6 +110,7 @@ export class Processor {
   }
 
   get pc(): bigint {
+    if (this.#owner.running === this) return this.#engine.readRegister(this.architecture.programCounter);
     this.#pc ??= this.#engine.readRegister(this.architecture.programCounter);
     return this.#pc;
   }

@@ -42,6 +42,7 @@ export class Runner {
     this.#translator = new Translator(processor, owner);
     this.engine = new Engine(architecture.engine, memory.buffer, architecture.registerFile, {
       translate: (page, access) => this.#translator.translate(page, access),
+      retry: (access, resolve) => this.#translator.retry(access, resolve),
       interrupt: (vector) => {
         this.#stop = { kind: 'interrupt', vector };
       },
@@ -132,6 +133,7 @@ export class Runner {
 
   #bringUpToDate(): void {
     const { fetchUnit } = this.#processor;
+    this.#observers.updateHooks();
     if (!fetchUnit.flush) return;
     if (fetchUnit.forget.size > 0) {
       this.engine.forgetCode(fetchUnit.forget);

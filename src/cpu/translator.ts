@@ -25,6 +25,9 @@ export type Refusal =
 const LOWER_END = 2 ** 35;
 const UPPER_START = 2 ** 52 - 2 ** 35;
 
+const accessOf = (kind: number): FaultAccess =>
+  kind === UC_MEM_FETCH ? 'execute' : kind === UC_MEM_WRITE ? 'write' : 'read';
+
 const RETURN_PAGE = Number(x64.returnAddress >> PAGE_SHIFT);
 const COMPATIBILITY_RETURN_PAGE = Number(x86.returnAddress >> PAGE_SHIFT);
 
@@ -45,8 +48,13 @@ export class Translator {
     this.#isX86 = owner.architecture.engine === 'x86-64';
   }
 
+  /** As if {@link translate} had refused the access until `resolve` is done. */
+  retry(kind: number, resolve: () => void): void {
+    this.refusal = { kind: 'retry', access: accessOf(kind), resolve };
+  }
+
   translate(page: number, kind: number): Translation {
-    const access: FaultAccess = kind === UC_MEM_FETCH ? 'execute' : kind === UC_MEM_WRITE ? 'write' : 'read';
+    const access = accessOf(kind);
     const table = this.#processor.addressSpace.tableOfPage(page);
     if (table === undefined) return this.#outside(page, access);
     const entry = table.lookup(page);

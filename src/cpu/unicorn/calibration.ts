@@ -95,6 +95,7 @@ const none = (): void => {};
 
 const PROBE_EVENTS: EngineEvents = {
   translate: (page) => (page === CODE_PAGE ? UC_PROT_ALL : REFUSED),
+  retry: none,
   interrupt: none,
   systemCall: none,
   code: none,

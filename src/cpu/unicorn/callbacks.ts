@@ -17,6 +17,8 @@ export const REFUSED: Translation = -1;
 export interface EngineEvents {
   /** Asks for the translation of a virtual page (address / 4096) for UC_MEM_READ, UC_MEM_WRITE or UC_MEM_FETCH. */
   translate(page: number, access: number): Translation;
+  /** The access was refused only until `resolve` has been called, with the engine standing still. */
+  retry(access: number, resolve: () => void): void;
   interrupt(vector: number): void;
   /** `instruction` is UC_X86_INS_*. */
   systemCall(instruction: number): void;

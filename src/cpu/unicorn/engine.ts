@@ -133,20 +133,10 @@ export class Engine implements Disposable {
     const screen = this.#screen;
     if (translation < 0 || screen === undefined) return translation;
     const physical = Math.floor(translation / 8);
-    if (access !== uc.UC_MEM_FETCH) {
-      return screen.has(physical) ? translation & ~uc.UC_PROT_EXEC : translation;
-    }
-    const shown = screen.show(physical);
-    if (shown === undefined) {
-      throw new CpuError(
-        'tooManyScreenedPages',
-        'one run executes too many pages with unallocated vector instructions',
-        {
-          status: 'STATUS_NO_MEMORY',
-        },
-      );
-    }
-    return shown === physical ? translation : shown * 8 + uc.UC_PROT_EXEC;
+    const answer = screen.translate(physical, translation & 7, access);
+    if (answer >= 0) return answer;
+    events.retry(access, () => this.flushTranslations());
+    return REFUSED;
   }
 
   #control(control: number, ...typedValues: (string | number | bigint)[]): void {
@@ -322,6 +312,7 @@ const none = (): void => {};
 /** While code is being forgotten, Unicorn looks the window up and nothing else. */
 const WINDOW: EngineEvents = {
   translate: (page) => (page >= WINDOW_PAGE ? (page - WINDOW_PAGE) * 8 + uc.UC_PROT_EXEC : REFUSED),
+  retry: none,
   interrupt: none,
   systemCall: none,
   code: none,

@@ -148,6 +148,7 @@ const PROBE_EVENTS: EngineEvents = {
     if (page === STACK_PAGE) return (1 << 3) | UC_PROT_READ | UC_PROT_WRITE;
     return page === DESCRIPTOR_TABLE_PAGE ? (2 << 3) | UC_PROT_READ | UC_PROT_WRITE : REFUSED;
   },
+  retry: none,
   interrupt: none,
   systemCall: none,
   code: none,

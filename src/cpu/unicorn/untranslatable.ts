@@ -1,3 +1,6 @@
+import { CpuError } from '../error.js';
+import { UC_MEM_FETCH, UC_MEM_WRITE, UC_PROT_EXEC, UC_PROT_READ } from './constants.js';
+
 /**
  * A64 words that Unicorn 2.1.4 cannot translate: it aborts the whole process ("code should not be reached") instead of
  * raising an undefined instruction exception. All are unallocated half-precision vector encodings (Arm ARM, C4.1.96);
@@ -53,6 +56,8 @@ export class Screen {
   readonly #words: Uint32Array;
   readonly #firstPage: number;
   readonly #screened = new Set<number>();
+  /** Screened pages that the guest may be writing to now. */
+  readonly #written = new Set<number>();
   #used = 0;
 
   /** `memory`: the machine's, from physical page 0. */
@@ -67,13 +72,26 @@ export class Screen {
     return this.#firstPage * PAGE;
   }
 
-  /** Whether the guest executes a copy of this page, so that it must not execute the page itself. */
-  has(page: number): boolean {
-    return this.#screened.has(page);
+  /**
+   * The translation in place of one to `page` with `permissions`; negative: after a flush of the translations. A screened
+   * page can be written or executed, not both, so that a guest that changes its own code executes the change.
+   */
+  translate(page: number, permissions: number, access: number): number {
+    if (access === UC_MEM_FETCH) {
+      if (this.#written.delete(page)) return -1;
+      const shown = this.#show(page);
+      return shown === page ? page * 8 + permissions : shown * 8 + UC_PROT_EXEC;
+    }
+    if (!this.#screened.has(page)) return page * 8 + permissions;
+    if (access === UC_MEM_WRITE && !this.#written.has(page)) {
+      this.#written.add(page);
+      return -1;
+    }
+    return page * 8 + (permissions & (access === UC_MEM_WRITE ? ~UC_PROT_EXEC : UC_PROT_READ));
   }
 
-  /** The page to execute in place of `page`: itself, a screened copy, or undefined when there is no room for one. */
-  show(page: number): number | undefined {
+  /** The page to execute in place of `page`: itself or a screened copy. */
+  #show(page: number): number {
     const untranslatable = this.#find(page);
     if (untranslatable.length === 0) {
       this.#screened.delete(page);
@@ -86,7 +104,15 @@ export class Screen {
       if (Buffer.compare(this.#page(index), contents) === 0) return this.#firstPage + index;
     }
     // A page that has been executed is never rewritten: code translated from it may still be there.
-    if (this.#used === PAGES) return undefined;
+    if (this.#used === PAGES) {
+      throw new CpuError(
+        'tooManyScreenedPages',
+        'one run executes too many pages with unallocated instructions',
+        {
+          status: 'STATUS_NO_MEMORY',
+        },
+      );
+    }
     this.#page(this.#used).set(contents);
     this.#used += 1;
     return this.#firstPage + this.#used - 1;
@@ -100,6 +126,7 @@ export class Screen {
   clear(): void {
     this.#used = 0;
     this.#screened.clear();
+    this.#written.clear();
   }
 
   #page(index: number): Uint8Array {
