@@ -7,10 +7,15 @@ import { findSymbols, type PeImage, readImage } from './image/index.js';
 import {
   type BootOptions,
   formatBytes,
+  type ImageDomain,
   Kernel,
   type LabEvent,
   type LoadedImage,
+  type LoadOptions,
+  type Process,
+  type ProcessOptions,
   type RunResult,
+  type Session,
   type Thread,
   type ThreadCondition,
 } from './loader/index.js';
@@ -69,6 +74,40 @@ export class Lab implements Disposable {
     });
   }
 
+  /** A process, with its EXE if there is one; `loadDll` loads DLLs into it. */
+  createProcess(options: string | ProcessOptions): Process {
+    return this.kernel.createProcess(typeof options === 'string' ? { name: options } : options);
+  }
+
+  /** A logon session; `session.domain` and `loadSessionDriver` load drivers into it. */
+  createSession(): Session {
+    return this.kernel.createSession();
+  }
+
+  /** Puts an image where the loader finds it when another one imports from it. */
+  async addFile(file: FileSource): Promise<void> {
+    const { path, image } = open(file);
+    this.kernel.files.add(basename(path), image, { symbols: findSymbols({ image, path }).table });
+  }
+
+  /** Loads a DLL into a process, with what it imports, and runs its DllMain there. */
+  async loadDll(process: Process, file: FileSource): Promise<LoadedImage> {
+    return process.loadImage(...described(file));
+  }
+
+  /** Loads a session driver into one session. */
+  async loadSessionDriver(session: Session, file: FileSource): Promise<LoadedImage> {
+    return session.loadDriver(...described(file));
+  }
+
+  /** Loads an image into VTL1: a module of the Secure Kernel, or the hypervisor. */
+  async loadSecureImage(file: FileSource): Promise<LoadedImage> {
+    const { secureKernel } = this.kernel;
+    if (secureKernel === undefined)
+      throw new RangeError('there is no VTL1 without virtualization-based security');
+    return secureKernel.loadImage(...described(file));
+  }
+
   /** Loads a hotpatch image and applies it to its base, or registers it until its base comes. */
   async loadHotPatch(file: FileSource): Promise<Patch> {
     const { path, image } = open(file);
@@ -105,11 +144,11 @@ export class Lab implements Disposable {
     return this.kernel.call(address, parameters);
   }
 
-  /** Puts bytes into memory of their own, for the guest to read and write; returns the address. */
-  allocate(bytes: Uint8Array | string): bigint {
+  /** Puts bytes into memory of their own, of the kernel or of a process, for the guest to read and write; returns the address. */
+  allocate(bytes: Uint8Array | string, { domain }: { domain: ImageDomain } = this.kernel): bigint {
     const data = typeof bytes === 'string' ? Buffer.from(`${bytes}\0`, 'latin1') : bytes;
-    const address = this.kernel.domain.allocateMemory('pool', Math.max(1, data.length));
-    this.kernel.domain.addressSpace.write(address, data);
+    const address = domain.allocateMemory('pool', Math.max(1, data.length));
+    domain.addressSpace.write(address, data);
     return address;
   }
 
@@ -120,10 +159,10 @@ export class Lab implements Disposable {
 
   /** The next `count` instructions from `address` on, as data reads see them. */
   async disassemble(address: bigint, count: number): Promise<DisassembledInstruction[]> {
-    const { addressSpace } = this.kernel.domain;
+    const { addressSpace, architecture } = this.kernel.domainOf(address);
     const readable = 0x1000 - Number(address & 0xfffn);
     const bytes = addressSpace.read(address, Math.min(readable, count * 16));
-    return disassemble(this.kernel.machine.architecture.name, bytes, address, { count });
+    return disassemble(architecture.name, bytes, address, { count });
   }
 
   /** {@link disassemble} as lines of text: symbol, address, bytes, instruction. */
@@ -146,4 +185,9 @@ export class Lab implements Disposable {
 function open(file: FileSource): { path: string; image: PeImage } {
   const path = typeof file === 'string' ? file : fileURLToPath(file);
   return { path, image: readImage(readFileSync(path), { file: path }) };
+}
+
+function described(file: FileSource): [PeImage, LoadOptions] {
+  const { path, image } = open(file);
+  return [image, { name: basename(path), symbols: findSymbols({ image, path }).table }];
 }
