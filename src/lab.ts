@@ -46,6 +46,7 @@ export class Lab implements Disposable {
       run.labs.add(lab);
       for (const event of lab.events) run.record(event);
       lab.kernel.events.on(run.record);
+      run.onBoot?.(lab);
     }
     return lab;
   }

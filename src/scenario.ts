@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createExpect, type Expect } from './expect.js';
+import type { Lab } from './lab.js';
 import type { LabEvent } from './loader/index.js';
 
 export interface ScenarioContext {
@@ -31,6 +32,8 @@ export interface ScenarioRunOptions {
   readonly seed?: number;
   /** Receives the transcript, line by line. */
   readonly onEvent?: (event: LabEvent) => void;
+  /** Called for each lab as it has booted, so that a debugger can attach to it. */
+  readonly onBoot?: (lab: Lab) => void;
 }
 
 export interface ScenarioResult {
@@ -45,6 +48,7 @@ export interface ScenarioResult {
 interface Run {
   readonly seed: number | undefined;
   readonly record: (event: LabEvent) => void;
+  readonly onBoot: ((lab: Lab) => void) | undefined;
   readonly labs: Set<Disposable>;
 }
 
@@ -70,7 +74,7 @@ export async function runScenario(
     expect: createExpect(() => expectations++),
     say: (text) => record({ kind: 'narration', text }),
   };
-  const run: Run = { seed: options.seed, record, labs: new Set() };
+  const run: Run = { seed: options.seed, record, onBoot: options.onBoot, labs: new Set() };
   try {
     await current.run(run, async () => scenario.body(context));
     return { title: scenario.title, expectations, transcript };

@@ -28,7 +28,7 @@ export { type LdrHotPatchState, LoadedImage, type LoadReason } from './loaded-im
 export { PatchGuard } from './patch-guard.js';
 export { Process } from './process.js';
 export { RETPOLINE_ROUTINES } from './retpoline.js';
-export type { RunResult } from './scheduler.js';
+export type { RunResult, SliceRunner } from './scheduler.js';
 export { SecureKernel } from './secure-kernel.js';
 export { ServiceTable } from './service-table.js';
 export { Session } from './session.js';

@@ -1,4 +1,4 @@
-import type { Exit, Machine, Processor } from '../cpu/index.js';
+import type { Exit, Machine, Processor, RunOptions } from '../cpu/index.js';
 import { KernelError } from './error.js';
 import { IRQL, irqlName } from './irql.js';
 import type { SeededRandom } from './random.js';
@@ -18,6 +18,14 @@ export type RunResult =
 /** Decides what becomes of a thread whose processor left the guest; the kernel implements it. */
 export type ExitHandler = (thread: Thread, processor: Processor, exit: Exit) => void;
 
+/**
+ * Runs a slice of a thread in place of {@link Processor.run}, with the same outcome: a debugger, which may stop in the
+ * middle of it. The slices stay the same, so that the interleaving does, too.
+ */
+export interface SliceRunner {
+  runSlice(thread: Thread, processor: Processor, options: RunOptions): Exit;
+}
+
 const LONGEST_SLICE = 200;
 /** Slices after which a thread gives its processor to one that waits for it. */
 const QUANTUM = 16;
@@ -27,6 +35,8 @@ const QUANTUM = 16;
  * same interleaving. Time is counted in executed instructions.
  */
 export class Scheduler {
+  /** Undefined: the processor itself. */
+  sliceRunner: SliceRunner | undefined;
   readonly #ready: Thread[] = [];
   readonly #waiting = new Set<Thread>();
   readonly #current = new Map<Processor, Thread>();
@@ -106,7 +116,8 @@ export class Scheduler {
       owner === thread && address !== undefined ? [address] : [],
     );
     thread.state = 'running';
-    const exit = processor.run({ instructions, breakpoints });
+    const options = { instructions, breakpoints };
+    const exit = this.sliceRunner?.runSlice(thread, processor, options) ?? processor.run(options);
     thread.instructions += exit.instructions;
     this.#time += BigInt(exit.instructions);
     if (exit.reason !== 'instructionLimit' && exit.reason !== 'breakpoint')
