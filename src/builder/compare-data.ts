@@ -65,8 +65,13 @@ export class CompareData {
   }
 
   /** Offset of the first byte or pointer that differs. */
-  #firstDifference(baseRva: number, fixedRva: number, length: number): number | undefined {
+  #firstDifference(baseRva: number, fixedRva: number, size: number): number | undefined {
     const { pointerSize } = this.base.image;
+    const initialised = Math.max(
+      initialisedBytes(this.base, baseRva),
+      initialisedBytes(this.fixed, fixedRva),
+    );
+    const length = Math.min(size, initialised);
     const left = Uint8Array.from(this.base.image.read(baseRva, length));
     const right = Uint8Array.from(this.fixed.image.read(fixedRva, length));
     const pointers = this.base.relocationsIn(baseRva, length).map((rva) => rva - baseRva);
@@ -106,6 +111,12 @@ export class CompareData {
     }
     return true;
   }
+}
+
+/** Bytes from an RVA on that the file holds; what follows in the section is zero. */
+function initialisedBytes({ image }: Program, rva: number): number {
+  const section = image.sectionAt(rva);
+  return section === undefined ? 0 : Math.max(0, section.virtualAddress + section.fileSize - rva);
 }
 
 const IMAGE_PRIVATE = /^(__security_cookie|__guard_|_load_config_used|_tls_|_fltused|__ImageBase)/;

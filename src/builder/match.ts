@@ -42,8 +42,7 @@ function matchByName<T extends Item>(base: readonly T[], fixed: readonly T[]): P
   const pairs = new Pairs<T>();
   // Names as in source come before decorated ones, so that `_f@8` and `_f@12` are one function whose signature changed.
   const keys: ((item: T) => string[])[] = [
-    (item) =>
-      item.symbols.map((s) => (s.isStatic ? `${scopedName(s)}@${s.module}` : (s.rawName ?? s.name))),
+    (item) => item.symbols.map((s) => (s.isStatic ? `${scopedName(s)}@${s.module}` : (s.rawName ?? s.name))),
     (item) => item.symbols.map((s) => (s.isStatic ? `${s.name}@${s.module}` : s.name)),
     (item) => [item.name],
   ];

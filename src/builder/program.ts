@@ -212,7 +212,7 @@ function findVariables(program: Program): Variable[] {
       ...identity(names, rva),
       isNameless: names.length === 0,
       isMutable: isWritableAt(image, rva),
-      isThreadLocal: tls !== undefined && rva >= tls.start && rva < tls.end,
+      isThreadLocal: section?.name === '.tls' || (tls !== undefined && rva >= tls.start && rva < tls.end),
       isReference: names.some(({ name }) => name.startsWith('__ref_')),
     };
   });

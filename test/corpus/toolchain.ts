@@ -61,6 +61,8 @@ export interface Source {
   /** C file. */
   readonly file: string;
   readonly flags?: readonly string[];
+  /** Compile it without -fms-hotpatch. */
+  readonly unprepared?: boolean;
   /** IR names for -fms-secure-hotpatch-functions-list. */
   readonly marked?: readonly string[];
 }
@@ -96,10 +98,12 @@ export function buildImage(request: BuildRequest): string {
     if (error !== undefined) throw error;
     if (status !== 0) throw new Error(`${command} ${args.at(-1)}: ${stderr}`);
   };
-  const compile = ({ file, flags = [], marked = [] }: Source, object: string) =>
+  const compile = ({ file, flags = [], marked = [], unprepared = false }: Source, object: string) =>
     run(CLANG, [
       `--target=${target.triple}`,
-      ...(file.endsWith('.S') ? ['-mno-incremental-linker-compatible'] : COMPILER_FLAGS),
+      ...(file.endsWith('.S')
+        ? ['-mno-incremental-linker-compatible']
+        : COMPILER_FLAGS.filter((flag) => !(unprepared && flag === '-fms-hotpatch'))),
       ...(file.endsWith('.S') ? [] : (request.compilerFlags ?? [])),
       ...(marked.length === 0 ? [] : [`-fms-secure-hotpatch-functions-list=${marked.join(',')}`]),
       ...flags,
