@@ -15,8 +15,8 @@ import { type DirectoryName, IMAGE_FILE_MACHINE, type MachineName } from './winn
 /** The processors of this laboratory; the same names as in the processor room. */
 export type ImageArchitecture = 'x64' | 'arm64' | 'x86';
 
-/** Views of memory longer than this, and than 16 times the file, are refused rather than allocated. */
-const LAYOUT_LIMIT = 0x1000_0000;
+/** Views of memory longer than this and 16 times the file are refused rather than allocated. */
+const LAYOUT_LIMIT = 0x100_0000;
 
 /** Zero bytes behind a section's file data in which a table may end. */
 const ZERO_TAIL = 0x40;
@@ -208,7 +208,7 @@ export class MappedFile {
   }
 
   #bounded(length: number, place: string): void {
-    if (length > LAYOUT_LIMIT && length > 16 * this.bytes.length) {
+    if (length > LAYOUT_LIMIT + 16 * this.bytes.length) {
       throw this.error(
         'tooMuch',
         place,

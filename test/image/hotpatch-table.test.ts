@@ -10,8 +10,8 @@ import {
 import { hotPatchTables } from './hotpatch-arbitraries.js';
 
 /** A table as text, byte arrays included, so that two can be compared. */
-function said(table: HotPatchTableInput | HotPatchTable): unknown {
-  return {
+function said(table: HotPatchTableInput | HotPatchTable): string {
+  return JSON.stringify({
     version: table.version,
     sequenceNumber: table.sequenceNumber,
     bufferOffset: table.bufferOffset,
@@ -37,14 +37,14 @@ function said(table: HotPatchTableInput | HotPatchTable): unknown {
         ]),
       })),
     })),
-  };
+  });
 }
 
 describe('round trip', () => {
   test('what is written is what is read, for thousands of tables of all versions', () => {
     fc.assert(
       fc.property(hotPatchTables, (table) => {
-        expect(said(readHotPatchTable(encodeHotPatchTable(table)))).toEqual(said(table));
+        expect(said(readHotPatchTable(encodeHotPatchTable(table)))).toBe(said(table));
       }),
       { numRuns: 3000 },
     );

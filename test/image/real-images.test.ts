@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readImage } from '../../src/image/index.js';
 import { compareWithReadobj, haveReadobj } from './readobj/compare.js';
-import { fetchedImages, fixtureImages, inRepository, nodePtyImages } from './real-images.js';
+import { fetchedImages, fixtureImages, inRepository, nodePtyImages, variousImages } from './real-images.js';
 
-const images = [...fixtureImages, ...nodePtyImages, ...fetchedImages];
+const images = [...fixtureImages, ...variousImages, ...nodePtyImages, ...fetchedImages];
 
 describe.skipIf(!haveReadobj)('every line that llvm-readobj prints is what we read', () => {
   test.each(images)('%s', { timeout: 300_000 }, (file) => {

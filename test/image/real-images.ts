@@ -24,6 +24,9 @@ export const nodePtyImages: readonly string[] = ['win32-x64', 'win32-arm64'].fla
 /** Drivers and DLLs of clang and lld, and hotpatches for them. */
 export const fixtureImages: readonly string[] = imagesUnder('test/fixtures');
 
+/** What scripts/build-image-fixtures.ts built. */
+export const variousImages: readonly string[] = imagesUnder('test/image/fixtures');
+
 /** What scripts/fetch-test-images.ts fetched. */
 export const fetchedImages: readonly string[] = imagesUnder('test/.cache/images');
 if (fetchedImages.length === 0) {

@@ -9,11 +9,6 @@ interface CheckRuleData {
 
 /** What an image needs so that its functions can be hotpatched. `function.*`: about one function. */
 export const CHECK_RULES = {
-  'image.machine': {
-    severity: 'error',
-    description: 'only AMD64, ARM64 and I386 images can be hotpatched',
-    advice: 'build for one of these machines',
-  },
   'checkSum.absent': {
     severity: 'error',
     description: 'CheckSum is zero: a hotpatch finds its base by CheckSum and TimeDateStamp',

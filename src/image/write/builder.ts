@@ -93,6 +93,7 @@ export class ImageBuilder {
   #loadConfig: { fields: directories.LoadConfigInput; size: number } | undefined;
   #hotPatch: HotPatchTableInput | ((layout: Layout) => HotPatchTableInput) | undefined;
   #entryPoint: string | undefined;
+  readonly #directories = new Map<DirectoryName, { first: string; last: string }>();
 
   constructor(architecture: ImageArchitecture, options: ImageBuilderOptions = {}) {
     this.architecture = architecture;
@@ -238,6 +239,12 @@ export class ImageBuilder {
     return this.debugEntry('CODEVIEW', concat([u32s(RSDS), guid, u32s(age), cString(pdbFileName)]));
   }
 
+  /** Makes a data directory of a part that was added as data; for directories that have no method of their own. */
+  directory(entry: DirectoryName, part: string): this {
+    this.#directories.set(entry, { first: part, last: part });
+    return this;
+  }
+
   entryPoint(symbol: string): this {
     this.#entryPoint = symbol;
     return this;
@@ -245,7 +252,7 @@ export class ImageBuilder {
 
   /** Lays the image out, checksum included. */
   build(): BuiltImage {
-    const directoryParts = new Map<DirectoryName, { first: string; last: string }>();
+    const directoryParts = new Map(this.#directories);
     const items = [...this.#items, ...this.#directoryItems(directoryParts)];
     const aliases = this.#aliases();
     const {
