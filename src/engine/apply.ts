@@ -30,6 +30,30 @@ export class Applier {
     }
   }
 
+  /**
+   * Control Flow Guard: nothing of the patch image is a valid target but what CALL_TARGET records list (3.6). Function
+   * pointers so keep going to the base. Only where the domain enforces CFG.
+   */
+  *callTargets({ patch: { image }, callTargets }: PatchPlan): Generator<EngineStep, void> {
+    const { guard } = image.domain;
+    const saved = guard.enforced ? guard.saveImage(image.dllBase) : undefined;
+    if (saved === undefined) return;
+    this.journal.change(
+      () => {
+        guard.clearImage(image.dllBase);
+        for (const rva of callTargets.valid) guard.setTarget(image.address(rva), true);
+        for (const rva of callTargets.invalid) guard.setTarget(image.address(rva), false);
+      },
+      () => guard.restoreImage(image.dllBase, saved),
+    );
+    yield {
+      kind: 'callTargetsSet',
+      image: image.baseDllName,
+      valid: callTargets.valid.length,
+      text: `  CFG: ${callTargets.valid.length} function(s) of ${image.baseDllName} are valid call targets`,
+    };
+  }
+
   /** The base's functions are led into the patch image, and those that it no longer covers back to themselves. */
   *forward(plan: PatchPlan): Generator<EngineStep, void> {
     for (const record of plan.forward) yield* this.#redirect(record, plan.base, true);

@@ -29,7 +29,7 @@ export function callPatchMain(
     view.setUint32(0, CONTEXT_VERSION, true);
     view.setUint32(4, phase, true);
     domain.addressSpace.write(context, bytes);
-    const value = kernel.call(loaded.address(rva), [context, CONTEXT_SIZE]);
+    const value = kernel.call(loaded.address(rva), [context, CONTEXT_SIZE], { domain });
     const status = Number(BigInt.asUintN(32, value));
     return {
       kind: 'callout',

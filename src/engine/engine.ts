@@ -7,7 +7,7 @@ import {
   type SymbolTable,
   validateHotPatch,
 } from '../image/index.js';
-import { hex, type Kernel, KernelError, type LoadedImage } from '../loader/index.js';
+import { hex, type Kernel, KernelError, type LoadedImage, type Process } from '../loader/index.js';
 import type { Application } from './application.js';
 import { HotPatchError } from './error.js';
 import { formFor } from './forms.js';
@@ -53,7 +53,8 @@ export class HotPatchEngine {
       },
     };
     this.#planOptions = { ignoreRel32: options.ignoreRel32 ?? false, dynamicValues: options.dynamicValues };
-    kernel.onImageLoad((image) => this.#applyDeferred(image));
+    kernel.onImageLoad((image) => this.#applyRegistered(image));
+    kernel.onImageUnload((image) => this.#forget(image));
   }
 
   /** Every patch that was ever loaded, oldest first. */
@@ -91,7 +92,7 @@ export class HotPatchEngine {
       );
       return registered;
     }
-    const bases = this.kernel.domains.flatMap(({ images }) => images.filter((loaded) => patch.isFor(loaded)));
+    const bases = this.#basesOf(patch);
     if (bases.length === 0) {
       this.#register(patch);
       this.#tell(
@@ -100,7 +101,7 @@ export class HotPatchEngine {
       );
       return patch;
     }
-    yield* this.#apply(patch, bases);
+    yield* this.#apply(patch, bases, true);
     this.#register(patch);
     return patch;
   }
@@ -159,10 +160,7 @@ export class HotPatchEngine {
         message: holder.text,
         hint: 'let the thread finish, or reset the pointer, and try again',
       });
-    for (const { loaded } of patch.applications.splice(0)) {
-      this.#records.delete(loaded);
-      this.kernel.unloadImage(loaded);
-    }
+    for (const { loaded } of patch.applications.splice(0)) this.kernel.unloadImage(loaded);
   }
 
   #read(image: PeImage, options: LoadPatchOptions): Patch {
@@ -187,7 +185,7 @@ export class HotPatchEngine {
     return new Patch(name, image, table, description, options.symbols, status, options.path, options.userSid);
   }
 
-  *#apply(patch: Patch, bases: readonly LoadedImage[]): Generator<EngineStep, void> {
+  *#apply(patch: Patch, bases: readonly LoadedImage[], callouts: boolean): Generator<EngineStep, void> {
     const loaded: LoadedImage[] = [];
     try {
       const plans = bases.map((base) => this.#planApplication(patch, base, loaded));
@@ -196,14 +194,11 @@ export class HotPatchEngine {
           'applyBegun',
           `apply ${patch.name} (sequence ${patch.sequenceNumber}) to ${plan.base.image.baseDllName}: ${plan.backward.length} backward, ${plan.forward.length} forward record(s)`,
         );
-      const applications = yield* new PatchTransaction(this.#context, patch, plans).run();
+      const applications = yield* new PatchTransaction(this.#context, patch, plans, callouts).run();
       this.#complete(patch, applications);
     } catch (error) {
-      for (const image of loaded) {
-        this.#records.delete(image);
-        this.kernel.unloadImage(image);
-      }
-      patch.state = 'failed';
+      for (const image of loaded) this.kernel.unloadImage(image);
+      if (patch.applications.length === 0) patch.state = 'failed';
       throw asHotPatchError(error, patch.name);
     }
   }
@@ -220,6 +215,7 @@ export class HotPatchEngine {
       });
     checkSequence(patch, record, this.#enforcesSequence);
     refuseFindings(validateHotPatch(patch.image, base.image), patch.name);
+    refuseImportOfBase(patch, base);
     const image = this.kernel.loadImage(patch.image, {
       domain: base.domain,
       name: patch.name,
@@ -298,12 +294,42 @@ export class HotPatchEngine {
     this.#patches.push(patch);
   }
 
-  /** A base that comes after its patch is patched before its first instruction runs. */
-  #applyDeferred(image: LoadedImage): void {
+  /** Every image that the patch is for: drivers, session drivers, DLLs and EXEs of all processes, secure images. */
+  #basesOf(patch: Patch): LoadedImage[] {
+    const identity = { checkSum: patch.originalCheckSum, timeDateStamp: patch.originalTimeDateStamp };
+    return this.kernel
+      .imagesOf(identity)
+      .filter(({ process }) => concernsUser(patch, process))
+      .map(({ image }) => image);
+  }
+
+  /**
+   * A base that comes after its patch is patched before its first instruction runs: a driver whose patch was deferred, a
+   * DLL in a process that starts when the patch is in force elsewhere.
+   */
+  #applyRegistered(image: LoadedImage): void {
     const patch = this.#patches.findLast(
-      (candidate) => candidate.state === 'deferred' && candidate.isFor(image),
+      (candidate) =>
+        (candidate.state === 'deferred' || candidate.state === 'applied') &&
+        candidate.isFor(image) &&
+        concernsUser(candidate, image.domain.process),
     );
-    if (patch !== undefined) drive(this.#apply(patch, [image]));
+    if (patch === undefined) return;
+    const { process } = image.domain;
+    const initialising = process !== undefined && !process.threads.some((thread) => thread.started);
+    drive(this.#apply(patch, [image], !initialising));
+  }
+
+  /** An image is gone: nothing is applied to it any more, and a patch without any base waits for the next one. */
+  #forget(image: LoadedImage): void {
+    const record = this.#records.get(image);
+    this.#records.delete(image);
+    for (const { patch, loaded } of record?.applications ?? []) {
+      const index = patch.applications.findIndex((application) => application.loaded === loaded);
+      patch.applications.splice(index, 1);
+      if (patch.applications.length === 0 && patch.state !== 'reverted') patch.state = 'deferred';
+      this.kernel.unloadImage(loaded);
+    }
   }
 
   get #enforcesSequence(): boolean {
@@ -321,6 +347,24 @@ function drive<T>(steps: Generator<EngineStep, T>): T {
     const step = steps.next();
     if (step.done === true) return step.value;
   }
+}
+
+/** A patch of one user's list concerns that user's processes alone. */
+function concernsUser(patch: Patch, process: Process | undefined): boolean {
+  return patch.userSid === undefined || process?.userSid === patch.userSid;
+}
+
+/** A driver's patch may not import its base: the patch image would keep the base from ever being unloaded (2.5). */
+function refuseImportOfBase(patch: Patch, base: LoadedImage): void {
+  const { kind } = base.domain;
+  const name = base.baseDllName.toLowerCase();
+  if (kind === 'user' || !patch.image.imports.some(({ module }) => module.toLowerCase() === name)) return;
+  throw new HotPatchError({
+    rule: 'patch.importsBase',
+    status: 'STATUS_INVALID_IMAGE_FORMAT',
+    image: patch.name,
+    message: `a driver's hotpatch image must not import from its base ${base.baseDllName}`,
+  });
 }
 
 function notInForce(patch: Patch): HotPatchError {

@@ -90,7 +90,7 @@ export function planPatch(
       if (chunk.direction === 'forward') forward.push(ofBase.plan(record, place));
       else if (chunk.type === 'FUNCTION') backward.push(ofPatch.plan(record, place));
       else if (chunk.type === 'CALL_TARGET') valid.push(record.rva);
-      else if (chunk.type === 'NO_CALL_TARGET') invalid.push(record.target);
+      else if (chunk.type === 'NO_CALL_TARGET') invalid.push(record.rva);
       else backward.push(...planValue(chunk.type, record, place, { base, patch, options }));
     });
   });

@@ -1,9 +1,9 @@
 import type { Application } from './application.js';
-import { Applier, rendezvous } from './apply.js';
+import { Applier } from './apply.js';
 import { Journal } from './journal.js';
 import type { PatchPlan } from './plan.js';
 import type { EngineStep } from './steps.js';
-import { putInForce, type TransactionContext } from './transaction.js';
+import { attach, gathered, putInForce, type TransactionContext } from './transaction.js';
 import type { UndoEntry } from './undo-table.js';
 
 /** Taking back one application: the plan that puts the previous patch in force again, or none for the original code. */
@@ -23,38 +23,40 @@ export function* revertPatch(
   const { kernel, emit } = context;
   const journal = new Journal(kernel);
   const applier = new Applier(kernel, journal);
-  const released = new Map(reverts.map((revert) => [revert, releasedEntries(revert)] as const));
-  const gather = reverts.some(
-    ({ application: { base }, previous }) =>
-      previous?.rendezvous ??
-      [...base.undo].some(([, entry]) => base.form.needsRendezvous(base.image.address(entry.rva))),
-  );
+  const released = reverts.map((revert) => [revert.application.base, releasedEntries(revert)] as const);
   try {
-    if (gather) yield emit(rendezvous('begin'));
-    for (const { application, previous } of reverts) {
-      if (previous !== undefined) yield* all(applier.forward(previous));
-      else
-        for (const [index, entry] of [...application.base.undo])
-          yield* all(applier.revert(application.base, index, entry));
-    }
-    if (gather) yield emit(rendezvous('end'));
+    yield* gathered(context, reverts.some(needsRendezvous), restoreEntries());
     yield emit(applier.serialise());
-    for (const [{ application }, entries] of released)
-      yield* all(applier.restorePadding(application.base, entries));
+    for (const [base, entries] of released) yield* all(applier.restorePadding(base, entries));
   } catch (error) {
     journal.rollBack();
     kernel.machine.serialise();
     throw error;
   }
   for (const { application } of reverts) {
-    application.base.applications.splice(application.base.applications.indexOf(application), 1);
-    putInForce(application.base);
-    application.loaded.hotPatchState = 'NotApplied';
+    const { base, loaded } = application;
+    base.applications.splice(base.applications.indexOf(application), 1);
+    putInForce(base);
+    loaded.hotPatchState = 'NotApplied';
+  }
+
+  function* restoreEntries(): Generator<EngineStep, void> {
+    for (const { application, previous } of reverts) {
+      const { base } = application;
+      using _ = attach(context, base.image.domain);
+      if (previous !== undefined) yield* all(applier.forward(previous));
+      else for (const [index, entry] of [...base.undo]) yield* all(applier.revert(base, index, entry));
+    }
   }
 
   function* all(steps: Generator<EngineStep, void>): Generator<EngineStep, void> {
     for (const step of steps) yield emit(step);
   }
+}
+
+function needsRendezvous({ application: { base }, previous }: Revert): boolean {
+  if (previous !== undefined) return previous.rendezvous;
+  return [...base.undo].some(([, entry]) => base.form.needsRendezvous(base.image.address(entry.rva)));
 }
 
 /** The functions that will run their original code again. */

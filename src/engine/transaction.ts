@@ -1,7 +1,7 @@
-import { BugCheck, type Kernel, type LoadedImage, MEMORY_MANAGEMENT } from '../loader/index.js';
+import { BugCheck, type ImageDomain, type Kernel, MEMORY_MANAGEMENT } from '../loader/index.js';
 import type { Application } from './application.js';
 import { Applier, rendezvous } from './apply.js';
-import { callPatchMain, failed } from './callout.js';
+import { type CalloutStep, callPatchMain, failed } from './callout.js';
 import { HotPatchError } from './error.js';
 import { type ImageRecord, VAD_HOT_PATCH_STATE } from './image-record.js';
 import { Journal } from './journal.js';
@@ -11,6 +11,8 @@ import type { CalloutPhase, EngineStep } from './steps.js';
 
 /** Second parameter of bugcheck 0x1A when a driver's callout fails (windows-hotpatching.md 2.5). */
 const CALLOUT_BUG_CHECK: Record<1 | 2, bigint> = { 1: 0x48501bn, 2: 0x48501cn };
+/** FAST_FAIL_PATCH_CALLBACK_FAILED ends a process with this status. */
+const STATUS_STACK_BUFFER_OVERRUN = 0xc0000409;
 
 export interface TransactionContext {
   readonly kernel: Kernel;
@@ -30,6 +32,8 @@ export class PatchTransaction {
     private readonly context: TransactionContext,
     private readonly patch: Patch,
     private readonly plans: readonly PatchPlan[],
+    /** At load time, before the first instruction of the base, there is nobody who could run a callout. */
+    private readonly callouts: boolean,
   ) {
     this.#journal = new Journal(context.kernel);
     this.#applier = new Applier(context.kernel, this.#journal);
@@ -38,53 +42,81 @@ export class PatchTransaction {
   *run(): Generator<EngineStep, Application[]> {
     let forwardBegun = false;
     try {
-      for (const plan of this.plans) yield* this.#emitAll(this.#applier.backward(plan));
-      for (const plan of this.plans) this.#setBackwardApplied(plan);
-      for (const plan of this.plans) yield* this.#callout(plan.patch.image, 0);
+      for (const plan of this.plans) yield* this.#backward(plan);
+      for (const plan of this.plans) yield* this.#callout(plan, 0);
       forwardBegun = true;
       yield* this.#forward();
     } catch (error) {
       if (forwardBegun) yield* this.#cancelled();
       this.#journal.rollBack();
       this.context.kernel.machine.serialise();
+      if (forwardBegun) for (const plan of this.plans) markFailed(plan);
       throw error;
     }
-    for (const plan of this.plans) yield* this.#callout(plan.patch.image, 1);
-    return this.plans.map((plan) => this.#complete(plan));
+    for (const plan of this.plans) yield* this.#callout(plan, 1);
+    return this.plans.filter(isAlive).map((plan) => this.#complete(plan));
+  }
+
+  *#backward(plan: PatchPlan): Generator<EngineStep, void> {
+    using _ = attach(this.context, plan.base.image.domain);
+    yield* this.#emitAll(this.#applier.backward(plan));
+    yield* this.#emitAll(this.#applier.callTargets(plan));
+    this.#setBackwardApplied(plan);
   }
 
   *#forward(): Generator<EngineStep, void> {
-    const { emit } = this.context;
-    const gather = this.plans.some((plan) => plan.rendezvous);
-    if (gather) yield emit(rendezvous('begin'));
-    for (const plan of this.plans) yield* this.#emitAll(this.#applier.forward(plan));
-    if (gather) yield emit(rendezvous('end'));
-    yield emit(this.#applier.serialise());
+    yield* gathered(
+      this.context,
+      this.plans.some((plan) => plan.rendezvous),
+      this.#forwardAll(),
+    );
+    yield this.context.emit(this.#applier.serialise());
+  }
+
+  *#forwardAll(): Generator<EngineStep, void> {
+    for (const plan of this.plans) {
+      using _ = attach(this.context, plan.base.image.domain);
+      yield* this.#emitAll(this.#applier.forward(plan));
+    }
   }
 
   /** A failing callout aborts cleanly before forward application; after it, nothing can be taken back safely. */
-  *#callout(loaded: LoadedImage, phase: CalloutPhase): Generator<EngineStep, void> {
-    const step = callPatchMain(this.context.kernel, loaded, phase);
+  *#callout(plan: PatchPlan, phase: CalloutPhase): Generator<EngineStep, void> {
+    if (!this.callouts || !isAlive(plan)) return;
+    const step = callPatchMain(this.context.kernel, plan.patch.image, phase);
     if (step === undefined) return;
     yield this.context.emit(step);
     if (!failed(step)) return;
-    if (phase !== 0)
+    if (phase === 0)
+      throw new HotPatchError({
+        rule: 'callout.failed',
+        status: 'STATUS_UNSUCCESSFUL',
+        image: this.patch.name,
+        message: `the callout refused the patch in phase 0 with 0x${step.status.toString(16)}`,
+      });
+    this.#endOf(plan, phase, step);
+  }
+
+  /** What a callout that fails too late ends: the process, by fast fail 68, or the system. */
+  #endOf({ patch: { image } }: PatchPlan, phase: 1 | 2, step: CalloutStep): void {
+    const { process } = image.domain;
+    const reason = `the callout of ${image.baseDllName} failed in phase ${phase}`;
+    if (image.domain.kind !== 'user' || process === undefined)
       throw new BugCheck(
         MEMORY_MANAGEMENT,
-        [CALLOUT_BUG_CHECK[phase], BigInt(step.status), loaded.dllBase, 0n],
-        `the callout of ${loaded.baseDllName} failed in phase ${phase}`,
+        [CALLOUT_BUG_CHECK[phase], BigInt(step.status), image.dllBase, 0n],
+        reason,
       );
-    throw new HotPatchError({
-      rule: 'callout.failed',
-      status: 'STATUS_UNSUCCESSFUL',
-      image: this.patch.name,
-      message: `the callout refused the patch in phase 0 with 0x${step.status.toString(16)}`,
+    this.context.emit({
+      kind: 'fastFail',
+      text: `  FAST_FAIL_PATCH_CALLBACK_FAILED (68) in ${process.name} (${process.id}): ${reason}`,
     });
+    process.terminate(STATUS_STACK_BUFFER_OVERRUN);
   }
 
   /** Forward application failed: the patch images hear of it, in phase 2. */
   *#cancelled(): Generator<EngineStep, void> {
-    for (const plan of this.plans) yield* this.#callout(plan.patch.image, 2);
+    for (const plan of this.plans) yield* this.#callout(plan, 2);
   }
 
   #setBackwardApplied({ base, patch }: PatchPlan): void {
@@ -115,10 +147,44 @@ export class PatchTransaction {
   }
 }
 
+/**
+ * Lets steps run with all processors gathered, when that is needed; they are let go however the steps end.
+ * @throws KernelError `rendezvous.timeout` before the first step when a processor does not come
+ */
+export function* gathered(
+  { kernel, emit }: TransactionContext,
+  needed: boolean,
+  steps: Generator<EngineStep, void>,
+): Generator<EngineStep, void> {
+  if (!needed) return yield* steps;
+  {
+    using _ = kernel.gatherProcessors();
+    yield emit(rendezvous('begin'));
+    yield* steps;
+  }
+  yield emit(rendezvous('end'));
+}
+
+/** The engine reaches a session's space through the HotPatch process, which attaches to one session at a time (seed 003). */
+export function attach({ kernel, emit }: TransactionContext, { kind, session }: ImageDomain): Disposable {
+  if (kind !== 'session' || session === undefined) return { [Symbol.dispose]: () => undefined };
+  emit({ kind: 'sessionAttached', text: `  the HotPatch process attaches to session ${session.id}` });
+  return kernel.attachSession(session);
+}
+
 /** Makes the loader's fields tell which patch is in force: the newest application, or none. */
 export function putInForce(base: ImageRecord): void {
   const { image, active } = base;
   base.vadState = active === undefined ? VAD_HOT_PATCH_STATE.none : VAD_HOT_PATCH_STATE.patchedBase;
   image.hotPatchState = active === undefined ? 'BaseImage' : 'AppliedForward';
   image.activePatchImageBase = active?.loaded.dllBase;
+}
+
+/** The loader data table of a process remembers that forward application failed; later patches conflict (2.5). */
+function markFailed({ base }: PatchPlan): void {
+  if (base.image.domain.kind === 'user') base.image.hotPatchState = 'FailedToPatch';
+}
+
+function isAlive({ base }: PatchPlan): boolean {
+  return base.image.domain.process?.terminated !== true;
 }

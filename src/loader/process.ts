@@ -40,6 +40,8 @@ export class Process {
   readonly environment: ProcessEnvironment | undefined;
   /** Privileges that its token has enabled: `SeLoadDriverPrivilege`… */
   readonly privileges = new Set<string>();
+  /** Of its token: `S-1-5-21-…`. */
+  userSid: string | undefined;
   /** Does it run in a server silo (container)? */
   silo = false;
   exitStatus: number | undefined;
