@@ -1,4 +1,4 @@
-import { type ArchitectureName, isExecutable } from '../cpu/index.js';
+import { type ArchitectureName, isExecutable, PAGE_SIZE } from '../cpu/index.js';
 import type { EngineStep, StoreTarget } from '../engine/index.js';
 import type { OperationKind, Subject } from './subject.js';
 
@@ -47,6 +47,8 @@ export interface Recording {
   readonly redirections: readonly Redirection[];
   /** Bytes before the first step, at every address that the steps store to. */
   readonly before: ReadonlyMap<bigint, number>;
+  /** Pages that got memory of their own by the first store: whoever runs there fetches anew, as after a TLB shootdown. */
+  readonly copiedOnWrite: ReadonlySet<bigint>;
   /** The patch image whose functions ran before a revert, or run after an apply. */
   readonly patchImage: Range | undefined;
 }
@@ -59,6 +61,7 @@ export function record(subject: Subject): Recording {
   const before = new Map<bigint, number>();
   const entries = new Map<bigint, { before: Uint8Array; after: Uint8Array; symbol: string }>();
   const dataSlots = new Map<string, bigint>();
+  const copiedOnWrite = copyOnWritePages(subject);
   let restores = false;
   for (const step of subject.steps()) {
     if (step.kind === 'store') {
@@ -87,6 +90,7 @@ export function record(subject: Subject): Recording {
     operation,
     steps,
     before,
+    copiedOnWrite,
     redirections: [...entries].map(([entry, { before: old, after, symbol }]) => ({
       entry,
       before: old,
@@ -114,6 +118,17 @@ function protocolStep(step: EngineStep, isRestoring: boolean, restores: boolean)
     default:
       return { kind: 'note', text };
   }
+}
+
+function copyOnWritePages({ lab }: Subject): Set<bigint> {
+  const { addressSpace, images } = lab.kernel.domain;
+  const pages = new Set<bigint>();
+  for (const image of images)
+    for (let offset = 0; offset < image.sizeOfImage; offset += PAGE_SIZE) {
+      const page = image.dllBase + BigInt(offset);
+      if (addressSpace.query(page).copyOnWrite) pages.add(page);
+    }
+  return pages;
 }
 
 function readPointer(bytes: Uint8Array): bigint {

@@ -1,5 +1,6 @@
-import { CpuError } from '../../cpu/index.js';
+import { type ArchitectureName, CpuError } from '../../cpu/index.js';
 import type { ProtocolStep, Range, StoreProtocolStep } from '../recording.js';
+import { mayChangeConcurrently } from './arm64-concurrency.js';
 
 /** A page that the protocol stores to, and where. */
 export interface ChangedPage {
@@ -29,17 +30,24 @@ export interface EngineEdge {
   readonly to: number;
   readonly text: string;
   readonly serialises: boolean;
+  /** Pages that every processor fetches anew, because they have got other memory. */
+  readonly refetched?: readonly number[];
   /** The protocol does nothing: it leaves a store out, or has nothing to serialise for. */
   readonly leftOut?: true;
   /** Possible only when some processor stands in the range, or when none does. */
   readonly condition?: { readonly range: Range; readonly occupied: boolean };
+  /** Arm: instructions that may only be replaced while no processor is about to execute them. */
+  readonly hazards?: readonly Range[];
 }
 
 export interface EngineGraphInput {
+  readonly architecture: ArchitectureName;
   readonly steps: readonly ProtocolStep[];
   /** The byte before the first step. */
   before(address: bigint): number;
   isExecutable(address: bigint): boolean;
+  /** Pages that are copied by the first store to them. */
+  readonly copiedOnWrite: ReadonlySet<bigint>;
 }
 
 interface Moment {
@@ -61,18 +69,23 @@ const PAGE_MASK = ~0xfffn;
 export class EngineGraph {
   readonly pages: readonly ChangedPage[];
   readonly nodes: readonly EngineNode[];
+  readonly architecture: ArchitectureName;
   readonly #steps: readonly ProtocolStep[];
   /** By page, then by content number; number 0 stands for nothing. */
   readonly #contents: Uint8Array[][];
   readonly #contentIds: Map<string, number>[];
   readonly #ids = new Map<string, number>();
+  /** Pages that are copied by the first store to them. */
+  readonly #copied: readonly number[];
   readonly #moments: Moment[] = [];
 
-  constructor({ steps, before, isExecutable }: EngineGraphInput) {
+  constructor({ architecture, steps, before, isExecutable, copiedOnWrite }: EngineGraphInput) {
+    this.architecture = architecture;
     this.#steps = steps;
     this.pages = changedPages(steps, isExecutable);
     this.#contents = this.pages.map(() => [new Uint8Array()]);
     this.#contentIds = this.pages.map(() => new Map());
+    this.#copied = [...this.pages.keys()].filter((page) => copiedOnWrite.has(this.pages[page]?.base ?? 0n));
     const memory = this.pages.map(({ addresses }, page) =>
       this.#contentId(page, Uint8Array.from(addresses, before)),
     );
@@ -184,8 +197,40 @@ export class EngineGraph {
       const isLast = (moment.parts | bit) === all;
       const to = isLast ? { ...next, memory } : { ...moment, memory, parts: moment.parts | bit };
       const part = parts.length === 1 ? '' : ` (${bytes.length} of its ${step.bytes.length} bytes)`;
-      return [{ to: this.#idOf(to), text: `${text}${part}`, serialises: false }];
+      const edge = { to: this.#idOf(to), text: `${text}${part}`, serialises: false };
+      const hazards = moment.gathered ? [] : this.#hazards(moment.memory, memory);
+      const first = this.#moments[0]?.memory ?? [];
+      const refetched = this.#copied.filter(
+        (page) => moment.memory[page] === first[page] && memory[page] !== first[page],
+      );
+      return [
+        {
+          ...edge,
+          ...(hazards.length === 0 ? {} : { hazards }),
+          ...(refetched.length === 0 ? {} : { refetched }),
+        },
+      ];
     });
+  }
+
+  /** The words of A64 code that differ, and that the architecture does not allow to change under execution. */
+  #hazards(before: readonly number[], after: readonly number[]): Range[] {
+    if (this.architecture !== 'arm64') return [];
+    return this.pages.flatMap(({ executable, addresses }, page) => {
+      if (!executable || before[page] === after[page]) return [];
+      return wordsOf(addresses).flatMap((start) => {
+        const old = this.word(page, before[page] ?? 0, start);
+        const now = this.word(page, after[page] ?? 0, start);
+        return old === now || mayChangeConcurrently(old, now) ? [] : [{ start, end: start + 4n }];
+      });
+    });
+  }
+
+  /** The A64 instruction at `start`, which is all in the changed addresses of the page. */
+  word(page: number, content: number, start: bigint): number {
+    const first = this.pages[page]?.addresses.indexOf(start) ?? -1;
+    const [a = 0, b = 0, c = 0, d = 0] = this.contents(page, content).subarray(first, first + 4);
+    return (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
   }
 
   #stored(memory: readonly number[], address: bigint, bytes: Uint8Array): readonly number[] {
@@ -202,6 +247,11 @@ export class EngineGraph {
       return changed ? this.#contentId(page, contents) : id;
     });
   }
+}
+
+/** Starts of the aligned words of which all four bytes are in the list. */
+function wordsOf(addresses: readonly bigint[]): bigint[] {
+  return addresses.filter((at, index) => (at & 3n) === 0n && addresses[index + 3] === at + 3n);
 }
 
 /**

@@ -20,6 +20,8 @@ export interface ExploreOptions {
   readonly mostStates?: number;
   /** Stop after so many seconds. */
   readonly mostSeconds?: number;
+  /** Execute every transition on the emulated processor, also those that were executed before. Default false. */
+  readonly executeEach?: boolean;
   readonly onProgress?: (progress: Progress) => void;
 }
 
@@ -57,6 +59,11 @@ export interface Exploration {
 }
 
 const MOST_PROCESSORS = 3;
+
+const REPLACED_UNDERFOOT: Broken = {
+  rule: 'concurrent',
+  text: 'the instruction that a processor is about to execute is replaced',
+};
 
 /**
  * Visits every interleaving of the protocol's steps with the instructions of the processors, breadth first, so that the
@@ -101,6 +108,7 @@ class Search {
     this.#executor = model.executor;
     this.#properties = model.properties;
     this.#transitions = model.transitions;
+    this.#transitions.executesEach = options.executeEach ?? false;
     this.#here = new Array<number>(processors).fill(0);
     this.#there = new Array<number>(processors).fill(0);
   }
@@ -190,13 +198,16 @@ class Search {
   }
 
   #expandEngine(state: number, node: EngineNode, shared: number): void {
-    for (const { to, serialises, condition } of node.edges) {
+    for (const [index, edge] of node.edges.entries()) {
+      const { to, condition, hazards } = edge;
       if (condition !== undefined && this.#occupied(condition.range) !== condition.occupied) continue;
       this.#count += 1;
-      for (let processor = 0; processor < this.#here.length; processor++) {
-        const local = this.#here[processor] ?? 0;
-        this.#there[processor] = serialises && this.#isWeak ? this.#transitions.serialised(local) : local;
+      if (hazards?.some((range) => this.#occupied(range))) {
+        this.#report(REPLACED_UNDERFOOT, state, { actor: 'engine', edge: index });
+        continue;
       }
+      for (let processor = 0; processor < this.#here.length; processor++)
+        this.#there[processor] = this.#transitions.afterEngine(this.#here[processor] ?? 0, edge);
       this.#add(this.#transitions.globalId(to, shared), state);
     }
   }
@@ -253,22 +264,30 @@ class Search {
 
   #checkRestored(): void {
     if (this.#recording.operation !== 'revert') return;
-    const last = this.#graph.nodes.find(({ committed, edges }) => committed && edges.length === 0);
-    if (last === undefined) return;
+    for (let state = 0; state < this.#states.size; state++) {
+      const { node } = this.#transitions.global(this.#states.high(state) >>> 16);
+      if (node.committed && this.#isNotRestored(node)) {
+        this.#report({ rule: 'restored', text: 'an entry is not the original one' }, state, {
+          actor: 'engine',
+          edge: -1,
+        });
+        return;
+      }
+    }
+  }
+
+  #isNotRestored({ memory }: EngineNode): boolean {
     for (const { entry, after } of this.#recording.redirections) {
       const page = this.#graph.pages.findIndex(({ base }) => base === (entry & ~0xfffn));
       const changed = this.#graph.pages[page];
-      if (changed === undefined) continue;
-      const contents = this.#graph.contents(page, last.memory[page] ?? 0);
+      if (changed === undefined) return true;
+      const contents = this.#graph.contents(page, memory[page] ?? 0);
       const wrong = [...after.entries()].some(
         ([index, byte]) => contents[changed.addresses.indexOf(entry + BigInt(index))] !== byte,
       );
-      if (wrong)
-        this.#report({ rule: 'restored', text: 'the entry is not the original one' }, 0, {
-          actor: 'engine',
-          edge: 0,
-        });
+      if (wrong) return true;
     }
+    return false;
   }
 
   #violation(found: { broken: Broken; state: number; action: Action; count: number }): Violation {

@@ -33,8 +33,10 @@ export function modelOf(
   if (steps === undefined) return undefined;
   const { addressSpace } = subject.lab.kernel.domain;
   const graph = new EngineGraph({
+    architecture: recording.architecture,
     steps,
     before: (address) => recording.before.get(address) ?? addressSpace.readU8(address),
+    copiedOnWrite: recording.copiedOnWrite,
     isExecutable: (address) => isCode(subject, address),
   });
   const executor = new Executor(subject, recording, graph, protocol.breakpoints?.(recording));

@@ -1,4 +1,5 @@
 import type { ExpectedResults } from '../subject.js';
+import { mayChangeConcurrently } from './arm64-concurrency.js';
 import type { EngineGraph, EngineNode } from './engine-graph.js';
 import type { Executed, ExecutedInstruction, Executor, FetchView } from './executor.js';
 import type { CallPhase } from './local-states.js';
@@ -8,6 +9,8 @@ export const PROPERTIES = {
   fault: 'no instruction faults, or is a breakpoint that nobody handles',
   torn: 'no processor executes an instruction that belongs neither to the code before nor to the code after',
   stale: 'after the operation no processor executes an instruction that is not in memory any more',
+  concurrent:
+    'no A64 instruction is replaced under a processor, or executed by one that was not synchronised since, unless the Arm ARM allows it',
   mixture: 'each call returns what the code before or the code after returns',
   committed: 'a call that begins after the operation returns what the code after it returns',
   balanced: 'each call leaves the stack pointer and the nonvolatile registers as it found them',
@@ -61,6 +64,11 @@ export class Properties {
       const bytes = Buffer.from(instruction.bytes).toString('hex');
       return { rule: 'torn', text: `${bytes} is an instruction of neither the old nor the new code` };
     }
+    if (this.#isUnsynchronised(view, node, instruction))
+      return {
+        rule: 'concurrent',
+        text: 'the processor has not been synchronised since the instruction was replaced',
+      };
     if (node.committed && this.#isStale(view, node, instruction))
       return { rule: 'stale', text: 'the processor still fetches what was there before' };
     if (executed.kind === 'returned') return this.#judgeReturn(phase, executed);
@@ -100,6 +108,18 @@ export class Properties {
       if (seen === 0 || seen === current) return false;
       const [old, now] = [this.graph.contents(page, seen), this.graph.contents(page, current)];
       return addresses.some((at, index) => at >= address && at < end && old[index] !== now[index]);
+    });
+  }
+
+  #isUnsynchronised(view: FetchView, node: EngineNode, { address }: ExecutedInstruction): boolean {
+    if (this.graph.architecture !== 'arm64') return false;
+    return this.graph.pages.some(({ base, addresses }, page) => {
+      const seen = view[page] ?? 0;
+      const current = node.memory[page] ?? 0;
+      if (base !== (address & ~0xfffn) || seen === 0 || seen === current || !addresses.includes(address))
+        return false;
+      const [old, now] = [this.graph.word(page, seen, address), this.graph.word(page, current, address)];
+      return old !== now && !mayChangeConcurrently(old, now);
     });
   }
 

@@ -134,7 +134,7 @@ export class Replay implements Disposable {
       this.#storeDifference(from, to);
       if (edge.serialises) this.subject.lab.kernel.machine.serialise();
     }
-    if (edge.serialises) this.#locals = this.#locals.map((local) => this.model.transitions.serialised(local));
+    this.#locals = this.#locals.map((local) => this.model.transitions.afterEngine(local, edge));
   }
 
   #step({ processor, context, stack }: Runner, index: number): ReplayOutcome {

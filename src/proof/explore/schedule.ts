@@ -62,7 +62,12 @@ export function scheduleTo(path: readonly StateKey[], last: Action, context: Sch
     position = step.to;
   }
   const at = path.at(-1);
-  if (last.actor === 'engine' || at === undefined) return { ...partOf(context), actions };
+  if (at === undefined) return { ...partOf(context), actions };
+  if (last.actor === 'engine') {
+    const text = transitions.global(position.global).node.edges[last.edge]?.text;
+    if (text !== undefined) actions.push({ ...last, text });
+    return { ...partOf(context), actions };
+  }
   const sorted = [...position.locals].sort((a, b) => a - b);
   const processor = position.locals.indexOf(sorted[last.processor] ?? -1);
   actions.push(describeProcessor(position, processor, last.actor, context));

@@ -1,4 +1,4 @@
-import type { EngineGraph, EngineNode } from './engine-graph.js';
+import type { EngineEdge, EngineGraph, EngineNode } from './engine-graph.js';
 import type { Executed, ExecutedInstruction, Executor, FetchView } from './executor.js';
 import { type LocalState, LocalStates } from './local-states.js';
 import type { Broken, Properties } from './properties.js';
@@ -28,6 +28,8 @@ export class Transitions {
   readonly #broken = new Map<number, Broken>();
   readonly #serialised: number[] = [];
   readonly #noView: FetchView;
+  /** Execute every transition again, and see whether it comes out as it did before. */
+  executesEach = false;
 
   constructor(
     private readonly executor: Executor,
@@ -71,8 +73,10 @@ export class Transitions {
     let row = this.#rows[local];
     if (row === undefined || row.length <= global) row = this.#grow(local, global);
     const known = row[global] ?? NOT_COMPUTED;
-    if (known !== NOT_COMPUTED) return known;
+    if (known !== NOT_COMPUTED && !this.executesEach) return known;
     const next = this.#execute(this.locals.state(local), this.global(global));
+    if (known !== NOT_COMPUTED && known !== next)
+      throw new Error(`local state ${local} does something else when it is in global state ${global} again`);
     row[global] = next;
     return next;
   }
@@ -92,6 +96,16 @@ export class Transitions {
     const next = this.locals.idOf(guest, phase, this.#noView);
     this.#serialised[local] = next;
     return next;
+  }
+
+  /** The local state after a step of the engine, which may make the processor fetch anew. */
+  afterEngine(local: number, edge: EngineEdge): number {
+    if (!this.isWeak) return local;
+    if (edge.serialises) return this.serialised(local);
+    if (edge.refetched === undefined) return local;
+    const { guest, phase, view } = this.locals.state(local);
+    const next = view.map((seen, page) => (edge.refetched?.includes(page) ? 0 : seen));
+    return this.locals.idOf(guest, phase, next);
   }
 
   /** Would the processor fetch old bytes from some page? */

@@ -1,44 +1,102 @@
+import type { ArchitectureName } from '../../cpu/index.js';
+import type { FunctionSource, Piece, Placement } from './program.js';
 import type { Shape } from './shape.js';
 
-/** First instructions of every length that a store can meet. None of them has an effect on the result. */
-export const X64_FIRST_INSTRUCTIONS: Readonly<Record<number, string>> = {
-  2: 'xor eax, eax',
-  3: 'mov rax, rdx',
-  4: 'mov eax, dword ptr [rsp+8]',
-  5: 'mov eax, 0x12345678',
-  6: 'lea eax, [rcx+0x11223344]',
-  7: 'lea rax, [rcx+0x11223344]',
-  8: 'mov dword ptr [rsp+8], 0x55667788',
-  9: 'mov qword ptr [rsp+8], 0x11223344',
-  10: 'movabs rax, 0x1122334455667788',
+/** First instructions by their length in bytes. None of them has an effect on the result of the function. */
+export const FIRST_INSTRUCTIONS: Readonly<Record<ArchitectureName, Readonly<Record<number, string>>>> = {
+  x64: {
+    2: 'xor eax, eax',
+    3: 'mov rax, rdx',
+    4: 'mov eax, dword ptr [rsp+8]',
+    5: 'mov eax, 0x12345678',
+    6: 'lea eax, [rcx+0x11223344]',
+    7: 'lea rax, [rcx+0x11223344]',
+    8: 'mov dword ptr [rsp+8], 0x55667788',
+    9: 'mov qword ptr [rsp+8], 0x11223344',
+    10: 'movabs rax, 0x1122334455667788',
+  },
+  x86: {
+    2: 'mov edi, edi',
+    3: 'lea eax, [ecx+8]',
+    4: 'mov edx, dword ptr [esp+8]',
+    5: 'mov eax, 0x12345678',
+    6: 'lea eax, [ecx+0x11223344]',
+    7: 'lea eax, [ecx+edx+0x11223344]',
+    8: 'mov dword ptr [esp+8], 0x55667788',
+    10: 'mov dword ptr [ecx*4+esp-0x400], 0x55667788',
+  },
+  arm64: { 4: 'stp x29, x30, [sp, #-16]!' },
 };
 
-/** `f(x)`: (x + 0x11) * 3 in the base, (x + 0x22) * 5 and (x + 0x33) * 7 in the patches. */
-export function x64FirstInstruction(length: number, placement = { modulo: 16, offset: 0 }): Shape {
-  const first = X64_FIRST_INSTRUCTIONS[length];
-  if (first === undefined) throw new RangeError(`no first instruction of ${length} bytes`);
+/** (x + addend) * factor, of the argument x. */
+const BODY: Readonly<Record<ArchitectureName, (addend: number, factor: number) => string>> = {
+  x64: (addend, factor) => `lea eax, [rcx+${addend}]; imul eax, eax, ${factor}; ret`,
+  x86: (addend, factor) => `mov eax, dword ptr [esp+4]; add eax, ${addend}; imul eax, eax, ${factor}; ret`,
+  arm64: (addend, factor) => `mov w9, #${factor}; add w0, w0, #${addend}; mul w0, w0, w9`,
+};
+
+const END: Readonly<Record<ArchitectureName, string>> = {
+  x64: '',
+  x86: '',
+  arm64: '; ldp x29, x30, [sp], #16; ret',
+};
+
+const MIDDLE_OF_LINE: Placement = { modulo: 16, offset: 0 };
+
+/** A leaf function: (x + 0x11) * 3 in the base, (x + 0x22) * 5 and (x + 0x33) * 7 in the patches, called with 7. */
+export function firstInstruction(
+  architecture: ArchitectureName,
+  length: number,
+  placement: Placement = MIDDLE_OF_LINE,
+): Shape {
+  const first = FIRST_INSTRUCTIONS[architecture][length];
+  if (first === undefined)
+    throw new RangeError(`${architecture} has no first instruction of ${length} bytes here`);
+  const body = (addend: number, factor: number) =>
+    `${BODY[architecture](addend, factor)}${END[architecture]}`;
+  const replacement = (addend: number, factor: number) => ({
+    functions: [
+      { name: 'g', code: [`${architecture === 'arm64' ? `${first}; ` : ''}${body(addend, factor)}`] },
+    ],
+    forward: { f: 'g' },
+  });
   return {
-    name: `x64, first instruction of ${length} bytes, entry at ${placement.offset} modulo ${placement.modulo}`,
-    architecture: 'x64',
+    name: `${architecture}, first instruction of ${length} bytes at ${placement.offset} modulo ${placement.modulo}`,
+    architecture,
     base: [
-      { name: 'f', placement, code: [`${first}; lea eax, [rcx+0x11]; imul eax, eax, 3; ret`] },
-      caller('f'),
+      { name: 'f', placement, code: [`${first}; ${body(0x11, 3)}`] },
+      caller(architecture, { call: 'f' }),
     ],
-    patches: [
-      patch('lea eax, [rcx+0x22]; imul eax, eax, 5; ret'),
-      patch('lea eax, [rcx+0x33]; imul eax, eax, 7; ret'),
-    ],
+    patches: [replacement(0x22, 5), replacement(0x33, 7)],
     call: 'caller',
     arguments: [],
     results: [(7 + 0x11) * 3, (7 + 0x22) * 5, (7 + 0x33) * 7],
   };
 }
 
-function patch(code: string) {
-  return { functions: [{ name: 'g', code: [code] }], forward: { f: 'g' } };
+/** A function `caller` that makes a call with the argument 7. */
+export function caller(architecture: ArchitectureName, ...calls: readonly Piece[]): FunctionSource {
+  const [before, after] = CALLER[architecture];
+  return { name: 'caller', code: [before, ...calls, after] };
 }
 
-/** Calls `target(7)`. */
-export function caller(target: string) {
-  return { name: 'caller', code: ['sub rsp, 40; mov ecx, 7', { call: target }, 'add rsp, 40; ret'] };
+const CALLER: Readonly<Record<ArchitectureName, readonly [string, string]>> = {
+  x64: ['sub rsp, 40; mov ecx, 7', 'add rsp, 40; ret'],
+  x86: ['push 0; push 7', 'add esp, 8; ret'],
+  arm64: ['stp x29, x30, [sp, #-16]!; mov w0, #7', 'ldp x29, x30, [sp], #16; ret'],
+};
+
+/** First instructions of every length in the middle of a line, and one at every alignment. */
+export function firstInstructionShapes(architecture: ArchitectureName): Shape[] {
+  const lengths = Object.keys(FIRST_INSTRUCTIONS[architecture]).map(Number);
+  const step = architecture === 'arm64' ? 4 : 1;
+  const offsets = Array.from({ length: 16 / step }, (_, index) => index * step);
+  const longest = Math.max(...lengths);
+  return [
+    ...lengths.map((length) => firstInstruction(architecture, length)),
+    ...offsets.map((offset) => firstInstruction(architecture, Math.min(...lengths), { modulo: 16, offset })),
+    ...(longest > Math.min(...lengths)
+      ? offsets.map((offset) => firstInstruction(architecture, longest, { modulo: 16, offset }))
+      : []),
+  ];
 }

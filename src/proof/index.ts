@@ -1,0 +1,27 @@
+export {
+  type Exploration,
+  type ExploreOptions,
+  explore,
+  type Progress,
+  type Violation,
+} from './explore/explorer.js';
+export { PROPERTIES, type PropertyName } from './explore/properties.js';
+export {
+  Replay,
+  ReplayDivergence,
+  type ReplayOptions,
+  type ReplayOutcome,
+  replay,
+} from './explore/replay.js';
+export type { Action, Schedule, ScheduledAction } from './explore/schedule.js';
+export { PROTOCOLS, protocolNamed, type WriteProtocol, windows } from './protocols/index.js';
+export { type ProtocolStep, type Recording, record } from './recording.js';
+export * from './shapes/index.js';
+export type {
+  ExpectedResults,
+  OperationKind,
+  Subject,
+  SubjectCall,
+  SubjectOptions,
+  SubjectSource,
+} from './subject.js';

@@ -1,0 +1,9 @@
+export * from './control-flow.js';
+export {
+  caller,
+  FIRST_INSTRUCTIONS,
+  firstInstruction,
+  firstInstructionShapes,
+} from './first-instructions.js';
+export type { FunctionSource, PatchSource, Piece, Placement } from './program.js';
+export { type Generation, type Shape, shapeSubject } from './shape.js';

@@ -1,0 +1,33 @@
+import { describe, expect, it } from 'vitest';
+import {
+  explore,
+  firstInstruction,
+  type OperationKind,
+  paddingOnAnotherPage,
+  type Shape,
+  shapeSubject,
+  windows,
+} from '../../src/proof/index.js';
+
+async function violations(shape: Shape, operation: OperationKind) {
+  const source = await shapeSubject(shape, operation);
+  const result = await explore(source, { protocol: windows, fetch: 'weak' });
+  return result?.violations.map(({ rule, schedule }) => ({
+    rule,
+    steps: schedule.actions.map(({ actor, text }) => `${actor} ${text}`),
+  }));
+}
+
+/** What the explorer found in the engine and is not mended: each case begins to fail when it is. */
+describe('findings', () => {
+  it.fails('the padding is visible before the entry leads to it, whichever pages they are on', async () => {
+    expect(await violations(paddingOnAnotherPage, 'apply')).toEqual([]);
+  });
+
+  it.fails.each(['apply', 'revert'] as const)(
+    'ARM64 processors are synchronised before the rendezvous lets them go: %s',
+    async (operation) => {
+      expect(await violations(firstInstruction('arm64', 4), operation)).toEqual([]);
+    },
+  );
+});
