@@ -1,5 +1,5 @@
 import { CpuError, hex } from './error.js';
-import type { PageEntry, PageInfo, PageTable } from './page-table.js';
+import type { PageInfo, PageTable } from './page-table.js';
 import type { PhysicalMemory } from './physical-memory.js';
 import { EXECUTE, PAGE_SHIFT, PAGE_SIZE } from './protection.js';
 
@@ -81,7 +81,7 @@ export class AddressSpace {
   read(address: bigint, length: number): Uint8Array {
     const bytes = new Uint8Array(this.#length(length));
     this.#eachPage(address, length, (page, offset, done, count) => {
-      const { frame } = this.#resolve(page, false);
+      const frame = this.#resolve(page, false);
       bytes.set(this.#owner.memory.peek(frame).subarray(offset, offset + count), done);
     });
     return bytes;
@@ -90,9 +90,9 @@ export class AddressSpace {
   /** All or nothing. Refuses executable pages: those change by Machine.writeCode alone. */
   write(address: bigint, bytes: Uint8Array): void {
     this.#eachPage(address, bytes.byteLength, (page) => {
-      const at = BigInt(page) << PAGE_SHIFT;
-      const entry = this.table(at).committed(page);
+      const entry = this.#tableOf(page).committed(page);
       if ((entry.permissions & EXECUTE) !== 0) {
+        const at = BigInt(page) << PAGE_SHIFT;
         throw new CpuError(
           'executableWrite',
           `${this.name}: ${hex(at)} is executable; only writeCode changes it`,
@@ -106,13 +106,22 @@ export class AddressSpace {
     this.store(address, bytes);
   }
 
+  #isInOnePage(address: bigint, length: number): boolean {
+    return length > 0 && Number(address & OFFSET_MASK) + length <= PAGE_SIZE;
+  }
+
   /** Writes whatever the protection; for Machine.writeCode. */
   store(address: bigint, bytes: Uint8Array): void {
+    if (this.#isInOnePage(address, bytes.byteLength)) {
+      const frame = this.#resolve(Number(BigInt.asUintN(64, address) >> PAGE_SHIFT), true);
+      this.#owner.memory.write(frame, Number(address & OFFSET_MASK), bytes);
+      return;
+    }
     this.#eachPage(address, bytes.byteLength, (page) => {
       this.#resolve(page, true);
     });
     this.#eachPage(address, bytes.byteLength, (page, offset, done, count) => {
-      const { frame } = this.#resolve(page, true);
+      const frame = this.#resolve(page, true);
       this.#owner.memory.write(frame, offset, bytes.subarray(done, done + count));
     });
   }
@@ -190,10 +199,14 @@ export class AddressSpace {
     this.write(address, new Uint8Array(this.#scratch.buffer, 0, length));
   }
 
-  #resolve(page: number, forWrite: boolean): PageEntry & { readonly frame: number } {
+  #resolve(page: number, forWrite: boolean): number {
+    return this.#tableOf(page).resolve(page, forWrite);
+  }
+
+  #tableOf(page: number): PageTable {
     const table = this.tableOfPage(page);
     if (table === undefined) throw this.#notCommitted(BigInt(page) << PAGE_SHIFT);
-    return table.resolve(page, forWrite);
+    return table;
   }
 
   #length(length: number): number {

@@ -4,12 +4,14 @@ import type { Engine, Hook } from './unicorn/engine.js';
 /** Unused hooks that are kept because the next run will often want them again. */
 const KEPT = 64;
 
+const NONE: ReadonlySet<bigint> = new Set();
+
 /** The addresses at which a run stops. Hooks stay in the engine between runs, since adding one costs a flush. */
 export class Breakpoints {
   static readonly TAG = 1;
   readonly #engine: Engine;
   readonly #hooks = new Map<bigint, Hook>();
-  #armed: ReadonlySet<bigint> = new Set();
+  #armed = NONE;
   #passing: bigint | undefined;
 
   constructor(engine: Engine) {
@@ -17,8 +19,12 @@ export class Breakpoints {
   }
 
   use(addresses: Iterable<bigint> | undefined): void {
+    if (addresses === undefined) {
+      this.#armed = NONE;
+      return;
+    }
     const armed = new Set<bigint>();
-    for (const address of addresses ?? []) armed.add(BigInt.asUintN(64, address));
+    for (const address of addresses) armed.add(BigInt.asUintN(64, address));
     this.#armed = armed;
     let isNew = false;
     for (const address of armed) {

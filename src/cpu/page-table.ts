@@ -245,21 +245,20 @@ export class PageTable {
     return entry;
   }
 
-  /** The entry after demand-zero, and copy-on-write if `forWrite`, have been done. */
-  resolve(page: number, forWrite: boolean): PageEntry & { readonly frame: number } {
+  /** The page's frame, after demand-zero and, if `forWrite`, copy-on-write have been done. */
+  resolve(page: number, forWrite: boolean): number {
     const entry = this.committed(page);
-    const { memory } = this.#owner;
     const { frame } = entry;
-    if (frame !== undefined && !(forWrite && entry.copyOnWrite)) return { ...entry, frame };
+    if (frame !== undefined && !(forWrite && entry.copyOnWrite)) return frame;
+    const { memory } = this.#owner;
     this.#change();
     const own = memory.allocate();
     if (frame !== undefined) {
-      memory.write(own, 0, memory.peek(frame));
+      memory.copy(frame, own);
       memory.release(frame);
     }
-    const resolved = { ...entry, frame: own, copyOnWrite: false };
-    this.#entries.set(page, resolved);
-    return resolved;
+    this.#entries.set(page, { ...entry, frame: own, copyOnWrite: false });
+    return own;
   }
 
   /** A copy that later changes leave alone; the same object as long as nothing changes. */

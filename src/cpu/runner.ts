@@ -30,6 +30,8 @@ export class Runner {
   readonly #observers: ObserverSet;
   readonly #fetchEffects: FetchEffectHooks | undefined;
   #stop: Stop | undefined;
+  /** Instructions begun in the last segment. */
+  #begun = 0;
   /** Where a segment ended because the instruction there has an effect on fetching. */
   #effectAt: bigint | undefined;
   /** The same while that instruction is being executed. */
@@ -88,7 +90,8 @@ export class Runner {
       }
       const limit = effect === undefined ? Math.min(instructions - done, NO_LIMIT) : 1;
       this.#breakpoints.begin(isPassed ? start : undefined);
-      const { completed, begun, exit, resolve } = this.#segment(start, limit, effect !== undefined);
+      const { completed, exit, resolve } = this.#segment(start, limit, effect !== undefined);
+      const begun = this.#begun;
       resolve?.();
       done += completed;
       isPassed = completed === begun - 1 || (isPassed && completed === 0);
@@ -102,7 +105,7 @@ export class Runner {
       : { instructions: done, reason: 'instructionLimit' };
   }
 
-  #segment(start: bigint, limit: number, isEffect: boolean): Outcome & { readonly begun: number } {
+  #segment(start: bigint, limit: number, isEffect: boolean): Outcome {
     this.#bringUpToDate();
     this.#stop = undefined;
     this.#translator.refusal = undefined;
@@ -114,7 +117,8 @@ export class Runner {
     const stop = this.#whyStopped();
     const outcome = outcomeOf({ code, begun, limit, stop, refusal }, this.#processor, this.engine);
     if (stop?.kind === 'fetchEffect') this.#effectAt = this.#processor.pc;
-    return { ...outcome, begun };
+    this.#begun = begun;
+    return outcome;
   }
 
   #whyStopped(): Stop | undefined {

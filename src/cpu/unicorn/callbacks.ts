@@ -37,15 +37,11 @@ export interface RunningEngine {
 
 let running: RunningEngine | undefined;
 
-/** Runs `body` with the callbacks directed to `engine`. */
-export function whileRunning<T>(engine: RunningEngine, body: () => T): T {
+/** Directs the callbacks to `engine` and returns where they went before; to be put back in any case. */
+export function enter(engine: RunningEngine | undefined): RunningEngine | undefined {
   const outer = running;
   running = engine;
-  try {
-    return body();
-  } finally {
-    running = outer;
-  }
+  return outer;
 }
 
 export const isAnyEngineRunning = (): boolean => running !== undefined;

@@ -4,10 +4,10 @@ import { calibration } from './calibration.js';
 import {
   callbackFor,
   type EngineEvents,
+  enter,
   isAnyEngineRunning,
   REFUSED,
   type Translation,
-  whileRunning,
 } from './callbacks.js';
 import * as uc from './constants.js';
 import { check, type HostPointer, type UnicornFunctions, unicorn } from './library.js';
@@ -30,6 +30,20 @@ const WINDOW_PAGE = 2 ** 50;
 const FLUSH_ALL_ABOVE = 24;
 
 const CONTEXT_HEADER = 40;
+
+interface Remains {
+  readonly handle: HostPointer;
+  readonly context: HostPointer;
+  /** What the engine maps; may not go before it. */
+  readonly buffers: readonly unknown[];
+}
+
+/** Closes engines that were forgotten instead of disposed of. */
+const abandoned = new FinalizationRegistry<Remains>(({ handle, context }) => {
+  const functions = unicorn();
+  functions.contextFree(context);
+  functions.close(handle);
+});
 
 export interface Hook extends Disposable {
   readonly kind: number;
@@ -84,6 +98,8 @@ export class Engine implements Disposable {
       const size = this.#functions.contextSize(this.#handle);
       this.#contextBytes = new Uint8Array(koffi.view(this.#context, size)).subarray(CONTEXT_HEADER);
       this.contextSize = size - CONTEXT_HEADER;
+      const buffers = [memory, this.#screen?.buffer];
+      abandoned.register(this, { handle: this.#handle, context: this.#context, buffers }, this);
     } catch (error) {
       this.#functions.close(this.#handle);
       this.#handle = 0n;
@@ -194,7 +210,13 @@ export class Engine implements Disposable {
     const handle = this.handle;
     if (this.#screen?.isNearlyFull) this.forgetAllCode();
     this.failure = undefined;
-    const code = whileRunning(this, () => this.#functions.start(handle, pc, 0n, 0n, count));
+    const outer = enter(this);
+    let code: number;
+    try {
+      code = this.#functions.start(handle, pc, 0n, 0n, count);
+    } finally {
+      enter(outer);
+    }
     this.#rethrow();
     return code;
   }
@@ -213,7 +235,9 @@ export class Engine implements Disposable {
 
   /** Instructions begun in the last {@link run}, including one that faulted and one that the count stopped. */
   get begun(): number {
-    return Number(this.#engineState().getBigUint64(calibration().counter, true));
+    const state = this.#engineState();
+    const { counter } = calibration();
+    return state.getUint32(counter, true) + state.getUint32(counter + 4, true) * 2 ** 32;
   }
 
   /** Virtual address of the last access that {@link EngineEvents.translate} refused. */
@@ -248,14 +272,14 @@ export class Engine implements Disposable {
     } else {
       this.#invalidating = true;
       this.failure = undefined;
+      const outer = enter(this);
       try {
-        whileRunning(this, () => {
-          for (const page of pages) {
-            const start = BigInt(WINDOW_PAGE + page) << BigInt(PAGE_SHIFT);
-            this.#control(uc.UC_CTL_TB_REMOVE_CACHE, 'uint64_t', start, 'uint64_t', start + BigInt(PAGE));
-          }
-        });
+        for (const page of pages) {
+          const start = BigInt(WINDOW_PAGE + page) << BigInt(PAGE_SHIFT);
+          this.#control(uc.UC_CTL_TB_REMOVE_CACHE, 'uint64_t', start, 'uint64_t', start + BigInt(PAGE));
+        }
       } finally {
+        enter(outer);
         this.#invalidating = false;
       }
       this.#rethrow();
@@ -299,6 +323,7 @@ export class Engine implements Disposable {
     if (this.#handle === 0n) return;
     this.#assertIdle('close a processor');
     const handle = this.#handle;
+    abandoned.unregister(this);
     this.#handle = 0n;
     this.#state = undefined;
     this.#hooks.clear();

@@ -1,0 +1,315 @@
+/**
+ * How fast guest code runs, alone and observed, and what steps, snapshots and switches cost. Where there is a C compiler,
+ * the same loops are run by a C program on the same libunicorn for the ratio.
+ *
+ *     npx tsx bench/cpu.ts
+ */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Bench } from 'tinybench';
+import { assemble } from '../src/cpu/assembler.js';
+import {
+  type Exit,
+  InstructionRecorder,
+  Machine,
+  type Observation,
+  requireUnicorn,
+} from '../src/cpu/index.js';
+
+const BASE = 0xffff_f800_1234_0000n;
+const DATA = BASE + 0x2000n;
+const STACK_TOP = BASE + 0x8000n;
+
+type Name = 'x64' | 'arm64';
+
+interface Loop {
+  readonly name: string;
+  readonly x64: string;
+  readonly arm64: string;
+  /** Instructions of one round. */
+  readonly length: number;
+}
+
+const LOOPS: readonly Loop[] = [
+  {
+    name: 'arithmetic',
+    length: 9,
+    x64: `again: add rax, rdx
+        xor r8, rax
+        lea r9, [rax + r8]
+        sub rax, 3
+        and r9, r8
+        or r8, 1
+        inc r10
+        dec rcx
+        jnz again
+        ret`,
+    arm64: `again: add x9, x9, x1
+        eor x10, x9, x10
+        add x11, x9, x10
+        sub x9, x9, #3
+        and x11, x11, x10
+        orr x10, x10, #1
+        add x12, x12, #1
+        subs x0, x0, #1
+        b.ne again
+        ret`,
+  },
+  {
+    name: 'memory',
+    length: 9,
+    x64: `again: mov rax, qword ptr [rdx]
+        add rax, 1
+        mov qword ptr [rdx], rax
+        mov r8, qword ptr [rdx + 8]
+        mov qword ptr [rdx + 16], r8
+        mov r9, qword ptr [rdx + 24]
+        inc r10
+        dec rcx
+        jnz again
+        ret`,
+    arm64: `again: ldr x9, [x1]
+        add x9, x9, #1
+        str x9, [x1]
+        ldr x10, [x1, #8]
+        str x10, [x1, #16]
+        ldr x11, [x1, #24]
+        add x12, x12, #1
+        subs x0, x0, #1
+        b.ne again
+        ret`,
+  },
+  {
+    name: 'calls',
+    length: 5,
+    x64: `again: call leaf
+        dec rcx
+        jnz again
+        ret
+        leaf: inc rax
+        ret`,
+    arm64: `mov x20, x30
+        again: bl leaf
+        subs x0, x0, #1
+        b.ne again
+        mov x30, x20
+        ret
+        leaf: add x9, x9, #1
+        ret`,
+  },
+];
+
+class Workshop implements Disposable {
+  readonly machine: Machine;
+  readonly processor;
+  readonly space;
+  readonly table;
+
+  constructor(name: Name, options: { processors?: number; memorySize?: number } = {}) {
+    this.machine = Machine.create({ architecture: name, memorySize: 1 << 20, ...options });
+    const range = { start: 0xffff_f800_0000_0000n, end: 0xffff_f880_0000_0000n, mode: 'kernel' } as const;
+    this.table = this.machine.createPageTable({ ...range, name: 'bench' });
+    this.space = this.machine.createAddressSpace('bench', [this.table]);
+    this.table.commit(BASE, 1, 'PAGE_EXECUTE_READ');
+    this.table.commit(BASE + 0x1000n, 7, 'PAGE_READWRITE');
+    for (const processor of this.machine.processors) processor.addressSpace = this.space;
+    this.processor = this.machine.processor(0);
+  }
+
+  load(code: Uint8Array): void {
+    this.machine.writeCode(this.space, BASE, code);
+  }
+
+  prepare(iterations: number): void {
+    const { architecture } = this.machine;
+    architecture.prepareCall(this.processor, {
+      target: BASE,
+      arguments: [BigInt(iterations), DATA],
+      stackTop: STACK_TOP,
+    });
+  }
+
+  /** Instructions per second of the best of `rounds`. */
+  speed(iterations: number, rounds = 5): number {
+    let best = 0;
+    for (let round = 0; round < rounds; round++) {
+      this.prepare(iterations);
+      const started = performance.now();
+      const exit: Exit = this.processor.run();
+      const took = performance.now() - started;
+      if (exit.reason !== 'returned') throw new Error(`the loop ended with ${exit.reason}`);
+      best = Math.max(best, (exit.instructions / took) * 1000);
+    }
+    return best;
+  }
+
+  [Symbol.dispose](): void {
+    this.machine[Symbol.dispose]();
+  }
+}
+
+const OBSERVATIONS: Readonly<Record<string, Observation>> = {
+  'instruction observer': { instruction: () => {} },
+  'block observer': { block: () => {} },
+  'memory observer': { memory: () => {} },
+};
+
+const millions = (speed: number): string => `${(speed / 1e6).toFixed(speed < 1e7 ? 2 : 1)} M/s`;
+
+/** The C program, or undefined when no compiler is found. */
+function buildReference(folder: string): string | undefined {
+  const library = resolve(requireUnicorn().path);
+  const output = join(folder, 'cpu-reference');
+  const source = fileURLToPath(new URL('cpu-reference.c', import.meta.url));
+  for (const compiler of ['cc', 'gcc', 'clang']) {
+    try {
+      execFileSync(compiler, ['-O2', '-o', output, source, library, `-Wl,-rpath,${dirname(library)}`], {
+        stdio: 'pipe',
+      });
+      return output;
+    } catch {
+      // The next one may be there.
+    }
+  }
+  return undefined;
+}
+
+/** Speeds of the loops, observed in each way, and in C. */
+export async function guestSpeeds(): Promise<Record<string, string>[]> {
+  const folder = mkdtempSync(join(tmpdir(), 'cpu-bench-'));
+  const rows: Record<string, string>[] = [];
+  try {
+    const reference = buildReference(folder);
+    for (const name of ['x64', 'arm64'] as const) {
+      for (const loop of LOOPS) {
+        const code = await assemble(name, loop[name], { address: BASE });
+        rows.push(measure(name, loop, code, folder, reference));
+      }
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  return rows;
+}
+
+function measure(name: Name, loop: Loop, code: Uint8Array, folder: string, reference: string | undefined) {
+  using workshop = new Workshop(name);
+  workshop.load(code);
+  const alone = workshop.speed(1_000_000);
+  const row: Record<string, string> = { loop: `${name} ${loop.name}`, alone: millions(alone) };
+  if (reference !== undefined) {
+    const file = join(folder, 'code.bin');
+    writeFileSync(file, code);
+    const run = (exact: number) =>
+      Number(
+        execFileSync(reference, [name, file, '1000000', '5', `${loop.length}`, `${exact}`], {
+          encoding: 'utf8',
+        }),
+      );
+    const best = run(1);
+    row['C, counting'] = millions(best);
+    row.ratio = (alone / best).toFixed(2);
+    row['C, not counting'] = millions(run(0));
+  }
+  for (const [kind, observation] of Object.entries(OBSERVATIONS)) {
+    using _observer = workshop.processor.observe(observation);
+    row[kind] = millions(workshop.speed(20_000));
+  }
+  using recorder = new InstructionRecorder(workshop.processor);
+  workshop.prepare(1000);
+  workshop.processor.run();
+  recorder.take();
+  workshop.prepare(100_000);
+  const started = performance.now();
+  const { instructions } = workshop.processor.run();
+  row.recorder = millions((instructions / (performance.now() - started)) * 1000);
+  return row;
+}
+
+/** What single operations cost. */
+export async function operations(): Promise<Bench> {
+  const bench = new Bench({ name: 'processors', time: 500 });
+  const resources = new DisposableList();
+  for (const name of ['x64', 'arm64'] as const) {
+    const workshop = resources.use(new Workshop(name));
+    const code = await assemble(name, LOOPS[0]?.[name] ?? '', { address: BASE });
+    workshop.load(code);
+    workshop.prepare(2 ** 40);
+    const { processor } = workshop;
+    bench.add(`${name}: single step`, () => void processor.step());
+    bench.add(`${name}: single step and all registers`, () => {
+      processor.step();
+      processor.registerState();
+    });
+    bench.add(`${name}: save and load a context`, () => processor.loadContext(processor.saveContext()));
+    const other = workshop.machine.createAddressSpace('other', [workshop.table]);
+    bench.add(`${name}: address-space switch and two instructions`, () => {
+      processor.addressSpace = processor.addressSpace === other ? workshop.space : other;
+      processor.run({ instructions: 2 });
+    });
+    bench.add(`${name}: writeCode and two instructions`, () => {
+      workshop.machine.writeCode(workshop.space, BASE, code);
+      processor.run({ instructions: 2 });
+    });
+    bench.add(`${name}: create and dispose of a machine`, () => {
+      Machine.create({ architecture: name, memorySize: 1 << 20 })[Symbol.dispose]();
+    });
+    addSnapshots(bench, name, resources, code);
+  }
+  bench.addEventListener('complete', () => resources[Symbol.dispose]());
+  return bench;
+}
+
+/** 2 processors, 16 MB in use, 20 pages written by the guest between snapshots. */
+function addSnapshots(bench: Bench, name: Name, resources: DisposableList, code: Uint8Array): void {
+  const workshop = resources.use(new Workshop(name, { processors: 2, memorySize: 17 << 20 }));
+  const { machine, table, space } = workshop;
+  const pages = 4096 - machine.memory.framesInUse;
+  const area = BASE + 0x100_0000n;
+  table.commit(area, pages, 'PAGE_READWRITE');
+  for (let page = 0; page < pages; page++) space.writeU8(area + BigInt(page * 0x1000), page & 0xff);
+  workshop.load(code);
+  const dirty = () => {
+    for (let page = 0; page < 20; page++) space.writeU8(area + BigInt(page * 0x1000), 1);
+  };
+  machine.snapshot();
+  bench.add(`${name}: write to 20 pages`, dirty);
+  bench.add(`${name}: write to 20 pages, take a snapshot`, () => {
+    dirty();
+    machine.snapshot();
+  });
+  const snapshot = machine.snapshot();
+  bench.add(`${name}: write to 20 pages, restore`, () => {
+    dirty();
+    machine.restore(snapshot);
+  });
+  bench.add(`${name}: write to 20 pages, snapshot, write to 20 pages, restore`, () => {
+    dirty();
+    const taken = machine.snapshot();
+    dirty();
+    machine.restore(taken);
+  });
+}
+
+class DisposableList implements Disposable {
+  readonly #resources: Disposable[] = [];
+
+  use<T extends Disposable>(resource: T): T {
+    this.#resources.push(resource);
+    return resource;
+  }
+
+  [Symbol.dispose](): void {
+    for (const resource of this.#resources.splice(0)) resource[Symbol.dispose]();
+  }
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  console.table(await guestSpeeds());
+  const bench = await operations();
+  await bench.run();
+  console.table(bench.table());
+}
