@@ -9,7 +9,7 @@ import {
 } from './headers.js';
 import { ByteReader } from './reader.js';
 import { readSections, type Section } from './sections.js';
-import { hex, nameOf } from './text.js';
+import { hex, latin1, nameOf } from './text.js';
 import { type DirectoryName, IMAGE_FILE_MACHINE, type MachineName } from './winnt.js';
 
 /** The processors of this laboratory; the same names as in the processor room. */
@@ -25,8 +25,6 @@ export interface ReadImageOptions {
   /** What errors call the file. */
   file?: string;
 }
-
-const latin1 = new TextDecoder('latin1');
 
 /**
  * An image file with its headers and sections, seen through relative virtual addresses: what the directories are read
@@ -188,18 +186,22 @@ export class MappedFile {
     return this.pointerSize === 8 ? reader.u64At(0) : BigInt(reader.u32At(0));
   }
 
-  /** A NUL-terminated string of single-byte characters. */
+  /** A NUL-terminated string of single-byte characters; the zeros behind a section's file data end one too. */
   cStringAt(rva: number, place: string, limit = 0x1000): string {
     const offset = this.rvaToOffset(rva);
+    const section = this.sectionAt(rva);
     if (offset === undefined) {
-      if (this.sectionAt(rva) !== undefined) return '';
+      if (section !== undefined) return '';
       throw this.error('rva', place, `RVA ${hex(rva)} lies in no section`);
     }
-    const end = this.bytes.indexOf(0, offset);
-    const stop = end < 0 ? this.bytes.length : end;
-    if (stop - offset > limit)
+    const edge =
+      section === undefined ? this.optionalHeader.sizeOfHeaders : section.fileStart + section.fileSize;
+    const zero = this.bytes.indexOf(0, offset);
+    const end = zero < 0 ? edge : Math.min(zero, edge);
+    if (end - offset > limit) {
       throw this.error('string', place, `the string at RVA ${hex(rva)} is longer than ${hex(limit)}`);
-    return latin1.decode(this.bytes.subarray(offset, stop));
+    }
+    return latin1(this.bytes.subarray(offset, end));
   }
 
   /** An ImageError about this file. */

@@ -1,7 +1,6 @@
 import { ImageError } from './error.js';
-import { hex } from './text.js';
+import { hex, latin1 } from './text.js';
 
-const latin1 = new TextDecoder('latin1');
 const utf8 = new TextDecoder('utf-8');
 
 /**
@@ -70,7 +69,7 @@ export class ByteReader {
     const end = this.bytes.indexOf(0, offset);
     if (end < 0 || end - offset > limit) throw this.error('string', `no end of string found`, offset);
     const text = this.bytes.subarray(offset, end);
-    return encoding === 'latin1' ? latin1.decode(text) : utf8.decode(text);
+    return encoding === 'latin1' ? latin1(text) : utf8.decode(text);
   }
 
   /** A part of this view under a name of its own. */

@@ -63,7 +63,8 @@ export function readRelocationBlocks(directory: ByteReader): RelocationBlock[] {
     }
     const count = (sizeOfBlock - BLOCK_HEADER_SIZE) / 2;
     const entries = new Uint16Array(count);
-    for (let i = 0; i < count; i++) entries[i] = directory.u16At(at + BLOCK_HEADER_SIZE + 2 * i);
+    const bytes = directory.bytesAt(at + BLOCK_HEADER_SIZE, 2 * count);
+    for (let i = 0; i < count; i++) entries[i] = (bytes[2 * i] ?? 0) | ((bytes[2 * i + 1] ?? 0) << 8);
     blocks.push({ virtualAddress, sizeOfBlock, entries });
     at += sizeOfBlock;
   }
@@ -77,30 +78,31 @@ export function flattenRelocations(
   file?: string,
 ): Relocation[] {
   const relocations: Relocation[] = [];
-  for (const [blockIndex, block] of blocks.entries()) {
-    const { virtualAddress, entries } = block;
+  const fail = (rule: string, message: string, block: number, entry: number) =>
+    new ImageError({
+      rule,
+      message,
+      place: `base relocation block ${block} (page ${hex(blocks[block]?.virtualAddress ?? 0)}), entry ${entry}`,
+      file,
+    });
+  for (let block = 0; block < blocks.length; block++) {
+    const { virtualAddress, entries } = blocks[block] as RelocationBlock;
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] ?? 0;
       const value = entry >>> 12;
       if (value === IMAGE_REL_BASED.ABSOLUTE) continue;
       const rva = virtualAddress + (entry & 0xfff);
       const type = typeNames[value];
-      const fail = (rule: string, message: string) =>
-        new ImageError({
-          rule,
-          message,
-          place: `base relocation block ${blockIndex} (page ${hex(virtualAddress)}), entry ${i}`,
-          file,
-        });
       if (type === undefined) {
-        throw fail('relocations.type', `type ${value} is none of I386, AMD64 or ARM64`);
+        throw fail('relocations.type', `type ${value} is none of I386, AMD64 or ARM64`, block, i);
       }
       if (rva + RELOCATION_SIZE[type] > sizeOfImage) {
-        throw fail('relocations.rva', `RVA ${hex(rva)} lies outside the image`);
+        throw fail('relocations.rva', `RVA ${hex(rva)} lies outside the image`, block, i);
       }
       if (type === 'HIGHADJ') {
         i++;
-        if (i >= entries.length) throw fail('relocations.highAdj', 'HIGHADJ lacks its second slot');
+        if (i >= entries.length)
+          throw fail('relocations.highAdj', 'HIGHADJ lacks its second slot', block, i - 1);
         relocations.push({ rva, type, low: entries[i] ?? 0 });
       } else relocations.push({ rva, type });
     }

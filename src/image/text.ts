@@ -27,3 +27,13 @@ export function nameOf(value: number, table: Readonly<Record<string, number>>): 
   for (const [name, candidate] of Object.entries(table)) if (candidate === value) return name;
   return undefined;
 }
+
+/** One character for each byte: U+0000 to U+00FF. (TextDecoder's `latin1` is windows-1252.) */
+export function latin1(bytes: Uint8Array): string {
+  const CHUNK = 0x2000;
+  let text = '';
+  for (let at = 0; at < bytes.length; at += CHUNK) {
+    text += String.fromCharCode(...bytes.subarray(at, at + CHUNK));
+  }
+  return text;
+}
