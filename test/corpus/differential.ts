@@ -9,7 +9,8 @@ export class Caller {
   readonly #context;
 
   constructor(private readonly victim: Victim) {
-    const { domain, machine } = victim.lab.kernel;
+    const { machine } = victim.lab.kernel;
+    const { domain } = victim.base;
     this.#stack = domain.allocateMemory('stacks', STACK);
     const [processor] = machine.processors;
     if (processor === undefined) throw new Error('a machine has a processor');

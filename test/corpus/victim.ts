@@ -45,10 +45,10 @@ export function buildPatches(definition: CorpusCase, architecture: Architecture)
   return built;
 }
 
-/** A machine with the base of a corpus program loaded, and a way to call it. */
+/** A machine with the base of a corpus program loaded, a DLL in a process, a driver in the kernel, and a way to call it. */
 export class Victim implements Disposable {
   readonly #applied: Patch[] = [];
-  /** Set when `show` wants its hotpatch at a moment of its own. */
+
   private constructor(
     readonly lab: Lab,
     readonly base: LoadedImage,
@@ -57,7 +57,10 @@ export class Victim implements Disposable {
 
   static async boot(source: BuildSource, name: string, fixed?: BuildSource): Promise<Victim> {
     const lab = await Lab.boot({ architecture: source.image.architecture, processors: 2 });
-    const base = lab.kernel.loadImage(source.image, { name, symbols: source.symbols });
+    const options = { name, symbols: source.symbols };
+    const base = name.endsWith('.dll')
+      ? lab.createProcess('victim.exe').loadImage(source.image, options)
+      : lab.kernel.loadImage(source.image, options);
     return new Victim(lab, base, fixed?.symbols);
   }
 
@@ -104,15 +107,15 @@ export class Victim implements Disposable {
 
   /** Memory of its own for bytes, or for a NUL-terminated string. */
   put(contents: Uint8Array | string): bigint {
-    return this.lab.allocate(contents);
+    return this.lab.allocate(contents, this.base);
   }
 
   read(address: bigint, size: number): Uint8Array {
-    return this.lab.kernel.domain.addressSpace.read(address, size);
+    return this.base.domain.addressSpace.read(address, size);
   }
 
   write(address: bigint, contents: Uint8Array): void {
-    this.lab.kernel.domain.addressSpace.write(address, contents);
+    this.base.domain.addressSpace.write(address, contents);
   }
 
   /** The last line that the guest sent to the debugger. */
