@@ -3,9 +3,15 @@ export { apiSetHost } from './api-set.js';
 export type { BoundImport, WantedExport } from './bind-imports.js';
 export { findExport, resolveImport } from './bind-imports.js';
 export type { BootDecisions, BootOptions } from './boot.js';
-export { BugCheck, MEMORY_MANAGEMENT } from './bug-check.js';
+export {
+  BugCheck,
+  CRITICAL_STRUCTURE_CORRUPTION,
+  HYPERGUARD_VIOLATION,
+  MEMORY_MANAGEMENT,
+} from './bug-check.js';
 export { ControlFlowGuard, type GuardState, isGuarded } from './control-flow-guard.js';
 export { GuestCrash } from './crash.js';
+export { findDelayImport } from './delay-load.js';
 export { KernelError, type KernelErrorDetails } from './error.js';
 export { EventLog, type LabEvent } from './events.js';
 export { failFast, fastFailName } from './fail-fast.js';
@@ -25,6 +31,7 @@ export {
   type ThreadOptions,
 } from './kernel.js';
 export { type LdrHotPatchState, LoadedImage, type LoadReason } from './loaded-image.js';
+export { EventObject, FileObject, SectionObject } from './objects.js';
 export { PatchGuard } from './patch-guard.js';
 export { Process } from './process.js';
 export { RETPOLINE_ROUTINES } from './retpoline.js';

@@ -36,9 +36,10 @@ import { type RunResult, Scheduler } from './scheduler.js';
 import { SecureKernel } from './secure-kernel.js';
 import { handleExit } from './serve.js';
 import { ServiceTable } from './service-table.js';
+import { systemServiceTable } from './services/index.js';
 import { Session } from './session.js';
 import { SystemFiles } from './system-files.js';
-import { SystemServices } from './system-services.js';
+import type { SystemServices } from './system-services.js';
 import { Thread, type ThreadCondition } from './thread.js';
 import { UserWorld } from './user-world.js';
 
@@ -154,7 +155,7 @@ export class Kernel implements Disposable {
     this.system = this.#createSystemDomain();
     this.#noSession = this.machine.createPageTable({ ...SESSION_SPACE.range, name: 'no session' });
     this.pool = new Pool(this.system);
-    this.systemServices = new SystemServices();
+    this.systemServices = systemServiceTable();
     this.loader = new ImageLoader(this);
     this.patchGuard = new PatchGuard(this);
     this.scheduler = new Scheduler(this.machine, new SeededRandom(seed), (thread, processor, exit) =>
@@ -402,6 +403,7 @@ export class Kernel implements Disposable {
       if (!thread.finished && thread.state !== 'waiting') this.scheduler.place(thread);
     const result = this.scheduler.run(until, options.instructions ?? CALL_LIMIT);
     this.#judge(until, result, options.instructions !== undefined);
+    this.patchGuard.tick();
     return result;
   }
 
@@ -418,6 +420,7 @@ export class Kernel implements Disposable {
     } finally {
       this.#destroyThread(thread);
     }
+    this.patchGuard.tick();
     return thread;
   }
 

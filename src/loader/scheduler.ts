@@ -148,6 +148,17 @@ export class Scheduler {
     return processor;
   }
 
+  /** Returns a thread to the processor that it was on, when serving its call has run other threads there. */
+  putBack(thread: Thread, processor: Processor): void {
+    if (thread.finished || thread.processor === processor) return;
+    this.#leave(thread);
+    this.#preempt(processor, 'front');
+    const index = this.#ready.indexOf(thread);
+    if (index >= 0) this.#ready.splice(index, 1);
+    this.#assign(processor, thread);
+    thread.state = 'running';
+  }
+
   /**
    * Gathers all processors in a generic DPC, as KeGenericCallDpc does, so that whoever gathered them can act while no
    * thread executes anything. A thread at DISPATCH_LEVEL or above lets no DPC in: its processor runs on, alone, until it

@@ -41,6 +41,7 @@ function serveExport(kernel: Kernel, thread: Thread, processor: Processor, { ent
     argument: (index) => architecture.argument(processor, index),
   };
   const result = entry.serve(call);
+  kernel.scheduler.putBack(thread, processor);
   if (result === CONTEXT_SET || thread.finished) return;
   finish(thread, processor, result, () =>
     architecture.returnFromCall(processor, { calleePops: calleePops(entry, architecture.pointerSize) }),
@@ -74,6 +75,7 @@ function serveSystemCall(
     argument,
   };
   const result = kernel.systemServices.dispatch(exit.number, call);
+  kernel.scheduler.putBack(thread, processor);
   if (result !== CONTEXT_SET && !thread.finished) finish(thread, processor, result, () => {});
 }
 

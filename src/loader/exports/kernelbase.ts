@@ -1,6 +1,23 @@
 import type { SimulatedModule } from '../simulated-export.js';
+import { interlockedExports, listExports } from './interlocked.js';
 import { memoryExports } from './memory.js';
+import { userLibraries } from './user-libraries.js';
+import { userMemory } from './user-memory.js';
+import { userProcess } from './user-process.js';
+import { userSynchronization } from './user-synchronization.js';
 
+/** What programs call of kernelbase.dll and kernel32.dll. */
 export function kernelbase(): SimulatedModule {
-  return { name: 'kernelbase.dll', exports: [...memoryExports()] };
+  return {
+    name: 'kernelbase.dll',
+    exports: [
+      ...memoryExports(),
+      ...interlockedExports(),
+      ...listExports(),
+      ...userMemory(),
+      ...userLibraries(),
+      ...userProcess(),
+      ...userSynchronization(),
+    ],
+  };
 }

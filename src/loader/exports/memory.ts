@@ -21,6 +21,9 @@ export function memoryExports(): SimulatedExport[] {
       'cdecl',
     );
   return [
+    defineExport('RtlZeroMemory', ['pointer', 'size'], (call, to, size) => {
+      if (size !== 0n) call.thread.addressSpace.write(to, new Uint8Array(checked(size)));
+    }),
     copy('memcpy'),
     copy('memmove'),
     defineExport(
@@ -44,6 +47,5 @@ export function memoryExports(): SimulatedExport[] {
       const different = left.findIndex((byte, index) => byte !== right[index]);
       return different < 0 ? size : BigInt(different);
     }),
-    defineExport('strlen', ['cstring'], (_call, text) => BigInt(text.length), 'cdecl'),
   ];
 }

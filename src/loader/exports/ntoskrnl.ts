@@ -1,7 +1,11 @@
 import { defineExport, type ServiceCall, type SimulatedModule } from '../simulated-export.js';
 import { formatGuestString } from './format.js';
 import { guardExports } from './guard.js';
+import { interlockedExports } from './interlocked.js';
+import { kernelSynchronization } from './kernel-synchronization.js';
+import { kernelThreads } from './kernel-threads.js';
 import { memoryExports } from './memory.js';
+import { stringExports } from './strings.js';
 
 const POOL_FLAG_USE_QUOTA = 0x1n;
 const POOL_FLAG_UNINITIALIZED = 0x2n;
@@ -31,17 +35,10 @@ export function ntoskrnl(): SimulatedModule {
         kernel.pool.free(address, tag),
       ),
       defineExport('ExFreePool', ['pointer'], ({ kernel }, address) => kernel.pool.free(address, 0)),
-      defineExport('KeGetCurrentProcessorNumberEx', ['pointer'], ({ processor, thread }, processorNumber) => {
-        // PROCESSOR_NUMBER { USHORT Group; UCHAR Number; UCHAR Reserved; }
-        if (processorNumber !== 0n)
-          thread.addressSpace.write(processorNumber, Uint8Array.of(0, 0, processor.index, 0));
-        return processor.index;
-      }),
-      defineExport(
-        'KeQueryActiveProcessorCountEx',
-        ['u32'],
-        ({ kernel }) => kernel.machine.processors.length,
-      ),
+      ...kernelSynchronization(),
+      ...kernelThreads(),
+      ...interlockedExports(),
+      ...stringExports(),
       ...memoryExports(),
       ...guardExports('kernel'),
     ],
