@@ -59,11 +59,11 @@ function describeRecord(
   };
 }
 
-/** `name` or `name+0x12` inside a symbol. */
+/** `name`, or `name+0x12` inside a symbol of known size. */
 export function symbolName(symbols: SymbolTable | undefined, rva: number): string | undefined {
   const found = symbols?.byAddress(rva);
   if (found === undefined) return undefined;
   const { symbol, offset } = found;
-  if (offset !== 0 && offset >= (symbol.size ?? Number.POSITIVE_INFINITY)) return undefined;
+  if (offset !== 0 && offset >= (symbol.size ?? 0)) return undefined;
   return offset === 0 ? symbol.name : `${symbol.name}+${hex(offset)}`;
 }
