@@ -153,6 +153,14 @@ export class Lab implements Disposable {
     return address;
   }
 
+  /** Puts machine code into executable memory of its own; returns the address. */
+  allocateCode(code: Uint8Array): bigint {
+    const address = this.allocate(code);
+    const { table } = this.kernel.domain;
+    table.protect(address - (address % 0x1000n), Math.ceil(code.length / 0x1000), 'PAGE_EXECUTE_READ');
+    return address;
+  }
+
   /** `demo!dispatch+0x9` */
   describe(address: bigint): string {
     return this.kernel.describe(address);

@@ -8,17 +8,25 @@ export interface Holder {
 }
 
 /**
- * Who still needs this patch image: threads whose instruction pointer lies in it, return addresses on any stack, and
- * pointers in the base's data. Stacks are searched word by word, so that a word that only looks like a return address
+ * Who still needs this patch image: threads whose instruction pointer or registers (a link register) lead into it,
+ * return addresses on any stack, and pointers in the base's data. Stacks are searched word by word, so that a word that only looks like a return address
  * counts too: a leak is better than a jump into nothing (U-15).
  */
 export function holdersOf(kernel: Kernel, patch: LoadedImage, base: LoadedImage): Holder[] {
-  const { pointerSize } = kernel.machine.architecture;
+  const { pointerSize } = base.domain.architecture;
   const holders: Holder[] = [];
   for (const thread of kernel.threads) {
     if (thread.domain.addressSpace !== patch.domain.addressSpace) continue;
     if (patch.contains(thread.pc))
       holders.push({ thread, text: `thread ${thread.id} stands at ${patch.describe(thread.pc)}` });
+    for (const name of thread.architecture.registers) {
+      const value = thread.register(name);
+      if (name !== thread.architecture.programCounter && patch.contains(value))
+        holders.push({
+          thread,
+          text: `register ${name} of thread ${thread.id} holds ${patch.describe(value)}`,
+        });
+    }
     const top = thread.stack.base + BigInt(thread.stack.size);
     const start = thread.sp - (thread.sp % BigInt(pointerSize));
     for (const { at, value } of pointers(patch, start, Number(top - start), pointerSize))

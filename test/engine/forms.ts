@@ -1,4 +1,4 @@
-import { type BootOptions, Lab, type LoadedImage } from 'hotpatch-lab';
+import { type BootOptions, Lab, type LoadedImage, type Patch } from 'hotpatch-lab';
 import {
   appendHotPatchTable,
   encodeHotPatchTable,
@@ -29,6 +29,13 @@ export const FORMS: readonly Form[] = [
     entry: [0xeb, 0xf8],
     paddingUsed: 6,
     hops: 2,
+  },
+  {
+    name: 'x64 retpoline',
+    boot: { architecture: 'x64', retpoline: true },
+    entry: [0xeb, 0xf9],
+    paddingUsed: 5,
+    hops: 8,
   },
   { name: 'x86', boot: { architecture: 'x86' }, entry: [0xeb, 0xf9], paddingUsed: 5, hops: 3 },
   {
@@ -79,6 +86,14 @@ export function demoPatch(
     encodeHotPatchTable({ ...table, sequenceNumber, bases, ...change }),
   );
   return readImage(bytes, { file: `demo_hp${sequenceNumber}.dll` });
+}
+
+/** Loads {@link demoPatch} with the symbols of the fixed build. */
+export function loadDemoPatch(lab: Lab, form: Form, sequenceNumber: number): Patch {
+  const image = demoPatch(form, sequenceNumber);
+  const path = fixture(`${form.boot.architecture}/fixed/demo.dll`);
+  const fixed = readImage(fixtureBytes(`${form.boot.architecture}/fixed/demo.dll`), { file: path });
+  return lab.engine.loadPatch(image, { symbols: findSymbols({ image: fixed, path }).table });
 }
 
 /** How many instructions a call takes. */
