@@ -84,7 +84,7 @@ function validateRecord(
       report('record.alignment', `${hex(rva)} to ${hex(target)}`);
     }
   }
-  if (modified === undefined || !(hasSourceRva(type) || type === 'CALL_TARGET')) return findings;
+  if (modified === undefined || !hasSourceRva(type)) return findings;
 
   const extent = recordExtent(architecture, type, rva);
   if (extent === undefined) return findings;
