@@ -14,6 +14,7 @@ export {
   replay,
 } from './explore/replay.js';
 export type { Action, Schedule, ScheduledAction } from './explore/schedule.js';
+export * from './faults/index.js';
 export { PROTOCOLS, protocolNamed, type WriteProtocol, windows } from './protocols/index.js';
 export { type ProtocolStep, type Recording, record } from './recording.js';
 export * from './shapes/index.js';

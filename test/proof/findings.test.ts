@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   explore,
+  faultCampaign,
   firstInstruction,
   type OperationKind,
   paddingOnAnotherPage,
@@ -30,4 +31,25 @@ describe('findings', () => {
       expect(await violations(firstInstruction('arm64', 4), operation)).toEqual([]);
     },
   );
+
+  it.fails.each([
+    ['an image that is half mapped when memory runs out is unmapped', 1],
+    ['an HPAT that is half committed when memory runs out is decommitted', 5],
+  ] as const)('%s', async (_name, page) => {
+    for await (const { kind, index, state } of faultCampaign({
+      architecture: 'x64',
+      place: 'driver',
+      operation: 'apply',
+    }))
+      if (kind === 'page' && index === page) expect(state).toBe('before');
+  });
+
+  it.fails('a deferred patch whose application fails waits for its base again', async () => {
+    for await (const { kind, again } of faultCampaign({
+      architecture: 'x64',
+      place: 'driver',
+      operation: 'deferred',
+    }))
+      if (kind === 'codeStore') expect(again).toEqual([205]);
+  });
 });

@@ -25,6 +25,14 @@ export interface PatchSource {
   readonly backward?: Readonly<Record<string, string>>;
 }
 
+/** Kinds of image: a driver, or a DLL of a process. */
+export type ImageForm = 'driver' | 'dll';
+
+const FORM_OPTIONS = {
+  driver: { extension: 'sys', subsystem: 'NATIVE', dll: false },
+  dll: { extension: 'dll', subsystem: 'WINDOWS_CUI', dll: true },
+} as const;
+
 interface Assembled {
   readonly source: FunctionSource;
   readonly parts: readonly (Uint8Array | { readonly form: 'call' | 'jump'; readonly target: string })[];
@@ -36,8 +44,10 @@ const BRANCH_SIZE = { x64: 5, x86: 5, arm64: 4 } as const;
 export async function buildBase(
   architecture: ArchitectureName,
   functions: readonly FunctionSource[],
+  form: ImageForm = 'driver',
 ): Promise<BuiltImage> {
-  const builder = new ImageBuilder(architecture, { name: 'base.sys' });
+  const { extension, ...options } = FORM_OPTIONS[form];
+  const builder = new ImageBuilder(architecture, { name: `base.${extension}`, ...options });
   await addFunctions(builder, architecture, functions);
   builder.data('counter', new Uint8Array(8));
   for (const { name } of functions) builder.export(name);
@@ -50,9 +60,12 @@ export async function buildPatch(
   base: BuiltImage,
   { functions, forward, backward = {} }: PatchSource,
   sequenceNumber: number,
+  form: ImageForm = 'driver',
 ): Promise<PeImage> {
-  const name = `patch${sequenceNumber}.sys`;
-  const builder = new ImageBuilder(architecture, { name, timeDateStamp: 0x60000000 + sequenceNumber });
+  const { extension, ...options } = FORM_OPTIONS[form];
+  const name = `patch${sequenceNumber}.${extension}`;
+  const timeDateStamp = 0x60000000 + sequenceNumber;
+  const builder = new ImageBuilder(architecture, { name, timeDateStamp, ...options });
   await addFunctions(builder, architecture, functions);
   builder.data('unused', new Uint8Array(8));
   for (const { name: exported } of functions) builder.export(exported);

@@ -20,7 +20,7 @@ export interface Shape {
 }
 
 /** Options of the machine that decide which form of trampoline the engine uses. */
-export type Generation = Pick<BootOptions, 'hpatLayout'>;
+export type Generation = Pick<BootOptions, 'hpatLayout' | 'retpoline'>;
 
 /** The subject that applies, replaces or takes back the shape's patch. */
 export async function shapeSubject(
