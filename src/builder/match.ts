@@ -83,29 +83,41 @@ function byKey<T>(items: readonly T[], keys: (item: T) => string[]): Map<string,
   return groups;
 }
 
-/** Static variables of one name in one object are told apart by the functions that use them, directly or by `__ref_`. */
+/**
+ * Static variables of one name in one object, and those whose name the compiler dropped, are told apart by the functions
+ * that use them, directly or by `__ref_`.
+ */
 function matchByUsers(
   base: Program,
   fixed: Program,
   functions: Pairs<CodeFunction>,
   variables: Pairs<Variable>,
 ): void {
-  if (variables.ambiguous.size === 0) return;
-  const baseUsers = usersOf(base, variables.ambiguous, (code) => functions.fixedOf(code) ?? code);
-  const fixedUsers = usersOf(fixed, variables.ambiguous, (code) => code);
-  const inBase = [...variables.ambiguous].filter((item) => base.variables.includes(item));
-  const inFixed = [...variables.ambiguous].filter((item) => fixed.variables.includes(item));
+  const isOpen = (variable: Variable) =>
+    variables.ambiguous.has(variable) || (variable.isNameless && variable.isMutable && variable.hasExactSize);
+  const inBase = base.variables.filter(isOpen);
+  const inFixed = fixed.variables.filter(isOpen);
+  if (inBase.length === 0 || inFixed.length === 0) return;
+  const baseUsers = usersOf(base, new Set(inBase), (code) => functions.fixedOf(code) ?? code);
+  const fixedUsers = usersOf(fixed, new Set(inFixed), (code) => code);
   for (const item of inBase) {
-    const same = inFixed.filter((other) => other.name === item.name && variables.baseOf(other) === undefined);
     const overlap = (other: Variable) =>
       [...(baseUsers.get(item) ?? [])].filter((user) => fixedUsers.get(other)?.has(user)).length;
-    const ranked = same.map((other) => ({ other, score: overlap(other) })).sort((a, b) => b.score - a.score);
-    const [best, second] = ranked;
+    const [best, second] = inFixed
+      .filter((other) => mayBe(item, other) && variables.baseOf(other) === undefined)
+      .map((other) => ({ other, score: overlap(other) }))
+      .sort((a, b) => b.score - a.score);
     if (best === undefined || best.score === 0 || best.score === second?.score) continue;
     variables.pair(item, best.other);
     variables.ambiguous.delete(item);
     variables.ambiguous.delete(best.other);
   }
+}
+
+function mayBe(a: Variable, b: Variable): boolean {
+  if (a.isNameless || b.isNameless)
+    return a.isNameless && b.isNameless && a.module === b.module && a.size === b.size;
+  return a.name === b.name;
 }
 
 function usersOf(

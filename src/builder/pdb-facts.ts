@@ -6,6 +6,8 @@ export interface Contribution {
   readonly size: number;
   /** Over the chunk's bytes before relocation: two builds of the same source have the same. */
   readonly dataCrc: number;
+  /** The object file that it comes from. */
+  readonly module?: string;
 }
 
 /** The chunks of a PDB's section contribution list by their first RVA. */
@@ -14,7 +16,13 @@ export function contributionsByRva(pdb: Pdb): Map<number, Contribution> {
   for (const contribution of pdb.sectionContributions) {
     const rva = pdb.rva(contribution);
     if (rva === undefined || contribution.size === 0) continue;
-    found.set(rva, { rva, size: contribution.size, dataCrc: contribution.dataCrc });
+    const module = pdb.modules[contribution.module]?.shortName;
+    found.set(rva, {
+      rva,
+      size: contribution.size,
+      dataCrc: contribution.dataCrc,
+      ...(module === undefined ? {} : { module }),
+    });
   }
   return found;
 }

@@ -209,7 +209,7 @@ function findVariables(program: Program): Variable[] {
       rva,
       size: known > 0 ? known : end - rva,
       hasExactSize: known > 0,
-      ...identity(names, rva),
+      ...identity(names, rva, contribution?.module),
       isNameless: names.length === 0,
       isMutable: isWritableAt(image, rva),
       isThreadLocal: section?.name === '.tls' || (tls !== undefined && rva >= tls.start && rva < tls.end),
@@ -221,12 +221,13 @@ function findVariables(program: Program): Variable[] {
 function identity(
   names: readonly SymbolInfo[],
   rva: number,
+  module?: string,
 ): Pick<Named, 'name' | 'symbols' | 'module' | 'isStatic'> {
   const best = names.find(({ name }) => !name.startsWith('.')) ?? names[0];
   return {
     name: best === undefined ? `+0x${rva.toString(16)}` : scopedName(best),
     symbols: names,
-    module: best?.module,
+    module: best?.module ?? module,
     isStatic: best?.isStatic ?? true,
   };
 }

@@ -72,7 +72,8 @@ export function slotTarget({ fixed, matching, isSameConstant }: Comparison, slot
   if (variable.isThreadLocal) return { kind: 'threadLocal', variable };
   if (matching.variables.ambiguous.has(variable)) return { kind: 'ambiguous', variable };
   const original = matching.variables.baseOf(variable);
-  if (original === undefined) return { kind: 'own', variable };
+  if (original === undefined)
+    return variable.isNameless && variable.isMutable ? { kind: 'unknown' } : { kind: 'own', variable };
   const isConstant = !variable.isMutable && !original.isMutable;
   if (isConstant && !isSameConstant(original, variable)) return { kind: 'own', variable };
   return { kind: 'base', rva: original.rva + offset, variable: original };
