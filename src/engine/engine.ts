@@ -9,10 +9,12 @@ import {
 } from '../image/index.js';
 import { hex, type Kernel, KernelError, type LoadedImage, type Process } from '../loader/index.js';
 import type { Application } from './application.js';
+import { APPLY_IMAGE_PATCH, applyImagePatch } from './apply-image.js';
 import { HotPatchError } from './error.js';
 import { formFor } from './forms.js';
 import { ImageRecord } from './image-record.js';
 import { type Holder, holdersOf } from './in-use.js';
+import { ntManageHotPatch } from './manage-hot-patch.js';
 import type { EngineOptions } from './options.js';
 import { Patch } from './patch.js';
 import { type PatchPlan, type PlanOptions, planPatch } from './plan.js';
@@ -54,6 +56,7 @@ export class HotPatchEngine {
     };
     this.#planOptions = { ignoreRel32: options.ignoreRel32 ?? false, dynamicValues: options.dynamicValues };
     kernel.onImageLoad((image) => this.#applyRegistered(image));
+    kernel.systemServices.define('NtManageHotPatch', (call) => ntManageHotPatch(this, call).value);
     kernel.onImageUnload((image) => this.#forget(image));
   }
 
@@ -129,6 +132,47 @@ export class HotPatchEngine {
     yield* revertPatch(this.#context, reverts);
     patch.state = 'reverted';
     for (const { application } of reverts) this.#tellReverted(application.base);
+  }
+
+  /**
+   * What the loader of a process asks for by NtManageHotPatch(ApplyImagePatch): phases of one patch image that it has
+   * mapped itself, for one base.
+   * @param flags APPLY_IMAGE_PATCH
+   */
+  applyImagePatch(base: LoadedImage, loaded: LoadedImage, flags: number): void {
+    const record = this.record(base);
+    const patch = this.#registeredImage(base, loaded);
+    if ((flags & APPLY_IMAGE_PATCH.UNDO) !== 0) {
+      this.unloadPatch(patch);
+      return;
+    }
+    checkSequence(patch, record, this.#enforcesSequence);
+    const own = this.record(loaded);
+    const plan = (forwardOnly: boolean) =>
+      planPatch(patch.table, record, own, { ...this.#planOptions, forwardOnly });
+    drive(applyImagePatch(this.#context, { base: record, loaded, record: own, patch, flags, plan }));
+  }
+
+  /** The patch that is registered for this base, if the image is that patch's. */
+  #registeredImage(base: LoadedImage, loaded: LoadedImage): Patch {
+    const patch = this.registeredFor(base);
+    if (patch !== undefined && patch.image === loaded.image) return patch;
+    throw new HotPatchError({
+      rule: 'applyImage.notRegistered',
+      status: 'STATUS_PATCH_NOT_REGISTERED',
+      image: loaded.baseDllName,
+      message: `is not the hotpatch image that is registered for ${base.baseDllName}`,
+    });
+  }
+
+  /** The newest patch that is registered for an image, applied to it or not. */
+  registeredFor(base: LoadedImage): Patch | undefined {
+    return this.#patches.findLast(
+      (candidate) =>
+        (candidate.state === 'deferred' || candidate.state === 'applied') &&
+        candidate.isFor(base) &&
+        concernsUser(candidate, base.domain.process),
+    );
   }
 
   /** Takes back every patch of this patch's base, the newest first. */
@@ -299,7 +343,9 @@ export class HotPatchEngine {
     const identity = { checkSum: patch.originalCheckSum, timeDateStamp: patch.originalTimeDateStamp };
     return this.kernel
       .imagesOf(identity)
-      .filter(({ process }) => concernsUser(patch, process))
+      .filter(
+        ({ kind, process }) => concernsUser(patch, process) && (kind !== 'user' || this.#patchesUserImages),
+      )
       .map(({ image }) => image);
   }
 
@@ -308,14 +354,9 @@ export class HotPatchEngine {
    * DLL in a process that starts when the patch is in force elsewhere.
    */
   #applyRegistered(image: LoadedImage): void {
-    const patch = this.#patches.findLast(
-      (candidate) =>
-        (candidate.state === 'deferred' || candidate.state === 'applied') &&
-        candidate.isFor(image) &&
-        concernsUser(candidate, image.domain.process),
-    );
-    if (patch === undefined) return;
-    const { process } = image.domain;
+    const patch = this.registeredFor(image);
+    const { kind, process } = image.domain;
+    if (patch === undefined || (kind === 'user' && !this.#patchesUserImages)) return;
     const initialising = process !== undefined && !process.threads.some((thread) => thread.started);
     drive(this.#apply(patch, [image], !initialising));
   }
@@ -330,6 +371,10 @@ export class HotPatchEngine {
       if (patch.applications.length === 0 && patch.state !== 'reverted') patch.state = 'deferred';
       this.kernel.unloadImage(loaded);
     }
+  }
+
+  get #patchesUserImages(): boolean {
+    return this.options.patchUserImages ?? true;
   }
 
   get #enforcesSequence(): boolean {

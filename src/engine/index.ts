@@ -1,4 +1,5 @@
 export type { Application } from './application.js';
+export { APPLY_IMAGE_PATCH } from './apply-image.js';
 export { PATCH_MAIN_CALLOUT } from './callout.js';
 export { HotPatchEngine, type LoadPatchOptions } from './engine.js';
 export { HotPatchError, type HotPatchErrorDetails } from './error.js';

@@ -1,6 +1,15 @@
 import { type AddressSpace, CpuError } from '../cpu/index.js';
 import { type NtStatus, type NtStatusName, ntStatus, type PeImage } from '../image/index.js';
-import { type Kernel, KernelError } from '../loader/index.js';
+import {
+  type HandleTable,
+  type ImageDomain,
+  type Kernel,
+  KernelError,
+  type LoadedImage,
+  SectionObject,
+  type ServiceCall,
+} from '../loader/index.js';
+import { APPLY_IMAGE_PATCH } from './apply-image.js';
 import type { HotPatchEngine } from './engine.js';
 import { HotPatchError } from './error.js';
 import {
@@ -20,6 +29,9 @@ import type { Patch } from './patch.js';
 /** Who calls NtManageHotPatch. */
 export interface HotPatchCaller {
   readonly addressSpace: AddressSpace;
+  /** Where its images are. */
+  readonly domain: ImageDomain;
+  readonly handles: HandleTable;
   /** SeLoadDriverPrivilege in the token. */
   readonly canLoadDrivers: boolean;
   /** A process in a container (server silo) may not manage hotpatches. */
@@ -69,10 +81,43 @@ export function manageHotPatch(
     if (facts.privileged && !caller.canLoadDrivers) throw new Refusal('STATUS_PRIVILEGE_NOT_HELD');
     if (facts.privileged && !caller.inHostSilo) throw new Refusal('STATUS_ACCESS_DENIED');
     if (returnLength !== 0n) caller.addressSpace.writeU32(returnLength, bufferLength);
-    return HANDLERS[name](host, request);
+    return HANDLERS[name](host, request, caller);
   } catch (error) {
     return statusOf(error);
   }
+}
+
+/** The system service, called by guest code of a 64-bit process. Files are those that the kernel's file table knows. */
+export function ntManageHotPatch(engine: HotPatchEngine, call: ServiceCall): NtStatus {
+  const { kernel, thread, process, domain } = call;
+  if (domain.architecture.pointerSize === 4) return ntStatus('STATUS_NOT_SUPPORTED');
+  const [infoClass, buffer, bufferLength, returnLength] = [0, 1, 2, 3].map((index) => call.argument(index));
+  const host: ManageHotPatchHost = {
+    kernel,
+    engine,
+    openImage: (path) => kernel.files.find(path.replace(/^.*[\\/]/, ''), kernel.architecture.name)?.image,
+  };
+  const caller: HotPatchCaller = {
+    addressSpace: thread.addressSpace,
+    domain,
+    handles: process.handles,
+    canLoadDrivers: process.privileges.has('SeLoadDriverPrivilege'),
+    inHostSilo: !process.silo,
+  };
+  return manageHotPatch(
+    host,
+    caller,
+    Number(BigInt.asUintN(32, infoClass ?? 0n)),
+    buffer ?? 0n,
+    Number(BigInt.asUintN(32, bufferLength ?? 0n)),
+    returnLength,
+  );
+}
+
+function imageAtBase(domain: ImageDomain, address: bigint): LoadedImage {
+  const image = domain.images.find(({ dllBase }) => dllBase === address);
+  if (image === undefined) throw new Refusal('STATUS_NOT_MAPPED_VIEW');
+  return image;
 }
 
 function statusOf(error: unknown): NtStatus {
@@ -112,7 +157,12 @@ class Request {
   }
 }
 
-type Handler = (host: ManageHotPatchHost, request: Request) => NtStatus;
+type Handler = (host: ManageHotPatchHost, request: Request, caller: HotPatchCaller) => NtStatus;
+
+/** SECTION_QUERY | SECTION_MAP_READ | SECTION_MAP_EXECUTE, as the loader asks for (windows-hotpatching.md 2.1). */
+const SECTION_ACCESS = 0xd;
+const PAGE_NOACCESS = 0x1;
+const SEC_IMAGE = 0x100_0000;
 
 const success = () => ntStatus('STATUS_SUCCESS');
 
@@ -155,8 +205,35 @@ const HANDLERS: Readonly<Record<ManageHotPatchClass, Handler>> = {
     if (request.u32(FIELD.checkEnabled.flags) !== 0) throw new Refusal('STATUS_INVALID_PARAMETER');
     return success();
   },
-  ApplyImagePatch: () => ntStatus('STATUS_NOT_IMPLEMENTED'),
-  CreatePatchSection: () => ntStatus('STATUS_NOT_IMPLEMENTED'),
+  ApplyImagePatch({ engine }, request, { domain }) {
+    const { flags, processHandle, baseImageAddress, patchImageAddress } = FIELD.applyImagePatch;
+    const phases = request.u32(flags);
+    const undo = request.u32(0) === 1 ? APPLY_IMAGE_PATCH.UNDO : 0;
+    const known = APPLY_IMAGE_PATCH.REVERSE | APPLY_IMAGE_PATCH.FORWARD | undo;
+    if (request.u64(processHandle) !== CURRENT_PROCESS || phases === 0 || (phases & ~known) !== 0)
+      throw new Refusal('STATUS_INVALID_PARAMETER');
+    const base = imageAtBase(domain, request.u64(baseImageAddress));
+    const patch = imageAtBase(domain, request.u64(patchImageAddress));
+    engine.applyImagePatch(base, patch, phases);
+    return success();
+  },
+  CreatePatchSection({ engine }, request, { domain, handles }) {
+    const { flags, desiredAccess, pageProtection, allocationAttributes, baseImageAddress, sectionHandle } =
+      FIELD.createPatchSection;
+    if (
+      request.u32(flags) !== 0 ||
+      request.u32(desiredAccess) !== SECTION_ACCESS ||
+      request.u32(pageProtection) !== PAGE_NOACCESS ||
+      request.u32(allocationAttributes) !== SEC_IMAGE
+    )
+      throw new Refusal('STATUS_INVALID_PARAMETER');
+    const patch = engine.registeredFor(imageAtBase(domain, request.u64(baseImageAddress)));
+    if (patch === undefined) throw new Refusal('STATUS_NOT_FOUND');
+    const options = { name: patch.name, loadReason: 'PatchImage', initialize: false } as const;
+    const handle = handles.open(new SectionObject(patch.image, options));
+    request.space.writeU64(request.address(sectionHandle), BigInt(handle));
+    return success();
+  },
 };
 
 function requireSid(request: Request, offset: number): string {

@@ -9,10 +9,13 @@ export interface EngineOptions {
   readonly enforcePatchSequenceNumbers?: boolean;
   /** Taking a patch back at run time; newer builds refuse it (disagreement D-5). Default true. */
   readonly allowUndo?: boolean;
+  /**
+   * Apply patches to user images, too. False leaves them registered (STATUS_PATCH_DEFERRED) until the loader of a process
+   * asks for it by NtManageHotPatch(ApplyImagePatch). Default true.
+   */
+  readonly patchUserImages?: boolean;
   /** Validate REL32 records and store nothing, as the NT builds seen do (U-7). Default false. */
   readonly ignoreRel32?: boolean;
   /** What DYNAMIC_VALUE records add; NT passes none. `invalid` is the pointer -1. */
   readonly dynamicValues?: DynamicValues | 'invalid';
-  /** Use the retpoline form on x64. Default: whether the system runs with retpoline. */
-  readonly retpoline?: boolean;
 }

@@ -22,7 +22,9 @@ async function boot(options: { hotPatchTableSize?: number } = {}) {
     engine: lab.engine,
     openImage: (path: string) => (path === PATH ? patch : undefined),
   };
-  const admin: HotPatchCaller = { addressSpace, canLoadDrivers: true, inHostSilo: true };
+  const { domain } = lab.kernel;
+  const { handles } = lab.kernel.systemProcess;
+  const admin: HotPatchCaller = { addressSpace, domain, handles, canLoadDrivers: true, inHostSilo: true };
 
   /** Lays out a request of `size` bytes, fills it in, and makes the call. */
   const call = (

@@ -1,0 +1,76 @@
+import { ntStatus } from '../image/index.js';
+import type { LoadedImage } from '../loader/index.js';
+import { Applier } from './apply.js';
+import { HotPatchError } from './error.js';
+import { type ImageRecord, VAD_HOT_PATCH_STATE } from './image-record.js';
+import { Journal } from './journal.js';
+import type { Patch } from './patch.js';
+import type { PatchPlan } from './plan.js';
+import type { EngineStep } from './steps.js';
+import { gathered, putInForce, type TransactionContext } from './transaction.js';
+
+/** Flags of MANAGE_HOT_PATCH_APPLY_IMAGE_PATCH (windows-hotpatching.md 2.1). */
+export const APPLY_IMAGE_PATCH = { REVERSE: 0x1, FORWARD: 0x2, UNDO: 0x4 } as const;
+
+/** What the loader of a process asks for: one or both phases for one base and the patch image that it mapped. */
+export interface ImagePatchRequest {
+  readonly base: ImageRecord;
+  readonly loaded: LoadedImage;
+  readonly record: ImageRecord;
+  /** The registered patch that this image is. */
+  readonly patch: Patch;
+  readonly flags: number;
+  plan(forwardOnly: boolean): PatchPlan;
+}
+
+/**
+ * MiApplyImageHotPatchRequest: the phases that the flags name, in the state machine of the patch image's VAD (reverse
+ * demands state 0, forward alone demands 3). Each call is a transaction of its own.
+ */
+export function* applyImagePatch(
+  context: TransactionContext,
+  request: ImagePatchRequest,
+): Generator<EngineStep, void> {
+  const { kernel, emit } = context;
+  const { base, record, patch, flags } = request;
+  const reverse = (flags & APPLY_IMAGE_PATCH.REVERSE) !== 0;
+  const forward = (flags & APPLY_IMAGE_PATCH.FORWARD) !== 0;
+  const expected = reverse ? VAD_HOT_PATCH_STATE.none : VAD_HOT_PATCH_STATE.patchReverseApplied;
+  if (record.vadState !== expected)
+    throw new HotPatchError({
+      rule: 'applyImage.state',
+      status: 'STATUS_INVALID_STATE_TRANSITION',
+      image: patch.name,
+      message: `the patch image is in state ${record.vadState}; this phase needs ${expected}`,
+    });
+  const plan = request.plan(!reverse);
+  const journal = new Journal(kernel);
+  const applier = new Applier(kernel, journal);
+  try {
+    if (reverse) {
+      yield* all(applier.backward(plan));
+      yield* all(applier.callTargets(plan));
+      record.vadState = VAD_HOT_PATCH_STATE.patchReverseApplied;
+      record.image.hotPatchState = 'AppliedReverse';
+    }
+    if (!forward) return;
+    yield* gathered(context, plan.rendezvous, all(applier.forward(plan)));
+    yield emit(applier.serialise());
+  } catch (error) {
+    journal.rollBack();
+    kernel.machine.serialise();
+    if (reverse) record.vadState = VAD_HOT_PATCH_STATE.none;
+    if (forward) base.image.hotPatchState = 'FailedToPatch';
+    throw error;
+  }
+  const application = { patch, base, loaded: request.loaded, functions: plan.forward.length };
+  base.applications.push(application);
+  patch.applications.push(application);
+  patch.state = 'applied';
+  patch.status = ntStatus('STATUS_SUCCESS');
+  putInForce(base);
+
+  function* all(steps: Generator<EngineStep, void>): Generator<EngineStep, void> {
+    for (const step of steps) yield emit(step);
+  }
+}
