@@ -38,6 +38,7 @@ import { handleExit } from './serve.js';
 import { ServiceTable } from './service-table.js';
 import { systemServiceTable } from './services/index.js';
 import { Session } from './session.js';
+import { KI_USER_SHARED_DATA, SHARED_USER_DATA, SharedUserData } from './shared-user-data.js';
 import { SystemFiles } from './system-files.js';
 import type { SystemServices } from './system-services.js';
 import { Thread, type ThreadCondition } from './thread.js';
@@ -127,6 +128,7 @@ export class Kernel implements Disposable {
   readonly #worlds = new Map<boolean, UserWorld>();
   readonly #modes: ModeContexts;
   readonly #noSession: PageTable;
+  readonly #sharedUserData: SharedUserData;
   readonly #sessionImages = region('session images', SESSION_SPACE.images);
   readonly #imageLoadRoutines: ((image: LoadedImage) => void)[] = [];
   readonly #imageUnloadRoutines: ((image: LoadedImage) => void)[] = [];
@@ -153,6 +155,8 @@ export class Kernel implements Disposable {
     this.services = new ServiceTable(region('kernel exports', SYSTEM_SPACE.services));
     for (const module of kernelModules()) this.services.define(module);
     this.system = this.#createSystemDomain();
+    this.#sharedUserData = new SharedUserData(this.machine);
+    this.#sharedUserData.map(this.system.table, KI_USER_SHARED_DATA);
     this.#noSession = this.machine.createPageTable({ ...SESSION_SPACE.range, name: 'no session' });
     this.pool = new Pool(this.system);
     this.systemServices = systemServiceTable();
@@ -290,6 +294,7 @@ export class Kernel implements Disposable {
         ),
     });
     this.#processes.set(process.id, process);
+    this.#sharedUserData.map(process.domain.table, SHARED_USER_DATA);
     const where = session === undefined ? '' : `, session ${session.id}`;
     this.events.emit({
       kind: 'processCreated',

@@ -1,4 +1,5 @@
 import type { Exit, Processor } from '../cpu/index.js';
+import { emulateRegisterRead } from './arm64-system-registers.js';
 import { crashOf } from './crash.js';
 import type { Kernel } from './kernel.js';
 import type { PlacedExport } from './service-table.js';
@@ -17,8 +18,11 @@ export function handleExit(kernel: Kernel, thread: Thread, processor: Processor,
   if (service !== undefined) serveExport(kernel, thread, processor, service);
   else if (exit.reason === 'systemCall' && thread.domain.kind === 'user')
     serveSystemCall(kernel, thread, processor, exit);
-  else crash(kernel, thread, processor, exit);
+  else if (!(isInvalidOpcode(exit) && emulateRegisterRead(thread, processor)))
+    crash(kernel, thread, processor, exit);
 }
+
+const isInvalidOpcode = (exit: Exit): boolean => exit.reason === 'exception' && exit.name === 'invalidOpcode';
 
 export function crash(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit): void {
   thread.state = 'crashed';

@@ -5,6 +5,7 @@ import { userLibraries } from './user-libraries.js';
 import { userMemory } from './user-memory.js';
 import { userProcess } from './user-process.js';
 import { userSynchronization } from './user-synchronization.js';
+import { userVersion } from './user-version.js';
 
 /** What programs call of kernelbase.dll and kernel32.dll. */
 export function kernelbase(): SimulatedModule {
@@ -18,6 +19,7 @@ export function kernelbase(): SimulatedModule {
       ...userLibraries(),
       ...userProcess(),
       ...userSynchronization(),
+      ...userVersion(),
     ],
   };
 }
