@@ -1,0 +1,112 @@
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import type { Patch } from '../../engine/index.js';
+import { findSymbols, readImage } from '../../image/index.js';
+import { formatBytes, hex, type LoadedImage } from '../../loader/index.js';
+import type { DebugCommand } from '../command.js';
+import { DebugError } from '../error.js';
+import { slotTarget } from '../hops.js';
+import type { View } from '../view.js';
+
+export const hotpatchCommands: readonly DebugCommand[] = [
+  {
+    name: '!hpat',
+    usage: '!hpat [MODULE]',
+    help: 'the Hotpatch Address Tables: slots, who owns them, where they lead',
+    run: ({ view, args }) => {
+      const images = args === '' ? view.images : [view.image(args)];
+      return images.flatMap((image) => hpatLines(view, image));
+    },
+  },
+  {
+    name: '!hotpatch',
+    usage: '!hotpatch',
+    help: 'the patches: state, base, records, and the undo table',
+    run: ({ view }) => {
+      const { patches } = view.lab.engine;
+      return patches.length === 0
+        ? ['no patch is loaded']
+        : patches.flatMap((patch) => patchLines(view, patch));
+    },
+  },
+  {
+    name: '.patch',
+    usage: '.patch FILE',
+    help: 'apply a hotpatch image, here and now',
+    run: ({ view, args }) => {
+      const image = readImage(readFileSync(args), { file: args });
+      const symbols = findSymbols({ image, path: args }).table;
+      view.session.act(
+        ({ engine }) => engine.loadPatch(image, { name: basename(args), symbols }),
+        view.thread,
+      );
+      return [];
+    },
+  },
+  {
+    name: '.unpatch',
+    usage: '.unpatch [PATCH]',
+    help: 'take a patch back; default: the newest one in force',
+    run: ({ view, args }) => {
+      const { name } = patchNamed(view, args);
+      view.session.act(({ engine }) => {
+        const patch = engine.patches.findLast((candidate) => candidate.name === name);
+        if (patch !== undefined) engine.unloadPatch(patch);
+      }, view.thread);
+      return [];
+    },
+  },
+];
+
+function patchNamed(view: View, name: string): Patch {
+  const { patches } = view.lab.engine;
+  const patch = patches.findLast((candidate) =>
+    name === ''
+      ? candidate.state === 'applied'
+      : candidate.name.replace(/\.[^.]*$/, '') === name || candidate.name === name,
+  );
+  if (patch === undefined)
+    throw new DebugError(`there is no patch ${name === '' ? 'in force' : `'${name}'`}; !hotpatch lists them`);
+  return patch;
+}
+
+function hpatLines(view: View, image: LoadedImage): string[] {
+  const { hpat } = image;
+  if (hpat === undefined) return [];
+  const end = hpat.base + BigInt(hpat.reserveSize);
+  const { undo, usedSlots } = view.lab.engine.record(image);
+  const memory = hpat.committed ? `${usedSlots} of ${hpat.capacity} slots used` : 'reserved, without memory';
+  const lines = [`HPAT of ${image.baseDllName}: ${view.format(hpat.base)} to ${view.format(end)}, ${memory}`];
+  if (!hpat.committed) return lines;
+  for (let slot = 0; slot < usedSlots; slot++) {
+    const entry = undo.get(slot);
+    const owner = entry === undefined ? '(no function)' : image.describe(image.address(entry.rva));
+    const target = slotTarget(view, image, slot) ?? 0n;
+    const code = hpat.codeSlot(slot);
+    lines.push(
+      `  slot ${slot}  ${code === undefined ? '' : `code ${view.format(code)}  `}data ${view.format(hpat.dataSlot(slot))}  ${owner} → ${view.describe(target)}`,
+    );
+  }
+  return lines;
+}
+
+function patchLines(view: View, patch: Patch): string[] {
+  const lines = [
+    `${patch.name}  sequence ${patch.sequenceNumber}  ${patch.state}  ${patch.status.name}`,
+    `    for the image with checksum ${hex(patch.originalCheckSum)}, timestamp ${hex(patch.originalTimeDateStamp)}`,
+    ...patch.description.chunks.map(
+      ({ direction, type, records }) => `    ${direction} ${type}: ${records.length} record(s)`,
+    ),
+  ];
+  for (const { base, loaded, functions } of patch.applications) {
+    const { image, undo } = base;
+    lines.push(
+      `    ${image.baseDllName} (${image.hotPatchState}) → ${loaded.baseDllName} at ${view.format(loaded.dllBase)} (${loaded.hotPatchState}), ${functions} function(s)`,
+    );
+    for (const [slot, { rva, entryBytes, paddingBytes }] of undo)
+      lines.push(
+        `    undo ${slot}: ${image.describe(image.address(rva))} was ${formatBytes(entryBytes)}${paddingBytes.length === 0 ? '' : `, padding ${formatBytes(paddingBytes)}`}`,
+      );
+  }
+  return lines;
+}

@@ -1,0 +1,73 @@
+import { instructionLength } from '../cpu/index.js';
+import type { LoadedImage } from '../loader/index.js';
+import type { View } from './view.js';
+
+/**
+ * What an address is on the way from a patched function to its replacement: `patched entry → pad jump`,
+ * `pad jump → HPAT slot 3`, `HPAT slot 3 → demo_hp!dispatch`. Undefined everywhere else.
+ */
+export function describeHop(view: View, address: bigint): string | undefined {
+  const image = view.imageAt(address);
+  if (image?.hpat === undefined || !image.hpat.committed) return undefined;
+  if (image.hpat.contains(address)) return describeSlot(view, image, address);
+  if (image.retpolinePage !== undefined && address >= image.retpolinePage)
+    return 'retpoline page: finds the HPAT data slot and goes on through it';
+  const { paddingUsed } = view.lab.engine.record(image).form;
+  const slot = slotOfEntry(view, image, address);
+  if (slot !== undefined) return `patched entry → ${paddingUsed > 0 ? 'pad jump' : `HPAT slot ${slot}`}`;
+  const entry = patchedFunctionBehind(view, image, address);
+  const behind = entry === undefined ? undefined : slotOfEntry(view, image, entry);
+  return behind === undefined ? undefined : `pad jump → ${throughPadding(view, image, behind)}`;
+}
+
+/** The patched function whose jump in the padding is at this very address. */
+export function patchedFunctionBehind(view: View, image: LoadedImage, address: bigint): bigint | undefined {
+  if (image.hpat?.committed !== true || image.rva(address) >= image.sizeOfImage) return undefined;
+  const { paddingUsed } = view.lab.engine.record(image).form;
+  const entry = address + BigInt(paddingUsed);
+  return paddingUsed > 0 && slotOfEntry(view, image, entry) !== undefined ? entry : undefined;
+}
+
+/**
+ * Bytes of a patched function's first instruction that the entry's store has left behind the jump: nothing executes
+ * them. 0 where no patched function begins.
+ */
+export function leftoverBehind(view: View, address: bigint): number {
+  const image = view.imageAt(address);
+  if (image === undefined || slotOfEntry(view, image, address) === undefined) return 0;
+  const { undo, form } = view.lab.engine.record(image);
+  const rva = image.rva(address);
+  const entry = [...undo].find(([, candidate]) => candidate.rva === rva)?.[1];
+  const bytes = view.readUpTo(address, 16);
+  bytes.set(entry?.entryBytes ?? image.section.layout.subarray(rva, rva + form.entrySize));
+  return instructionLength(view.architecture.name, bytes, address) - form.entrySize;
+}
+
+/** The HPAT slot that the function at `entry` leads to; undefined when it is not patched, or no function begins there. */
+export function slotOfEntry(view: View, image: LoadedImage, entry: bigint): number | undefined {
+  const { hpat } = image;
+  const rva = image.rva(entry);
+  if (hpat === undefined || rva >= image.sizeOfImage) return undefined;
+  const near = image.symbols.byAddress(rva);
+  const { undo, form } = view.lab.engine.record(image);
+  const isEntry = near?.offset === 0 || [...undo].some(([, undone]) => undone.rva === rva);
+  if (!isEntry) return undefined;
+  const state = form.classify((at, length) => view.read(at, length), entry, hpat);
+  return state.kind === 'patched' ? state.index : undefined;
+}
+
+/** The pointer in a slot. */
+export function slotTarget(view: View, image: LoadedImage, index: number): bigint | undefined {
+  return image.hpat?.committed === true ? view.space.readU64(image.hpat.dataSlot(index)) : undefined;
+}
+
+function throughPadding(view: View, image: LoadedImage, index: number): string {
+  if (image.hpat?.layout === 'pairs') return `HPAT slot ${index}`;
+  return `HPAT slot ${index} → ${view.describe(slotTarget(view, image, index) ?? 0n)}`;
+}
+
+function describeSlot(view: View, image: LoadedImage, address: bigint): string | undefined {
+  const index = image.hpat?.indexOf(address & ~7n);
+  const target = index === undefined ? undefined : slotTarget(view, image, index);
+  return target === undefined ? undefined : `HPAT slot ${index} → ${view.describe(target)}`;
+}
