@@ -1,8 +1,9 @@
+import { Budget } from '../budget.js';
 import type { DebugEntry } from '../debug.js';
 import type { PeImage } from '../image.js';
 import type { DelayImportModule, ImportModule } from '../imports.js';
 import { flagNames } from '../text.js';
-import { isX64Entry, readUnwindInfoArm64, readUnwindInfoX64 } from '../unwind/index.js';
+import { isX64Entry, readUnwindInfoArm64, readUnwindInfoX64, type XdataArm64 } from '../unwind/index.js';
 import { IMAGE_DLLCHARACTERISTICS_EX } from '../winnt.js';
 
 /** Bytes as hexadecimal digits, two per byte. */
@@ -39,27 +40,40 @@ export function describeDebug({ data, reproHash, exDllCharacteristics, ...entry 
   };
 }
 
+/** Entries may share a record, but not so that the description outgrows the file. */
+const SHARED_RECORDS = 16;
+
 export function describeFunctionTable(image: PeImage, all: boolean) {
   const { functionTable } = image;
   if (!all) return { count: functionTable.length };
+  const budget = new Budget('function table, unwind data', SHARED_RECORDS * image.bytes.length, image.file);
   return {
     count: functionTable.length,
     entries: functionTable.map((entry) => {
       if (isX64Entry(entry)) {
-        return { ...entry, unwind: readUnwindInfoX64(image, entry) };
+        const unwind = readUnwindInfoX64(image, entry);
+        budget.spend(2 * unwind.countOfCodes);
+        return { ...entry, unwind };
       }
       const unwind = readUnwindInfoArm64(image, entry);
       if (unwind.form === 'packed') return { ...entry, unwind };
-      return {
-        ...entry,
-        unwind: {
-          ...unwind,
-          codeBytes: hexOf(unwind.codeBytes),
-          prolog: unwind.prolog.map(withHex),
-          epilogs: unwind.epilogs.map((e) => ({ ...e, codes: e.codes.map(withHex) })),
-        },
-      };
+      budget.spend(unwind.size);
+      return { ...entry, unwind: describeXdata(unwind) };
     }),
+  };
+}
+
+function describeXdata(unwind: XdataArm64) {
+  const { form, rva, functionLength, packedEpilog, epilogs, exceptionHandler } = unwind;
+  return {
+    form,
+    rva,
+    functionLength,
+    packedEpilog,
+    codeBytes: hexOf(unwind.codeBytes),
+    prolog: unwind.prolog.map(withHex),
+    epilogs,
+    ...(exceptionHandler === undefined ? {} : { exceptionHandler }),
   };
 }
 

@@ -1,6 +1,4 @@
-import type { PeImage } from '../image.js';
 import type { RegisterArm64 } from './arm64-codes.js';
-import type { FunctionTableEntryArm64 } from './function-table.js';
 
 /** Packed unwind data: a whole prolog and epilog of canonical form in one word (ARM64, "Packed unwind data"). */
 export interface PackedUnwindArm64 {
@@ -33,10 +31,7 @@ export type PrologStepArm64 =
   | { readonly op: 'set_fp' }
   | { readonly op: 'pac_sign_lr' };
 
-export function readPackedUnwind(
-  _image: PeImage,
-  { unwindData: word }: FunctionTableEntryArm64,
-): PackedUnwindArm64 {
+export function readPackedUnwind(word: number): PackedUnwindArm64 {
   const packed = {
     flag: word & 3,
     functionLength: 4 * ((word >>> 2) & 0x7ff),
