@@ -17,6 +17,7 @@ export type { Action, Schedule, ScheduledAction } from './explore/schedule.js';
 export * from './faults/index.js';
 export { PROTOCOLS, protocolNamed, type WriteProtocol, windows } from './protocols/index.js';
 export { type ProtocolStep, type Recording, record } from './recording.js';
+export * from './refusals/index.js';
 export * from './shapes/index.js';
 export type {
   ExpectedResults,

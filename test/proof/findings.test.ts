@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import {
+  DAMAGES,
   explore,
   faultCampaign,
   firstInstruction,
@@ -7,6 +8,7 @@ import {
   paddingOnAnotherPage,
   type Shape,
   shapeSubject,
+  tryDamage,
   windows,
 } from '../../src/proof/index.js';
 
@@ -51,5 +53,13 @@ describe('findings', () => {
       operation: 'deferred',
     }))
       if (kind === 'codeStore') expect(again).toEqual([205]);
+  });
+
+  it.fails('PEB.ImageBaseAddress stays that of the EXE when a patch image is mapped beside it', async () => {
+    const damage = DAMAGES.find(
+      ({ architecture, rule }) => architecture === 'x86' && rule === 'function.firstInstruction',
+    );
+    if (damage === undefined) throw new Error('the corpus has no such damage');
+    expect(await tryDamage(damage)).toMatchObject({ rule: damage.rule, unchanged: true });
   });
 });
