@@ -43,6 +43,7 @@ export class ImageLoader {
     const name = options.name ?? fileName(image);
     const known = options.loadReason === 'PatchImage' ? undefined : this.#loaded(domain, image, name);
     if (known !== undefined) return known;
+    readDirectories(image);
     const batch: LoadedImage[] = [];
     try {
       const loaded = this.#map(domain, image, { ...options, name }, batch);
@@ -241,6 +242,12 @@ export class ImageLoader {
         (missing.length === 0 ? '' : `; not modelled: ${missing.join(', ')}`),
     });
   }
+}
+
+/** Reads everything that loading will need, so that a broken image is refused before anything has been done. */
+function readDirectories(image: PeImage): void {
+  void [image.relocations, image.imports, image.delayImports, image.exports, image.tls, image.loadConfig];
+  void [image.guard, image.functionTable];
 }
 
 export function isProgram(image: PeImage): boolean {

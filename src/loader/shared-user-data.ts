@@ -5,7 +5,12 @@ export const SHARED_USER_DATA = 0x7ffe0000n;
 /** … and where the kernel does. */
 export const KI_USER_SHARED_DATA = 0xfffff780_00000000n;
 
-const OFFSETS = { buildNumber: 0x260, majorVersion: 0x26c, minorVersion: 0x270, processorFeatures: 0x274 } as const;
+const OFFSETS = {
+  buildNumber: 0x260,
+  majorVersion: 0x26c,
+  minorVersion: 0x270,
+  processorFeatures: 0x274,
+} as const;
 /** PF_… of winnt.h: what the emulated processors have. */
 const FEATURES = {
   x64: [2, 6, 8, 10, 13, 14, 36, 37],
