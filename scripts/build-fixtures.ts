@@ -180,10 +180,17 @@ function build(target: Target, out: string): void {
         name: 'demo',
         file: 'demo.dll',
         sources: ['demo'],
+        defines: [],
         link: ['/dll', `/entry:${target.dllEntry}`, 'hpimport.lib'],
       },
-      { name: 'packets', file: 'packets.sys', sources: ['packets'], link: driver },
-      { name: 'callout', file: 'callout.sys', sources: ['packets', 'callout'], link: driver },
+      { name: 'packets', file: 'packets.sys', sources: ['packets'], defines: [], link: driver },
+      {
+        name: 'callout',
+        file: 'callout.sys',
+        sources: ['packets', 'callout'],
+        defines: ['-DHP_CALLOUT=1'],
+        link: driver,
+      },
     ] as const;
     for (const module of modules) {
       const hot = `-fms-secure-hotpatch-functions-list=${CHANGED[module.name].join(',')}`;
@@ -192,7 +199,8 @@ function build(target: Target, out: string): void {
         ['fixed', '-DHP_FIX=1', hot],
       ] as const) {
         const objects = module.sources.map((source) => `${kind}/${source}.obj`);
-        for (const source of module.sources) compile(`${source}.c`, `${kind}/${source}.obj`, ...flags);
+        for (const source of module.sources)
+          compile(`${source}.c`, `${kind}/${source}.obj`, ...module.defines, ...flags);
         link(kind, module.file, ...module.link, ...objects, 'rt.obj', 'loadcfg.obj', `/implib:${kind}.lib`);
       }
       writePatch(join(out, target.folder), module.name, module.file);
