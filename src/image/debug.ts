@@ -55,7 +55,7 @@ const SIGNATURE_NB10 = 0x3031424e;
 export function readDebugDirectory(image: PeImage): DebugEntry[] {
   const directory = image.directory('debug');
   if (directory === undefined) return [];
-  const table = image.readerAt(directory.virtualAddress, directory.size, 'debug directory');
+  const table = image.tableAt(directory.virtualAddress, directory.size, 'debug directory');
   const entries: DebugEntry[] = [];
   for (let at = 0; at + DEBUG_DIRECTORY.size <= table.length; at += DEBUG_DIRECTORY.size) {
     const { type: typeValue, ...fields } = DEBUG_DIRECTORY.read(table, at);

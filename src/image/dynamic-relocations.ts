@@ -70,7 +70,7 @@ export function readDynamicRelocations(image: PeImage): DynamicRelocation[] {
   const version = head.u32At(0);
   const size = head.u32At(4);
   if (version !== 1 && version !== 2) throw head.error('dynamicRelocations.version', `version ${version}`, 0);
-  const table = image.readerAt(rva + 8, size, place);
+  const table = image.tableAt(rva + 8, size, place);
   const budget = new Budget(place, image.bytes.length, image.file);
   const relocations: DynamicRelocation[] = [];
   while (table.remaining >= image.pointerSize + 4) {

@@ -55,13 +55,13 @@ export function readExports(image: PeImage): Exports | undefined {
     return value;
   };
 
-  const addresses = image.readerAt(
+  const addresses = image.tableAt(
     header.addressOfFunctions,
     4 * header.numberOfFunctions,
     'export address table',
   );
-  const names = image.readerAt(header.addressOfNames, 4 * header.numberOfNames, 'export name table');
-  const ordinals = image.readerAt(
+  const names = image.tableAt(header.addressOfNames, 4 * header.numberOfNames, 'export name table');
+  const ordinals = image.tableAt(
     header.addressOfNameOrdinals,
     2 * header.numberOfNames,
     'export ordinal table',

@@ -118,9 +118,7 @@ export function readHybridMetadata(image: PeImage): HybridMetadata | undefined {
 }
 
 function tableReader(image: PeImage, place: string, rva: number, size: number): ByteReader {
-  if (size > image.bytes.length)
-    throw image.error('hybrid.count', place, `${hex(size)} bytes do not fit into the file`);
-  return image.readerAt(size === 0 ? 0 : rva, size, place);
+  return image.tableAt(size === 0 ? 0 : rva, size, place);
 }
 
 function readRows(reader: ByteReader, dwords: number): number[][] {

@@ -49,7 +49,7 @@ export class PeImage extends MappedFile {
       const directory = this.directory('baseReloc');
       if (directory === undefined) return [];
       return readRelocationBlocks(
-        this.readerAt(directory.virtualAddress, directory.size, 'base relocation directory'),
+        this.tableAt(directory.virtualAddress, directory.size, 'base relocation directory'),
       );
     });
   }

@@ -158,6 +158,14 @@ export class MappedFile {
     return new ByteReader(this.read(rva, length, place), place, this.file);
   }
 
+  /** A reader over a table that takes up its place in the file; longer than the file it cannot be. */
+  tableAt(rva: number, length: number, place: string): ByteReader {
+    if (length > this.bytes.length) {
+      throw this.error('tooMuch', place, `${hex(length)} bytes in a file of ${hex(this.bytes.length)}`);
+    }
+    return this.readerAt(rva, length, place);
+  }
+
   /** A reader from an RVA to the end of its section's data, for tables that carry their own end mark. */
   readerFrom(rva: number, place: string): ByteReader {
     const { sizeOfHeaders } = this.optionalHeader;

@@ -59,12 +59,12 @@ export function surveyCode(
   return { insideEntries, loopsToEntry, callsOthers };
 }
 
-/** The function's bytes in its own section: to its end, else to the next function. */
+/** The function's bytes in its own section: to its end, and not beyond the next function. */
 function functionBytes(image: PeImage, place: FunctionPlace, next: FunctionPlace | undefined): Uint8Array {
   const section = image.sectionAt(place.rva);
   if (section === undefined) return new Uint8Array(0);
   const endOfData = section.virtualAddress + section.fileSize;
-  const end = Math.min(place.end ?? next?.rva ?? endOfData, endOfData);
+  const end = Math.min(place.end ?? endOfData, next?.rva ?? endOfData, endOfData);
   return end > place.rva ? image.read(place.rva, end - place.rva) : new Uint8Array(0);
 }
 

@@ -65,7 +65,7 @@ export function hotPatchTableBytes(image: PeImage, rva: number): Uint8Array {
       image.file,
     );
   }
-  return image.read(rva, size);
+  return image.tableAt(rva, size, 'hotpatch table').bytes;
 }
 
 /**

@@ -24,7 +24,7 @@ export const FUNCTION_TABLE_ENTRY_SIZE = { x64: 12, arm64: 8 } as const;
 export function readFunctionTable(image: PeImage): FunctionTableEntry[] {
   const directory = image.directory('exception');
   if (directory === undefined) return [];
-  const table = image.readerAt(directory.virtualAddress, directory.size, 'function table (.pdata)');
+  const table = image.tableAt(directory.virtualAddress, directory.size, 'function table (.pdata)');
   if (image.machine === 'AMD64') return readX64Entries(table);
   if (image.machine === 'ARM64') return readArm64Entries(table);
   return [];
