@@ -1,7 +1,9 @@
+export { BlockingEnd, type ChannelEnds, WakingEnd } from './channel.js';
 export { debugCommands, parseCommand } from './commands/index.js';
 export { DebugError } from './error.js';
 export { comparePositions, formatPosition, type Position, parsePosition } from './position.js';
 export { Prompt, type Terminal } from './prompt.js';
+export { RemoteTerminal, type TerminalInput, type TerminalOutput } from './remote-terminal.js';
 export { runDebugScript, type ScriptOptions } from './script.js';
 export { DebugSession, type FrontEnd } from './session.js';
 export type { Goal, Stop, StopReason } from './stop.js';

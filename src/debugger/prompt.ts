@@ -3,6 +3,7 @@ import type { LabEvent } from '../loader/index.js';
 import type { ScenarioResult } from '../scenario.js';
 import { isGoal } from './command.js';
 import { parseCommand } from './commands/index.js';
+import { completions } from './complete.js';
 import { locationLines, reasonLine } from './listing.js';
 import { formatPosition } from './position.js';
 import type { DebugSession, FrontEnd } from './session.js';
@@ -11,8 +12,8 @@ import { View } from './view.js';
 
 /** Where commands come from and texts go: a script, or a terminal in another thread. */
 export interface Terminal {
-  /** The next command line; blocks. Undefined: there are no more. */
-  readLine(prompt: string): string | undefined;
+  /** The next command line; blocks. Undefined: there are no more. `complete`: what a line could go on with. */
+  readLine(prompt: string, complete: (line: string) => readonly string[]): string | undefined;
   write(text: string): void;
   interrupted(): boolean;
 }
@@ -39,7 +40,7 @@ export class Prompt implements FrontEnd {
       this.#write([`Time Travel Position: ${formatPosition(stop.position)}`]);
     this.#write(locationLines(view));
     for (;;) {
-      const line = this.#read(`${view.thread.processor?.index ?? '-'}:${view.thread.id}> `);
+      const line = this.#read(`${view.thread.processor?.index ?? '-'}:${view.thread.id}> `, view);
       if (line === undefined) return { kind: 'go' };
       const goal = this.#execute(line, view, (other) => {
         view = other;
@@ -101,11 +102,11 @@ export class Prompt implements FrontEnd {
     return to === undefined ? undefined : { kind: 'travel', to };
   }
 
-  #read(prompt: string): string | undefined {
-    const line = this.terminal.readLine(prompt)?.trim();
+  #read(prompt: string, view?: View): string | undefined {
+    const line = this.terminal.readLine(prompt, (start) => completions(start, view))?.trim();
     if (line === undefined) return undefined;
     if (line !== '') this.#lastLine = line;
-    return this.#lastLine === '' ? this.#read(prompt) : this.#lastLine;
+    return this.#lastLine === '' ? this.#read(prompt, view) : this.#lastLine;
   }
 
   #write(lines: readonly string[]): void {

@@ -54,7 +54,7 @@ export class DebugSession implements RunOwner {
     for (;;) {
       const run: DebugRun = new DebugRun(this, goal);
       const result = await this.#runOnce(run);
-      if (run.abandonedFor?.kind === 'quit') return result;
+      if (run.abandonedFor?.kind === 'quit') return withoutError(result);
       goal = run.abandonedFor ?? this.#ended(run, result);
       if (goal.kind === 'quit') return result;
     }
@@ -143,6 +143,11 @@ export class DebugSession implements RunOwner {
     this.#position = last === undefined ? undefined : { sequence: last.sequence, steps: last.steps };
     return this.frontEnd.ended(result, this);
   }
+}
+
+/** Quitting ends a run by an error of our own, which is none of the scenario. */
+function withoutError({ title, expectations, transcript }: ScenarioResult): ScenarioResult {
+  return { title, expectations, transcript };
 }
 
 /** Address of `module!name`, or of `name` in the first module that has it. */

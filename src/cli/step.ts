@@ -1,0 +1,47 @@
+import { Command } from 'commander';
+import { runDebugScript } from '../debugger/index.js';
+import type { DebugWorkerDone } from './debug-thread.js';
+import { describeReport, reportOf } from './errors.js';
+import { EXIT, note } from './output.js';
+import { wholeNumber } from './run.js';
+import { loadScenario } from './scenario-file.js';
+import { stepAtTerminal } from './step-terminal.js';
+
+interface StepFlags {
+  readonly seed?: number;
+  readonly command?: string;
+}
+
+export function stepCommand(): Command {
+  return new Command('step')
+    .description("The debugger: steps through a scenario, with WinDbg's commands, also back in time.")
+    .argument('<scenario>', 'a file whose default export is defineScenario(…)')
+    .option('--seed <n>', 'decides how processors interleave', wholeNumber)
+    .option('--command <commands>', 'runs these commands, separated by ;, and then the scenario to its end')
+    .addHelpText(
+      'after',
+      "\nExample:\n  hotpatch step scenarios/first-trampoline.ts --command 'bp packets_hp!ReceivePacket; g; k; t-; t-'",
+    )
+    .action(async (file: string, flags: StepFlags) => {
+      process.exitCode =
+        flags.command === undefined
+          ? exitCodeOf(await stepAtTerminal(file, flags.seed))
+          : await stepByScript(file, flags, flags.command);
+    });
+}
+
+async function stepByScript(file: string, { seed }: StepFlags, commands: string): Promise<number> {
+  const write = (text: string) => void process.stdout.write(text);
+  const scenario = await loadScenario(file);
+  const { error } = await runDebugScript(scenario, commands, {
+    write,
+    ...(seed === undefined ? {} : { seed }),
+  });
+  return error === undefined ? EXIT.done : (reportOf(error)?.exitCode ?? EXIT.failed);
+}
+
+/** Says what went wrong, if anything did. */
+export function exitCodeOf({ failed, report }: DebugWorkerDone): number {
+  if (report !== undefined) note(describeReport(report));
+  return report?.exitCode ?? (failed ? EXIT.failed : EXIT.done);
+}
