@@ -1,3 +1,4 @@
+import type { Pool } from '../pool.js';
 import { defineExport, type ServiceCall, type SimulatedModule } from '../simulated-export.js';
 import { formatGuestString } from './format.js';
 import { guardExports } from './guard.js';
@@ -22,19 +23,19 @@ export function ntoskrnl(): SimulatedModule {
         (call, _component, _level, format) => debugPrint(call, format, 3),
         'cdecl',
       ),
-      defineExport('ExAllocatePool2', ['u64', 'size', 'u32'], ({ kernel }, flags, size, tag) =>
-        kernel.pool.allocate(Number(size), tag, {
+      defineExport('ExAllocatePool2', ['u64', 'size', 'u32'], (call, flags, size, tag) =>
+        poolOf(call).allocate(Number(size), tag, {
           fill: (flags & POOL_FLAG_UNINITIALIZED) !== 0n ? 0xcd : 0,
           quota: (flags & POOL_FLAG_USE_QUOTA) !== 0n,
         }),
       ),
-      defineExport('ExAllocatePoolWithTag', ['u32', 'size', 'u32'], ({ kernel }, _type, size, tag) =>
-        kernel.pool.allocate(Number(size), tag, { fill: 0xcd, quota: false }),
+      defineExport('ExAllocatePoolWithTag', ['u32', 'size', 'u32'], (call, _type, size, tag) =>
+        poolOf(call).allocate(Number(size), tag, { fill: 0xcd, quota: false }),
       ),
-      defineExport('ExFreePoolWithTag', ['pointer', 'u32'], ({ kernel }, address, tag) =>
-        kernel.pool.free(address, tag),
+      defineExport('ExFreePoolWithTag', ['pointer', 'u32'], (call, address, tag) =>
+        poolOf(call).free(address, tag),
       ),
-      defineExport('ExFreePool', ['pointer'], ({ kernel }, address) => kernel.pool.free(address, 0)),
+      defineExport('ExFreePool', ['pointer'], (call, address) => poolOf(call).free(address, 0)),
       ...kernelSynchronization(),
       ...kernelThreads(),
       ...interlockedExports(),
@@ -43,6 +44,11 @@ export function ntoskrnl(): SimulatedModule {
       ...guardExports('kernel'),
     ],
   };
+}
+
+/** A 32-bit driver runs in a process, where an address of the kernel's pool would not fit into a pointer. */
+function poolOf({ domain, kernel, process }: ServiceCall): Pool {
+  return domain.kind === 'user' ? process.heap : kernel.pool;
 }
 
 function debugPrint(call: ServiceCall, format: string, first: number): number {
