@@ -49,6 +49,8 @@ export interface CorpusCase {
   };
   /** Functions that the fix does not mean to change, with generators for their arguments. */
   readonly differential: Readonly<Record<string, readonly Generator[]>>;
+  /** Exported functions that are unchanged and yet not compared, and why. */
+  readonly notCompared?: Readonly<Record<string, string>>;
 }
 
 export function defineCase(definition: CorpusCase): CorpusCase {

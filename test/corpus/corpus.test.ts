@@ -37,6 +37,19 @@ for (const definition of CASES)
         expect(redirected?.toSorted()).toEqual(expected?.toSorted());
       });
 
+      it('every exported function is changed, compared, or left out for a reason', () => {
+        const changed = built()
+          .at(-1)
+          ?.functions.filter(({ verdict }) => verdict !== 'unchanged');
+        const known = new Set([
+          ...Object.keys(definition.differential),
+          ...Object.keys(definition.notCompared ?? {}),
+          ...(changed ?? []).map((entry) => entry.name),
+        ]);
+        const exported = (base().image.exports?.functions ?? []).flatMap((entry) => entry.name ?? []);
+        expect(exported.filter((entry) => !known.has(entry))).toEqual([]);
+      });
+
       it('the base has the fault', async () => {
         using victim = await Victim.boot(base(), name);
         expect(definition.show(victim)).toEqual(outcomes.base);

@@ -20,5 +20,6 @@ export const sessions = defineCase({
     stopIn: 'Mix',
     result: 1192858765,
   },
+  notCompared: { Open: 'takes memory from the pool with each call' },
   differential: { Mix: [number(0, 0xffffffff)] },
 });

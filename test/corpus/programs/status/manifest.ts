@@ -20,5 +20,6 @@ export const status = defineCase({
     stopIn: 'Deliver',
     result: 64,
   },
+  notCompared: { Report: 'hands out what the changed function makes' },
   differential: { Deliver: [bytes(64), bytes(64), number(0, 64)], Authenticate: [number(0, 4000)] },
 });
