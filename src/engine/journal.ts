@@ -33,7 +33,7 @@ export class Journal {
       () => write(bytes),
       () => write(before),
     );
-    const where = formatAddress(this.kernel.machine.architecture.name, address);
+    const { name } = this.kernel.machine.architecture;
     return {
       kind: 'store',
       target,
@@ -42,7 +42,11 @@ export class Journal {
       before,
       bytes,
       symbol,
-      text: `  ${writer} stores ${formatBytes(bytes)} at ${where} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`,
+      // A large patch makes tens of thousands of these, and most are never read.
+      get text() {
+        const where = formatAddress(name, address);
+        return `  ${writer} stores ${formatBytes(bytes)} at ${where} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`;
+      },
     };
   }
 

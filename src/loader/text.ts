@@ -5,5 +5,5 @@ export function hex(value: number | bigint): string {
 
 /** `e9 1b 02 00 00` */
 export function formatBytes(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+  return Buffer.from(bytes).toString('hex').replace(/..(?=.)/g, '$& ');
 }
