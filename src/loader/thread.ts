@@ -74,7 +74,7 @@ export class Thread {
   processor: Processor | undefined;
   readonly #start: (processor: Processor) => void;
   #context: ProcessorContext | undefined;
-  #registers: BigUint64Array | undefined;
+  readonly #registers = new Map<string, bigint>();
   #resultOfWait: bigint | undefined;
 
   constructor(details: ThreadDetails) {
@@ -131,13 +131,9 @@ export class Thread {
       : this.stack.base + BigInt(this.stack.size);
   }
 
-  /** A register, named as in the processor manual, whether or not a processor runs the thread. 0 before it has started. */
+  /** A general register, named as in the processor manual, whether or not a processor runs the thread. 0 before it has started. */
   register(name: string): bigint {
-    if (this.processor !== undefined) return this.processor.get(name);
-    const wide = WIDE_NAMES[name];
-    const index = this.architecture.registerFile.stateNames.indexOf(wide ?? name);
-    const value = this.#registers?.[2 * index] ?? 0n;
-    return wide === undefined ? value : BigInt.asUintN(32, value);
+    return this.processor?.get(name) ?? this.#registers.get(name) ?? 0n;
   }
 
   /**
@@ -162,7 +158,7 @@ export class Thread {
   /** Takes the thread off its processor. */
   detach(): void {
     if (this.processor === undefined) return;
-    this.#registers = this.processor.registerState();
+    for (const name of this.architecture.registers) this.#registers.set(name, this.processor.get(name));
     this.#context = this.processor.saveContext();
     this.processor = undefined;
   }
@@ -180,16 +176,3 @@ export class Thread {
     return image?.describe(address) ?? formatAddress(this.architecture.name, address);
   }
 }
-
-/** The state of an x86 processor is kept under the names of the 64-bit registers. */
-const WIDE_NAMES: Readonly<Record<string, string>> = {
-  eip: 'rip',
-  esp: 'rsp',
-  ebp: 'rbp',
-  eax: 'rax',
-  ebx: 'rbx',
-  ecx: 'rcx',
-  edx: 'rdx',
-  esi: 'rsi',
-  edi: 'rdi',
-};

@@ -53,3 +53,11 @@ export function writableAndExecutable(domain: ImageDomain): string[] {
     .filter(({ protection }) => /^PAGE_EXECUTE_(READWRITE|WRITECOPY)$/.test(protection))
     .map(({ address }) => address.toString(16));
 }
+
+/** Puts code into executable memory of its own in a domain; returns its address. */
+export function placeCode(domain: ImageDomain, code: Uint8Array): bigint {
+  const address = domain.pool.region.allocate(0x1000);
+  domain.table.commit(address, 1, 'PAGE_EXECUTE_READ');
+  domain.machine.writeCode(domain.addressSpace, address, code);
+  return address;
+}
