@@ -39,9 +39,8 @@ export class Lab implements Disposable {
   /** Boots a machine. Inside a scenario its seed and transcript are the scenario's. */
   static async boot(options: BootOptions): Promise<Lab> {
     const run = currentScenarioRun();
-    const lab = new Lab(
-      run?.seed === undefined || options.seed !== undefined ? options : { ...options, seed: run.seed },
-    );
+    const seed = options.seed ?? run?.seed;
+    const lab = new Lab({ ...options, ...(seed === undefined ? {} : { seed }), ...run?.boot });
     if (run !== undefined) {
       run.labs.add(lab);
       for (const event of lab.events) run.record(event);

@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { createExpect, type Expect } from './expect.js';
 import type { Lab } from './lab.js';
-import type { LabEvent } from './loader/index.js';
+import type { BootOptions, LabEvent } from './loader/index.js';
 
 export interface ScenarioContext {
   readonly expect: Expect;
@@ -32,6 +32,8 @@ export interface ScenarioRunOptions {
   readonly seed?: number;
   /** Receives the transcript, line by line. */
   readonly onEvent?: (event: LabEvent) => void;
+  /** Takes precedence over what the scenario asks for when it boots a lab. */
+  readonly boot?: Partial<BootOptions>;
   /** Called for each lab as it has booted, so that a debugger can attach to it. */
   readonly onBoot?: (lab: Lab) => void;
 }
@@ -49,6 +51,7 @@ interface Run {
   readonly seed: number | undefined;
   readonly record: (event: LabEvent) => void;
   readonly onBoot: ((lab: Lab) => void) | undefined;
+  readonly boot: Partial<BootOptions>;
   readonly labs: Set<Disposable>;
 }
 
@@ -74,7 +77,8 @@ export async function runScenario(
     expect: createExpect(() => expectations++),
     say: (text) => record({ kind: 'narration', text }),
   };
-  const run: Run = { seed: options.seed, record, onBoot: options.onBoot, labs: new Set() };
+  const { seed, onBoot, boot = {} } = options;
+  const run: Run = { seed, record, onBoot, boot, labs: new Set() };
   try {
     await current.run(run, async () => scenario.body(context));
     return { title: scenario.title, expectations, transcript };

@@ -3,11 +3,13 @@ import { runScenario, type ScenarioResult } from '../scenario.js';
 import { describeReport, reportOf } from './errors.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
 import { loadScenario } from './scenario-file.js';
+import { runSchedule } from './schedule.js';
 
 interface RunFlags {
   readonly seed?: number;
   readonly json?: boolean;
   readonly quiet?: boolean;
+  readonly schedule?: string;
 }
 
 export function runCommand(): Command {
@@ -15,10 +17,15 @@ export function runCommand(): Command {
     .description('Runs scenario files and prints what happened, step by step.')
     .argument('<scenario...>', 'TypeScript or JavaScript files whose default export is defineScenario(…)')
     .option('--seed <n>', 'decides how processors interleave', wholeNumber)
+    .option('--schedule <file>', 'one interleaving that `hotpatch explore --json` found, step by step')
     .option('--quiet', 'only the result of each scenario')
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  hotpatch run scenarios/first-trampoline.ts')
     .action(async (files: string[], flags: RunFlags) => {
+      if (flags.schedule !== undefined) {
+        for (const file of files) await runSchedule(file, flags.schedule, flags.json === true);
+        return;
+      }
       const results: ScenarioResult[] = [];
       for (const file of files) results.push(await runFile(file, flags));
       const failed = results.filter((result) => result.error !== undefined);

@@ -5,6 +5,12 @@ export {
   type Progress,
   type Violation,
 } from './explore/explorer.js';
+export {
+  formatSchedule,
+  parseAction,
+  type ScheduleDocument,
+  scheduleDocument,
+} from './explore/format-schedule.js';
 export { PROPERTIES, type PropertyName } from './explore/properties.js';
 export {
   Replay,
@@ -18,6 +24,7 @@ export * from './faults/index.js';
 export { PROTOCOLS, protocolNamed, type WriteProtocol, windows } from './protocols/index.js';
 export { type ProtocolStep, type Recording, record } from './recording.js';
 export * from './refusals/index.js';
+export { type ScenarioOperation, scenarioOperations } from './scenario-subject.js';
 export * from './shapes/index.js';
 export type {
   ExpectedResults,

@@ -1,4 +1,5 @@
 import type { Processor } from '../../cpu/index.js';
+import type { Thread } from '../../loader/index.js';
 import type { BreakpointHandler } from '../protocols/write-protocol.js';
 import type { Recording } from '../recording.js';
 import type { Subject } from '../subject.js';
@@ -28,6 +29,8 @@ export type Executed =
 /** For each changed page the number of the contents that the processor fetches; 0: the current ones. */
 export type FetchView = readonly number[];
 
+const FIRST_PROCESSOR = 0;
+
 /** Registers that a function keeps for its caller. */
 const NONVOLATILE = {
   x64: ['rbx', 'rbp', 'rdi', 'rsi', 'r12', 'r13', 'r14', 'r15'],
@@ -46,6 +49,7 @@ export class Executor {
   /** Instructions executed on the emulated processor. */
   executed = 0;
   readonly #processor: Processor;
+  readonly #thread: Thread;
   readonly #initialRegisters: ReadonlyMap<string, bigint>;
   readonly #stackPointerAfterReturn: bigint;
   /** By page: number of the contents that are in memory; -1: unknown. */
@@ -58,7 +62,11 @@ export class Executor {
     private readonly handleBreakpoint: BreakpointHandler | undefined,
   ) {
     const { kernel } = subject.lab;
-    const thread = kernel.createThread(subject.call.target, subject.call.arguments, 'explored');
+    const thread = kernel.createThread(subject.call.target, subject.call.arguments, {
+      name: 'explored',
+      affinity: FIRST_PROCESSOR,
+    });
+    this.#thread = thread;
     this.#processor = kernel.scheduler.place(thread);
     this.guests = new GuestStates(this.#processor, thread);
     this.shared = new SharedData(kernel.domain.addressSpace, kernel.domain.images, graph.pages);
@@ -104,6 +112,7 @@ export class Executor {
     this.executed += 1;
     const exit = this.#processor.step();
     if (exit.reason === 'instructionLimit') return this.#outcome();
+    if (exit.reason === 'serviceCall') return this.#serve(guest);
     if (exit.reason === 'exception' && exit.name === 'breakpoint') {
       const resumption = this.handleBreakpoint?.(guest.pc);
       if (resumption !== undefined) {
@@ -119,6 +128,18 @@ export class Executor {
     }
     const name = exit.reason === 'exception' ? exit.name : exit.reason;
     return { kind: 'fault', text: `${name} at ${where}` };
+  }
+
+  /** A simulated export: what it keeps outside the guest's memory is not part of the state. */
+  #serve(guest: GuestState): Executed {
+    this.subject.lab.kernel.scheduler.runThread(this.#thread, 1);
+    const { crash } = this.#thread;
+    return crash === undefined && this.#thread.processor === this.#processor
+      ? this.#outcome()
+      : {
+          kind: 'fault',
+          text: crash?.text ?? `${this.describe(guest.pc)} waits, which the explorer cannot do`,
+        };
   }
 
   #outcome(): Executed {
@@ -151,6 +172,8 @@ export class Executor {
       this.#inMemory[page] = wanted;
       for (const { start, bytes } of runs(addresses, this.graph.contents(page, wanted)))
         machine.writeCode(addressSpace, start, bytes);
+      // In a machine with weak instruction fetch: what is seen is decided here, by the view.
+      machine.serialise([this.#processor]);
     }
   }
 

@@ -3,7 +3,7 @@ import type { Range, Recording } from '../recording.js';
 import type { ExpectedResults, SubjectSource } from '../subject.js';
 import type { EngineGraph, EngineNode } from './engine-graph.js';
 import type { Executor } from './executor.js';
-import { TooManyLocalStates } from './local-states.js';
+import { type CallPhase, TooManyLocalStates } from './local-states.js';
 import { type Model, modelOf } from './model.js';
 import type { Broken, Properties, PropertyName } from './properties.js';
 import { type Action, type Schedule, scheduleTo } from './schedule.js';
@@ -20,6 +20,8 @@ export interface ExploreOptions {
   readonly mostStates?: number;
   /** Stop after so many seconds. */
   readonly mostSeconds?: number;
+  /** How many calls each processor makes. Default: without end; two when the call changes data that they share. */
+  readonly calls?: number;
   /** Execute every transition on the emulated processor, also those that were executed before. Default false. */
   readonly executeEach?: boolean;
   readonly onProgress?: (progress: Progress) => void;
@@ -55,6 +57,8 @@ export interface Exploration {
   readonly bound?: string;
   readonly violations: readonly Violation[];
   readonly expected: ExpectedResults;
+  /** Calls that each processor makes; undefined: without end. */
+  readonly calls: number | undefined;
   readonly seconds: number;
 }
 
@@ -84,6 +88,7 @@ class Search {
   readonly #executor: Executor;
   readonly #processors: number;
   readonly #isWeak: boolean;
+  readonly #calls: number;
   readonly #transitions: Transitions;
   readonly #properties: Properties;
   readonly #states = new StateSet();
@@ -103,6 +108,7 @@ class Search {
       throw new RangeError(`${processors} processors: the explorer takes 1 to ${MOST_PROCESSORS}`);
     this.#processors = processors;
     this.#isWeak = model.isWeak;
+    this.#calls = model.calls;
     this.#recording = model.recording;
     this.#graph = model.graph;
     this.#executor = model.executor;
@@ -150,6 +156,7 @@ class Search {
       ...(bound === undefined ? {} : { bound }),
       violations: [...this.#found.values()].map((found) => this.#violation(found)),
       expected: this.#properties.expected,
+      calls: this.#calls < 0 ? undefined : this.#calls,
       seconds: seconds(),
     };
   }
@@ -182,7 +189,7 @@ class Search {
     if (node.gathered) return;
     for (let processor = 0; processor < here.length; processor++) {
       const local = here[processor] ?? 0;
-      if (processor > 0 && local === here[processor - 1]) continue;
+      if ((processor > 0 && local === here[processor - 1]) || this.#transitions.isFinished(local)) continue;
       this.#count += 1;
       const next = this.#transitions.next(local, global);
       if (next < 0) {
@@ -248,10 +255,10 @@ class Search {
           seen.add(key);
           path.push(key);
           const local = key % LOCAL_STATES;
-          if (locals.state(local).phase === 'idle') break;
+          if (isBetweenCalls(locals.state(local).phase)) break;
           key = this.#transitions.next(local, Math.floor(key / LOCAL_STATES));
         }
-        const isLoop = key >= 0 && !ends.has(key) && locals.state(key % LOCAL_STATES).phase !== 'idle';
+        const isLoop = key >= 0 && !ends.has(key) && !isBetweenCalls(locals.state(key % LOCAL_STATES).phase);
         if (isLoop)
           this.#report({ rule: 'stuck', text: 'the call never ends' }, state, {
             actor: 'processor',
@@ -307,4 +314,8 @@ class Search {
     });
     return { ...found.broken, count: found.count, schedule };
   }
+}
+
+function isBetweenCalls(phase: CallPhase): boolean {
+  return phase === 'idle' || phase === 'finished';
 }

@@ -11,7 +11,7 @@ export interface GuestState {
 }
 
 /** Bytes of stack that count as state; a call that needs more is refused. */
-const STACK_WINDOW = 0x800;
+const STACK_WINDOW = 0x1000;
 
 /** Every different combination of registers and stack that was met, by number. One processor stands for all of them. */
 export class GuestStates {
@@ -44,11 +44,12 @@ export class GuestStates {
     const stack = processor.addressSpace.read(this.#window, STACK_WINDOW);
     // What lies below the stack pointer means nothing: interrupts overwrite it.
     stack.fill(0, 0, Number(sp - this.#window));
-    const registers = processor.registerState();
+    const context = processor.saveContext();
+    const registers = processor.registersOf(context);
     const key = `${textOf(new Uint8Array(registers.buffer, registers.byteOffset, registers.byteLength))}${textOf(stack)}`;
     const known = this.#ids.get(key);
     if (known !== undefined) return this.state(known);
-    const state = { id: this.#states.length, pc: processor.pc, context: processor.saveContext(), stack };
+    const state = { id: this.#states.length, pc: processor.pc, context, stack };
     this.#states.push(state);
     this.#ids.set(key, state.id);
     return state;

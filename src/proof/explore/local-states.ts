@@ -1,8 +1,11 @@
 import type { FetchView } from './executor.js';
 import type { GuestState } from './guest-states.js';
 
-/** `idle`: about to begin a call. `during`: the call began before the operation was complete. `after`: it began after. */
-export type CallPhase = 'idle' | 'during' | 'after';
+/**
+ * `idle`: about to begin a call. `during`: the call began before the operation was complete. `after`: it began after.
+ * `finished`: all calls are made.
+ */
+export type CallPhase = 'idle' | 'during' | 'after' | 'finished';
 
 /** Everything about one processor that decides what it can do next. */
 export interface LocalState {
@@ -11,6 +14,8 @@ export interface LocalState {
   readonly phase: CallPhase;
   /** Weak instruction fetch: for each changed page the number of the contents that it goes on fetching; 0: none yet. */
   readonly view: FetchView;
+  /** Calls that are still to be made, the present one included; -1 without a limit. */
+  readonly calls: number;
 }
 
 /** As many as fit into half a word of a state's key. */
@@ -36,14 +41,14 @@ export class LocalStates {
     return state;
   }
 
-  idOf(guest: GuestState, phase: CallPhase, view: FetchView): number {
-    const key = `${guest.id} ${phase} ${view.join()}`;
+  idOf(guest: GuestState, phase: CallPhase, view: FetchView, calls: number): number {
+    const key = `${guest.id} ${phase} ${calls} ${view.join()}`;
     const known = this.#ids.get(key);
     if (known !== undefined) return known;
     const id = this.#states.length;
     if (id > MOST) throw new TooManyLocalStates(`more than ${MOST} states of one processor`);
     this.#ids.set(key, id);
-    this.#states.push({ id, guest, phase, view });
+    this.#states.push({ id, guest, phase, view, calls });
     return id;
   }
 }

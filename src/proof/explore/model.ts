@@ -14,19 +14,25 @@ export interface Model {
   readonly properties: Properties;
   readonly transitions: Transitions;
   readonly isWeak: boolean;
+  /** Calls that each processor makes; -1: without end. */
+  readonly calls: number;
 }
 
 export interface ModelOptions {
   readonly protocol: WriteProtocol;
   /** Default `coherent`. */
   readonly fetch?: 'coherent' | 'weak';
+  /** Default: without end; two when the call changes data that the processors share. */
+  readonly calls?: number;
 }
+
+const CALLS_THAT_CHANGE_DATA = 2;
 
 /** Records the operation, which is then over on the subject's machine. Undefined when the protocol means nothing for it. */
 export function modelOf(
   subject: Subject,
   { expected }: Pick<SubjectSource, 'expected'>,
-  { protocol, fetch = 'coherent' }: ModelOptions,
+  { protocol, fetch = 'coherent', calls: wanted }: ModelOptions,
 ): Model | undefined {
   const recording = record(subject);
   const steps = protocol.operations.includes(recording.operation) ? protocol.steps(recording) : undefined;
@@ -42,6 +48,7 @@ export function modelOf(
   const executor = new Executor(subject, recording, graph, protocol.breakpoints?.(recording));
   const properties = new Properties(executor, graph, expected);
   const isWeak = fetch === 'weak';
-  const transitions = new Transitions(executor, graph, properties, isWeak);
-  return { recording, graph, executor, properties, transitions, isWeak };
+  const calls = wanted ?? (executor.shared.count > 1 ? CALLS_THAT_CHANGE_DATA : -1);
+  const transitions = new Transitions(executor, graph, properties, isWeak, calls);
+  return { recording, graph, executor, properties, transitions, isWeak, calls };
 }

@@ -61,8 +61,11 @@ export class Replay implements Disposable {
     private readonly protocol: WriteProtocol,
   ) {
     const { kernel } = subject.lab;
-    this.#runners = kernel.machine.processors.map(() => {
-      const thread = kernel.createThread(subject.call.target, subject.call.arguments, 'replayed');
+    this.#runners = kernel.machine.processors.map(({ index }) => {
+      const thread = kernel.createThread(subject.call.target, subject.call.arguments, {
+        name: 'replayed',
+        affinity: index,
+      });
       const processor = kernel.scheduler.place(thread);
       const address = thread.stack.base + BigInt(thread.stack.size - STACK_TOP);
       const bytes = thread.addressSpace.read(address, STACK_TOP);
@@ -91,12 +94,21 @@ export class Replay implements Disposable {
     );
     if (this.#node.gathered) return engine;
     const processors = this.#locals.flatMap((local, processor): Action[] => [
-      { actor: 'processor', processor },
+      ...(transitions.isFinished(local) ? [] : [{ actor: 'processor', processor } as const]),
       ...(isWeak && transitions.isBehind(local, this.#node)
         ? [{ actor: 'interrupt', processor } as const]
         : []),
     ]);
     return [...engine, ...processors];
+  }
+
+  /** What an action would do now: the engine's step, or where the processor is. */
+  describe(action: Action): string {
+    if (action.actor === 'engine')
+      return `engine       ${this.#node.edges[action.edge]?.text ?? 'has no such step'}`;
+    const at = this.subject.lab.describe(this.processors[action.processor]?.pc ?? 0n);
+    const who = `cpu ${action.processor}`.padEnd(13);
+    return action.actor === 'processor' ? `${who}${at}` : `${who}is interrupted at ${at}, and so serialised`;
   }
 
   /** Does one action on the machine and in the model. @throws ReplayDivergence when they differ */

@@ -88,6 +88,7 @@ function* allSuccessors({ locals, global }: Position, context: ScheduleContext) 
     yield { action, to: { locals: next, global: transitions.globalId(to, shared) } };
   }
   for (const [processor, local] of locals.entries()) {
+    if (transitions.isFinished(local)) continue;
     const next = transitions.next(local, global);
     const moved = (to: number, of = global): Position => ({
       locals: locals.map((other, index) => (index === processor ? to : other)),

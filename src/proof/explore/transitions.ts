@@ -36,13 +36,15 @@ export class Transitions {
     private readonly graph: EngineGraph,
     private readonly properties: Properties,
     private readonly isWeak: boolean,
+    /** How many calls each processor makes; -1: one after the other for ever. */
+    private readonly calls: number,
   ) {
     this.#noView = graph.pages.map(() => 0);
   }
 
   /** A processor that is about to begin a call and has fetched nothing yet. */
   get idle(): number {
-    return this.locals.idOf(this.executor.initial, 'idle', this.#noView);
+    return this.locals.idOf(this.executor.initial, 'idle', this.#noView, this.calls);
   }
 
   /** The engine's first node, with the shared data as they were. */
@@ -92,8 +94,8 @@ export class Transitions {
   serialised(local: number): number {
     const known = this.#serialised[local];
     if (known !== undefined) return known;
-    const { guest, phase } = this.locals.state(local);
-    const next = this.locals.idOf(guest, phase, this.#noView);
+    const { guest, phase, calls } = this.locals.state(local);
+    const next = this.locals.idOf(guest, phase, this.#noView, calls);
     this.#serialised[local] = next;
     return next;
   }
@@ -103,9 +105,9 @@ export class Transitions {
     if (!this.isWeak) return local;
     if (edge.serialises) return this.serialised(local);
     if (edge.refetched === undefined) return local;
-    const { guest, phase, view } = this.locals.state(local);
+    const { guest, phase, view, calls } = this.locals.state(local);
     const next = view.map((seen, page) => (edge.refetched?.includes(page) ? 0 : seen));
-    return this.locals.idOf(guest, phase, next);
+    return this.locals.idOf(guest, phase, next, calls);
   }
 
   /** Would the processor fetch old bytes from some page? */
@@ -134,9 +136,19 @@ export class Transitions {
     const view = this.#viewAfter(local.view, node, instruction, executed);
     const next =
       executed.kind === 'ran'
-        ? this.locals.idOf(executed.guest, phase, view)
-        : this.locals.idOf(executor.initial, 'idle', view);
+        ? this.locals.idOf(executed.guest, phase, view, local.calls)
+        : this.#nextCall(view, local.calls);
     return next + LOCAL_STATES * this.globalId(node.id, executed.shared);
+  }
+
+  #nextCall(view: FetchView, calls: number): number {
+    const { initial } = this.executor;
+    if (calls === 1) return this.locals.idOf(initial, 'finished', this.#noView, 0);
+    return this.locals.idOf(initial, 'idle', view, Math.max(-1, calls - 1));
+  }
+
+  isFinished(local: number): boolean {
+    return this.locals.state(local).phase === 'finished';
   }
 
   #viewAfter(

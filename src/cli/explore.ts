@@ -1,0 +1,200 @@
+import { Command, InvalidArgumentError } from 'commander';
+import {
+  type Exploration,
+  explore,
+  formatSchedule,
+  PROPERTIES,
+  PROTOCOLS,
+  type Progress,
+  protocolNamed,
+  type ScenarioOperation,
+  scenarioOperations,
+  scheduleDocument,
+  type WriteProtocol,
+} from '../proof/index.js';
+import { UsageError } from './errors.js';
+import { colours, EXIT, print, printJson } from './output.js';
+import { wholeNumber } from './run.js';
+import { loadScenario } from './scenario-file.js';
+
+interface ExploreFlags {
+  readonly cpus: number;
+  readonly protocol: WriteProtocol;
+  readonly fetch: 'coherent' | 'weak';
+  readonly calls?: number;
+  readonly operation?: number;
+  readonly mostStates?: number;
+  readonly mostSeconds?: number;
+  readonly json?: boolean;
+}
+
+const EXAMPLE = `
+Example:
+  hotpatch explore scenarios/first-trampoline.ts --cpus 2 --fetch weak
+
+Every interleaving of the engine's steps with the instructions of the processors is visited. The processors make the
+call that the scenario made last before the operation. Protocols: ${PROTOCOLS.map(({ name }) => name).join(', ')}.`;
+
+export function exploreCommand(): Command {
+  return new Command('explore')
+    .description('Runs every interleaving of a hotpatch with running processors.')
+    .argument('<scenario>', 'TypeScript or JavaScript file whose default export is defineScenario(…)')
+    .option('--cpus <n>', 'processors that make the call, 1 to 3', processors, 1)
+    .option(
+      '--protocol <name>',
+      'how code is changed: the engine, or another way',
+      protocol,
+      defaultProtocol(),
+    )
+    .option('--fetch <mode>', 'instruction fetch: coherent or weak', fetchMode, 'coherent')
+    .option('--calls <n>', 'calls of each processor (default: no end; 2 when they change data)', wholeNumber)
+    .option('--operation <n>', 'only the n-th hotpatch that the scenario applies or takes back', wholeNumber)
+    .option('--most-states <n>', 'give up after so many states', wholeNumber)
+    .option('--most-seconds <n>', 'give up after so many seconds, for each operation', wholeNumber)
+    .option('--json', 'one JSON document on stdout')
+    .addHelpText('after', EXAMPLE)
+    .action(async (file: string, flags: ExploreFlags) => {
+      const operations = await operationsOf(file, flags);
+      const results: { operation: ScenarioOperation; exploration: Exploration }[] = [];
+      for (const operation of operations) {
+        const exploration = await exploreOperation(operation, flags);
+        if (exploration === undefined) continue;
+        results.push({ operation, exploration });
+        if (flags.json !== true) await printExploration(operation, exploration);
+      }
+      if (results.length === 0)
+        throw new UsageError(`protocol '${flags.protocol.name}' does not do what ${file} does`);
+      if (flags.json) printJson(report(results, flags));
+      if (results.some(({ exploration }) => exploration.violations.length > 0))
+        process.exitCode = EXIT.failed;
+    });
+}
+
+async function operationsOf(file: string, { operation }: ExploreFlags): Promise<ScenarioOperation[]> {
+  const all = await scenarioOperations(await loadScenario(file));
+  const chosen = operation === undefined ? all : all.filter(({ index }) => index + 1 === operation);
+  if (chosen.length > 0) return chosen;
+  throw new UsageError(
+    operation === undefined
+      ? `${file}: it applies no hotpatch, or calls no function with lab.call or lab.startThread`
+      : `${file}: it has ${all.length} operations, not ${operation}`,
+  );
+}
+
+async function exploreOperation(
+  { source }: ScenarioOperation,
+  flags: ExploreFlags,
+): Promise<Exploration | undefined> {
+  const { cpus, protocol, fetch, calls, mostStates, mostSeconds } = flags;
+  const isTerminal = process.stderr.isTTY === true;
+  const exploration = await explore(source, {
+    protocol,
+    processors: cpus,
+    fetch,
+    ...(calls === undefined ? {} : { calls }),
+    ...(mostStates === undefined ? {} : { mostStates }),
+    ...(mostSeconds === undefined ? {} : { mostSeconds }),
+    ...(isTerminal ? { onProgress: showProgress } : {}),
+  });
+  if (isTerminal) process.stderr.write('\r\x1b[K');
+  return exploration;
+}
+
+function showProgress({ states, transitions, explored }: Progress): void {
+  process.stderr.write(`\r\x1b[K${explored} of ${states} states, ${transitions} transitions`);
+}
+
+async function printExploration({ source }: ScenarioOperation, exploration: Exploration): Promise<void> {
+  const { states, transitions, executed, complete, bound, violations, seconds, calls, expected } =
+    exploration;
+  const { processors, fetch, protocol } = exploration;
+  print(colours.bold(`\n${source.name}`));
+  print(`${protocol}, ${processors} processor(s), ${fetch} instruction fetch, ${callsText(calls)}`);
+  print(`the call returns ${show(expected.before)} before and ${show(expected.after)} after`);
+  const rate = Math.round(transitions / Math.max(seconds, 0.001));
+  print(
+    `${states} states, ${transitions} transitions, ${executed} instructions executed; ${rate} transitions/s`,
+  );
+  print(
+    complete
+      ? 'complete: every reachable state was visited'
+      : `NOT complete: ended by ${bound ?? 'its bound'}`,
+  );
+  if (violations.length === 0) print(colours.green('no property is broken'));
+  for (const { rule, text, count, schedule } of violations) {
+    print(colours.red(`\n${rule}: ${PROPERTIES[rule]}`));
+    print(`${text}; ${count} time(s); the shortest schedule has ${schedule.actions.length} steps:`);
+    for (const line of await formatSchedule(schedule)) print(line);
+  }
+}
+
+const callsText = (calls: number | undefined): string =>
+  calls === undefined ? 'calls without end' : `${calls} call(s) each`;
+
+const show = (value: number): string => `0x${value.toString(16)}`;
+
+function report(
+  results: readonly { operation: ScenarioOperation; exploration: Exploration }[],
+  { protocol, cpus, fetch }: ExploreFlags,
+): object {
+  const explorations = results.map(({ operation, exploration }) => {
+    const { states, transitions, executed, complete, bound, calls, expected, seconds, violations } =
+      exploration;
+    return {
+      operation: operation.index + 1,
+      kind: operation.kind,
+      states,
+      transitions,
+      executed,
+      complete,
+      ...(bound === undefined ? {} : { bound }),
+      ...(calls === undefined ? {} : { calls }),
+      expected,
+      seconds,
+      violations: violations.map(({ rule, text, count, schedule }) => ({
+        rule,
+        text,
+        count,
+        schedule: { operation: operation.index + 1, ...scheduleDocument(schedule) },
+      })),
+    };
+  });
+  const sum = (value: (one: (typeof explorations)[number]) => number) =>
+    explorations.reduce((total, one) => total + value(one), 0);
+  return {
+    protocol: protocol.name,
+    processors: cpus,
+    fetch,
+    states: sum(({ states }) => states),
+    transitions: sum(({ transitions }) => transitions),
+    complete: explorations.every(({ complete }) => complete),
+    violations: explorations.flatMap(({ violations }) => violations),
+    explorations,
+  };
+}
+
+function processors(text: string): number {
+  const value = wholeNumber(text);
+  if (value < 1 || value > 3)
+    throw new InvalidArgumentError(`the explorer takes 1 to 3 processors, not ${value}`);
+  return value;
+}
+
+function fetchMode(text: string): 'coherent' | 'weak' {
+  if (text === 'coherent' || text === 'weak') return text;
+  throw new InvalidArgumentError(`'${text}' is neither coherent nor weak`);
+}
+
+function protocol(text: string): WriteProtocol {
+  const found = protocolNamed(text);
+  if (found !== undefined) return found;
+  throw new InvalidArgumentError(
+    `there is no protocol '${text}'; there are ${PROTOCOLS.map(({ name }) => name).join(', ')}`,
+  );
+}
+
+function defaultProtocol(): WriteProtocol {
+  const [first] = PROTOCOLS;
+  if (first === undefined) throw new Error('there are no protocols');
+  return first;
+}
