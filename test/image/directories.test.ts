@@ -164,10 +164,27 @@ describe('imports and exports', () => {
   });
 });
 
+test('import descriptors that share one list of names again and again are refused, not multiplied', () => {
+  const { image } = new ImageBuilder('x64')
+    .data('module', [0x61, 0])
+    .data('names', Array.from({ length: 3000 }, (_, i) => words(i + 1, 0x80000000)).flat())
+    .data('slots', words(0, 0))
+    .data('descriptors', (layout) =>
+      Array.from({ length: 1000 }, () =>
+        words(layout.rva('names'), 0, 0, layout.rva('module'), layout.rva('names')),
+      ).flat(),
+    )
+    .data('end', new Uint8Array(20))
+    .directory('import', 'descriptors')
+    .build();
+  expect(() => image.imports).toThrow(/tooMuch/);
+});
+
 describe('load configuration', () => {
   test.each([
     ['x64', 0x70, false],
     ['x64', 0xf0, false],
+    ['x64', 0xf2, false],
     ['x64', 0xf4, true],
     ['x64', 0x148, true],
     ['x86', 0x48, false],

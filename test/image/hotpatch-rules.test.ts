@@ -226,6 +226,7 @@ const cases: readonly [
     /record 0$/,
   ],
   ['record.section', { chunks: [backward('ABSOLUTE', { rva: 0x80, target: VARIABLE })] }, /record 0$/],
+  ['record.section', { chunks: [forward({ rva: 0x1004, target: FIRST })] }, /record 0$/],
   ['record.code', { chunks: [forward({ rva: VARIABLE + 16, target: FIRST })] }, /record 0$/],
   ['record.targetCode', { chunks: [forward({ rva: FIRST, target: VARIABLE })] }, /record 0$/],
   [

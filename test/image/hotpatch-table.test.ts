@@ -6,6 +6,7 @@ import {
   type HotPatchTableInput,
   ImageError,
   readHotPatchTable,
+  recordExtent,
 } from '../../src/image/index.js';
 import { hotPatchTables } from './hotpatch-arbitraries.js';
 
@@ -138,6 +139,36 @@ describe('bytes', () => {
     expect(bases[0]?.chunks.map((chunk) => chunk.records.length)).toEqual([0xfff, 1]);
     expect(bases[0]?.chunks[1]?.records[0]).toMatchObject({ rva: 0xfff0, target: 0xfff });
   });
+});
+
+describe('the bytes that Windows locks for a record', () => {
+  test.each([
+    ['FUNCTION', 'x64', { rva: 0x0ffa, length: 8 }],
+    ['FUNCTION', 'x86', { rva: 0x0ffa, length: 8 }],
+    ['FUNCTION', 'arm64', { rva: 0x1000, length: 8 }],
+    ['ABSOLUTE', 'x64', { rva: 0x1000, length: 8 }],
+    ['ABSOLUTE', 'x86', { rva: 0x1000, length: 4 }],
+    ['INDIRECT', 'arm64', { rva: 0x1000, length: 8 }],
+    ['CALL_TARGET', 'x86', { rva: 0x1000, length: 4 }],
+    ['DYNAMIC_VALUE', 'x64', { rva: 0x1000, length: 8 }],
+    ['REL32', 'x64', { rva: 0x1000, length: 4 }],
+    ['NONE', 'x64', undefined],
+    ['NO_CALL_TARGET', 'x64', undefined],
+  ] as const)('%s on %s', (type, architecture, extent) => {
+    expect(recordExtent(architecture, type, 0x1000)).toEqual(extent);
+  });
+});
+
+test('bases that share one stream again and again are refused, not multiplied', () => {
+  const BASES = 2000;
+  const table = new Uint32Array(9 + BASES + 8 + 2 * 4095 + 2);
+  const base = 4 * (9 + BASES);
+  table.set([4, 4 * table.length, 1, 36, BASES]);
+  table.fill(base, 9, 9 + BASES);
+  table.set([1, 0, 0, 0, 0, 0, base + 32, 0, 0x8002cfff], base / 4);
+  expect(() => readHotPatchTable(new Uint8Array(table.buffer))).toThrow(
+    /more entries than a file of this length can hold/,
+  );
 });
 
 describe('what cannot be written is refused', () => {

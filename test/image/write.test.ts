@@ -156,6 +156,13 @@ test('a section of code counts as code', () => {
   ).toThrow(/write\.sectionName/);
 });
 
+test('nothing is appended to a signed image, and none of its fields is set', () => {
+  const signed = open('node_modules/node-pty/prebuilds/win32-arm64/conpty/conpty.dll');
+  const section = { name: '.more', data: new Uint8Array(1), characteristics: IMAGE_SCN.MEM_READ };
+  expect(errorOf(() => appendSection(signed, section)).rule).toBe('write.signed');
+  expect(errorOf(() => setLoadConfigFields(signed, { guardFlags: 0 })).rule).toBe('write.signed');
+});
+
 test('load-config fields of any width can be set', () => {
   const { image } = richImage('x64');
   const bytes = setLoadConfigFields(image, {
