@@ -3,19 +3,21 @@ import type { FuzzSeed } from './fuzz.js';
 import { fixtureImages, inRepository, nodePtyImages, variousImages } from './real-images.js';
 import { richImage } from './rich-image.js';
 
-/** Images with something in every directory, hotpatch images, and a signed image of Microsoft. */
+/**
+ * Images with something in every directory, hotpatch images, and signed images of Microsoft; the small ones several
+ * times, because a run of a large one takes as long as thirty of theirs.
+ */
 export function fuzzSeeds(): FuzzSeed[] {
   const built = (['x64', 'arm64', 'x86'] as const).map((architecture) => ({
     name: `built for ${architecture}`,
     bytes: richImage(architecture).bytes,
   }));
-  const files = [
-    ...fixtureImages.filter((file) => file.includes('patch')),
-    ...variousImages,
-    ...nodePtyImages.filter((file) => file.endsWith('conpty.dll')),
-  ];
-  return [
+  const read = (file: string) => ({ name: file, bytes: new Uint8Array(readFileSync(inRepository(file))) });
+  const small = [
     ...built,
-    ...files.map((file) => ({ name: file, bytes: new Uint8Array(readFileSync(inRepository(file))) })),
+    ...fixtureImages.filter((file) => file.includes('patch')).map(read),
+    ...variousImages.map(read),
   ];
+  const large = nodePtyImages.filter((file) => file.endsWith('conpty.dll')).map(read);
+  return [...small, ...small, ...small, ...small, ...large];
 }
