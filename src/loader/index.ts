@@ -27,13 +27,13 @@ export {
   type ImageInstance,
   Kernel,
   type LoadImageOptions,
-  type ProcessOptions,
   type ThreadOptions,
 } from './kernel.js';
 export { type LdrHotPatchState, LoadedImage, type LoadReason } from './loaded-image.js';
 export { EventObject, FileObject, SectionObject } from './objects.js';
 export { PatchGuard } from './patch-guard.js';
 export { Process } from './process.js';
+export type { ProcessOptions } from './process-table.js';
 export { RETPOLINE_ROUTINES } from './retpoline.js';
 export type { RunResult, SliceRunner } from './scheduler.js';
 export { SecureKernel } from './secure-kernel.js';

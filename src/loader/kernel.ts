@@ -6,7 +6,6 @@ import {
   type PageTable,
 } from '../cpu/index.js';
 import type { PeImage } from '../image/index.js';
-import { MemoryArea } from './address-region.js';
 import {
   announceBoot,
   announcePhase1,
@@ -15,34 +14,32 @@ import {
   decideBoot,
   hotPatchingEnabled,
 } from './boot.js';
-import { ControlFlowGuard } from './control-flow-guard.js';
 import { GuestCrash } from './crash.js';
 import { KernelError } from './error.js';
 import { EventLog } from './events.js';
-import { kernelModules, userModules } from './exports/index.js';
+import { kernelModules } from './exports/index.js';
 import type { HpatLayout } from './hpat.js';
-import { ImageDomain, type ImageKind } from './image-domain.js';
+import type { ImageDomain, ImageKind } from './image-domain.js';
 import { ImageLoader, type LoadOptions } from './image-loader.js';
 import { ImageSections } from './image-section.js';
-import { KernelImageWriter } from './image-writer.js';
-import { region, SESSION_SPACE, SYSTEM_SPACE } from './layout.js';
+import { KernelSpace } from './kernel-space.js';
+import { region, SYSTEM_SPACE } from './layout.js';
 import type { LoadedImage } from './loaded-image.js';
 import { ModeContexts } from './mode-contexts.js';
 import { PatchGuard } from './patch-guard.js';
 import { Pool } from './pool.js';
-import { Process } from './process.js';
+import type { Process } from './process.js';
+import { type ProcessOptions, ProcessTable } from './process-table.js';
 import { SeededRandom } from './random.js';
 import { type RunResult, Scheduler } from './scheduler.js';
 import { SecureKernel } from './secure-kernel.js';
 import { handleExit } from './serve.js';
 import { ServiceTable } from './service-table.js';
 import { systemServiceTable } from './services/index.js';
-import { Session } from './session.js';
-import { KI_USER_SHARED_DATA, SHARED_USER_DATA, SharedUserData } from './shared-user-data.js';
+import type { Session } from './session.js';
 import { SystemFiles } from './system-files.js';
 import type { SystemServices } from './system-services.js';
 import { Thread, type ThreadCondition } from './thread.js';
-import { UserWorld } from './user-world.js';
 
 /** CheckSum and TimeDateStamp: what a hotpatch names its base by. */
 export interface ImageIdentity {
@@ -62,18 +59,6 @@ export interface ImageInstance {
 export interface LoadImageOptions extends LoadOptions {
   /** Default: {@link Kernel.domain}. */
   readonly domain?: ImageDomain;
-}
-
-export interface ProcessOptions {
-  readonly name: string;
-  /** 32-bit code. Default: as the EXE; without one, as the machine. */
-  readonly wow64?: boolean;
-  readonly session?: Session;
-  /** The EXE; it is mapped with everything it imports. `start` runs it. */
-  readonly image?: PeImage;
-  readonly symbols?: LoadOptions['symbols'];
-  /** Enforce Control Flow Guard. Default: as the EXE asks for; off without one. */
-  readonly controlFlowGuard?: boolean;
 }
 
 export interface ThreadOptions {
@@ -123,13 +108,9 @@ export class Kernel implements Disposable {
   readonly systemProcess: Process;
   /** The minimal process of phase 1 that belongs to no session; undefined when hotpatching is disabled. */
   readonly hotPatchProcess: Process | undefined;
-  readonly #processes = new Map<number, Process>();
-  readonly #sessions: Session[] = [];
-  readonly #worlds = new Map<boolean, UserWorld>();
+  readonly #space: KernelSpace;
+  readonly #processes: ProcessTable;
   readonly #modes: ModeContexts;
-  readonly #noSession: PageTable;
-  readonly #sharedUserData: SharedUserData;
-  readonly #sessionImages = region('session images', SESSION_SPACE.images);
   readonly #imageLoadRoutines: ((image: LoadedImage) => void)[] = [];
   readonly #imageUnloadRoutines: ((image: LoadedImage) => void)[] = [];
   #nextId = 4;
@@ -154,10 +135,9 @@ export class Kernel implements Disposable {
     this.#modes = new ModeContexts(this.machine);
     this.services = new ServiceTable(region('kernel exports', SYSTEM_SPACE.services));
     for (const module of kernelModules()) this.services.define(module);
-    this.system = this.#createSystemDomain();
-    this.#sharedUserData = new SharedUserData(this.machine);
-    this.#sharedUserData.map(this.system.table, KI_USER_SHARED_DATA);
-    this.#noSession = this.machine.createPageTable({ ...SESSION_SPACE.range, name: 'no session' });
+    this.#space = new KernelSpace(this.machine, this.architecture, this.boot, this.services);
+    this.system = this.#space.system;
+    this.#processes = new ProcessTable(this, this.#space, this.architecture, () => this.#newId());
     this.pool = new Pool(this.system);
     this.systemServices = systemServiceTable();
     this.loader = new ImageLoader(this);
@@ -167,8 +147,10 @@ export class Kernel implements Disposable {
     );
     announceBoot(this.boot, this.events);
     this.secureKernel = vbs ? new SecureKernel(this, this.machine) : undefined;
-    this.systemProcess = this.#createMinimalProcess('System', this.system);
-    this.hotPatchProcess = this.hotPatchingEnabled ? this.#createHotPatchProcess() : undefined;
+    this.systemProcess = this.#processes.createMinimal('System', this.system);
+    this.hotPatchProcess = this.hotPatchingEnabled
+      ? this.#processes.createMinimal('HotPatch', this.#space.createHotPatchDomain())
+      : undefined;
     announcePhase1(this.boot, this.events);
     this.domain = architecture === 'x86' ? this.createProcess({ name: 'program.exe' }).domain : this.system;
   }
@@ -198,11 +180,11 @@ export class Kernel implements Disposable {
 
   /** Processes that have not ended, minimal ones too. */
   get processes(): readonly Process[] {
-    return [...this.#processes.values()];
+    return this.#processes.all;
   }
 
   get sessions(): readonly Session[] {
-    return this.#sessions;
+    return this.#space.sessions;
   }
 
   /** Every thread that has not ended. */
@@ -213,7 +195,7 @@ export class Kernel implements Disposable {
   /** Every place that images are loaded into: kernel space, sessions, processes, VTL1. */
   get domains(): readonly ImageDomain[] {
     const processes = this.processes.filter((process) => !process.minimal).map((process) => process.domain);
-    const sessions = this.#sessions.map((session) => session.domain);
+    const sessions = this.sessions.map((session) => session.domain);
     const secure = this.secureKernel === undefined ? [] : [this.secureKernel.domain];
     return [this.system, ...sessions, ...processes, ...secure];
   }
@@ -272,74 +254,20 @@ export class Kernel implements Disposable {
     this.events.emit({ kind: 'imageUnloaded', text: `unloaded ${image.baseDllName}${where}` });
   }
 
+  /** A process with its own user address space, and its EXE if there is one. */
   createProcess(options: ProcessOptions): Process {
-    const { name, session, image } = options;
-    const is32Bit =
-      image?.architecture === 'x86' || (image === undefined && this.boot.architecture === 'x86');
-    const wow64 = options.wow64 ?? is32Bit;
-    const world = this.#world(wow64);
-    const process = new Process({
-      kernel: this,
-      id: this.#newId(),
-      name,
-      session,
-      wow64,
-      minimal: false,
-      domain: (self) =>
-        world.createDomain(
-          self,
-          this.machine,
-          [session?.table ?? this.#noSession, this.system.table],
-          options.controlFlowGuard ?? wantsGuard(image),
-        ),
-    });
-    this.#processes.set(process.id, process);
-    this.#sharedUserData.map(process.domain.table, SHARED_USER_DATA);
-    const where = session === undefined ? '' : `, session ${session.id}`;
-    this.events.emit({
-      kind: 'processCreated',
-      text: `process ${name} (${process.id})${wow64 ? ', WOW64' : ''}${where}`,
-    });
-    if (image !== undefined) {
-      try {
-        process.loadImage(image, options.symbols === undefined ? {} : { symbols: options.symbols });
-      } catch (error) {
-        process.terminate(1);
-        throw error;
-      }
-    }
-    return process;
+    return this.#processes.create(options);
   }
 
   /** The exports that every process of this width can import. */
   userServices(options: { readonly wow64?: boolean } = {}): ServiceTable {
-    return this.#world(options.wow64 ?? this.boot.architecture === 'x86').services;
+    return this.#processes.userServices(options.wow64 ?? this.boot.architecture === 'x86');
   }
 
   /** A logon session with its own session space. */
   createSession(): Session {
-    const id = this.#sessions.length + 1;
-    const { table: system } = this.system;
-    const table = this.machine.createPageTable({ ...SESSION_SPACE.range, name: `session ${id}` });
-    const session = new Session(this, id, table, (self) => {
-      const addressSpace = this.machine.createAddressSpace(`session ${id}`, [table, system]);
-      return new ImageDomain({
-        ...this.#kernelParts(),
-        kind: 'session',
-        name: `session ${id}`,
-        addressSpace,
-        table,
-        imageRegion: this.#sessionImages,
-        writer: new KernelImageWriter(this.machine, addressSpace, this.boot.vbs),
-        guard: new ControlFlowGuard(addressSpace, this.boot.kernelControlFlowGuard),
-        stacks: this.system.stacks,
-        pool: this.system.pool,
-        session: self,
-        parent: this.system,
-      });
-    });
-    this.#sessions.push(session);
-    this.events.emit({ kind: 'sessionCreated', text: `session ${id} is created` });
+    const session = this.#space.createSession(this);
+    this.events.emit({ kind: 'sessionCreated', text: `session ${session.id} is created` });
     return session;
   }
 
@@ -348,22 +276,7 @@ export class Kernel implements Disposable {
    * returned is disposed of. One session at a time.
    */
   attachSession(session: Session): Disposable {
-    const process = this.hotPatchProcess;
-    if (process === undefined)
-      throw new KernelError({
-        rule: 'hotPatchProcessAbsent',
-        status: 'STATUS_NOT_SUPPORTED',
-        message: 'hotpatching is disabled, so there is no HotPatch process that could attach to a session',
-      });
-    const { addressSpace } = process;
-    if (!addressSpace.tables.includes(this.#noSession))
-      throw new KernelError({
-        rule: 'attachedAlready',
-        status: 'STATUS_OPERATION_IN_PROGRESS',
-        message: 'the HotPatch process is attached to a session already',
-      });
-    addressSpace.replaceTable(this.#noSession, session.table);
-    return { [Symbol.dispose]: () => addressSpace.replaceTable(session.table, this.#noSession) };
+    return this.#space.attach(this.hotPatchProcess, session);
   }
 
   /** A thread that will call the function at `address` with integer or pointer arguments. It runs in `run` and `call`. */
@@ -461,17 +374,7 @@ export class Kernel implements Disposable {
 
   /** For {@link Process.terminate}. */
   processEnded(process: Process): void {
-    for (const thread of process.threads) this.scheduler.remove(thread);
-    for (const image of [...process.images].reverse()) this.unloadImage(image);
-    const { domain } = process;
-    domain.services.detach(domain.table);
-    for (const { address } of [...domain.table.entries()]) domain.table.release(address, 1);
-    this.#processes.delete(process.id);
-    const status = process.exitStatus ?? 0;
-    this.events.emit({
-      kind: 'processEnded',
-      text: `process ${process.name} (${process.id}) has ended (0x${status.toString(16)})`,
-    });
+    this.#processes.ended(process);
   }
 
   [Symbol.dispose](): void {
@@ -491,81 +394,6 @@ export class Kernel implements Disposable {
     return id;
   }
 
-  #world(wow64: boolean): UserWorld {
-    const known = this.#worlds.get(wow64);
-    if (known !== undefined) return known;
-    if (wow64 && this.architecture.name === 'arm64')
-      throw new KernelError({
-        rule: 'wow64OnArm64',
-        status: 'STATUS_IMAGE_MACHINE_TYPE_MISMATCH',
-        message: 'x86 programs on ARM64 run in a translator, which is not modelled',
-      });
-    const architecture = wow64 ? architectureNamed('x86') : this.architecture;
-    const world = new UserWorld(architecture, userModules(wow64), this.layoutRandom);
-    this.#worlds.set(wow64, world);
-    return world;
-  }
-
-  #kernelParts() {
-    const { machine, architecture, services } = this;
-    return { machine, architecture, services };
-  }
-
-  #createSystemDomain(): ImageDomain {
-    const { machine } = this;
-    const table = machine.createPageTable({ ...SYSTEM_SPACE.range, name: 'system' });
-    const addressSpace = machine.createAddressSpace('system', [table]);
-    this.services.attach(table);
-    return new ImageDomain({
-      ...this.#kernelParts(),
-      kind: 'driver',
-      name: 'system',
-      addressSpace,
-      table,
-      imageRegion: region('kernel images', SYSTEM_SPACE.images),
-      stacks: new MemoryArea(table, region('kernel stacks', SYSTEM_SPACE.stacks)),
-      pool: new MemoryArea(table, region('pool', SYSTEM_SPACE.pool)),
-      writer: new KernelImageWriter(machine, addressSpace, this.boot.vbs),
-      guard: new ControlFlowGuard(addressSpace, this.boot.kernelControlFlowGuard),
-    });
-  }
-
-  #createMinimalProcess(name: string, domain: ImageDomain): Process {
-    const process = new Process({
-      kernel: this,
-      id: this.#newId(),
-      name,
-      session: undefined,
-      wow64: false,
-      minimal: true,
-      domain: () => domain,
-    });
-    this.#processes.set(process.id, process);
-    return process;
-  }
-
-  /** Its address space is kernel space and whatever session it is attached to. */
-  #createHotPatchProcess(): Process {
-    const domain = this.system;
-    const addressSpace = this.machine.createAddressSpace('HotPatch', [this.#noSession, domain.table]);
-    return this.#createMinimalProcess(
-      'HotPatch',
-      new ImageDomain({
-        ...this.#kernelParts(),
-        kind: 'driver',
-        name: 'HotPatch',
-        addressSpace,
-        table: domain.table,
-        imageRegion: domain.imageRegion,
-        stacks: domain.stacks,
-        pool: domain.pool,
-        writer: domain.writer,
-        guard: domain.guard,
-        parent: domain,
-      }),
-    );
-  }
-
   /** Throws what became of a run that was to end with one of these conditions. */
   #judge(until: readonly ThreadCondition[], result: RunResult, limited = false): void {
     for (const { thread } of until)
@@ -577,13 +405,6 @@ export class Kernel implements Disposable {
         message: describeUnmet(until, result),
       });
   }
-}
-
-const IMAGE_DLLCHARACTERISTICS_GUARD_CF = 0x4000;
-
-function wantsGuard(image: PeImage | undefined): boolean {
-  const characteristics = image?.optionalHeader.dllCharacteristics ?? 0;
-  return (characteristics & IMAGE_DLLCHARACTERISTICS_GUARD_CF) !== 0;
 }
 
 function inRange({ range }: PageTable, address: bigint): boolean {
