@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -86,5 +86,29 @@ describe.skipIf(!hasToolchain())('references found in code', () => {
     expect(findings.filter(({ rule }) => rule === 'function.unchanged').map(({ symbol }) => symbol)).toEqual([
       'Length',
     ]);
+  });
+
+  it('hosts of inlined copies are in the patch, and the report says whose copies they hold', () => {
+    const program = `
+      int __stdcall start(void *m, unsigned r, void *p) { (void)m; (void)r; (void)p; return 1; }
+      __declspec(dllexport) int f(int a) { return a * 3 + HP_FIX; }
+      __declspec(dllexport) int h(int a) { return f(a) ^ 5; }
+      __declspec(dllexport) int apart(int a) { return a ^ 5; }`;
+    const image = (fix: number) => {
+      const folder = join(work, `inlined-${fix}`);
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(join(folder, 'inlined.c'), program);
+      const sources = [
+        { file: 'inlined.c', flags: [`-DHP_FIX=${fix}`], marked: fix === 1 ? ['f', 'h'] : [] },
+      ];
+      return readSource(
+        buildImage({ architecture: 'x64', folder, image: 'inlined.dll', sources, entry: 'start' }),
+      );
+    };
+    const { functions } = buildHotPatch({ base: image(0), fixed: image(1), functions: ['f'] });
+    const entry = (name: string) => functions.find((candidate) => candidate.name === name);
+    expect(entry('h')).toMatchObject({ role: 'patched', isNamed: false });
+    expect(entry('h')?.reasons.join('; ')).toContain('holds an inlined copy of f');
+    expect(entry('apart')?.role).toBe('out');
   });
 });
