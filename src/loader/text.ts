@@ -5,5 +5,7 @@ export function hex(value: number | bigint): string {
 
 /** `e9 1b 02 00 00` */
 export function formatBytes(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString('hex').replace(/..(?=.)/g, '$& ');
+  return Buffer.from(bytes)
+    .toString('hex')
+    .replace(/..(?=.)/g, '$& ');
 }
