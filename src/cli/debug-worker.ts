@@ -1,16 +1,19 @@
 import { workerData } from 'node:worker_threads';
-import { BlockingEnd, DebugSession, Prompt, RemoteTerminal } from '../debugger/index.js';
+import { BlockingEnd, DebugSession, GdbServer, Prompt, RemoteTerminal } from '../debugger/index.js';
 import type { DebugWorkerData, DebugWorkerDone } from './debug-thread.js';
 import { reportOf } from './errors.js';
 import { loadScenario } from './scenario-file.js';
 
 /** The thread that a scenario runs in under the debugger; its front end is in the main thread. */
-const { file, seed, ends }: DebugWorkerData = workerData;
+const { file, seed, frontEnd, ends }: DebugWorkerData = workerData;
 
 async function run(): Promise<DebugWorkerDone> {
   try {
-    const prompt = await Prompt.create(new RemoteTerminal(new BlockingEnd(ends)));
-    const session = new DebugSession(await loadScenario(file), prompt, seed === undefined ? {} : { seed });
+    const front =
+      frontEnd === 'gdb'
+        ? await GdbServer.create(new BlockingEnd(ends))
+        : await Prompt.create(new RemoteTerminal(new BlockingEnd(ends)));
+    const session = new DebugSession(await loadScenario(file), front, seed === undefined ? {} : { seed });
     const { error } = await session.run();
     return { kind: 'done', failed: error !== undefined };
   } catch (error) {

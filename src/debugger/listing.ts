@@ -122,7 +122,7 @@ export function reasonLine(view: View, reason: StopReason): string | undefined {
         ? `Breakpoint ${reason.breakpoint.id}: ${reason.breakpoint.expression} was changed from outside the guest`
         : `Breakpoint ${reason.breakpoint.id}: ${reason.breakpoint.expression} was ${reason.breakpoint.kind === 'write' ? 'written' : 'accessed'} by ${view.describe(reason.instruction)}`;
     case 'position':
-      return reason.search?.found === undefined ? undefined : `Breakpoint ${reason.search.found.id} hit`;
+      return reason.search === undefined ? undefined : reasonLine(view, reason.search.found);
     case 'threadEnded':
       return `thread ${reason.ended.id} has ended; thread ${view.thread.id} runs next`;
     case 'interrupted':

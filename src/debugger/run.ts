@@ -18,6 +18,8 @@ export interface RunOwner {
   /** Blocks until it is said what is to happen next. */
   stopped(stop: Stop): Goal;
   interrupted(): boolean;
+  /** Have images come or gone since the last time, and is it to be told? */
+  modulesChanged(): boolean;
   /** The next moment from here on at which something was done at the prompt in an earlier run. */
   nextAction(from: Position): Position | undefined;
   /** Does again what was done up to this moment; whether there was anything. */
@@ -129,7 +131,7 @@ export class DebugRun implements SliceRunner {
     let reason = first;
     this.owner.redo(thread, positionOf(slice));
     while (reason !== undefined) {
-      this.#stoppedAt.set(thread, this.executed(thread));
+      if (reason.kind !== 'modules') this.#stoppedAt.set(thread, this.executed(thread));
       const position = positionOf(slice);
       if (this.#goal.kind === 'searchBack') {
         this.#found = { position, reason };
@@ -137,7 +139,7 @@ export class DebugRun implements SliceRunner {
       }
       if (reason.kind === 'breakpoint' || reason.kind === 'watchpoint') reason.breakpoint.hits++;
       this.#goal = this.owner.stopped({ reason, thread, position });
-      reason = this.#follow(slice);
+      reason = this.#follow(slice) ?? (reason.kind === 'modules' ? this.#reason(slice) : undefined);
       if (thread.processor !== processor) return false;
     }
     return thread.processor === processor;
@@ -166,10 +168,7 @@ export class DebugRun implements SliceRunner {
     const found = this.#found;
     const otherwise = this.#goal.kind === 'searchBack' ? this.#goal.call?.otherwise : undefined;
     if (found === undefined) return otherwise ?? { kind: 'start' };
-    const { reason } = found;
-    const breakpoint =
-      reason.kind === 'breakpoint' || reason.kind === 'watchpoint' ? reason.breakpoint : undefined;
-    return { kind: 'travel', to: found.position, search: { found: breakpoint } };
+    return { kind: 'travel', to: found.position, search: { found: found.reason } };
   }
 
   /** The watcher of the thread's machine, with what is watched now. */
@@ -251,7 +250,9 @@ export class DebugRun implements SliceRunner {
   #reasonAtBegin(slice: SliceRecord): StopReason | undefined {
     const breakpoint = this.#watcher(slice.thread).changedByHost(slice.thread.addressSpace);
     const reason = this.#reason(slice);
-    if (breakpoint === undefined || this.#goal.kind === 'travel') return reason;
+    if (this.travelling || reason?.kind === 'start') return reason;
+    if (this.owner.modulesChanged()) return { kind: 'modules' };
+    if (breakpoint === undefined) return reason;
     return { kind: 'watchpoint', breakpoint, instruction: undefined };
   }
 

@@ -8,6 +8,8 @@ import type { Goal, Stop } from './stop.js';
 
 /** Whoever talks to the user: a prompt, a script, or GDB. */
 export interface FrontEnd {
+  /** Stop when images have come or gone. */
+  readonly stopsForModules?: boolean;
   /** The run stands still. Blocks until it is known what is to happen next. */
   stopped(stop: Stop, session: DebugSession): Goal;
   /** The scenario is over; its machine is gone. A goal in the past runs it again. */
@@ -41,6 +43,7 @@ export class DebugSession implements RunOwner {
   #actionsDone = 0;
   #position: Position | undefined;
   #hasWarned = false;
+  #modulesChanged = false;
 
   constructor(
     private readonly scenario: Scenario,
@@ -87,6 +90,12 @@ export class DebugSession implements RunOwner {
     return this.frontEnd.interrupted();
   }
 
+  modulesChanged(): boolean {
+    const changed = this.#modulesChanged && this.frontEnd.stopsForModules === true;
+    this.#modulesChanged = false;
+    return changed;
+  }
+
   nextAction(from: Position): Position | undefined {
     const next = this.#actions[this.#actionsDone]?.position;
     return next !== undefined && comparePositions(next, from) >= 0 ? next : undefined;
@@ -115,7 +124,10 @@ export class DebugSession implements RunOwner {
       ...(this.options.seed === undefined ? {} : { seed: this.options.seed }),
       onBoot: (lab) => {
         run.attach(lab);
-        lab.kernel.onImageLoad(() => this.breakpoints.resolve((name) => findSymbol(run, name)));
+        lab.kernel.onImageLoad(() => {
+          this.#modulesChanged = true;
+          this.breakpoints.resolve((name) => findSymbol(run, name));
+        });
       },
       onEvent: (event) => this.#event(run, event),
     });

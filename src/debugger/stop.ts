@@ -13,11 +13,13 @@ export type StopReason =
       readonly breakpoint: Breakpoint;
       readonly instruction: bigint | undefined;
     }
-  /** The moment that was asked for; `found`: what a search in the past was stopped by, undefined at its beginning. */
-  | { readonly kind: 'position'; readonly search?: { readonly found: Breakpoint | undefined } }
+  /** The moment that was asked for; `found`: what a search in the past was stopped by. */
+  | { readonly kind: 'position'; readonly search?: { readonly found: StopReason } }
   /** The thread that was stepped is no more; this is another one. */
   | { readonly kind: 'threadEnded'; readonly ended: Thread }
-  | { readonly kind: 'interrupted' };
+  | { readonly kind: 'interrupted' }
+  /** Images were loaded or unloaded; only for front ends that ask for it. */
+  | { readonly kind: 'modules' };
 
 /** Everything stands still; `thread` is about to execute an instruction. */
 export interface Stop {
@@ -52,7 +54,7 @@ export type Goal =
   | {
       readonly kind: 'travel';
       readonly to: Position;
-      readonly search?: { readonly found: Breakpoint | undefined };
+      readonly search?: { readonly found: StopReason };
     }
   /** The last moment before `before` at which one of the breakpoints, or `address` of that thread, was hit; else the start. */
   | {

@@ -62,7 +62,8 @@ export const memoryCommands: readonly DebugCommand[] = [
   },
 ];
 
-function store(
+/** Into code as the kernel would, at once and visible to every processor. */
+export function store(
   { machine }: View['kernel'],
   { addressSpace }: View['thread'],
   address: bigint,

@@ -1,0 +1,45 @@
+import { Command } from 'commander';
+import { GdbConnection, type GdbInput, type GdbOutput, listenForGdb } from '../debugger/index.js';
+import { startDebugThread } from './debug-thread.js';
+import { note } from './output.js';
+import { wholeNumber } from './run.js';
+import { exitCodeOf } from './step.js';
+
+interface GdbFlags {
+  readonly port: number;
+  readonly seed?: number;
+}
+
+export function gdbCommand(): Command {
+  return new Command('gdb')
+    .description("Puts a scenario behind GDB's remote protocol: gdb-multiarch -ex 'target remote :1234'.")
+    .argument('<scenario>', 'a file whose default export is defineScenario(…)')
+    .option('--port <n>', 'on the loopback interface; 0 takes a free one', wholeNumber, 1234)
+    .option('--seed <n>', 'decides how processors interleave', wholeNumber)
+    .addHelpText(
+      'after',
+      "\nExample:\n  hotpatch gdb scenarios/first-trampoline.ts --port 1234 &\n  gdb-multiarch -ex 'target remote :1234' -ex 'break ReceivePacket' -ex continue -ex backtrace",
+    )
+    .action(async (file: string, flags: GdbFlags) => {
+      process.exitCode = await serveGdb(file, flags);
+    });
+}
+
+/** Waits for GDB, then runs the scenario until it has ended, with or without GDB. */
+async function serveGdb(file: string, { port: wanted, seed }: GdbFlags): Promise<number> {
+  let connection: GdbConnection | undefined;
+  const { channel, done } = startDebugThread<GdbOutput, GdbInput>(
+    { file, seed, frontEnd: 'gdb' },
+    ({ data }) => connection?.send(data),
+  );
+  const { server, port } = await listenForGdb(wanted, (socket) => {
+    connection = new GdbConnection(socket, channel);
+  });
+  note(`GDB can connect: target remote 127.0.0.1:${port}`);
+  try {
+    return exitCodeOf(await done);
+  } finally {
+    connection?.end();
+    server.close();
+  }
+}
