@@ -1,13 +1,19 @@
 import { Command, CommanderError } from 'commander';
-import { buildCommand } from './build.js';
-import { callCommand } from './call.js';
-import { checkCommand } from './check.js';
-import { doctorCommand } from './doctor.js';
 import { describeReport, reportOf } from './errors.js';
-import { inspectCommand } from './inspect.js';
 import { EXIT, note, printJson } from './output.js';
-import { runCommand } from './run.js';
-import { verifyCommand } from './verify.js';
+
+/** Each command is loaded when it is called: a cold `hotpatch call` must not pay for the debugger. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  run: async () => (await import('./run.js')).runCommand(),
+  call: async () => (await import('./call.js')).callCommand(),
+  inspect: async () => (await import('./inspect.js')).inspectCommand(),
+  check: async () => (await import('./check.js')).checkCommand(),
+  build: async () => (await import('./build.js')).buildCommand(),
+  verify: async () => (await import('./verify.js')).verifyCommand(),
+  explore: async () => (await import('./explore.js')).exploreCommand(),
+  step: async () => (await import('./step.js')).stepCommand(),
+  doctor: async () => (await import('./doctor.js')).doctorCommand(),
+};
 
 /** Runs the `hotpatch` command; returns its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -16,14 +22,10 @@ export async function main(args: readonly string[]): Promise<number> {
   const program = new Command('hotpatch')
     .description('A laboratory for Windows hotpatching: real machine code, patched while it runs.')
     .option('--debug', 'show stack traces of errors')
-    .helpCommand(true)
-    .addCommand(runCommand())
-    .addCommand(callCommand())
-    .addCommand(inspectCommand())
-    .addCommand(checkCommand())
-    .addCommand(buildCommand())
-    .addCommand(verifyCommand())
-    .addCommand(doctorCommand());
+    .helpCommand(true);
+  const named = COMMANDS[args.find((arg) => !arg.startsWith('-')) ?? ''];
+  for (const load of named === undefined ? Object.values(COMMANDS) : [named])
+    program.addCommand(await load());
   for (const command of [program, ...program.commands])
     command.exitOverride().configureOutput({ writeErr: () => undefined });
   try {

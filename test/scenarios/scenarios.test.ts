@@ -1,10 +1,12 @@
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, it } from 'vitest';
 import { runScenario, type Scenario } from 'hotpatch-lab';
+import { describe, expect, it } from 'vitest';
 
 const folder = new URL('../../scenarios/', import.meta.url);
-const names = readdirSync(folder).flatMap((file) => (file.endsWith('.ts') ? [file.slice(0, -'.ts'.length)] : []));
+const names = readdirSync(folder).flatMap((file) =>
+  file.endsWith('.ts') ? [file.slice(0, -'.ts'.length)] : [],
+);
 
 async function transcriptOf(name: string, seed?: number): Promise<string> {
   const module: { default: Scenario } = await import(fileURLToPath(new URL(`${name}.ts`, folder)));
