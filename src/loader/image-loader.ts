@@ -76,6 +76,7 @@ export class ImageLoader {
     domain.images.splice(index, 1);
     domain.guard.removeImage(loaded.dllBase);
     domain.process?.environment?.removeTlsImage(loaded);
+    domain.process?.environment?.ldr?.remove(loaded);
     if (loaded.driverObject !== undefined) this.kernel.pool.free(loaded.driverObject, 0);
     loaded.section.unmap(domain.table);
     const { hpat, retpolinePage } = loaded;
@@ -140,6 +141,7 @@ export class ImageLoader {
         largePages: options.largePages === true,
       });
       domain.images.push(loaded);
+      domain.process?.environment?.ldr?.add(loaded);
       if (retpolinePage !== undefined) loaded.jumpHpat = mapRetpolinePage(domain, retpolinePage);
       domain.guard.addImage(section.dllBase, image);
       this.#mapDependencies(domain, loaded, batch);

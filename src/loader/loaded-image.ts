@@ -46,8 +46,7 @@ export class LoadedImage {
   readonly retpolinePage: bigint | undefined;
   /** A driver that is mapped with 2 MB pages. */
   readonly largePages: boolean;
-  /** Loads minus unloads; the last unload takes the image out. */
-  referenceCount = 1;
+  #referenceCount = 1;
   /** Images that it imports from and holds a reference on. */
   readonly dependencies: LoadedImage[] = [];
   /** How its imports were bound. */
@@ -56,9 +55,8 @@ export class LoadedImage {
   driverObject: bigint | undefined;
   /** Has its entry point run? */
   initialized = false;
-  hotPatchState: LdrHotPatchState = 'BaseImage';
-  /** DllBase of the newest patch image that is applied to this one. */
-  activePatchImageBase: bigint | undefined;
+  #hotPatchState: LdrHotPatchState = 'BaseImage';
+  #activePatchImageBase: bigint | undefined;
   /** `__guard_retpoline_jump_hpat` in the image's retpoline page, in a system with retpoline. */
   jumpHpat: bigint | undefined;
   #codeBytesBeforePatch: Uint8Array | undefined;
@@ -74,7 +72,41 @@ export class LoadedImage {
     this.section = details.section;
     this.retpolinePage = details.retpolinePage;
     this.largePages = details.largePages;
-    if (details.loadReason === 'PatchImage') this.hotPatchState = 'NotApplied';
+    if (details.loadReason === 'PatchImage') this.#hotPatchState = 'NotApplied';
+  }
+
+  /** Loads minus unloads; the last unload takes the image out. */
+  get referenceCount(): number {
+    return this.#referenceCount;
+  }
+
+  set referenceCount(count: number) {
+    this.#referenceCount = count;
+    this.#updateEntry();
+  }
+
+  get hotPatchState(): LdrHotPatchState {
+    return this.#hotPatchState;
+  }
+
+  set hotPatchState(state: LdrHotPatchState) {
+    this.#hotPatchState = state;
+    this.#updateEntry();
+  }
+
+  /** DllBase of the newest patch image that is applied to this one. */
+  get activePatchImageBase(): bigint | undefined {
+    return this.#activePatchImageBase;
+  }
+
+  set activePatchImageBase(base: bigint | undefined) {
+    this.#activePatchImageBase = base;
+    this.#updateEntry();
+  }
+
+  /** The process sees it too, in its own loader data. */
+  #updateEntry(): void {
+    this.domain.process?.environment?.ldr?.update(this);
   }
 
   /** `demo` of `demo.dll`: how WinDbg writes it before the `!`. */

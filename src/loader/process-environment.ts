@@ -1,5 +1,6 @@
 import type { AddressSpace, Processor } from '../cpu/index.js';
 import type { PeImage } from '../image/index.js';
+import { LdrTable } from './ldr-table.js';
 import type { LoadedImage } from './loaded-image.js';
 import type { Process } from './process.js';
 import { writePointer } from './simulated-export.js';
@@ -43,6 +44,8 @@ interface TlsModule {
 /** What the user-mode half of the loader keeps in the process itself: PEB, a TEB for each thread, thread-local storage. */
 export class ProcessEnvironment {
   readonly peb: bigint;
+  /** PEB.Ldr; 64-bit processes only. */
+  readonly ldr: LdrTable | undefined;
   readonly #tlsModules = new Map<LoadedImage, TlsModule>();
   readonly #tebs = new Set<bigint>();
   readonly #dynamicSlots: boolean[] = [];
@@ -52,6 +55,7 @@ export class ProcessEnvironment {
     this.peb = process.domain.allocateMemory('pool', PEB_SIZE);
     const { peb } = this.#offsets;
     this.#space.writeU32(this.peb + BigInt(peb.sessionId), process.session?.id ?? 0);
+    this.ldr = this.#pointerSize === 8 ? new LdrTable(process, this.peb) : undefined;
   }
 
   /** PEB.ImageBaseAddress. */
