@@ -25,6 +25,7 @@ export { PROTOCOLS, protocolNamed, type WriteProtocol, windows } from './protoco
 export { type ProtocolStep, type Recording, record } from './recording.js';
 export * from './refusals/index.js';
 export { type ScenarioOperation, scenarioOperations } from './scenario-subject.js';
+export { Sequence, type SequenceImages, type SystemStep, sequenceImages } from './sequences.js';
 export * from './shapes/index.js';
 export type {
   ExpectedResults,

@@ -24,8 +24,10 @@ class Reached extends Error {
 
 interface Watch {
   onCall(call: SubjectCall): void;
-  /** Returns without a value to let the operation happen. */
-  onOperation(lab: Lab, kind: OperationKind, steps: Subject['steps']): void;
+  /** May throw, to end the scenario instead of performing the operation. */
+  beforeOperation(lab: Lab, kind: OperationKind, steps: Subject['steps']): void;
+  /** The operation was not refused. */
+  afterOperation?(kind: OperationKind): void;
 }
 
 /**
@@ -35,18 +37,19 @@ interface Watch {
  */
 export async function scenarioOperations(scenario: Scenario): Promise<ScenarioOperation[]> {
   const calls: SubjectCall[] = [];
-  const found: { kind: OperationKind; callsBefore: number }[] = [];
+  const found: { kind: OperationKind; callsBefore: number; attempt: number }[] = [];
+  let attempts = 0;
   await run(scenario, {
     onCall: (call) => void calls.push(call),
-    onOperation: (_lab, kind) => void found.push({ kind, callsBefore: calls.length }),
+    beforeOperation: () => void attempts++,
+    afterOperation: (kind) => void found.push({ kind, callsBefore: calls.length, attempt: attempts - 1 }),
   });
-  return found.flatMap(({ kind, callsBefore }, index) => {
+  return found.flatMap(({ kind, callsBefore, attempt }, index) => {
     const call = calls[callsBefore - 1] ?? calls[callsBefore];
     if (call === undefined) return [];
     const name = `${scenario.title}, operation ${index + 1}: ${kind}`;
-    return [
-      { index, kind, call, source: { name, create: (options) => stopAt(scenario, index, call, options) } },
-    ];
+    const create: SubjectSource['create'] = (options) => stopAt(scenario, attempt, call, options);
+    return [{ index, kind, call, source: { name, create } }];
   });
 }
 
@@ -62,7 +65,7 @@ async function stopAt(
       scenario,
       {
         onCall: () => undefined,
-        onOperation(lab, operation, steps) {
+        beforeOperation(lab, operation, steps) {
           if (index++ !== wanted) return;
           currentScenarioRun()?.labs.delete(lab);
           throw new Reached({ lab, operation, call, steps, [Symbol.dispose]: () => lab[Symbol.dispose]() });
@@ -97,13 +100,17 @@ function attach(lab: Lab, watch: Watch): void {
   const loadPatch = engine.loadPatch.bind(engine);
   engine.loadPatch = (image, options) => {
     const kind = kindOf(lab, image);
-    if (kind !== undefined) watch.onOperation(lab, kind, () => engine.loadPatchSteps(image, options));
-    return loadPatch(image, options);
+    if (kind !== undefined) watch.beforeOperation(lab, kind, () => engine.loadPatchSteps(image, options));
+    const patch = loadPatch(image, options);
+    if (kind !== undefined) watch.afterOperation?.(kind);
+    return patch;
   };
   const unloadPatch = engine.unloadPatch.bind(engine);
   engine.unloadPatch = (patch) => {
-    if (patch.state === 'applied') watch.onOperation(lab, 'revert', () => engine.unloadPatchSteps(patch));
+    const isApplied = patch.state === 'applied';
+    if (isApplied) watch.beforeOperation(lab, 'revert', () => engine.unloadPatchSteps(patch));
     unloadPatch(patch);
+    if (isApplied) watch.afterOperation?.('revert');
   };
 }
 

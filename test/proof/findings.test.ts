@@ -6,7 +6,9 @@ import {
   firstInstruction,
   type OperationKind,
   paddingOnAnotherPage,
+  Sequence,
   type Shape,
+  sequenceImages,
   shapeSubject,
   tryDamage,
   windows,
@@ -61,5 +63,15 @@ describe('findings', () => {
     );
     if (damage === undefined) throw new Error('the corpus has no such damage');
     expect(await tryDamage(damage)).toMatchObject({ rule: damage.rule, unchanged: true });
+  });
+
+  it.fails('a process that started under the second patch runs the first one when the second is taken back', async () => {
+    using sequence = await Sequence.create(await sequenceImages());
+    sequence.perform({ kind: 'startProcess', which: 0 });
+    sequence.perform({ kind: 'loadPatch', sequenceNumber: 1 });
+    sequence.perform({ kind: 'loadPatch', sequenceNumber: 2 });
+    sequence.perform({ kind: 'startProcess', which: 0 });
+    sequence.perform({ kind: 'unloadPatch' });
+    expect(sequence.violations()).toEqual([]);
   });
 });

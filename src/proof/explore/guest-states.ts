@@ -18,6 +18,8 @@ export class GuestStates {
   readonly #states: GuestState[] = [];
   readonly #ids = new Map<string, number>();
   readonly #window: bigint;
+  /** The state that the processor is in, if it is known. */
+  #current: GuestState | undefined;
 
   constructor(
     readonly processor: Processor,
@@ -48,14 +50,22 @@ export class GuestStates {
     const registers = processor.registersOf(context);
     const key = `${textOf(new Uint8Array(registers.buffer, registers.byteOffset, registers.byteLength))}${textOf(stack)}`;
     const known = this.#ids.get(key);
-    if (known !== undefined) return this.state(known);
+    if (known !== undefined) {
+      this.#current = this.state(known);
+      return this.#current;
+    }
     const state = { id: this.#states.length, pc: processor.pc, context, stack };
     this.#states.push(state);
     this.#ids.set(key, state.id);
+    this.#current = state;
     return state;
   }
 
+  /** Brings the processor into the state; it will then leave it. */
   load(state: GuestState): void {
+    const isThere = this.#current === state;
+    this.#current = undefined;
+    if (isThere) return;
     this.processor.loadContext(state.context);
     this.processor.addressSpace.write(this.#window, state.stack);
   }

@@ -77,10 +77,29 @@ export class Transitions {
     const known = row[global] ?? NOT_COMPUTED;
     if (known !== NOT_COMPUTED && !this.executesEach) return known;
     const next = this.#execute(this.locals.state(local), this.global(global));
+    if (!this.executesEach) this.#runAhead(next);
     if (known !== NOT_COMPUTED && known !== next)
       throw new Error(`local state ${local} does something else when it is in global state ${global} again`);
-    row[global] = next;
+    (this.#rows[local] ?? row)[global] = next;
     return next;
+  }
+
+  /**
+   * Goes on with the same processor while the machine is set up for it. Whatever it does is reachable too: nothing
+   * obliges the others to do anything.
+   */
+  #runAhead(next: number): void {
+    let at = next;
+    while (at >= 0) {
+      const local = at % LOCAL_STATES;
+      const global = Math.floor(at / LOCAL_STATES);
+      const { phase } = this.locals.state(local);
+      let row = this.#rows[local];
+      if (row === undefined || row.length <= global) row = this.#grow(local, global);
+      if (phase === 'idle' || phase === 'finished' || row[global] !== NOT_COMPUTED) return;
+      at = this.#execute(this.locals.state(local), this.global(global));
+      row[global] = at;
+    }
   }
 
   /** The property that the negative result of {@link next} means. */
