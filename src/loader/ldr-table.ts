@@ -25,7 +25,11 @@ const LDR_DATA = { size: 0x58, inLoadOrder: 0x10, inMemoryOrder: 0x20 } as const
 const PEB_LDR = 0x18n;
 
 /** LDR_DLL_LOAD_REASON. */
-const LOAD_REASONS: Readonly<Record<LoadReason, number>> = { StaticDependency: 0, DynamicLoad: 4, PatchImage: 9 };
+const LOAD_REASONS: Readonly<Record<LoadReason, number>> = {
+  StaticDependency: 0,
+  DynamicLoad: 4,
+  PatchImage: 9,
+};
 const HOT_PATCH_STATES: Readonly<Record<LdrHotPatchState, number>> = {
   BaseImage: 0,
   NotApplied: 1,
@@ -50,7 +54,8 @@ export class LdrTable {
     this.#data = this.#allocate(LDR_DATA.size);
     this.#space.writeU32(this.#data, LDR_DATA.size);
     this.#space.writeU32(this.#data + 4n, 1);
-    for (const list of [LDR_DATA.inLoadOrder, LDR_DATA.inMemoryOrder]) this.#initialize(this.#data + BigInt(list));
+    for (const list of [LDR_DATA.inLoadOrder, LDR_DATA.inMemoryOrder])
+      this.#initialize(this.#data + BigInt(list));
     this.#space.writeU64(peb + PEB_LDR, this.#data);
   }
 

@@ -33,7 +33,9 @@ describe.each(['x64', 'arm64'] as const)('the loader data of a process on %s', (
     loaded.hotPatchState = 'AppliedReverse';
     demo.hotPatchState = 'AppliedForward';
     demo.activePatchImageBase = loaded.dllBase;
-    expect(modules(process).map(({ name, loadReason, hotPatchState }) => [name, loadReason, hotPatchState])).toEqual([
+    expect(
+      modules(process).map(({ name, loadReason, hotPatchState }) => [name, loadReason, hotPatchState]),
+    ).toEqual([
       ['demo.dll', 4, 3],
       ['hpimport.dll', 0, 0],
       ['demo_hp.dll', 9, 2],

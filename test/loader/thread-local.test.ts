@@ -18,7 +18,10 @@ function withDirectory({ bytes, rva }: BuiltImage, index: number, part: string, 
 const pointers = (...values: bigint[]) => new Uint8Array(BigUint64Array.from(values).buffer);
 
 /** mov eax, [rip+index]; mov rcx, gs:[58h]; mov rax, [rcx+rax*8]; inc dword [rax]; mov eax, [rax]; ret */
-const COUNT = [0x8b, 0x05, 0, 0, 0, 0, 0x65, 0x48, 0x8b, 0x0c, 0x25, 0x58, 0, 0, 0, 0x48, 0x8b, 0x04, 0xc1, 0xff, 0x00, 0x8b, 0x00, 0xc3];
+const COUNT = [
+  0x8b, 0x05, 0, 0, 0, 0, 0x65, 0x48, 0x8b, 0x0c, 0x25, 0x58, 0, 0, 0, 0x48, 0x8b, 0x04, 0xc1, 0xff, 0x00,
+  0x8b, 0x00, 0xc3,
+];
 /** inc dword [rip+calls]; ret */
 const CALLBACK = [0xff, 0x05, 0, 0, 0, 0, 0xc3];
 
@@ -83,7 +86,10 @@ describe('thread-local storage', () => {
 describe('delay loading', () => {
   it('loads the module and binds the slot when the helper asks for it', () => {
     using kernel = boot('x64');
-    const library = builder('x64', { name: 'late.dll' }).code('answer', returning('x64', 42)).export('answer').build();
+    const library = builder('x64', { name: 'late.dll' })
+      .code('answer', returning('x64', 42))
+      .export('answer')
+      .build();
     kernel.files.add('late.dll', library.image);
     const built = builder('x64', { name: 'lazy.dll' })
       .code('f', returning('x64', 1))
@@ -93,12 +99,23 @@ describe('delay loading', () => {
       .data('slots', new Uint8Array(16))
       .data('names', (layout) => pointers(BigInt(layout.rva('hint and name')), 0n))
       .data('delay', (layout) => {
-        const fields = [1, layout.rva('module'), layout.rva('handle'), layout.rva('slots'), layout.rva('names'), 0, 0, 0];
+        const fields = [
+          1,
+          layout.rva('module'),
+          layout.rva('handle'),
+          layout.rva('slots'),
+          layout.rva('names'),
+          0,
+          0,
+          0,
+        ];
         return new Uint8Array(Uint32Array.from([...fields, 0, 0, 0, 0, 0, 0, 0, 0]).buffer);
       })
       .build();
     const process = kernel.createProcess({ name: 'a.exe' });
-    const dll = process.loadImage(withDirectory(built, DELAY_IMPORT_DIRECTORY, 'delay', 64), { name: 'lazy.dll' });
+    const dll = process.loadImage(withDirectory(built, DELAY_IMPORT_DIRECTORY, 'delay', 64), {
+      name: 'lazy.dll',
+    });
     expect(process.findImage('late')).toBeUndefined();
     const slot = built.rva('slots');
     const resolve = process.domain.services.address('kernelbase.dll', 'ResolveDelayLoadedAPI');

@@ -2,6 +2,7 @@ import { defineExport, type SimulatedExport, type SimulatedModule } from '../sim
 import { guardExports } from './guard.js';
 import { memoryExports } from './memory.js';
 import { stringExports } from './strings.js';
+import { unwindingExports } from './unwinding.js';
 
 /** Parameters of the system services that programs call through ntdll's stubs (public native-API headers), for x86's stdcall. */
 const STUBS: Readonly<Record<string, number>> = {
@@ -36,6 +37,7 @@ export function ntdll(): SimulatedModule {
       ...memoryExports(),
       ...stringExports(),
       ...guardExports('user'),
+      ...unwindingExports(),
       ...Object.entries(STUBS).map(([name, parameters]) => stub(name, parameters)),
     ],
   };

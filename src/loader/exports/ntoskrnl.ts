@@ -7,6 +7,7 @@ import { kernelSynchronization } from './kernel-synchronization.js';
 import { kernelThreads } from './kernel-threads.js';
 import { memoryExports } from './memory.js';
 import { stringExports } from './strings.js';
+import { unwindingExports } from './unwinding.js';
 
 const POOL_FLAG_USE_QUOTA = 0x1n;
 const POOL_FLAG_UNINITIALIZED = 0x2n;
@@ -42,6 +43,7 @@ export function ntoskrnl(): SimulatedModule {
       ...stringExports(),
       ...memoryExports(),
       ...guardExports('kernel'),
+      ...unwindingExports(),
     ],
   };
 }
