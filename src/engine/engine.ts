@@ -132,6 +132,7 @@ export class HotPatchEngine {
     yield* revertPatch(this.#context, reverts);
     patch.state = 'reverted';
     for (const { application } of reverts) this.#tellReverted(application.base);
+    yield* this.#applyPrevious(reverts.map(({ application }) => application.base));
   }
 
   /**
@@ -307,6 +308,14 @@ export class HotPatchEngine {
         ? `${image.baseDllName} runs its original code again (STATUS_SUCCESS)`
         : `${image.baseDllName} runs ${active.patch.name} again (STATUS_SUCCESS)`,
     );
+  }
+
+  /** A process that started under the newer patch never had the one before it, which is in force elsewhere again. */
+  *#applyPrevious(bases: readonly ImageRecord[]): Generator<EngineStep, void> {
+    for (const { image, active } of bases) {
+      const previous = active === undefined ? this.registeredFor(image) : undefined;
+      if (previous?.state === 'applied') yield* this.#apply(previous, [image], true);
+    }
   }
 
   /** The newest patch that is registered for the same base. */

@@ -2,6 +2,7 @@ import { type BootOptions, type ImageDomain, Lab, type LoadedImage } from 'hotpa
 import { findSymbols, type PeImage, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { fixture, fixtureBytes } from '../support.js';
+import { demoPatch, FORMS, type Form } from './forms.js';
 
 /** A kind of image that can be hotpatched, and how many address spaces of it the tests make. */
 interface Kind {
@@ -190,6 +191,26 @@ describe('processes and sessions that come and go', () => {
     expect(patch.applications.length).toBe(4);
     machine.lab.engine.unloadPatch(patch);
     expect(late.call('leaf_opaque')).toBe(42);
+  });
+
+  it('a process that started under the newer patch gets the one before it when the newer is taken back', async () => {
+    using machine = await boot(dll);
+    const { lab, places } = machine;
+    const form = FORMS[0] as Form;
+    const first = lab.engine.loadPatch(demoPatch(form, 1, ['leaf_opaque']));
+    const second = lab.engine.loadPatch(demoPatch(form, 2, ['leaf_opaque', 'dispatch']));
+    const late = machine.place(lab.kernel.createProcess({ name: 'late.exe' }).domain);
+    expect(late.call('dispatch', 8, 5, 0)).toBe(5 ^ 0x5a5a);
+    lab.engine.unloadPatch(second);
+    for (const { call } of [...places, late]) {
+      expect(call('leaf_opaque')).toBe(43);
+      expect(call('dispatch', 8, 5, 0)).toBe(-1);
+    }
+    lab.engine.unloadPatch(first);
+    for (const { call, demo } of [...places, late]) {
+      expect(call('leaf_opaque')).toBe(42);
+      expect(demo.codeBytes()).toEqual(demo.codeBytesBeforePatch);
+    }
   });
 
   it('a process that ends takes its application with it', async () => {
