@@ -16,6 +16,8 @@ export class FetchUnit {
   readonly forget = new Set<number>();
   /** Whether the translations must be flushed before the engine runs again. */
   flush = false;
+  /** Counts the flushes: as long as it stays, so do the translations that the engine uses. */
+  epoch = 0;
   /** Weak mode: an exception was taken, so that the next run begins with the return from it, which serialises. */
   returnsFromException = false;
   /** Arm: frames with the 64-byte lines that IC IVAU has invalidated since the last ISB, one bit each. */

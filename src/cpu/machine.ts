@@ -198,6 +198,7 @@ export class Machine implements Disposable {
     this.assertIdle('dispose of the machine');
     this.#isDisposed = true;
     for (const processor of this.processors) processor[Symbol.dispose]();
+    this.memory[Symbol.dispose]();
   }
 
   #frameOfBreakpoints(): number {

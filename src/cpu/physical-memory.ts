@@ -1,4 +1,5 @@
 import { CpuError } from './error.js';
+import { giveBuffer, takeBuffer } from './host-buffers.js';
 import { EVERYTHING, EXECUTE, PAGE_SIZE, type Permissions, READ, WRITE } from './protection.js';
 
 export interface SecondLevel {
@@ -23,10 +24,9 @@ export interface AllocatorState {
 }
 
 /** The physical page frames of a machine, in one host buffer that every processor's engine maps. Frames are numbered from 0. */
-export class PhysicalMemory {
+export class PhysicalMemory implements Disposable {
   readonly frames: number;
-  /** All of physical memory. Only the engines and {@link PhysicalMemory} itself write here. */
-  readonly buffer: Uint8Array;
+  #buffer: Uint8Array;
   readonly #references: Uint16Array;
   readonly #secondLevel: Uint8Array;
   readonly #watcher: MemoryWatcher;
@@ -35,6 +35,8 @@ export class PhysicalMemory {
   readonly #free: number[] = [];
   /** Frames from here on have never been handed out, and the host has not touched their memory. */
   #fresh = 0;
+  /** What {@link saveAllocator} gave, until something changes. */
+  #saved: AllocatorState | undefined;
 
   /** `size` in bytes. The host commits memory as frames are touched. */
   constructor(size: number, watcher: MemoryWatcher) {
@@ -47,14 +49,7 @@ export class PhysicalMemory {
         },
       );
     }
-    try {
-      this.buffer = new Uint8Array(new ArrayBuffer(size));
-    } catch (cause) {
-      throw new CpuError('memorySize', `the host has no ${size} bytes for physical memory`, {
-        status: 'STATUS_NO_MEMORY',
-        cause,
-      });
-    }
+    this.#buffer = takeBuffer(size);
     this.frames = size / PAGE_SIZE;
     this.#references = new Uint16Array(this.frames);
     this.#secondLevel = new Uint8Array(this.frames);
@@ -62,8 +57,14 @@ export class PhysicalMemory {
     this.#watcher = watcher;
   }
 
+  /** All of physical memory. Only the engines and {@link PhysicalMemory} itself write here. */
+  get buffer(): Uint8Array {
+    return this.#buffer;
+  }
+
   /** A zeroed frame with one reference. Throws STATUS_NO_MEMORY. */
   allocate(): number {
+    this.#saved = undefined;
     const recycled = this.#free.pop();
     const frame = recycled ?? this.#fresh;
     if (recycled === undefined) {
@@ -84,12 +85,14 @@ export class PhysicalMemory {
 
   retain(frame: number): void {
     const references = this.#used(frame);
+    this.#saved = undefined;
     if (references === 0xffff) throw new CpuError('frameShared', `frame ${frame} has 65535 references`);
     this.#references[frame] = references + 1;
   }
 
   release(frame: number): void {
     const references = this.#used(frame) - 1;
+    this.#saved = undefined;
     this.#references[frame] = references;
     if (references > 0) return;
     this.#free.push(frame);
@@ -107,6 +110,11 @@ export class PhysicalMemory {
   /** Contents, not to be written to. Shows later changes too. */
   peek(frame: number): Uint8Array {
     this.#used(frame);
+    return this.#slice(frame);
+  }
+
+  /** As {@link peek}, of frames that are not in use too. */
+  peekAny(frame: number): Uint8Array {
     return this.#slice(frame);
   }
 
@@ -136,6 +144,7 @@ export class PhysicalMemory {
   /** What VTL0 may do with the frame, on top of the page tables. VTL1 is not limited. */
   setSecondLevel(frame: number, { vtl0 }: { readonly vtl0: SecondLevel }): void {
     this.#used(frame);
+    this.#saved = undefined;
     this.#secondLevel[frame] =
       (vtl0.read ? READ : 0) | (vtl0.write ? WRITE : 0) | (vtl0.execute ? EXECUTE : 0);
     this.#watcher.secondLevelChanged();
@@ -165,15 +174,17 @@ export class PhysicalMemory {
   }
 
   saveAllocator(): AllocatorState {
-    return {
+    this.#saved ??= {
       references: this.#references.slice(0, this.#fresh),
       secondLevel: this.#secondLevel.slice(0, this.#fresh),
       free: [...this.#free],
       fresh: this.#fresh,
     };
+    return this.#saved;
   }
 
   loadAllocator(state: AllocatorState): void {
+    if (this.#saved === state) return;
     // Frames handed out since then are not fresh any more: their memory has been written to.
     const since = Array.from(
       { length: Math.max(0, this.#fresh - state.fresh) },
@@ -184,6 +195,15 @@ export class PhysicalMemory {
     this.#free.splice(0, this.#free.length, ...since, ...state.free);
     for (const frame of since) this.#references[frame] = 0;
     this.#fresh = Math.max(this.#fresh, state.fresh);
+    this.#saved = undefined;
+  }
+
+  /** The engines that map the memory must have been closed. Contents that were handed out must not be used any more. */
+  [Symbol.dispose](): void {
+    if (this.#buffer.byteLength === 0) return;
+    giveBuffer(this.#buffer, this.#fresh);
+    this.#buffer = new Uint8Array(0);
+    this.#references.fill(0);
   }
 
   #beforeWrite(frame: number): void {
@@ -202,6 +222,6 @@ export class PhysicalMemory {
   }
 
   #slice(frame: number): Uint8Array {
-    return this.buffer.subarray(frame * PAGE_SIZE, (frame + 1) * PAGE_SIZE);
+    return this.#buffer.subarray(frame * PAGE_SIZE, (frame + 1) * PAGE_SIZE);
   }
 }

@@ -4,7 +4,6 @@ import { CpuError } from './error.js';
 import type { Exit } from './exit.js';
 import type { FetchUnit } from './instruction-fetch.js';
 import type { Observation } from './observers.js';
-import type { PhysicalMemory } from './physical-memory.js';
 import { ProcessorContext } from './processor-context.js';
 import type { ProcessorOwner } from './processor-owner.js';
 import { Runner, type RunOptions } from './runner.js';
@@ -37,10 +36,6 @@ export class Processor {
     this.#engine.writeRegister(architecture.stackPointer, 0n);
     const { ring, bits } = architecture.initialMode;
     if (ring !== 0 || bits !== 64) this.setMode(ring, bits);
-  }
-
-  get physicalMemory(): PhysicalMemory {
-    return this.#owner.memory;
   }
 
   get addressSpace(): AddressSpace {
@@ -174,9 +169,14 @@ export class Processor {
     return this.#runner.run(options);
   }
 
-  /** Values of the registers of {@link RegisterFile.state}, two 64-bit words each. */
-  registerState(): BigUint64Array {
-    return this.#engine.readState();
+  /** Values of {@link Architecture.registers} in their order, in one call; overwritten by the next, of any processor. */
+  generalRegisters(): BigUint64Array {
+    return this.#engine.readGeneral();
+  }
+
+  /** All that a program can notice of the registers in a context, for comparing: two 64-bit words per register. */
+  registersOf(context: ProcessorContext): BigUint64Array {
+    return this.#engine.stateOf(context.bytes);
   }
 
   /** Observers may read registers and memory but not change anything. */

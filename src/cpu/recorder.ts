@@ -8,6 +8,11 @@ interface Block {
   readonly bytes: Uint8Array;
   /** Of each instruction, from the address of the block. */
   readonly offsets: readonly number[];
+  /** Block that followed the last time. */
+  successor: Block | undefined;
+  /** Translations at the last check, and the frame that the block then was in. */
+  epoch: number;
+  frame: number | undefined;
 }
 
 /** Instructions that a processor executed, as blocks; addresses are made when they are asked for. */
@@ -39,9 +44,9 @@ export class InstructionTrace {
  */
 export class InstructionRecorder implements Disposable {
   readonly #processor: Processor;
-  readonly #memory: Uint8Array;
   readonly #known = new Map<bigint, Block>();
   readonly #observation: Disposable;
+  #last: Block | undefined;
   #blocks: Block[] = [];
   #counts: number[] = [];
   /** Instructions of the blocks entered in the current segment. */
@@ -49,7 +54,6 @@ export class InstructionRecorder implements Disposable {
 
   constructor(processor: Processor) {
     this.#processor = processor;
-    this.#memory = processor.physicalMemory.buffer;
     this.#observation = processor.observe({
       block: (address, size) => this.#enter(address, size),
       segment: (completed) => this.#finish(completed),
@@ -65,11 +69,14 @@ export class InstructionRecorder implements Disposable {
   }
 
   #enter(address: bigint, size: number): void {
-    let block = this.#known.get(address);
+    const expected = this.#last?.successor;
+    let block = expected?.address === address ? expected : this.#known.get(address);
     if (block === undefined || block.bytes.byteLength !== size || !this.#isCurrent(block)) {
       block = this.#decode(address, size);
       this.#known.set(address, block);
     }
+    if (this.#last !== undefined) this.#last.successor = block;
+    this.#last = block;
     const count = block.offsets.length;
     this.#blocks.push(block);
     this.#counts.push(count);
@@ -95,23 +102,22 @@ export class InstructionRecorder implements Disposable {
   }
 
   /** Whether the processor still fetches the bytes that the block was decoded from. */
-  #isCurrent({ address, bytes }: Block): boolean {
-    const start = this.#physical(address, bytes.byteLength);
-    if (start === undefined) return equal(this.#processor.fetchBytes(address, bytes.byteLength), bytes);
-    for (let index = 0; index < bytes.byteLength; index++) {
-      if (this.#memory[start + index] !== bytes[index]) return false;
-    }
+  #isCurrent(block: Block): boolean {
+    const { fetchUnit } = this.#processor;
+    const { address, bytes, frame } = block;
+    const isSame = block.epoch === fetchUnit.epoch && frame !== undefined && !fetchUnit.writable.has(frame);
+    if (isSame) return true;
+    if (!equal(this.#processor.fetchBytes(address, bytes.byteLength), bytes)) return false;
+    block.epoch = fetchUnit.epoch;
+    block.frame = this.#frame(address, bytes.byteLength);
     return true;
   }
 
-  /** Physical address of code in one page. */
-  #physical(address: bigint, size: number): number | undefined {
+  /** The frame of code that lies in one page. */
+  #frame(address: bigint, size: number): number | undefined {
     const page = Number(address >> PAGE_SHIFT);
-    const offset = Number(address & BigInt(PAGE_SIZE - 1));
-    const { addressSpace, fetchUnit } = this.#processor;
-    const frame = addressSpace.tableOfPage(page)?.lookup(page)?.frame;
-    if (frame === undefined || offset + size > PAGE_SIZE) return undefined;
-    return (fetchUnit.views.get(frame) ?? frame) * PAGE_SIZE + offset;
+    if (Number(address & BigInt(PAGE_SIZE - 1)) + size > PAGE_SIZE) return undefined;
+    return this.#processor.addressSpace.tableOfPage(page)?.lookup(page)?.frame;
   }
 
   #decode(address: bigint, size: number): Block {
@@ -129,7 +135,8 @@ export class InstructionRecorder implements Disposable {
       }
       offset += length;
     }
-    return { address, bytes, offsets };
+    const { epoch } = this.#processor.fetchUnit;
+    return { address, bytes, offsets, successor: undefined, epoch, frame: this.#frame(address, size) };
   }
 
   [Symbol.dispose](): void {

@@ -8,6 +8,7 @@ import type { Processor } from './processor.js';
 import type { ProcessorOwner } from './processor-owner.js';
 import { type AppliedEffect, FetchEffectHooks } from './serialising.js';
 import { Translator } from './translator.js';
+import type { EngineEvents } from './unicorn/callbacks.js';
 import { Engine, NO_LIMIT } from './unicorn/engine.js';
 
 export interface RunOptions {
@@ -42,7 +43,7 @@ export class Runner {
     this.#processor = processor;
     this.#owner = owner;
     this.#translator = new Translator(processor, owner);
-    this.engine = new Engine(architecture.engine, memory.buffer, architecture.registerFile, {
+    const events: EngineEvents = {
       translate: (page, access) => this.#translator.translate(page, access),
       retry: (access, resolve) => this.#translator.retry(access, resolve),
       interrupt: (vector) => {
@@ -54,7 +55,9 @@ export class Runner {
       code: (address, size, tag) => this.#code(address, size, tag),
       block: (address, size) => this.#observers.block(address, size),
       memory: (write, physical, size, value) => this.#observers.memory(write, physical, size, value),
-    });
+    };
+    const { engine, registerFile, registers } = architecture;
+    this.engine = new Engine(engine, memory.buffer, registerFile, events, registers);
     this.#breakpoints = new Breakpoints(this.engine);
     this.#observers = new ObserverSet(this.engine, this.#translator);
     if (instructionFetch.mode === 'coherent') return;
@@ -146,6 +149,7 @@ export class Runner {
       this.engine.flushTranslations();
     }
     fetchUnit.flush = false;
+    fetchUnit.epoch += 1;
     fetchUnit.writable.clear();
     this.#translator.virtualPages.clear();
   }

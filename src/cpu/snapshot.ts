@@ -13,7 +13,6 @@ type Page = Uint8Array | undefined;
 
 interface ProcessorState {
   readonly context: ProcessorContext;
-  readonly registers: BigUint64Array;
   readonly space: AddressSpace;
   readonly fetch: FetchState;
 }
@@ -53,9 +52,7 @@ export class Snapshots {
     const { memory, instructionFetch } = this.#owner;
     const dirty = memory.takeDirty();
     if (dirty.length > 0) {
-      const pages = [...this.#base];
-      for (const frame of dirty) pages[frame] = pageOf(memory, frame);
-      this.#base = pages;
+      this.#base = withPages(this.#base, memory, dirty);
       for (const { fetchUnit } of this.#owner.processors) fetchUnit.flushTranslations();
     }
     return {
@@ -66,7 +63,6 @@ export class Snapshots {
       spaces: new Map(this.#owner.addressSpaces.map((space) => [space, space.tables])),
       processors: this.#owner.processors.map((processor) => ({
         context: processor.saveContext(),
-        registers: processor.registerState(),
         space: processor.addressSpace,
         fetch: instructionFetch.save(processor.fetchUnit),
       })),
@@ -106,9 +102,16 @@ export class Snapshots {
   }
 }
 
-function pageOf(memory: PhysicalMemory, frame: number): Page {
-  const start = frame * PAGE_SIZE;
-  return memory.buffer.slice(start, start + PAGE_SIZE);
+/** `base` with copies of the dirty pages, which share one allocation. */
+function withPages(base: readonly Page[], memory: PhysicalMemory, dirty: readonly number[]): Page[] {
+  const pages = base.slice();
+  const copies = new Uint8Array(dirty.length * PAGE_SIZE);
+  for (const [index, frame] of dirty.entries()) {
+    const copy = copies.subarray(index * PAGE_SIZE, (index + 1) * PAGE_SIZE);
+    copy.set(memory.peekAny(frame));
+    pages[frame] = copy;
+  }
+  return pages;
 }
 
 const hashesOfPages = new WeakMap<Uint8Array, string>();
@@ -136,7 +139,8 @@ export function hashSnapshot(snapshot: MachineSnapshot): string {
   for (const [space, tables] of snapshot.spaces) {
     hash.update(`space ${space.name}: ${tables.map(({ name }) => name).join()}\n`);
   }
-  for (const { registers, context, space, fetch } of snapshot.processors) {
+  for (const [index, { context, space, fetch }] of snapshot.processors.entries()) {
+    const registers = snapshot.owner.processors[index]?.registersOf(context) ?? [];
     hash.update(`processor vtl ${context.vtl} in ${space.name}: ${registers.join()}\n`);
     const views = [...fetch.views].sort(byNumber).join();
     const invalidated = [...fetch.invalidated].sort(byNumber).join();

@@ -6,6 +6,7 @@ import {
   UC_HOOK_INTR,
   UC_HOOK_MEM_READ,
   UC_HOOK_TLB_FILL,
+  UC_MEM_WRITE,
 } from './constants.js';
 import { type HostPointer, unicorn } from './library.js';
 
@@ -46,63 +47,88 @@ export function enter(engine: RunningEngine | undefined): RunningEngine | undefi
 
 export const isAnyEngineRunning = (): boolean => running !== undefined;
 
-// An exception that leaves a callback does not stop Unicorn: it would run on without any further callback.
-function guarded<T>(fallback: T, body: (engine: RunningEngine) => T): T {
-  const engine = running;
-  if (engine === undefined || engine.failure !== undefined) return fallback;
-  try {
-    return body(engine);
-  } catch (error) {
-    engine.failure = { error };
-    unicorn().stop(engine.handle);
-    return fallback;
-  }
-}
-
 const { uint64, uint32 } = koffi.types;
 const unsigned = (value: bigint | number | null): bigint => BigInt.asUintN(64, BigInt(value ?? 0));
 
 // `void *` parameters arrive as unsigned bigint, or null for 0; uint64_t ones as signed.
 type Address = bigint | null;
 
+/** The engine that is to hear of an event: none once one of its callbacks has failed. */
+function listening(): RunningEngine | undefined {
+  return running?.failure === undefined ? running : undefined;
+}
+
+// An exception that leaves a callback does not stop Unicorn: it would run on without any further callback.
+function fail(engine: RunningEngine, error: unknown): void {
+  engine.failure = { error };
+  unicorn().stop(engine.handle);
+}
+
 function fill(_engine: Address, address: Address, access: number, result: HostPointer): boolean {
-  return guarded(false, (engine) => {
+  const engine = listening();
+  if (engine === undefined) return false;
+  try {
     const translation = engine.events.translate(address === null ? 0 : Number(address >> 12n), access);
     if (translation < 0) return false;
     koffi.encode(result, uint64, Math.floor(translation / 8) * 4096);
     koffi.encode(result, 8, uint32, translation & 7);
     return true;
-  });
+  } catch (error) {
+    fail(engine, error);
+    return false;
+  }
 }
 
 function interrupt(_engine: Address, vector: number): void {
-  guarded(undefined, (engine) => {
+  const engine = listening();
+  if (engine === undefined) return;
+  try {
     unicorn().stop(engine.handle);
     engine.events.interrupt(vector);
-  });
+  } catch (error) {
+    fail(engine, error);
+  }
 }
 
 function instruction(_engine: Address, tag: Address): void {
-  guarded(undefined, (engine) => {
+  const engine = listening();
+  if (engine === undefined) return;
+  try {
     unicorn().stop(engine.handle);
     engine.events.systemCall(Number(tag ?? 0n));
-  });
+  } catch (error) {
+    fail(engine, error);
+  }
 }
 
 function code(_engine: Address, address: Address, size: number, tag: Address): void {
-  guarded(undefined, (engine) => engine.events.code(address ?? 0n, size, Number(tag ?? 0n)));
+  const engine = listening();
+  if (engine === undefined) return;
+  try {
+    engine.events.code(address ?? 0n, size, Number(tag ?? 0n));
+  } catch (error) {
+    fail(engine, error);
+  }
 }
 
 function block(_engine: Address, address: Address, size: number): void {
-  guarded(undefined, (engine) => engine.events.block(address ?? 0n, size));
+  const engine = listening();
+  if (engine === undefined) return;
+  try {
+    engine.events.block(address ?? 0n, size);
+  } catch (error) {
+    fail(engine, error);
+  }
 }
 
-const UC_MEM_WRITE = 17;
-
 function memory(_e: Address, type: number, physical: Address, size: number, value: number | bigint): void {
-  guarded(undefined, (engine) =>
-    engine.events.memory(type === UC_MEM_WRITE, Number(physical ?? 0n), size, unsigned(value)),
-  );
+  const engine = listening();
+  if (engine === undefined) return;
+  try {
+    engine.events.memory(type === UC_MEM_WRITE, Number(physical ?? 0n), size, unsigned(value));
+  } catch (error) {
+    fail(engine, error);
+  }
 }
 
 const POINTER = 'void *';

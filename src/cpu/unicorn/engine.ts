@@ -11,7 +11,7 @@ import {
 } from './callbacks.js';
 import * as uc from './constants.js';
 import { check, type HostPointer, type UnicornFunctions, unicorn } from './library.js';
-import type { RegisterFile } from './registers.js';
+import type { RegisterBatch, RegisterFile } from './registers.js';
 import { Screen } from './untranslatable.js';
 
 /** The instruction set an engine is opened for. 32-bit x86 code runs in an `x86-64` engine. */
@@ -61,15 +61,23 @@ export class Engine implements Disposable {
   readonly #context: HostPointer;
   readonly #contextBytes: Uint8Array;
   readonly #hooks = new Set<bigint>();
+  readonly #general: RegisterBatch;
+  readonly #state: RegisterBatch;
   readonly #events: EngineEvents;
   readonly #screen: Screen | undefined;
   readonly #out = new BigUint64Array(new ArrayBuffer(8));
   #handle: HostPointer;
-  #state: DataView | undefined;
+  #engineView: DataView | undefined;
   #invalidating = false;
 
-  /** `memory` must outlive the engine and be a multiple of the page size. */
-  constructor(kind: EngineKind, memory: Uint8Array, registers: RegisterFile, events: EngineEvents) {
+  /** `memory` must be whole pages. `general`: the registers of {@link readGeneral}, none wider than 64 bits. */
+  constructor(
+    kind: EngineKind,
+    memory: Uint8Array,
+    registers: RegisterFile,
+    events: EngineEvents,
+    general: readonly string[] = [],
+  ) {
     if (memory.byteLength === 0 || memory.byteLength % PAGE !== 0) {
       throw new CpuError('memorySize', `physical memory of ${memory.byteLength} bytes is not whole pages`, {
         status: 'STATUS_INVALID_PARAMETER',
@@ -77,6 +85,8 @@ export class Engine implements Disposable {
     }
     this.kind = kind;
     this.registers = registers;
+    this.#general = registers.batch(general);
+    this.#state = registers.batch(registers.stateNames);
     this.#memory = memory;
     this.#screen = kind === 'arm64' ? new Screen(memory) : undefined;
     this.#events =
@@ -98,8 +108,8 @@ export class Engine implements Disposable {
       const size = this.#functions.contextSize(this.#handle);
       this.#contextBytes = new Uint8Array(koffi.view(this.#context, size)).subarray(CONTEXT_HEADER);
       this.contextSize = size - CONTEXT_HEADER;
-      const buffers = [memory, this.#screen?.buffer];
-      abandoned.register(this, { handle: this.#handle, context: this.#context, buffers }, this);
+      const remains = { handle: this.#handle, context: this.#context, buffers: [memory, this.#screen] };
+      abandoned.register(this, remains, this);
     } catch (error) {
       this.#functions.close(this.#handle);
       this.#handle = 0n;
@@ -136,12 +146,6 @@ export class Engine implements Disposable {
       this.#functions.mapMemory(this.#handle, 0n, size, uc.UC_PROT_ALL, this.#memory),
       `uc_mem_map_ptr of ${size} bytes`,
     );
-    if (this.#screen === undefined) return;
-    const { address, buffer } = this.#screen;
-    check(
-      this.#functions.mapMemory(this.#handle, BigInt(address), buffer.byteLength, uc.UC_PROT_ALL, buffer),
-      'uc_mem_map_ptr of the screen',
-    );
   }
 
   #translateScreened(events: EngineEvents, page: number, access: number): Translation {
@@ -151,8 +155,20 @@ export class Engine implements Disposable {
     const physical = Math.floor(translation / 8);
     const answer = screen.translate(physical, translation & 7, access);
     if (answer >= 0) return answer;
-    events.retry(access, () => this.flushTranslations());
+    events.retry(access, () => {
+      this.#mapScreen(screen);
+      this.flushTranslations();
+    });
     return REFUSED;
+  }
+
+  #mapScreen(screen: Screen): void {
+    if (screen.buffer !== undefined) return;
+    const { address, buffer } = screen.create();
+    check(
+      this.#functions.mapMemory(this.handle, BigInt(address), buffer.byteLength, uc.UC_PROT_ALL, buffer),
+      'uc_mem_map_ptr of the screen',
+    );
   }
 
   #control(control: number, ...typedValues: (string | number | bigint)[]): void {
@@ -246,8 +262,8 @@ export class Engine implements Disposable {
   }
 
   #engineState(): DataView {
-    this.#state ??= new DataView(koffi.view(this.handle, calibration().size));
-    return this.#state;
+    this.#engineView ??= new DataView(koffi.view(this.handle, calibration().size));
+    return this.#engineView;
   }
 
   /** Forgets all virtual-to-physical translations. */
@@ -295,9 +311,18 @@ export class Engine implements Disposable {
     this.registers.write(this.#functions, this.handle, name, value);
   }
 
-  /** Values of {@link RegisterFile.stateNames}, two 64-bit words each. */
-  readState(): BigUint64Array {
-    return this.registers.state.read(this.#functions, this.handle).slice();
+  readGeneral(): BigUint64Array {
+    return this.#general.read(this.#functions, this.handle);
+  }
+
+  /** Values of {@link RegisterFile.stateNames} in a context, two 64-bit words each. */
+  stateOf(context: Uint8Array): BigUint64Array {
+    this.#assertIdle('look into a context');
+    const own = this.saveContext();
+    this.restoreContext(context);
+    const values = this.#state.read(this.#functions, this.handle).slice();
+    this.restoreContext(own);
+    return values;
   }
 
   /** A copy of the whole register state; only for {@link restoreContext} of an engine of the same kind. */
@@ -325,7 +350,7 @@ export class Engine implements Disposable {
     const handle = this.#handle;
     abandoned.unregister(this);
     this.#handle = 0n;
-    this.#state = undefined;
+    this.#engineView = undefined;
     this.#hooks.clear();
     this.#functions.contextFree(this.#context);
     check(this.#functions.close(handle), 'uc_close');

@@ -38,7 +38,6 @@ export interface UnicornFunctions {
   readRegister(engine: HostPointer, register: number, value: BigUint64Array): number;
   writeRegister(engine: HostPointer, register: number, value: BigUint64Array): number;
   readRegisters(engine: HostPointer, registers: Registers, values: BigUint64Array, count: number): number;
-  writeRegisters(engine: HostPointer, registers: Registers, values: BigUint64Array, count: number): number;
   contextAllocate(engine: HostPointer, context: Out): number;
   contextSave(engine: HostPointer, context: HostPointer): number;
   contextRestore(engine: HostPointer, context: HostPointer): number;
@@ -78,7 +77,6 @@ function load(path: string): UnicornFunctions {
     readRegister: bind('uc_reg_read', address, 'int', address),
     writeRegister: bind('uc_reg_write', address, 'int', address),
     readRegisters: bind('uc_reg_read_batch', address, address, address, 'int'),
-    writeRegisters: bind('uc_reg_write_batch', address, address, address, 'int'),
     contextAllocate: bind('uc_context_alloc', address, address),
     contextSave: bind('uc_context_save', address, address),
     contextRestore: bind('uc_context_restore', address, address),

@@ -18,9 +18,8 @@ const MASK_64 = (1n << 64n) - 1n;
 export class RegisterFile {
   readonly names: readonly string[];
   readonly #registers: ReadonlyMap<string, Register>;
+  readonly #batches = new Map<string, RegisterBatch>();
   readonly #value = new BigUint64Array(new ArrayBuffer(WIDEST));
-
-  #state: RegisterBatch | undefined;
 
   /** `stateNames`: registers that together are what a program can notice of the processor. */
   constructor(
@@ -68,21 +67,21 @@ export class RegisterFile {
     check(functions.writeRegister(engine, id, this.#value), `uc_reg_write of ${name}`);
   }
 
-  get state(): RegisterBatch {
-    this.#state ??= this.batch(this.stateNames);
-    return this.#state;
-  }
-
-  /** A reader and writer of several registers in one call. */
+  /** A reader of several registers in one call; the same one, with the same `values`, for the same list. */
   batch(names: readonly string[]): RegisterBatch {
-    return new RegisterBatch(
+    const key = names.join();
+    const known = this.#batches.get(key);
+    if (known !== undefined) return known;
+    const batch = new RegisterBatch(
       names,
       names.map((name) => this.#find(name)),
     );
+    this.#batches.set(key, batch);
+    return batch;
   }
 }
 
-/** Values of a fixed list of registers. `values` holds two 64-bit words per register, low word first. */
+/** Values of a fixed list of registers: one 64-bit word each, or two, low word first, if any is wider. */
 export class RegisterBatch {
   readonly names: readonly string[];
   readonly values: BigUint64Array;
@@ -91,10 +90,11 @@ export class RegisterBatch {
 
   constructor(names: readonly string[], registers: readonly Register[]) {
     this.names = names;
-    this.values = new BigUint64Array(new ArrayBuffer(registers.length * WIDEST));
+    const stride = registers.some(({ bits }) => bits > 64) ? WIDEST : 8;
+    this.values = new BigUint64Array(new ArrayBuffer(registers.length * stride));
     this.#ids = Int32Array.from(registers, ({ id }) => id);
     const base = koffi.address(this.values);
-    this.#pointers = BigUint64Array.from(registers, (_, index) => base + BigInt(index * WIDEST));
+    this.#pointers = BigUint64Array.from(registers, (_, index) => base + BigInt(index * stride));
   }
 
   read(functions: UnicornFunctions, engine: HostPointer): BigUint64Array {
@@ -103,13 +103,6 @@ export class RegisterBatch {
       `uc_reg_read_batch of ${this.names.length} registers`,
     );
     return this.values;
-  }
-
-  write(functions: UnicornFunctions, engine: HostPointer): void {
-    check(
-      functions.writeRegisters(engine, this.#ids, this.#pointers, this.#ids.length),
-      `uc_reg_write_batch of ${this.names.length} registers`,
-    );
   }
 }
 

@@ -45,13 +45,15 @@ const PAGE = 4096;
 const UNDEFINED = 0; // udf #0
 /** Host memory for it is committed as it is touched. */
 const PAGES = 256;
+const NOTHING = new Uint8Array(0);
 
 /**
  * Physical pages of an ARM64 engine, behind the machine's memory, that show pages of code with undefined instructions in
  * place of untranslatable words. A guest that runs into one gets the exception that the processor manual promises.
  */
 export class Screen {
-  readonly buffer = new Uint8Array(new ArrayBuffer(PAGES * PAGE));
+  /** Made when the first page needs it; mapped by the engine before it runs on. */
+  #buffer: Uint8Array | undefined;
   readonly #memory: Uint8Array;
   readonly #words: Uint32Array;
   readonly #firstPage: number;
@@ -67,19 +69,25 @@ export class Screen {
     this.#firstPage = memory.byteLength / PAGE;
   }
 
-  /** Physical address of {@link buffer}. */
-  get address(): number {
-    return this.#firstPage * PAGE;
+  /** Memory that the engine has to map, and its physical address. */
+  create(): { readonly buffer: Uint8Array; readonly address: number } {
+    this.#buffer = new Uint8Array(new ArrayBuffer(PAGES * PAGE));
+    return { buffer: this.#buffer, address: this.#firstPage * PAGE };
+  }
+
+  get buffer(): Uint8Array | undefined {
+    return this.#buffer;
   }
 
   /**
-   * The translation in place of one to `page` with `permissions`; negative: after a flush of the translations. A screened
-   * page can be written or executed, not both, so that a guest that changes its own code executes the change.
+   * The translation in place of one to `page` with `permissions`; negative: after a flush of the translations, and
+   * {@link create} if there is no buffer. A screened page can be written or executed, not both, so that a guest that changes its own code executes the change.
    */
   translate(page: number, permissions: number, access: number): number {
     if (access === UC_MEM_FETCH) {
       if (this.#written.delete(page)) return -1;
       const shown = this.#show(page);
+      if (shown === undefined) return -1;
       return shown === page ? page * 8 + permissions : shown * 8 + UC_PROT_EXEC;
     }
     if (!this.#screened.has(page)) return page * 8 + permissions;
@@ -90,14 +98,15 @@ export class Screen {
     return page * 8 + (permissions & (access === UC_MEM_WRITE ? ~UC_PROT_EXEC : UC_PROT_READ));
   }
 
-  /** The page to execute in place of `page`: itself or a screened copy. */
-  #show(page: number): number {
+  /** The page to execute in place of `page`: itself, a screened copy, or undefined while there is no buffer. */
+  #show(page: number): number | undefined {
     const untranslatable = this.#find(page);
     if (untranslatable.length === 0) {
       this.#screened.delete(page);
       return page;
     }
     this.#screened.add(page);
+    if (this.#buffer === undefined) return undefined;
     const contents = this.#memory.slice(page * PAGE, (page + 1) * PAGE);
     for (const at of untranslatable) new DataView(contents.buffer).setUint32(at, UNDEFINED, true);
     for (let index = 0; index < this.#used; index++) {
@@ -130,7 +139,7 @@ export class Screen {
   }
 
   #page(index: number): Uint8Array {
-    return this.buffer.subarray(index * PAGE, (index + 1) * PAGE);
+    return (this.#buffer ?? NOTHING).subarray(index * PAGE, (index + 1) * PAGE);
   }
 
   #find(page: number): number[] {
