@@ -25,21 +25,32 @@ export function gdbCommand(): Command {
     });
 }
 
-/** Waits for GDB, then runs the scenario until it has ended, with or without GDB. */
-async function serveGdb(file: string, { port: wanted, seed }: GdbFlags): Promise<number> {
+/** Waits for GDB at the first instruction, then runs the scenario until it has ended, with or without GDB. */
+async function serveGdb(file: string, { port, seed }: GdbFlags): Promise<number> {
   let connection: GdbConnection | undefined;
+  let listening: ReturnType<typeof listenForGdb> | undefined;
   const { channel, done } = startDebugThread<GdbOutput, GdbInput>(
     { file, seed, frontEnd: 'gdb' },
-    ({ data }) => connection?.send(data),
+    (message) => {
+      if (message.kind === 'packet') connection?.send(message.data);
+      else {
+        listening = listenForGdb(port, (socket) => {
+          connection = new GdbConnection(socket, channel);
+        });
+        listening.then(
+          (server) => note(`GDB can connect: target remote 127.0.0.1:${server.port}`),
+          (error: Error) => {
+            note(`cannot listen: ${error.message}`);
+            channel.send({ kind: 'closed' });
+          },
+        );
+      }
+    },
   );
-  const { server, port } = await listenForGdb(wanted, (socket) => {
-    connection = new GdbConnection(socket, channel);
-  });
-  note(`GDB can connect: target remote 127.0.0.1:${port}`);
   try {
     return exitCodeOf(await done);
   } finally {
     connection?.end();
-    server.close();
+    (await listening?.catch(() => undefined))?.server.close();
   }
 }

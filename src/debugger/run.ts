@@ -141,6 +141,8 @@ export class DebugRun implements SliceRunner {
       this.#goal = this.owner.stopped({ reason, thread, position });
       reason = this.#follow(slice) ?? (reason.kind === 'modules' ? this.#reason(slice) : undefined);
       if (thread.processor !== processor) return false;
+      if (reason === undefined && !this.travelling && this.owner.modulesChanged())
+        reason = { kind: 'modules' };
     }
     return thread.processor === processor;
   }

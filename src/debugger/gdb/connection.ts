@@ -5,11 +5,8 @@ import { framePacket, PacketReader } from './packets.js';
 /** To the thread of the debuggee: a packet of GDB, or that it is gone. */
 export type GdbInput = { readonly kind: 'packet'; readonly data: string } | { readonly kind: 'closed' };
 
-/** From it: a packet for GDB. */
-export interface GdbOutput {
-  readonly kind: 'packet';
-  readonly data: string;
-}
+/** From it: that it stands at its first instruction, GDB may come; and packets for GDB. */
+export type GdbOutput = { readonly kind: 'ready' } | { readonly kind: 'packet'; readonly data: string };
 
 /** One GDB on a socket: acknowledges its packets, passes them on, and sends the answers. */
 export class GdbConnection {

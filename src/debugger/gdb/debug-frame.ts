@@ -1,3 +1,4 @@
+import type { ArchitectureName } from '../../cpu/index.js';
 import {
   isExecutable,
   isX64Entry,
@@ -22,6 +23,15 @@ export function debugFrame(image: LoadedImage): Uint8Array {
     name === 'x64' ? new CallFrames(X64_RETURN_ADDRESS, X64_START) : new CallFrames(X30, ARM64_START);
   const covered = name === 'x64' ? x64Functions(image.image, frames) : arm64Functions(image.image, frames);
   for (const [start, end] of gaps(image, covered)) frames.add(start, end - start, []);
+  return frames.bytes();
+}
+
+/** Unwind data that ends every stack that leads to these addresses. */
+export function stackEnd(architecture: ArchitectureName, start: bigint, size: number): Uint8Array {
+  const returnAddress = { x64: X64_RETURN_ADDRESS, arm64: X30, x86: X86_RETURN_ADDRESS }[architecture];
+  const atStart = architecture === 'arm64' ? ARM64_START : [DW_CFA.defCfa(architecture === 'x64' ? 7 : 4, 0)];
+  const frames = new CallFrames(returnAddress, atStart, architecture === 'x86' ? 4 : 8);
+  frames.add(start, size, [DW_CFA.undefined(returnAddress)]);
   return frames.bytes();
 }
 
@@ -70,6 +80,7 @@ const X64_REGISTERS: Readonly<Record<string, number>> = {
   r15: 15,
 };
 const X64_RETURN_ADDRESS = 16;
+const X86_RETURN_ADDRESS = 8;
 const X64_START = [DW_CFA.defCfa(7, 8), DW_CFA.offset(X64_RETURN_ADDRESS, 8)];
 
 function x64Functions(image: PeImage, frames: CallFrames): Range[] {

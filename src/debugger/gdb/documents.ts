@@ -31,9 +31,10 @@ function libraryList(images: readonly LoadedImage[]): string {
 
 /** The ranges of the page tables; what is committed in them changes as images come and go. */
 function memoryMap(view: View): string {
-  const ranges = view.space.tables.map(
-    ({ range }) =>
-      `<memory type="ram" start="${hex(range.start)}" length="${hex(range.end - range.start)}"/>`,
+  const { returnAddress } = view.architecture;
+  const stackEnd = { start: returnAddress, end: returnAddress + 0x1000n };
+  const ranges = [...view.space.tables.map(({ range }) => range), stackEnd].map(
+    (range) => `<memory type="ram" start="${hex(range.start)}" length="${hex(range.end - range.start)}"/>`,
   );
   return `<?xml version="1.0"?><memory-map>${ranges.join('')}</memory-map>`;
 }

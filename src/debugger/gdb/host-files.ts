@@ -1,7 +1,7 @@
 import type { LoadedImage } from '../../loader/index.js';
 import type { View } from '../view.js';
 import { fromHex } from './packets.js';
-import { emptyProgram, symbolFile } from './symbol-file.js';
+import { programFile, symbolFile } from './symbol-file.js';
 
 const FOLDER = '/hotpatch-lab/';
 /** The program that GDB debugs; the images are its libraries. */
@@ -42,7 +42,7 @@ export class HostFiles {
 
   #openFile(name: string, view: View): string {
     const image = view.images.find((candidate) => symbolFileName(candidate) === name);
-    const bytes = name === PROGRAM ? emptyProgram(view.architecture.name) : image && this.#symbols(image);
+    const bytes = name === PROGRAM ? programFile(view.architecture) : image && this.#symbols(image);
     if (bytes === undefined) return error(ERRNO.ENOENT);
     this.#open.set(this.#next, bytes);
     return `F${(this.#next++).toString(16)}`;

@@ -96,7 +96,7 @@ const REQUESTS: readonly Request[] = [
   {
     pattern: /^m([\da-f]+),([\da-f]+)$/,
     answer: ([, at, length], view) => {
-      const bytes = view.readUpTo(address(at), number(length));
+      const bytes = readMemory(view, address(at), number(length));
       return { reply: bytes.length === 0 ? 'E14' : Buffer.from(bytes).toString('hex') };
     },
   },
@@ -136,6 +136,12 @@ export function answerPacket(packet: string, view: View, state: RequestState): A
     if (match !== null) return answer([...match], view, state);
   }
   return { reply: '' };
+}
+
+/** Where threads return to there is nothing; GDB unwinds on ARM64 only through code that it can read. */
+function readMemory(view: View, at: bigint, length: number): Uint8Array {
+  const { returnAddress, breakpoint } = view.architecture;
+  return at === returnAddress ? breakpoint : view.readUpTo(at, length);
 }
 
 function done(isDone: boolean): Answer {

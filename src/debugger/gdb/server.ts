@@ -17,6 +17,7 @@ import { stopReply } from './stop-reply.js';
 export class GdbServer implements FrontEnd {
   readonly stopsForModules = true;
   readonly files = new HostFiles();
+  #isReady = false;
   /** GDB waits for a stop reply. */
   #isRunning = false;
   #isDetached = false;
@@ -34,6 +35,8 @@ export class GdbServer implements FrontEnd {
 
   stopped(stop: Stop, session: DebugSession): Goal {
     if (this.#isDetached) return { kind: 'go' };
+    if (!this.#isReady) this.channel.send({ kind: 'ready' });
+    this.#isReady = true;
     const first = new View(session, stop, stop.thread, this.disassembler);
     this.selected = stop.thread.id;
     if (this.#isRunning) this.#send(stopReply(first, stop.reason));

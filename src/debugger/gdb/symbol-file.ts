@@ -1,8 +1,8 @@
-import type { ArchitectureName } from '../../cpu/index.js';
+import type { Architecture, ArchitectureName } from '../../cpu/index.js';
 import { isExecutable, isWritable } from '../../image/index.js';
 import type { LoadedImage } from '../../loader/index.js';
 import { symbolEnd } from '../functions.js';
-import { debugFrame } from './debug-frame.js';
+import { debugFrame, stackEnd } from './debug-frame.js';
 
 const MACHINE: Readonly<Record<ArchitectureName, number>> = { x64: 62, arm64: 183, x86: 3 };
 
@@ -14,7 +14,7 @@ interface ElfSection {
   readonly name: string;
   readonly type: number;
   readonly flags: number;
-  readonly address: number;
+  readonly address: number | bigint;
   readonly size: number;
   /** Contents, of those that have them in the file. */
   readonly bytes?: Uint8Array;
@@ -74,18 +74,25 @@ export function symbolFile(image: LoadedImage): Uint8Array {
     size: stringBytes.length,
     bytes: stringBytes,
   });
-  const end = Math.max(...sections.map(({ address, size }) => address + size));
-  return writeElf(sections, MACHINE[name], is64, end);
+  const end = Math.max(...sections.map(({ address, size }) => Number(address) + size));
+  return writeElf(sections, MACHINE[name], is64, { start: 0, size: end });
 }
 
-/** A program without contents: GDB reads the symbols of libraries only beside one. */
-export function emptyProgram(architecture: ArchitectureName): Uint8Array {
-  return writeElf(
-    [{ name: '', type: 0, flags: 0, address: 0, size: 0 }],
-    MACHINE[architecture],
-    architecture !== 'x86',
-    0,
-  );
+/**
+ * The program that GDB takes the images for libraries of. All it has is the place that the first function of a thread
+ * returns to, where a stack ends.
+ */
+export function programFile({ name, returnAddress }: Architecture): Uint8Array {
+  const is64 = name !== 'x86';
+  // A caller is looked up by the byte before the return address.
+  const start = returnAddress - 0x10n;
+  const dwarf = stackEnd(name, start, 0x20);
+  const sections: ElfSection[] = [
+    { name: '', type: 0, flags: 0, address: 0, size: 0 },
+    { name: '.end', type: SHT.NOBITS, flags: SHF.ALLOC | SHF.EXECINSTR, address: start, size: 0x20 },
+    { name: '.debug_frame', type: SHT.PROGBITS, flags: 0, address: 0, size: dwarf.length, bytes: dwarf },
+  ];
+  return writeElf(sections, MACHINE[name], is64, { start, size: 0x20 });
 }
 
 function symbolTable(
@@ -96,7 +103,9 @@ function symbolTable(
 ): Uint8Array {
   const writer = new Writer(is64);
   const add = (symbol: string, rva: number, size: number, type: number) => {
-    const index = sections.findIndex(({ address, size: length }) => rva >= address && rva < address + length);
+    const index = sections.findIndex(
+      ({ address, size: length }) => rva >= address && rva < Number(address) + length,
+    );
     if (index > 0) writer.symbol(strings.add(symbol), rva, size, 0x10 | type, index);
   };
   writer.symbol(0, 0, 0, 0, 0);
@@ -111,7 +120,7 @@ function writeElf(
   sections: readonly ElfSection[],
   machine: number,
   is64: boolean,
-  memorySize: number,
+  memory: { readonly start: number | bigint; readonly size: number },
 ): Uint8Array {
   const names = new StringTable();
   const all = [...sections, { name: '.shstrtab', type: SHT.STRTAB, flags: 0, address: 0, size: 0 }];
@@ -136,8 +145,9 @@ function writeElf(
     .u16(all.length)
     .u16(all.length - 1);
   // PT_LOAD over the whole image, without contents.
-  if (is64) writer.u32(1).u32(7).word(0).word(0).word(0).word(0).word(memorySize).word(0x1000);
-  else writer.u32(1).u32(0).u32(0).u32(0).u32(0).u32(memorySize).u32(7).u32(0x1000);
+  if (is64)
+    writer.u32(1).u32(7).word(0).word(memory.start).word(memory.start).word(0).word(memory.size).word(0x1000);
+  else writer.u32(1).word(0).word(memory.start).word(memory.start).u32(0).u32(memory.size).u32(7).u32(0x1000);
   for (const [index, bytes] of contents.entries()) writer.padTo(offsets[index] ?? 0).raw(bytes);
   writer.padTo(at);
   all.forEach((section, index) => {
@@ -195,9 +205,10 @@ class Writer {
     return this.u16(value & 0xffff).u16(value >>> 16);
   }
 
-  word(value: number): this {
-    this.u32(value);
-    return this.is64 ? this.u32(0) : this;
+  word(value: number | bigint): this {
+    const wide = BigInt(value);
+    this.u32(Number(wide & 0xffff_ffffn));
+    return this.is64 ? this.u32(Number(wide >> 32n)) : this;
   }
 
   symbol(name: number, value: number, size: number, info: number, section: number): this {

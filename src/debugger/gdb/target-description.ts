@@ -146,5 +146,5 @@ export function targetDescription(name: ArchitectureName): string {
         )
         .join('')}</feature>`,
   );
-  return `<?xml version="1.0"?><!DOCTYPE target SYSTEM "gdb-target.dtd"><target version="1.0"><architecture>${architecture}</architecture>${body.join('')}</target>`;
+  return `<?xml version="1.0"?><!DOCTYPE target SYSTEM "gdb-target.dtd"><target version="1.0"><architecture>${architecture}</architecture><osabi>none</osabi>${body.join('')}</target>`;
 }
