@@ -32,11 +32,10 @@ const FILES = [
 ];
 
 const TESTS = [
-  'test/engine',
+  'test/engine/apply.test.ts',
   'test/proof/protocols.test.ts',
   'test/proof/faults.test.ts',
-  'test/proof/refusals.test.ts',
-  'test/cpu/conformance',
+  'test/cpu/conformance/code-visibility.test.ts',
 ];
 
 /** A statement on one line that stores, flushes, keeps for the undoing or takes back. */

@@ -23,15 +23,36 @@ export function sameState(a: SystemState, b: SystemState): boolean {
   return a.memory === b.memory && a.records === b.records;
 }
 
+/** Offset of PEB.Ldr by pointer size (public winternl.h; x86 under WOW64). */
+const PEB_LDR = { 8: 0x18n, 4: 0x0cn } as const;
+const PAGE_MASK = ~0xfffn;
+
+/**
+ * Pages with the loader's lists of each process: they repeat the records, and keep what unlinked entries held.
+ */
+function loaderPages({ kernel }: Lab): Set<string> {
+  const pages = new Set<string>();
+  for (const { domain, environment } of kernel.processes) {
+    if (environment?.ldr === undefined) continue;
+    const { pointerSize } = domain.architecture;
+    const bytes = domain.addressSpace.read(environment.peb + PEB_LDR[pointerSize], pointerSize);
+    const ldr = bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+    pages.add(`${domain.table.name} ${ldr & PAGE_MASK}`);
+  }
+  return pages;
+}
+
 /** Frame numbers do not count, nor whether a page with the same contents is shared. */
-function memoryHash({ kernel }: Lab): string {
-  const { machine } = kernel;
+function memoryHash(lab: Lab): string {
+  const { machine } = lab.kernel;
+  const skipped = loaderPages(lab);
   const hash = createHash('sha256');
   for (const table of machine.pageTables) {
     hash.update(`table ${table.name}\n`);
     for (const { address, protection, frame, guard, service } of table.entries()) {
       hash.update(`${address} ${protection} ${guard} ${service}\n`);
-      if (frame !== undefined) hash.update(machine.memory.peek(frame));
+      if (frame !== undefined && !skipped.has(`${table.name} ${address}`))
+        hash.update(machine.memory.peek(frame));
     }
   }
   return hash.digest('hex');
