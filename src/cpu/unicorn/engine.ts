@@ -10,26 +10,24 @@ import {
   type Translation,
 } from './callbacks.js';
 import * as uc from './constants.js';
+import { ContextBuffer } from './context.js';
 import { check, type HostPointer, type UnicornFunctions, unicorn } from './library.js';
+import { control, type EngineKind, mapMemory, openEngine, PAGE } from './open.js';
 import type { RegisterBatch, RegisterFile } from './registers.js';
 import { Screen } from './untranslatable.js';
 
-/** The instruction set an engine is opened for. 32-bit x86 code runs in an `x86-64` engine. */
-export type EngineKind = 'x86-64' | 'arm64';
+export type { EngineKind } from './open.js';
 
 /** Counts above this do not happen; the count hook stays on so that counts are exact. */
 export const NO_LIMIT = 2 ** 40;
 
 const PAGE_SHIFT = 12;
-const PAGE = 4096;
 
 /** Virtual page at which {@link Engine.forgetCode} shows physical page 0. Never a guest page: not canonical. */
 const WINDOW_PAGE = 2 ** 50;
 
 /** Above this many pages one full flush is cheaper than invalidating each. */
 const FLUSH_ALL_ABOVE = 24;
-
-const CONTEXT_HEADER = 40;
 
 interface Remains {
   readonly handle: HostPointer;
@@ -54,12 +52,8 @@ export class Engine implements Disposable {
   readonly kind: EngineKind;
   readonly registers: RegisterFile;
   failure: { readonly error: unknown } | undefined;
-  /** Size in bytes of what {@link saveContext} returns. */
-  readonly contextSize: number;
   readonly #functions: UnicornFunctions = unicorn();
-  readonly #memory: Uint8Array;
-  readonly #context: HostPointer;
-  readonly #contextBytes: Uint8Array;
+  readonly #context: ContextBuffer;
   readonly #hooks = new Set<bigint>();
   readonly #general: RegisterBatch;
   readonly #state: RegisterBatch;
@@ -87,15 +81,13 @@ export class Engine implements Disposable {
     this.registers = registers;
     this.#general = registers.batch(general);
     this.#state = registers.batch(registers.stateNames);
-    this.#memory = memory;
     this.#screen = kind === 'arm64' ? new Screen(memory) : undefined;
     this.#events =
       this.#screen === undefined
         ? events
         : { ...events, translate: (page, access) => this.#translateScreened(events, page, access) };
-    this.#handle = this.#open();
+    this.#handle = openEngine(this.#functions, kind, memory);
     try {
-      this.#configure();
       this.#hook(uc.UC_HOOK_TLB_FILL, 1n, 0n, 0);
       this.#hook(uc.UC_HOOK_INTR, 1n, 0n, 0);
       if (kind === 'x86-64') {
@@ -103,12 +95,12 @@ export class Engine implements Disposable {
           this.#hook(uc.UC_HOOK_INSN, 1n, 0n, instruction, 'int', instruction);
         }
       }
-      check(this.#functions.contextAllocate(this.#handle, this.#out), 'uc_context_alloc');
-      this.#context = this.#out[0] ?? 0n;
-      const size = this.#functions.contextSize(this.#handle);
-      this.#contextBytes = new Uint8Array(koffi.view(this.#context, size)).subarray(CONTEXT_HEADER);
-      this.contextSize = size - CONTEXT_HEADER;
-      const remains = { handle: this.#handle, context: this.#context, buffers: [memory, this.#screen] };
+      this.#context = new ContextBuffer(this.#functions, this.#handle);
+      const remains = {
+        handle: this.#handle,
+        context: this.#context.pointer,
+        buffers: [memory, this.#screen],
+      };
       abandoned.register(this, remains, this);
     } catch (error) {
       this.#functions.close(this.#handle);
@@ -124,28 +116,6 @@ export class Engine implements Disposable {
 
   get events(): EngineEvents {
     return this.#invalidating ? WINDOW : this.#events;
-  }
-
-  #open(): HostPointer {
-    const [architecture, mode] =
-      this.kind === 'arm64' ? [uc.UC_ARCH_ARM64, uc.UC_MODE_LITTLE_ENDIAN] : [uc.UC_ARCH_X86, uc.UC_MODE_64];
-    check(this.#functions.open(architecture, mode, this.#out), 'uc_open');
-    return this.#out[0] ?? 0n;
-  }
-
-  #configure(): void {
-    if (this.kind === 'arm64') {
-      this.#control(uc.UC_CTL_CPU_MODEL, 'int', uc.UC_CPU_ARM64_MAX);
-      this.#control(uc.UC_CTL_UC_PAGE_SIZE, 'uint32_t', PAGE);
-    }
-    this.#control(uc.UC_CTL_TLB_TYPE, 'int', uc.UC_TLB_VIRTUAL);
-    // With an empty list of exits the `until` of uc_emu_start means nothing, so that no address is special.
-    this.#control(uc.UC_CTL_UC_USE_EXITS, 'int', 1);
-    const size = this.#memory.byteLength;
-    check(
-      this.#functions.mapMemory(this.#handle, 0n, size, uc.UC_PROT_ALL, this.#memory),
-      `uc_mem_map_ptr of ${size} bytes`,
-    );
   }
 
   #translateScreened(events: EngineEvents, page: number, access: number): Translation {
@@ -165,14 +135,11 @@ export class Engine implements Disposable {
   #mapScreen(screen: Screen): void {
     if (screen.buffer !== undefined) return;
     const { address, buffer } = screen.create();
-    check(
-      this.#functions.mapMemory(this.handle, BigInt(address), buffer.byteLength, uc.UC_PROT_ALL, buffer),
-      'uc_mem_map_ptr of the screen',
-    );
+    mapMemory(this.#functions, this.handle, address, buffer);
   }
 
-  #control(control: number, ...typedValues: (string | number | bigint)[]): void {
-    check(this.#functions.control(this.handle, control, ...typedValues), `uc_ctl ${control & 0xff}`);
+  #control(request: number, ...typedValues: (string | number | bigint)[]): void {
+    control(this.#functions, this.handle, request, ...typedValues);
   }
 
   #hook(kind: number, begin: bigint, end: bigint, tag: number, ...rest: (string | number)[]): bigint {
@@ -327,21 +294,11 @@ export class Engine implements Disposable {
 
   /** A copy of the whole register state; only for {@link restoreContext} of an engine of the same kind. */
   saveContext(): Uint8Array {
-    check(this.#functions.contextSave(this.handle, this.#context), 'uc_context_save');
-    return this.#contextBytes.slice();
+    return this.#context.save(this.handle);
   }
 
   restoreContext(context: Uint8Array): void {
-    const { handle } = this;
-    if (context.byteLength !== this.contextSize) {
-      throw new CpuError(
-        'contextSize',
-        `a context of ${context.byteLength} bytes is not one of ${this.contextSize}`,
-        { status: 'STATUS_INVALID_PARAMETER' },
-      );
-    }
-    this.#contextBytes.set(context);
-    check(this.#functions.contextRestore(handle, this.#context), 'uc_context_restore');
+    this.#context.restore(this.handle, context);
   }
 
   [Symbol.dispose](): void {
@@ -352,7 +309,7 @@ export class Engine implements Disposable {
     this.#handle = 0n;
     this.#engineView = undefined;
     this.#hooks.clear();
-    this.#functions.contextFree(this.#context);
+    this.#functions.contextFree(this.#context.pointer);
     check(this.#functions.close(handle), 'uc_close');
   }
 }
