@@ -33,7 +33,8 @@ import { IMAGE_FILE } from './winnt.js';
  * @throws ImageError when the headers or the section table are not those of an image that Windows would map
  */
 export function readImage(bytes: Uint8Array, options: ReadImageOptions = {}): PeImage {
-  return new PeImage(bytes, options);
+  // Of a Node Buffer, slice() would be a view.
+  return new PeImage(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength), options);
 }
 
 /**
