@@ -1,6 +1,7 @@
 export { BlockingEnd, type ChannelEnds, WakingEnd } from './channel.js';
 export { debugCommands, parseCommand } from './commands/index.js';
 export { DebugError } from './error.js';
+export * from './export/index.js';
 export * from './gdb/index.js';
 export { comparePositions, formatPosition, type Position, parsePosition } from './position.js';
 export { Prompt, type Terminal } from './prompt.js';
