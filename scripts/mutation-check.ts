@@ -35,6 +35,7 @@ const TESTS = [
   'test/engine/apply.test.ts',
   'test/proof/protocols.test.ts',
   'test/proof/faults.test.ts',
+  'test/proof/replay.test.ts',
   'test/cpu/conformance/code-visibility.test.ts',
 ];
 
