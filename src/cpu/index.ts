@@ -1,3 +1,17 @@
+/**
+ * Virtual processors: machine code of x64, ARM64 and x86 on Unicorn, with page tables, faults and snapshots of our own.
+ *
+ * What is worth knowing before use:
+ * - Every stop is a value, `Exit`. After a fault, exception, system or service call the caller changes what it likes and
+ *   calls `run` again; the instruction restarts, or goes on behind a trap.
+ * - Demand-zero and copy-on-write are done by the machine without an exit; guard pages fault until `protect` is called.
+ * - `PageTable.commit` reserves what is free. Committing what is committed is an error.
+ * - The kernel never executes user pages (SMEP), also not on a fault-free path: set `processor.ring` to 3 for user code.
+ * - An x86 machine runs 32-bit code in compatibility mode, as WOW64. `processor.setMode(3, 32)` does the same in an x64
+ *   machine, where the x86 architecture's `prepareCall` and `returnFromCall` then apply.
+ * - Observers look on: whatever would change the machine throws `processorRunning` while a processor runs.
+ * - What `PhysicalMemory.bytes` and `peek` give is memory itself: write to `bytes` before the next run, keep neither.
+ */
 export { AddressSpace } from './address-space.js';
 export type {
   Architecture,

@@ -106,6 +106,23 @@ describe.each(ARCHITECTURE_NAMES)('code on %s', (architecture) => {
       expect(results).toEqual(mode === 'weak' ? [1n, 1n] : [1n, 2n]);
     });
 
+    test('a store by a processor that could write the page before another fetched it', async () => {
+      using guest = new Guest(architecture, { instructionFetch: mode, processors: 2 });
+      const target = await guest.code(guest.programs.constant(1), 'PAGE_EXECUTE_READWRITE');
+      const store = await guest.code(guest.programs.store);
+      const [first, second] = guest.machine.processors;
+      const storeConstant = async (value: number) => {
+        const bytes = await assemble(architecture, guest.programs.constant(value), { address: target });
+        const padded = new DataView(new Uint8Array([...bytes, ...new Uint8Array(8)]).buffer);
+        const word = guest.wordSize === 8n ? padded.getBigUint64(0, true) : BigInt(padded.getUint32(0, true));
+        guest.start(store, [target, word], second);
+      };
+      await storeConstant(2);
+      expect(guest.call(target, [], first)).toBe(2n);
+      await storeConstant(3);
+      expect(guest.call(target, [], first)).toBe(mode === 'weak' ? 2n : 3n);
+    });
+
     test('a store by one processor into code that another has fetched', async () => {
       using guest = new Guest(architecture, { instructionFetch: mode, processors: 2 });
       const target = await guest.code(guest.programs.constant(1), 'PAGE_EXECUTE_READWRITE');

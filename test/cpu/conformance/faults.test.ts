@@ -58,13 +58,14 @@ describe.each(ARCHITECTURE_NAMES)('faults on %s', (architecture) => {
       const { guest, code } = await open();
       using _guest = guest;
       const page = guest.base + 0x8_0000n;
+      const address = page + 0x158n;
       if (protection !== undefined) guest.table.commit(page, 1, protection, { guard });
       if (state === 'reserved') guest.table.reserve(page, 1);
       if (protection?.startsWith('PAGE_EXECUTE')) {
-        guest.machine.writeCode(guest.space, page, await returnInstruction(guest));
+        guest.machine.writeCode(guest.space, address, await returnInstruction(guest));
       }
 
-      const exit = guest.start(code[access], [page, 0n]);
+      const exit = guest.start(code[access], [address, 0n]);
       if (allowed.includes(access)) {
         expect(exit.reason).toBe('returned');
         return;
@@ -72,10 +73,10 @@ describe.each(ARCHITECTURE_NAMES)('faults on %s', (architecture) => {
       const { instruction } = exit.reason === 'fault' ? exit.fault : { instruction: -1n };
       expect(exit).toMatchObject({
         reason: 'fault',
-        fault: { address: page, access, cause, processor: 0 },
+        fault: { address, access, cause, processor: 0 },
       });
       expect(instruction).toBe(guest.processor.pc);
-      expect(instruction === page).toBe(access === 'execute');
+      expect(instruction === address).toBe(access === 'execute');
     });
   });
 

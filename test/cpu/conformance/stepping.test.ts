@@ -73,6 +73,18 @@ describe.each(ARCHITECTURE_NAMES)('stepping on %s', (architecture) => {
     expect(exit).toEqual({ reason: 'breakpoint', address: third, instructions: 2 });
   });
 
+  test('passes a breakpoint once, also when its instruction has to be restarted inside', async () => {
+    using guest = new Guest(architecture);
+    const target = await guest.code(guest.programs.store);
+    const page = guest.base + 0x8_0000n;
+    guest.table.commit(page, 1, 'PAGE_READWRITE', { demandZero: true });
+    const at = architecture === 'x86' ? target + 8n : target;
+    guest.prepare(target, [page, 7n]);
+    if (at !== target) expect(guest.processor.run({ breakpoints: [at] }).reason).toBe('breakpoint');
+    expect(guest.processor.run({ breakpoints: [at] })).toEqual({ reason: 'returned', instructions: 2 });
+    expect(guest.readWord(page)).toBe(7n);
+  });
+
   test('keeps the whole state in a context that another processor can take over', async () => {
     using guest = new Guest(architecture, { processors: 2 });
     const target = await guest.code(guest.programs.fibonacci);
