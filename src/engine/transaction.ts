@@ -178,6 +178,9 @@ export function putInForce(base: ImageRecord): void {
   base.vadState = active === undefined ? VAD_HOT_PATCH_STATE.none : VAD_HOT_PATCH_STATE.patchedBase;
   image.hotPatchState = active === undefined ? 'BaseImage' : 'AppliedForward';
   image.activePatchImageBase = active?.loaded.dllBase;
+  const { environment } = image.domain.process ?? {};
+  // ProcessImagesHotPatched of PEB.CrossProcessFlags stays set.
+  if (environment !== undefined && active !== undefined) environment.imagesHotPatched = true;
 }
 
 /** The loader data table of a process remembers that forward application failed; later patches conflict (2.5). */

@@ -10,6 +10,8 @@ const SLOT = 16;
 /** The part of the bitmap that covers one image: two bits for each 16 bytes of it. */
 interface GuardedRange {
   readonly base: bigint;
+  /** Behind its HPAT. */
+  readonly end: bigint;
   readonly size: number;
   readonly image: PeImage;
   /** Made on first use: most processes never ask. */
@@ -36,9 +38,10 @@ export class ControlFlowGuard {
     readonly enforced: boolean,
   ) {}
 
-  /** Adds an image's valid targets when it is mapped. */
-  addImage(dllBase: bigint, image: PeImage): void {
-    this.#ranges.push({ base: dllBase, size: image.optionalHeader.sizeOfImage, image });
+  /** Adds an image's valid targets when it is mapped. Nothing of the HPAT and what else lies behind it up to `end` is one (U-24). */
+  addImage(dllBase: bigint, image: PeImage, end?: bigint): void {
+    const size = image.optionalHeader.sizeOfImage;
+    this.#ranges.push({ base: dllBase, end: end ?? dllBase + BigInt(size), size, image });
   }
 
   removeImage(dllBase: bigint): void {
@@ -113,7 +116,7 @@ export class ControlFlowGuard {
   }
 
   #range(address: bigint): GuardedRange | undefined {
-    return this.#ranges.find(({ base, size }) => address >= base && address < base + BigInt(size));
+    return this.#ranges.find(({ base, end }) => address >= base && address < end);
   }
 
   #isPrivateCode(address: bigint): boolean {

@@ -143,7 +143,7 @@ export class ImageLoader {
       domain.images.push(loaded);
       domain.process?.environment?.ldr?.add(loaded);
       if (retpolinePage !== undefined) loaded.jumpHpat = mapRetpolinePage(domain, retpolinePage);
-      domain.guard.addImage(section.dllBase, image);
+      domain.guard.addImage(section.dllBase, image, hpatBase + BigInt(reserve));
       this.#mapDependencies(domain, loaded, batch);
       batch.push(loaded);
       return loaded;
