@@ -33,6 +33,11 @@ interface Checkpoint {
   readonly snapshot: MachineSnapshot;
 }
 
+/** A way back longer than this is made shorter for the next time. */
+const LONG_WAY = 20_000;
+/** Instructions that are repeated one by one when one of them touches what is watched. */
+const WATCHED_STRETCH = 1000;
+
 /**
  * One run of a scenario under the debugger. It sits between scheduler and processors and stops inside slices, so that the
  * scenario's calls of `lab.run` and `lab.call` go on as if nothing had happened.
@@ -44,7 +49,8 @@ export class DebugRun implements SliceRunner {
   /** How many instructions a thread had executed when it last stopped: there it does not stop again. */
   readonly #stoppedAt = new Map<Thread, number>();
   #goal: Goal;
-  #checkpoint: Checkpoint | undefined;
+  /** Of the present slice, the earliest first. */
+  #checkpoints: Checkpoint[] = [];
   #found: { readonly position: Position; readonly reason: StopReason } | undefined;
   #inSlice = false;
   #isActing = false;
@@ -83,7 +89,7 @@ export class DebugRun implements SliceRunner {
 
   /** Changes the machine at a stop. Guest code that this runs is not stopped in and is no part of the history. */
   act<T>(action: () => T): T {
-    this.#checkpoint = undefined;
+    this.#checkpoints = [];
     this.#isActing = true;
     try {
       return action();
@@ -185,28 +191,30 @@ export class DebugRun implements SliceRunner {
   #keepCheckpoint(slice: SliceRecord): void {
     const goal = this.#goal;
     if (goal.kind === 'searchBack' || (goal.kind === 'travel' && goal.to.sequence !== slice.sequence)) return;
-    if (goal.kind === 'go') {
-      this.#checkpoint = undefined;
-      return;
-    }
-    const snapshot = this.labOf(slice.thread).kernel.machine.snapshot();
-    this.#checkpoint = { sequence: slice.sequence, steps: slice.steps, snapshot };
+    this.#checkpoints = goal.kind === 'go' ? [] : [this.#takeCheckpoint(slice)];
+  }
+
+  #takeCheckpoint({ thread, sequence, steps }: SliceRecord): Checkpoint {
+    return { sequence, steps, snapshot: this.labOf(thread).kernel.machine.snapshot() };
   }
 
   /** Back to an earlier moment of this slice. */
   #returnWithin(slice: SliceRecord, to: Position): boolean {
-    const checkpoint = this.#checkpoint;
+    const checkpoint = this.#checkpoints.findLast(({ steps }) => steps <= to.steps);
     const { processor } = slice.thread;
     if (checkpoint === undefined || processor === undefined) return false;
-    if (
-      checkpoint.sequence !== slice.sequence ||
-      to.sequence !== slice.sequence ||
-      to.steps < checkpoint.steps
-    )
-      return false;
+    if (checkpoint.sequence !== slice.sequence || to.sequence !== slice.sequence) return false;
     this.labOf(slice.thread).kernel.machine.restore(checkpoint.snapshot);
-    const steps = to.steps - checkpoint.steps;
-    if (steps > 0) processor.run({ instructions: steps });
+    slice.steps = checkpoint.steps;
+    if (to.steps - slice.steps > LONG_WAY) {
+      const instructions = to.steps - slice.steps - LONG_WAY / 2;
+      slice.steps += processor.run({ instructions }).instructions;
+      this.#checkpoints = [
+        ...this.#checkpoints.filter(({ steps }) => steps < slice.steps),
+        this.#takeCheckpoint(slice),
+      ];
+    }
+    if (to.steps > slice.steps) processor.run({ instructions: to.steps - slice.steps });
     slice.steps = to.steps;
     return true;
   }
@@ -226,7 +234,8 @@ export class DebugRun implements SliceRunner {
     if (goal.kind === 'searchBack' && goal.call !== undefined) breakpoints.add(goal.call.address);
     const watcher = this.#watcher(slice.thread);
     if (replaying || !watcher.active) return { exit: processor.run({ instructions, breakpoints }) };
-    const result = watcher.run(processor, { instructions, breakpoints });
+    const stretch = Math.min(instructions, WATCHED_STRETCH);
+    const result = watcher.run(processor, { instructions: stretch, breakpoints });
     watcher.remember(slice.thread.addressSpace);
     return result;
   }
