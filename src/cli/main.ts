@@ -12,6 +12,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   verify: async () => (await import('./verify.js')).verifyCommand(),
   explore: async () => (await import('./explore.js')).exploreCommand(),
   step: async () => (await import('./step.js')).stepCommand(),
+  gdb: async () => (await import('./gdb.js')).gdbCommand(),
+  trace: async () => (await import('./trace.js')).traceCommand(),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),
 };
 

@@ -54,8 +54,7 @@ export function* applyImagePatch(
       record.image.hotPatchState = 'AppliedReverse';
     }
     if (!forward) return;
-    yield* gathered(context, plan.rendezvous, all(applier.forward(plan)));
-    yield emit(applier.serialise());
+    yield* gathered(context, plan.rendezvous, all(applier.forward(plan)), applier);
   } catch (error) {
     journal.rollBack();
     kernel.machine.serialise();

@@ -367,7 +367,14 @@ export class HotPatchEngine {
     const { kind, process } = image.domain;
     if (patch === undefined || (kind === 'user' && !this.#patchesUserImages)) return;
     const initialising = process !== undefined && !process.threads.some((thread) => thread.started);
-    drive(this.#apply(patch, [image], !initialising));
+    const wasDeferred = patch.state === 'deferred';
+    try {
+      drive(this.#apply(patch, [image], !initialising));
+    } catch (error) {
+      // It goes on waiting: the next load of its base must not run unpatched.
+      if (wasDeferred) patch.state = 'deferred';
+      throw error;
+    }
   }
 
   /** An image is gone: nothing is applied to it any more, and a patch without any base waits for the next one. */

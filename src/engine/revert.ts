@@ -25,8 +25,7 @@ export function* revertPatch(
   const applier = new Applier(kernel, journal);
   const released = reverts.map((revert) => [revert.application.base, releasedEntries(revert)] as const);
   try {
-    yield* gathered(context, reverts.some(needsRendezvous), restoreEntries());
-    yield emit(applier.serialise());
+    yield* gathered(context, reverts.some(needsRendezvous), restoreEntries(), applier);
     for (const [base, entries] of released) yield* all(applier.restorePadding(base, entries));
   } catch (error) {
     journal.rollBack();

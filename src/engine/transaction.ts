@@ -69,8 +69,8 @@ export class PatchTransaction {
       this.context,
       this.plans.some((plan) => plan.rendezvous),
       this.#forwardAll(),
+      this.#applier,
     );
-    yield this.context.emit(this.#applier.serialise());
   }
 
   *#forwardAll(): Generator<EngineStep, void> {
@@ -148,19 +148,27 @@ export class PatchTransaction {
 }
 
 /**
- * Lets steps run with all processors gathered, when that is needed; they are let go however the steps end.
+ * Lets steps run, with all processors gathered when that is needed, and serialises every processor; they are let go
+ * however the steps end.
  * @throws KernelError `rendezvous.timeout` before the first step when a processor does not come
  */
 export function* gathered(
   { kernel, emit }: TransactionContext,
   needed: boolean,
   steps: Generator<EngineStep, void>,
+  applier: Applier,
 ): Generator<EngineStep, void> {
-  if (!needed) return yield* steps;
+  if (!needed) {
+    yield* steps;
+    yield emit(applier.serialise());
+    return;
+  }
   {
     using _ = kernel.gatherProcessors();
     yield emit(rendezvous('begin'));
     yield* steps;
+    // Before they are let go: Arm allows no processor to execute a replaced instruction unsynchronised.
+    yield emit(applier.serialise());
   }
   yield emit(rendezvous('end'));
 }

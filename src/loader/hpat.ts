@@ -75,6 +75,16 @@ export class HotPatchAddressTable {
    */
   commit(codeFill: number): void {
     if (this.#committed) return;
+    try {
+      this.#commitPages(codeFill);
+    } catch (error) {
+      this.table.decommit(this.base, this.reserveSize / PAGE_SIZE);
+      throw error;
+    }
+    this.#committed = true;
+  }
+
+  #commitPages(codeFill: number): void {
     for (let offset = 0; offset < this.reserveSize; offset += PAGE_SIZE) {
       const page = this.base + BigInt(offset);
       if (this.layout === 'pointers' || offset % HPAT_PAIR_SIZE !== 0) {
@@ -85,7 +95,6 @@ export class HotPatchAddressTable {
       this.space.write(page, new Uint8Array(PAGE_SIZE).fill(codeFill));
       this.table.protect(page, 1, 'PAGE_EXECUTE_READ');
     }
-    this.#committed = true;
   }
 
   /** Back to address space without memory: for a patch that failed before anything was published. */

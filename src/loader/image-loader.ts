@@ -119,9 +119,9 @@ export class ImageLoader {
     const hpatBase = section.dllBase + BigInt(hpatOffset(image, options.largePages === true));
     const reserve = this.kernel.hotPatchReserveSize;
     const { table } = domain;
-    section.map(table, sharingOf(domain));
     const made: bigint[] = [];
     try {
+      section.map(table, sharingOf(domain));
       const hpat =
         reserve === 0
           ? undefined
@@ -222,7 +222,7 @@ export class ImageLoader {
     domain.process?.environment?.addTlsImage(loaded);
     if (domain.kind === 'secure') this.kernel.secureKernel?.hide(loaded);
     else if (domain.kind !== 'user') this.kernel.secureKernel?.protectCode(loaded);
-    if (isProgram(image) && domain.process !== undefined) {
+    if (isProgram(image) && domain.process !== undefined && loaded.loadReason !== 'PatchImage') {
       domain.process.mainImage ??= loaded;
       domain.process.environment?.setImageBase(loaded.dllBase);
     }
