@@ -1,4 +1,4 @@
-import { formatAddress, PAGE_SIZE } from '../cpu/index.js';
+import { CpuError, formatAddress, PAGE_SIZE } from '../cpu/index.js';
 import {
   IMAGE_FILE,
   type PeImage,
@@ -119,9 +119,9 @@ export class ImageLoader {
     const hpatBase = section.dllBase + BigInt(hpatOffset(image, options.largePages === true));
     const reserve = this.kernel.hotPatchReserveSize;
     const { table } = domain;
+    mapWhole(section, domain);
     const made: bigint[] = [];
     try {
-      section.map(table, sharingOf(domain));
       const hpat =
         reserve === 0
           ? undefined
@@ -250,6 +250,17 @@ export class ImageLoader {
 function readDirectories(image: PeImage): void {
   void [image.relocations, image.imports, image.delayImports, image.exports, image.tls, image.loadConfig];
   void [image.guard, image.functionTable];
+}
+
+/** Maps the section, or leaves nothing of it; pages that lie in the way belong to another image and stay. */
+function mapWhole(section: ImageSection, domain: ImageDomain): void {
+  try {
+    section.map(domain.table, sharingOf(domain));
+  } catch (error) {
+    const inTheWay = error instanceof CpuError && error.status?.name === 'STATUS_CONFLICTING_ADDRESSES';
+    if (!inTheWay) section.unmap(domain.table);
+    throw error;
+  }
 }
 
 export function isProgram(image: PeImage): boolean {
