@@ -26,6 +26,8 @@ const STACK_TOP = BASE + 0x8000n;
 
 type Name = 'x64' | 'arm64';
 
+type AssembledLoops = Readonly<Record<Name, readonly Uint8Array[]>>;
+
 interface Loop {
   readonly name: string;
   readonly x64: string;
@@ -182,20 +184,16 @@ function buildReference(folder: string): string | undefined {
 }
 
 /** Speeds of the loops, observed in each way, and in C. */
-export async function guestSpeeds(): Promise<Record<string, string>[]> {
+export function guestSpeeds(code: AssembledLoops): Record<string, string>[] {
   const folder = mkdtempSync(join(tmpdir(), 'cpu-bench-'));
   const rows: Record<string, string>[] = [];
   try {
     const reference = buildReference(folder);
-    const work: (() => Record<string, string>)[] = [];
     for (const name of ['x64', 'arm64'] as const) {
-      for (const loop of LOOPS) {
-        const code = await assemble(name, loop[name], { address: BASE });
-        work.push(() => measure(name, loop, code, folder, reference));
+      for (const [index, loop] of LOOPS.entries()) {
+        rows.push(measure(name, loop, code[name][index] ?? new Uint8Array(0), folder, reference));
       }
     }
-    await settle();
-    for (const body of work) rows.push(body());
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -242,17 +240,32 @@ function processorTime(): number {
   return (user + system) / 1000;
 }
 
-/** Waits until the host compiler has done what the assembler gave it to do: its threads count as processor time. */
-async function settle(): Promise<void> {
-  for (let busy = Number.POSITIVE_INFINITY; busy > 5; ) {
-    const before = processorTime();
-    await new Promise((done) => setTimeout(done, 500));
-    busy = processorTime() - before;
-  }
+/**
+ * Assembles the loops in a process of its own. The assembler is WebAssembly, which reserves so much address space that
+ * Unicorn's code buffer may end up more than 2 GB from its library: calls between the two then take twice as long.
+ */
+function assembleLoops(): AssembledLoops {
+  const script = fileURLToPath(import.meta.url);
+  const output = execFileSync(process.execPath, ['--import', 'tsx', script, '--assemble'], {
+    encoding: 'utf8',
+  });
+  const parsed: Record<Name, string[]> = JSON.parse(output);
+  const decode = (codes: readonly string[]) => codes.map((code) => new Uint8Array(Buffer.from(code, 'hex')));
+  return { x64: decode(parsed.x64), arm64: decode(parsed.arm64) };
+}
+
+async function printAssembledLoops(): Promise<void> {
+  const assembleAll = (name: Name) =>
+    Promise.all(
+      LOOPS.map(async (loop) =>
+        Buffer.from(await assemble(name, loop[name], { address: BASE })).toString('hex'),
+      ),
+    );
+  console.log(JSON.stringify({ x64: await assembleAll('x64'), arm64: await assembleAll('arm64') }));
 }
 
 /** What single operations cost; each task does {@link BATCH} of them. */
-export async function operations(): Promise<Bench> {
+export function operations(loops: AssembledLoops): Bench {
   const bench = new Bench({ name: 'processors', time: 500, now: processorTime });
   const add = (task: string, body: () => void, batch = BATCH) =>
     bench.add(task, () => {
@@ -261,7 +274,7 @@ export async function operations(): Promise<Bench> {
   const resources = new DisposableList();
   for (const name of ['x64', 'arm64'] as const) {
     const workshop = resources.use(new Workshop(name));
-    const code = await assemble(name, LOOPS[0]?.[name] ?? '', { address: BASE });
+    const code = loops[name][0] ?? new Uint8Array(0);
     workshop.load(code);
     workshop.prepare(2 ** 40);
     const { processor } = workshop;
@@ -285,7 +298,6 @@ export async function operations(): Promise<Bench> {
     });
     addSnapshots(add, name, resources, code);
   }
-  await settle();
   bench.addEventListener('complete', () => resources[Symbol.dispose]());
   return bench;
 }
@@ -339,9 +351,12 @@ class DisposableList implements Disposable {
   }
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  console.table(await guestSpeeds());
-  const bench = await operations();
+if (process.argv[2] === '--assemble') {
+  await printAssembledLoops();
+} else if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const loops = assembleLoops();
+  console.table(guestSpeeds(loops));
+  const bench = operations(loops);
   await bench.run();
   console.table(
     bench.tasks.map(({ name, result }) => {

@@ -78,6 +78,35 @@ describe.each(ARCHITECTURE_NAMES)('snapshots on %s', (architecture) => {
     expect(guest.readWord(guest.data)).toBe(2n);
   });
 
+  test('code that was executed after the snapshot is forgotten', async () => {
+    using guest = new Guest(architecture);
+    const target = await guest.code(guest.programs.constant(1));
+    const other = await guest.code(guest.programs.constant(2));
+    expect(guest.call(target)).toBe(1n);
+    const snapshot = guest.machine.snapshot();
+    for (let time = 0; time < 2; time++) {
+      guest.machine.writeCode(guest.space, target, guest.space.read(other, 4));
+      expect(guest.call(target)).toBe(2n);
+      guest.machine.restore(snapshot);
+      expect(guest.call(target)).toBe(1n);
+    }
+  });
+
+  test('what a processor writes right after the snapshot is undone', async () => {
+    using guest = new Guest(architecture);
+    const target = await guest.code(guest.programs.count);
+    guest.prepare(target, [guest.data, 100n]);
+    guest.processor.run({ instructions: 20 });
+    const snapshot = guest.machine.snapshot();
+    const before = guest.readWord(guest.data);
+    for (let time = 0; time < 3; time++) {
+      guest.processor.run({ instructions: 30 });
+      expect(guest.readWord(guest.data)).toBeGreaterThan(before);
+      guest.machine.restore(snapshot);
+      expect(guest.readWord(guest.data)).toBe(before);
+    }
+  });
+
   test('snapshots of a tree of states are restored in any order', async () => {
     using guest = await counting();
     const root = guest.machine.snapshot();
