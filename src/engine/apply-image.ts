@@ -7,7 +7,7 @@ import { Journal } from './journal.js';
 import type { Patch } from './patch.js';
 import type { PatchPlan } from './plan.js';
 import type { EngineStep } from './steps.js';
-import { gathered, putInForce, type TransactionContext } from './transaction.js';
+import { forward as forwardPlans, putInForce, type TransactionContext } from './transaction.js';
 
 /** Flags of MANAGE_HOT_PATCH_APPLY_IMAGE_PATCH (windows-hotpatching.md 2.1). */
 export const APPLY_IMAGE_PATCH = { REVERSE: 0x1, FORWARD: 0x2, UNDO: 0x4 } as const;
@@ -54,7 +54,7 @@ export function* applyImagePatch(
       record.image.hotPatchState = 'AppliedReverse';
     }
     if (!forward) return;
-    yield* gathered(context, plan.rendezvous, all(applier.forward(plan)), applier);
+    yield* forwardPlans(context, [plan], applier);
   } catch (error) {
     journal.rollBack();
     kernel.machine.serialise();

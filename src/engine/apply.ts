@@ -1,4 +1,4 @@
-import { hex, type Kernel } from '../loader/index.js';
+import { hex, type Kernel, type LoadedImage } from '../loader/index.js';
 import type { ImageRecord } from './image-record.js';
 import type { Journal } from './journal.js';
 import { type FunctionPlan, type PatchPlan, reader } from './plan.js';
@@ -9,7 +9,8 @@ import type { UndoEntry } from './undo-table.js';
 /**
  * The stores of a patch, in Windows' order. For a function that is patched for the first time: data slot, code slot,
  * undo entry, jump in the padding, and last the one store at the entry, before which nothing of it can be seen by a
- * running thread (windows-hotpatching.md 3.3).
+ * running thread (windows-hotpatching.md 3.3). Forward application is in two parts, {@link Applier.stage} and
+ * {@link Applier.commit}, because the processors are serialised between them.
  */
 export class Applier {
   constructor(
@@ -25,8 +26,10 @@ export class Applier {
     }
     const { image } = plan.patch;
     for (const record of plan.backward) {
-      if (record.kind === 'function') yield* this.#redirect(record, plan.patch, false);
-      else yield this.journal.store(image, record.target, record.location, record.value(), record.symbol);
+      if (record.kind === 'function') {
+        yield* this.#trampoline(record, plan.patch, false);
+        yield* this.#entry(record, image);
+      } else yield this.journal.store(image, record.target, record.location, record.value(), record.symbol);
     }
   }
 
@@ -54,9 +57,17 @@ export class Applier {
     };
   }
 
-  /** The base's functions are led into the patch image, and those that it no longer covers back to themselves. */
-  *forward(plan: PatchPlan): Generator<EngineStep, void> {
-    for (const record of plan.forward) yield* this.#redirect(record, plan.base, true);
+  /**
+   * Functions that are led somewhere else already get their new data slot; the trampolines of the others are completed,
+   * and nothing leads to them yet.
+   */
+  *stage(plan: PatchPlan): Generator<EngineStep, void> {
+    for (const record of plan.forward) yield* this.#trampoline(record, plan.base, true);
+  }
+
+  /** The base's entries are led to their trampolines, and those that the patch no longer covers back to themselves. */
+  *commit(plan: PatchPlan): Generator<EngineStep, void> {
+    for (const record of plan.forward) yield* this.#entry(record, plan.base.image);
     for (const [index, entry] of plan.reverts) yield* this.revert(plan.base, index, entry);
   }
 
@@ -83,13 +94,12 @@ export class Applier {
     return { kind: 'serialised', text: '  every processor is serialised' };
   }
 
-  *#redirect(plan: FunctionPlan, record: ImageRecord, keepUndo: boolean): Generator<EngineStep, void> {
+  /** Everything of the trampoline but the entry. */
+  *#trampoline(plan: FunctionPlan, record: ImageRecord, keepUndo: boolean): Generator<EngineStep, void> {
     const { image } = record;
     const { symbol, index, trampoline } = plan;
-    const store = (
-      target: 'dataSlot' | 'codeSlot' | 'padding' | 'entry',
-      { address, bytes }: TrampolineStore,
-    ) => this.journal.store(image, target, address, bytes, symbol);
+    const store = (target: 'dataSlot' | 'codeSlot' | 'padding', { address, bytes }: TrampolineStore) =>
+      this.journal.store(image, target, address, bytes, symbol);
     yield store('dataSlot', trampoline.data);
     if (!plan.isNew) return;
 
@@ -100,7 +110,11 @@ export class Applier {
     );
     if (keepUndo) yield this.#saveUndoEntry(record, plan);
     if (trampoline.padding !== undefined) yield store('padding', trampoline.padding);
-    yield store('entry', trampoline.entry);
+  }
+
+  *#entry({ isNew, symbol, trampoline }: FunctionPlan, image: LoadedImage): Generator<EngineStep, void> {
+    if (!isNew) return;
+    yield this.journal.store(image, 'entry', trampoline.entry.address, trampoline.entry.bytes, symbol);
   }
 
   #saveUndoEntry(

@@ -3,7 +3,7 @@ import { Applier } from './apply.js';
 import { Journal } from './journal.js';
 import type { PatchPlan } from './plan.js';
 import type { EngineStep } from './steps.js';
-import { attach, gathered, putInForce, type TransactionContext } from './transaction.js';
+import { changeLiveCode, type LivePart, putInForce, type TransactionContext } from './transaction.js';
 import type { UndoEntry } from './undo-table.js';
 
 /** Taking back one application: the plan that puts the previous patch in force again, or none for the original code. */
@@ -25,8 +25,9 @@ export function* revertPatch(
   const applier = new Applier(kernel, journal);
   const released = reverts.map((revert) => [revert.application.base, releasedEntries(revert)] as const);
   try {
-    yield* gathered(context, reverts.some(needsRendezvous), restoreEntries(), applier);
-    for (const [base, entries] of released) yield* all(applier.restorePadding(base, entries));
+    yield* changeLiveCode(context, reverts.map(livePart), applier);
+    for (const [base, entries] of released)
+      for (const step of applier.restorePadding(base, entries)) yield emit(step);
   } catch (error) {
     journal.rollBack();
     kernel.machine.serialise();
@@ -39,17 +40,20 @@ export function* revertPatch(
     loaded.hotPatchState = 'NotApplied';
   }
 
-  function* restoreEntries(): Generator<EngineStep, void> {
-    for (const { application, previous } of reverts) {
-      const { base } = application;
-      using _ = attach(context, base.image.domain);
-      if (previous !== undefined) yield* all(applier.forward(previous));
-      else for (const [index, entry] of [...base.undo]) yield* all(applier.revert(base, index, entry));
-    }
-  }
-
-  function* all(steps: Generator<EngineStep, void>): Generator<EngineStep, void> {
-    for (const step of steps) yield emit(step);
+  function livePart(revert: Revert): LivePart {
+    const { application, previous } = revert;
+    const { base } = application;
+    return {
+      base,
+      rendezvous: needsRendezvous(revert),
+      *stage() {
+        if (previous !== undefined) yield* applier.stage(previous);
+      },
+      *commit() {
+        if (previous !== undefined) yield* applier.commit(previous);
+        else for (const [index, entry] of [...base.undo]) yield* applier.revert(base, index, entry);
+      },
+    };
   }
 }
 

@@ -65,19 +65,7 @@ export class PatchTransaction {
   }
 
   *#forward(): Generator<EngineStep, void> {
-    yield* gathered(
-      this.context,
-      this.plans.some((plan) => plan.rendezvous),
-      this.#forwardAll(),
-      this.#applier,
-    );
-  }
-
-  *#forwardAll(): Generator<EngineStep, void> {
-    for (const plan of this.plans) {
-      using _ = attach(this.context, plan.base.image.domain);
-      yield* this.#emitAll(this.#applier.forward(plan));
-    }
+    yield* forward(this.context, this.plans, this.#applier);
   }
 
   /** A failing callout aborts cleanly before forward application; after it, nothing can be taken back safely. */
@@ -147,30 +135,73 @@ export class PatchTransaction {
   }
 }
 
-/**
- * Lets steps run, with all processors gathered when that is needed, and serialises every processor; they are let go
- * however the steps end.
- * @throws KernelError `rendezvous.timeout` before the first step when a processor does not come
- */
-export function* gathered(
-  { kernel, emit }: TransactionContext,
-  needed: boolean,
-  steps: Generator<EngineStep, void>,
+/** Forward application of plans, each in its address space. */
+export function* forward(
+  context: TransactionContext,
+  plans: readonly PatchPlan[],
   applier: Applier,
 ): Generator<EngineStep, void> {
-  if (!needed) {
-    yield* steps;
+  const parts = plans.map(
+    (plan): LivePart => ({
+      base: plan.base,
+      rendezvous: plan.rendezvous,
+      stage: () => applier.stage(plan),
+      commit: () => applier.commit(plan),
+    }),
+  );
+  yield* changeLiveCode(context, parts, applier);
+}
+
+/** A change of the code of one base that processors may be executing. */
+export interface LivePart {
+  readonly base: ImageRecord;
+  /** Could one of its stores be seen in halves? */
+  readonly rendezvous: boolean;
+  /** Stores that nothing leads to yet, and data slots. */
+  stage(): Generator<EngineStep, void>;
+  /** Stores at entries. */
+  commit(): Generator<EngineStep, void>;
+}
+
+/**
+ * Stages all parts, serialises every processor, commits all parts, and serialises every processor again: none may
+ * execute the jump at an entry and then, out of what it fetched before, the old bytes of a trampoline. Where a store
+ * could be seen in halves all processors are gathered for the whole of it, and let go however it ends.
+ * @throws KernelError `rendezvous.timeout` before the first step when a processor does not come
+ */
+export function* changeLiveCode(
+  context: TransactionContext,
+  parts: readonly LivePart[],
+  applier: Applier,
+): Generator<EngineStep, void> {
+  const { kernel, emit } = context;
+  if (!parts.some((part) => part.rendezvous)) {
+    let newTrampolines = false;
+    for (const step of each('stage')) {
+      newTrampolines ||= step.kind === 'store' && step.target !== 'dataSlot';
+      yield step;
+    }
+    if (newTrampolines) yield emit(applier.serialise());
+    yield* each('commit');
     yield emit(applier.serialise());
     return;
   }
   {
     using _ = kernel.gatherProcessors();
     yield emit(rendezvous('begin'));
-    yield* steps;
+    yield* each('stage');
+    yield* each('commit');
     // Before they are let go: Arm allows no processor to execute a replaced instruction unsynchronised.
     yield emit(applier.serialise());
   }
   yield emit(rendezvous('end'));
+
+  function* each(phase: 'stage' | 'commit'): Generator<EngineStep, void> {
+    for (const part of parts) {
+      using _ = attach(context, part.base.image.domain);
+      for (const step of part[phase]()) yield emit(step);
+    }
+  }
 }
 
 /** The engine reaches a session's space through the HotPatch process, which attaches to one session at a time (seed 003). */
