@@ -1,5 +1,6 @@
 import { DebugError } from './error.js';
-import { littleEndian, type View } from './view.js';
+import { littleEndian } from './thread-view.js';
+import type { View } from './view.js';
 
 /**
  * Evaluates an address or number as WinDbg's MASM evaluator writes it: numbers are hexadecimal unless they begin with

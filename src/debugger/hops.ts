@@ -1,12 +1,12 @@
 import { instructionLength } from '../cpu/index.js';
 import type { LoadedImage } from '../loader/index.js';
-import type { View } from './view.js';
+import type { ThreadView } from './thread-view.js';
 
 /**
  * What an address is on the way from a patched function to its replacement: `patched entry → pad jump`,
  * `pad jump → HPAT slot 3`, `HPAT slot 3 → demo_hp!dispatch`. Undefined everywhere else.
  */
-export function describeHop(view: View, address: bigint): string | undefined {
+export function describeHop(view: ThreadView, address: bigint): string | undefined {
   const image = view.imageAt(address);
   if (image?.hpat === undefined || !image.hpat.committed) return undefined;
   if (image.hpat.contains(address)) return describeSlot(view, image, address);
@@ -21,7 +21,11 @@ export function describeHop(view: View, address: bigint): string | undefined {
 }
 
 /** The patched function whose jump in the padding is at this very address. */
-export function patchedFunctionBehind(view: View, image: LoadedImage, address: bigint): bigint | undefined {
+export function patchedFunctionBehind(
+  view: ThreadView,
+  image: LoadedImage,
+  address: bigint,
+): bigint | undefined {
   if (image.hpat?.committed !== true || image.rva(address) >= image.sizeOfImage) return undefined;
   const { paddingUsed } = view.lab.engine.record(image).form;
   const entry = address + BigInt(paddingUsed);
@@ -32,7 +36,7 @@ export function patchedFunctionBehind(view: View, image: LoadedImage, address: b
  * Bytes of a patched function's first instruction that the entry's store has left behind the jump: nothing executes
  * them. 0 where no patched function begins.
  */
-export function leftoverBehind(view: View, address: bigint): number {
+export function leftoverBehind(view: ThreadView, address: bigint): number {
   const image = view.imageAt(address);
   if (image === undefined || slotOfEntry(view, image, address) === undefined) return 0;
   const { undo, form } = view.lab.engine.record(image);
@@ -44,7 +48,7 @@ export function leftoverBehind(view: View, address: bigint): number {
 }
 
 /** The HPAT slot that the function at `entry` leads to; undefined when it is not patched, or no function begins there. */
-export function slotOfEntry(view: View, image: LoadedImage, entry: bigint): number | undefined {
+export function slotOfEntry(view: ThreadView, image: LoadedImage, entry: bigint): number | undefined {
   const { hpat } = image;
   const rva = image.rva(entry);
   if (hpat === undefined || rva >= image.sizeOfImage) return undefined;
@@ -57,16 +61,16 @@ export function slotOfEntry(view: View, image: LoadedImage, entry: bigint): numb
 }
 
 /** The pointer in a slot. */
-export function slotTarget(view: View, image: LoadedImage, index: number): bigint | undefined {
+export function slotTarget(view: ThreadView, image: LoadedImage, index: number): bigint | undefined {
   return image.hpat?.committed === true ? view.space.readU64(image.hpat.dataSlot(index)) : undefined;
 }
 
-function throughPadding(view: View, image: LoadedImage, index: number): string {
+function throughPadding(view: ThreadView, image: LoadedImage, index: number): string {
   if (image.hpat?.layout === 'pairs') return `HPAT slot ${index}`;
   return `HPAT slot ${index} → ${view.describe(slotTarget(view, image, index) ?? 0n)}`;
 }
 
-function describeSlot(view: View, image: LoadedImage, address: bigint): string | undefined {
+function describeSlot(view: ThreadView, image: LoadedImage, address: bigint): string | undefined {
   const index = image.hpat?.indexOf(address & ~7n);
   const target = index === undefined ? undefined : slotTarget(view, image, index);
   return target === undefined ? undefined : `HPAT slot ${index} → ${view.describe(target)}`;

@@ -2,7 +2,8 @@ import { isExecutable } from '../../cpu/index.js';
 import type { DebugCommand } from '../command.js';
 import { DebugError } from '../error.js';
 import { evaluate } from '../expression.js';
-import { littleEndian, type View } from '../view.js';
+import { littleEndian } from '../thread-view.js';
+import type { View } from '../view.js';
 import { addressAndCount } from './code.js';
 
 /** Bytes of an element, how many are shown by default, and how many in a line. */
