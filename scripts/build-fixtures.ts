@@ -5,6 +5,7 @@
  *   <arch>/base/{demo.dll,packets.sys,callout.sys}   the images as they shipped, with their bugs
  *   <arch>/fixed/{…}    the same sources with -DHP_FIX=1, marked for secure hotpatching
  *   <arch>/patch/{demo_hp.dll,…}   the fixed build plus the hotpatch table, written by this project
+ *   <arch>/{fixed,patch}/phases…dll  a second fix of demo.dll, whose callout fails in a phase that tests choose
  *
  * Usage: npm run fixtures -- [OUTPUT_FOLDER]   (default test/fixtures)
  *
@@ -146,6 +147,7 @@ function build(target: Target, out: string): void {
       'loadcfg.S',
       'packets.c',
       'callout.c',
+      'phases.c',
       'packets.h',
       'ntoskrnl.def',
       'ntoskrnl.x86.def',
@@ -205,25 +207,33 @@ function build(target: Target, out: string): void {
       }
       writePatch(join(out, target.folder), module.name, module.file);
     }
+    compile('phases.c', 'fixed/phases.obj');
+    const demo = ['fixed/demo.obj', 'hpimport.lib', 'rt.obj', 'loadcfg.obj', '/implib:phases.lib'];
+    // The exports of the base keep their ordinals.
+    const exports = ['g_exported,@1,DATA', 'hp_entry,@2', '__PatchMainCallout__,@3'];
+    exports.push('FailingPhase,@4,DATA', 'CrashingPhase,@5,DATA');
+    const flags = ['/dll', `/entry:${target.dllEntry}`, ...exports.map((name) => `/export:${name}`)];
+    link('fixed', 'phases.dll', ...flags, 'fixed/phases.obj', ...demo);
+    writePatch(join(out, target.folder), 'demo', 'demo.dll', 'phases.dll');
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
 
-function writePatch(folder: string, name: keyof typeof CHANGED, file: string): void {
-  const stem = file.replace(/\.[a-z]+$/, '');
-  const load = (kind: string) => ({
+function writePatch(folder: string, name: keyof typeof CHANGED, base: string, fixed = base): void {
+  const stem = fixed.replace(/\.[a-z]+$/, '');
+  const load = (kind: string, file: string) => ({
     image: readImage(readFileSync(join(folder, kind, file)), { file }),
-    symbols: readMapFile(readFileSync(join(folder, kind, `${stem}.map`), 'utf8')).symbols,
+    symbols: readMapFile(readFileSync(join(folder, kind, file.replace(/\.[a-z]+$/, '.map')), 'utf8')).symbols,
   });
   const patch = buildHotPatch({
-    base: load('base'),
-    fixed: load('fixed'),
+    base: load('base', base),
+    fixed: load('fixed', fixed),
     functions: CHANGED[name],
     sequenceNumber: 1,
   });
   mkdirSync(join(folder, 'patch'), { recursive: true });
-  writeFileSync(join(folder, 'patch', file.replace('.', '_hp.')), patch.bytes);
+  writeFileSync(join(folder, 'patch', fixed.replace('.', '_hp.')), patch.bytes);
   copyFileSync(join(folder, 'fixed', `${stem}.map`), join(folder, 'patch', `${stem}_hp.map`));
 }
 
