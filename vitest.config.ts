@@ -7,7 +7,8 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^hotpatch-lab$/, replacement: source('index.ts') },
-      { find: /^hotpatch-lab\/(image|cpu)$/, replacement: source('$1/index.ts') },
+      { find: /^hotpatch-lab\/vitest$/, replacement: source('vitest.ts') },
+      { find: /^hotpatch-lab\/([a-z]+)$/, replacement: source('$1/index.ts') },
     ],
   },
   test: { include: ['test/**/*.test.ts'], pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 },

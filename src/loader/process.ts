@@ -61,6 +61,11 @@ export class Process {
     this.environment = details.minimal ? undefined : new ProcessEnvironment(this);
   }
 
+  /** The system that it belongs to. */
+  get kernel(): Kernel {
+    return this.#kernel;
+  }
+
   get addressSpace(): AddressSpace {
     return this.domain.addressSpace;
   }
