@@ -19,17 +19,12 @@ export { type FunctionEntry, lookupFunctionEntry } from './function-entry.js';
 export { HandleTable, isCurrentProcess } from './handles.js';
 export { HotPatchAddressTable, HPAT_PAIR_SIZE, type HpatLayout, hotPatchReserveSize } from './hpat.js';
 export { ImageDomain, type ImageKind } from './image-domain.js';
+export type { ImageIdentity, ImageInstance } from './image-instances.js';
 export type { LoadOptions } from './image-loader.js';
 export { ImageSection } from './image-section.js';
 export type { ImageWriter } from './image-writer.js';
 export { IRQL } from './irql.js';
-export {
-  type ImageIdentity,
-  type ImageInstance,
-  Kernel,
-  type LoadImageOptions,
-  type ThreadOptions,
-} from './kernel.js';
+export { Kernel, type LoadImageOptions } from './kernel.js';
 export { type LdrHotPatchState, LoadedImage, type LoadReason } from './loaded-image.js';
 export { EventObject, FileObject, SectionObject } from './objects.js';
 export { PatchGuard } from './patch-guard.js';
@@ -56,4 +51,5 @@ export type { SystemFile } from './system-files.js';
 export { type SystemService, SystemServices } from './system-services.js';
 export { formatBytes, hex } from './text.js';
 export { type Crash, Thread, type ThreadCondition, type ThreadState } from './thread.js';
+export type { ThreadOptions } from './thread-runner.js';
 export { type Blocked, blocked } from './wait.js';

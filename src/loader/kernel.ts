@@ -14,16 +14,16 @@ import {
   decideBoot,
   hotPatchingEnabled,
 } from './boot.js';
-import { GuestCrash } from './crash.js';
-import { KernelError } from './error.js';
 import { EventLog } from './events.js';
 import { kernelModules } from './exports/index.js';
 import type { HpatLayout } from './hpat.js';
-import type { ImageDomain, ImageKind } from './image-domain.js';
+import type { ImageDomain } from './image-domain.js';
+import { type ImageIdentity, type ImageInstance, instancesOf } from './image-instances.js';
 import { ImageLoader, type LoadOptions } from './image-loader.js';
 import { ImageSections } from './image-section.js';
 import { KernelSpace } from './kernel-space.js';
 import { region, SYSTEM_SPACE } from './layout.js';
+import { LoadImageRoutines } from './load-image-routines.js';
 import type { LoadedImage } from './loaded-image.js';
 import { ModeContexts } from './mode-contexts.js';
 import { PatchGuard } from './patch-guard.js';
@@ -39,41 +39,16 @@ import { systemServiceTable } from './services/index.js';
 import type { Session } from './session.js';
 import { SystemFiles } from './system-files.js';
 import type { SystemServices } from './system-services.js';
-import { Thread, type ThreadCondition } from './thread.js';
-
-/** CheckSum and TimeDateStamp: what a hotpatch names its base by. */
-export interface ImageIdentity {
-  readonly checkSum: number;
-  readonly timeDateStamp: number;
-}
-
-/** One place that holds an image. */
-export interface ImageInstance {
-  readonly kind: ImageKind;
-  readonly image: LoadedImage;
-  readonly domain: ImageDomain;
-  readonly process: Process | undefined;
-  readonly session: Session | undefined;
-}
+import type { Thread } from './thread.js';
+import { type RunOptions, type ThreadOptions, ThreadRunner } from './thread-runner.js';
 
 export interface LoadImageOptions extends LoadOptions {
   /** Default: {@link Kernel.domain}. */
   readonly domain?: ImageDomain;
 }
 
-export interface ThreadOptions {
-  readonly name?: string;
-  /** Where its code is. Default: the domain that its start address lies in. */
-  readonly domain?: ImageDomain;
-  /** Index of the only processor that may run it. */
-  readonly affinity?: number;
-  readonly irql?: number;
-}
-
 type Arguments = readonly (bigint | number)[];
 
-const STACK_SIZE = 0x8000;
-const CALL_LIMIT = 50_000_000;
 /** Instructions that threads at DISPATCH_LEVEL get to come to a rendezvous. */
 const RENDEZVOUS_TIMEOUT = 100_000;
 
@@ -110,9 +85,8 @@ export class Kernel implements Disposable {
   readonly hotPatchProcess: Process | undefined;
   readonly #space: KernelSpace;
   readonly #processes: ProcessTable;
-  readonly #modes: ModeContexts;
-  readonly #imageLoadRoutines: ((image: LoadedImage) => void)[] = [];
-  readonly #imageUnloadRoutines: ((image: LoadedImage) => void)[] = [];
+  readonly #routines = new LoadImageRoutines(this.events);
+  readonly #runner: ThreadRunner;
   #nextId = 4;
 
   static boot(options: BootOptions): Kernel {
@@ -132,7 +106,7 @@ export class Kernel implements Disposable {
     });
     this.architecture = architecture === 'x86' ? architectureNamed('x64') : this.machine.architecture;
     this.layoutRandom = new SeededRandom(seed + 0x5eed);
-    this.#modes = new ModeContexts(this.machine);
+    this.#runner = new ThreadRunner(this, new ModeContexts(this.machine), () => this.#newId());
     this.services = new ServiceTable(region('kernel exports', SYSTEM_SPACE.services));
     for (const module of kernelModules()) this.services.define(module);
     this.#space = new KernelSpace(this.machine, this.architecture, this.boot, this.services);
@@ -201,23 +175,8 @@ export class Kernel implements Disposable {
   }
 
   /** Every place that holds an image with this checksum and timestamp; patch images are not counted. */
-  imagesOf({ checkSum, timeDateStamp }: ImageIdentity): ImageInstance[] {
-    return this.domains.flatMap((domain) =>
-      domain.images
-        .filter(
-          (image) =>
-            image.loadReason !== 'PatchImage' &&
-            image.checkSum === checkSum &&
-            image.timeDateStamp === timeDateStamp,
-        )
-        .map((image) => ({
-          kind: domain.kind,
-          image,
-          domain,
-          process: domain.process,
-          session: domain.session,
-        })),
-    );
+  imagesOf(identity: ImageIdentity): ImageInstance[] {
+    return instancesOf(this.domains, identity);
   }
 
   /** Loads an image into kernel space or another domain: {@link ImageLoader.load}. */
@@ -233,25 +192,22 @@ export class Kernel implements Disposable {
 
   /** Calls `routine` for each image that has been mapped and bound, before its first instruction runs (a load-image notify routine). */
   onImageLoad(routine: (image: LoadedImage) => void): void {
-    this.#imageLoadRoutines.push(routine);
+    this.#routines.onLoad(routine);
   }
 
   /** Calls `routine` for each image that has been taken out. */
   onImageUnload(routine: (image: LoadedImage) => void): void {
-    this.#imageUnloadRoutines.push(routine);
+    this.#routines.onUnload(routine);
   }
 
   /** For the image loader. */
   imageMapped(image: LoadedImage): void {
-    for (const routine of this.#imageLoadRoutines) routine(image);
+    this.#routines.mapped(image);
   }
 
   /** For the image loader. */
   imageUnmapped(image: LoadedImage): void {
-    for (const routine of this.#imageUnloadRoutines) routine(image);
-    const { domain } = image;
-    const where = domain === this.system ? '' : ` from ${domain.name}`;
-    this.events.emit({ kind: 'imageUnloaded', text: `unloaded ${image.baseDllName}${where}` });
+    this.#routines.unmapped(image, this.system);
   }
 
   /** A process with its own user address space, and its EXE if there is one. */
@@ -281,48 +237,16 @@ export class Kernel implements Disposable {
 
   /** A thread that will call the function at `address` with integer or pointer arguments. It runs in `run` and `call`. */
   createThread(address: bigint, parameters: Arguments = [], options: ThreadOptions | string = {}): Thread {
-    const given = typeof options === 'string' ? { name: options } : options;
-    const domain = given.domain ?? this.domainOf(address);
-    const process = domain.process ?? this.systemProcess;
-    const stack = { base: domain.allocateMemory('stacks', STACK_SIZE), size: STACK_SIZE };
-    const id = this.#newId();
-    const { environment } = process;
-    const teb = environment?.createTeb(id, stack);
-    const thread = new Thread({
-      id,
-      name: given.name ?? 'thread',
-      domain,
-      process,
-      stack,
-      startAddress: address,
-      ...(given.affinity === undefined ? {} : { affinity: given.affinity }),
-      ...(given.irql === undefined ? {} : { irql: given.irql }),
-      ...(teb === undefined ? {} : { teb }),
-      start: (processor) => {
-        this.#modes.load(processor, domain);
-        domain.architecture.prepareCall(processor, {
-          target: address,
-          arguments: parameters,
-          stackTop: stack.base + BigInt(stack.size),
-        });
-        if (teb !== undefined) environment?.setTebRegister(processor, teb);
-      },
-    });
-    this.scheduler.add(thread);
-    return thread;
+    return this.#runner.create(
+      address,
+      parameters,
+      typeof options === 'string' ? { name: options } : options,
+    );
   }
 
   /** Runs all threads on all processors until a condition holds; throws when it never will, or when a thread crashes. */
-  run(
-    options: { until?: ThreadCondition | readonly ThreadCondition[]; instructions?: number } = {},
-  ): RunResult {
-    const until = options.until === undefined ? [] : [options.until].flat();
-    for (const { thread } of until)
-      if (!thread.finished && thread.state !== 'waiting') this.scheduler.place(thread);
-    const result = this.scheduler.run(until, options.instructions ?? CALL_LIMIT);
-    this.#judge(until, result, options.instructions !== undefined);
-    this.patchGuard.tick();
-    return result;
+  run(options: RunOptions = {}): RunResult {
+    return this.#runner.run(options);
   }
 
   /** Calls a function on a thread of its own, which runs alone: every other thread stands still until it has returned. */
@@ -332,14 +256,7 @@ export class Kernel implements Disposable {
 
   /** As {@link call}, but returns the finished thread with everything that is known about it. */
   callThread(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): Thread {
-    const thread = this.createThread(address, parameters, { name: 'call', ...options });
-    try {
-      this.#judge([thread.returns()], this.scheduler.runAlone(thread, CALL_LIMIT));
-    } finally {
-      this.#destroyThread(thread);
-    }
-    this.patchGuard.tick();
-    return thread;
+    return this.#runner.call(address, parameters, options);
   }
 
   /**
@@ -381,53 +298,13 @@ export class Kernel implements Disposable {
     this.machine[Symbol.dispose]();
   }
 
-  #destroyThread(thread: Thread): void {
-    this.scheduler.remove(thread);
-    if (thread.process.terminated) return;
-    if (thread.teb !== undefined) thread.process.environment?.destroyTeb(thread.teb);
-    thread.domain.freeMemory(thread.stack.base, thread.stack.size);
-  }
-
   #newId(): number {
     const id = this.#nextId;
     this.#nextId += 4;
     return id;
   }
-
-  /** Throws what became of a run that was to end with one of these conditions. */
-  #judge(until: readonly ThreadCondition[], result: RunResult, limited = false): void {
-    for (const { thread } of until)
-      if (thread.crash !== undefined) throw new GuestCrash(thread, thread.crash);
-    if (until.length > 0 && result.reason !== 'condition' && !limited)
-      throw new KernelError({
-        rule: 'conditionNeverMet',
-        status: 'STATUS_IO_TIMEOUT',
-        message: describeUnmet(until, result),
-      });
-  }
 }
 
 function inRange({ range }: PageTable, address: bigint): boolean {
   return address >= range.start && address < range.end;
-}
-
-function describeUnmet(until: readonly ThreadCondition[], result: RunResult): string {
-  const wishes = until.map(({ thread, address }) =>
-    address === undefined
-      ? `thread ${thread.id} to return`
-      : `thread ${thread.id} to reach ${thread.describe(address)}`,
-  );
-  const standing = until.map(({ thread }) => {
-    const waits = thread.wait === undefined ? '' : `, waiting for ${thread.wait.reason}`;
-    return thread.finished
-      ? `thread ${thread.id} has ended`
-      : `thread ${thread.id} is at ${thread.describe(thread.pc)}${waits}`;
-  });
-  const why = {
-    idle: 'nothing is left to run',
-    gathered: 'all processors are gathered in a rendezvous',
-    instructionLimit: `${CALL_LIMIT} instructions were executed`,
-    condition: '',
-  }[result.reason];
-  return `waited for ${wishes.join(' or ')}, but ${why}; ${standing.join(', ')}`;
 }

@@ -4,12 +4,13 @@ import { KernelError } from './error.js';
 import { HandleTable } from './handles.js';
 import type { ImageDomain } from './image-domain.js';
 import type { LoadOptions } from './image-loader.js';
-import type { Kernel, ThreadOptions } from './kernel.js';
+import type { Kernel } from './kernel.js';
 import type { LoadedImage } from './loaded-image.js';
 import { Pool } from './pool.js';
 import { ProcessEnvironment } from './process-environment.js';
 import type { Session } from './session.js';
 import type { Thread } from './thread.js';
+import type { ThreadOptions } from './thread-runner.js';
 
 export interface ProcessDetails {
   readonly kernel: Kernel;
