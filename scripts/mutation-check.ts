@@ -1,120 +1,148 @@
 /**
- * Leaves out or turns round, one at a time, each store, flush, check and rollback line of the engine's and processors'
- * write paths in a copy of the repository, and runs the quick tests there. Lists the mutants that no test noticed.
+ * Leaves out or alters, one at a time, every store, flush, check and rollback of the engine and of the processors' write
+ * paths in a copy of the repository, and runs the tests that reach it. Lists the mutants that no test noticed.
  *
- *   npx tsx scripts/mutation-check.ts [--only PATH] [--every N] [--json FILE]
+ *   npx tsx scripts/mutation-check.ts [--target engine|cpu] [--only PATH] [--state FOLDER] [--json FILE]
+ *
+ * What was found is kept in the folder; a second call goes on where the first one ended.
  */
-import { execFile } from 'node:child_process';
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
+import type { Line } from './mutants/results.js';
+import { type Mutant, mutate } from './mutants/schemata.js';
+import { TARGETS, type Target } from './mutants/targets.js';
 
-const run = promisify(execFile);
 const repository = fileURLToPath(new URL('../', import.meta.url));
-
-const FILES = [
-  'src/engine/apply.ts',
-  'src/engine/journal.ts',
-  'src/engine/transaction.ts',
-  'src/engine/revert.ts',
-  'src/engine/plan.ts',
-  'src/engine/sequence.ts',
-  'src/engine/undo-table.ts',
-  'src/engine/image-record.ts',
-  'src/engine/trampoline-x86.ts',
-  'src/engine/trampoline-arm64.ts',
-  'src/loader/hpat.ts',
-  'src/loader/image-writer.ts',
-  'src/cpu/instruction-fetch.ts',
-  'src/cpu/machine.ts',
-];
-
-const TESTS = [
-  'test/engine/apply.test.ts',
-  'test/proof/protocols.test.ts',
-  'test/proof/faults.test.ts',
-  'test/proof/replay.test.ts',
-  'test/cpu/conformance/code-visibility.test.ts',
-];
-
-/** A statement on one line that stores, flushes, keeps for the undoing or takes back. */
-const STATEMENT =
-  /^\s*(yield\b|if \(.*\) yield\b|this\.#?(applier|journal|undo|memory|dropView|outdate)|.*\b(store|serialise|rollBack|writeCode|write|flushTranslations|forgetFrame|forgetCode|commit|decommit|protect|useSlot|giveBackSlot|set|clear|delete|add|push|release|copy)\().*;$/;
-/** A condition under which something is refused or left out. */
-const CONDITION = /^(\s*)if \((.+)\)( |$)/;
-
-interface Mutant {
-  readonly file: string;
-  readonly line: number;
-  readonly before: string;
-  readonly after: string;
-}
-
-function mutantsOf(file: string): Mutant[] {
-  const lines = readFileSync(join(repository, file), 'utf8').split('\n');
-  return lines.flatMap((before, index): Mutant[] => {
-    const here = { file, line: index + 1, before };
-    const isOpen = /[([{,]$/.test(lines[index - 1]?.trim() ?? '') && !/[{]$/.test(lines[index - 1] ?? '');
-    const condition = CONDITION.exec(before);
-    if (condition !== null) {
-      const [, indent = '', , rest = ''] = condition;
-      return [{ ...here, after: before.replace(CONDITION, `${indent}if (false)${rest}`) }];
-    }
-    return STATEMENT.test(before) && !isOpen ? [{ ...here, after: '' }] : [];
-  });
-}
-
-function copyRepository(): string {
-  const copy = mkdtempSync(join(tmpdir(), 'hotpatch-mutants-'));
-  for (const part of ['src', 'test', 'scenarios', 'package.json', 'tsconfig.json', 'vitest.config.ts'])
-    cpSync(join(repository, part), join(copy, part), { recursive: true });
-  for (const part of ['node_modules', 'vendor']) symlinkSync(join(repository, part), join(copy, part));
-  return copy;
-}
-
-async function testsNotice(copy: string): Promise<boolean> {
-  try {
-    await run('npx', ['vitest', 'run', '--bail=1', ...TESTS], { cwd: copy, timeout: 180_000 });
-    return false;
-  } catch {
-    return true;
-  }
-}
+const MOST_RESTARTS = 60;
 
 const option = (name: string): string | undefined => {
   const at = process.argv.indexOf(name);
   return at < 0 ? undefined : process.argv[at + 1];
 };
 
-const only = option('--only');
-const every = Number(option('--every') ?? 1);
-const mutants = FILES.filter((file) => only === undefined || file.startsWith(only))
-  .flatMap(mutantsOf)
-  .filter((_, index) => index % every === 0);
-const copy = copyRepository();
-const survivors: Mutant[] = [];
-try {
-  if (await testsNotice(copy)) throw new Error('the tests fail without any mutant');
-  for (const [index, mutant] of mutants.entries()) {
-    const path = join(copy, mutant.file);
-    const original = readFileSync(path, 'utf8');
-    const lines = original.split('\n');
-    lines[mutant.line - 1] = mutant.after;
-    writeFileSync(path, lines.join('\n'));
-    const noticed = await testsNotice(copy);
-    writeFileSync(path, original);
-    if (!noticed) survivors.push(mutant);
-    const verdict = noticed ? 'noticed ' : 'SURVIVED';
-    console.log(
-      `${index + 1}/${mutants.length} ${verdict} ${mutant.file}:${mutant.line} ${mutant.before.trim()}`,
-    );
-  }
-} finally {
-  rmSync(copy, { recursive: true, force: true });
+function copyRepository(folder: string): void {
+  for (const part of ['src', 'test', 'scenarios', 'scripts', 'package.json', 'tsconfig.json', 'docs'])
+    cpSync(join(repository, part), join(folder, part), { recursive: true });
+  for (const part of ['node_modules', 'vendor'])
+    if (!existsSync(join(folder, part))) symlinkSync(join(repository, part), join(folder, part));
+  writeFileSync(join(folder, 'vitest.config.ts'), CONFIG);
 }
-console.log(`\n${mutants.length} mutants, ${survivors.length} survived`);
+
+const CONFIG = `
+import { fileURLToPath } from 'node:url';
+import { defineConfig } from 'vitest/config';
+const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+export default defineConfig({
+  resolve: { alias: [
+    { find: /^hotpatch-lab$/, replacement: at('./src/index.ts') },
+    { find: /^hotpatch-lab\\/(image|cpu)$/, replacement: at('./src/$1/index.ts') },
+  ] },
+  test: {
+    include: ['test/**/*.test.ts'], pool: 'forks', maxWorkers: 1, fileParallelism: false,
+    testTimeout: 3_600_000, hookTimeout: 60_000,
+    setupFiles: [at('./scripts/mutants/switch.ts')], runner: at('./scripts/mutants/hunting-runner.ts'),
+  },
+});
+`;
+
+/** Puts the mutants into the copy's sources. */
+function plant(folder: string, files: readonly string[]): Mutant[] {
+  const mutants: Mutant[] = [];
+  for (const file of files) {
+    const { text, mutants: found } = mutate(file, readFileSync(join(folder, file), 'utf8'), mutants.length);
+    writeFileSync(join(folder, file), text);
+    mutants.push(...found);
+  }
+  return mutants;
+}
+
+function testFiles(folder: string, { tests }: Target): string[] {
+  return tests.flatMap((path) => {
+    if (!statSync(join(folder, path)).isDirectory()) return [path];
+    return readdirSync(join(folder, path), { recursive: true, encoding: 'utf8' })
+      .filter((name) => name.endsWith('.test.ts'))
+      .sort()
+      .map((name) => relative(folder, join(folder, path, name)));
+  });
+}
+
+function linesOf(file: string): Line[] {
+  if (!existsSync(file)) return [];
+  return readFileSync(file, 'utf8')
+    .split('\n')
+    .filter(Boolean)
+    .map((text) => JSON.parse(text) as Line);
+}
+
+/** Runs a test file until every test has met every mutant; a mutant that hangs or spoils the process costs a restart. */
+function hunt(folder: string, file: string, results: string): void {
+  for (let restart = 0; restart < MOST_RESTARTS; restart++) {
+    const before = linesOf(results).length;
+    const { status } = spawnSync(
+      process.execPath,
+      [join(repository, 'node_modules/vitest/vitest.mjs'), 'run', file, '--reporter=dot'],
+      {
+        cwd: folder,
+        env: { ...process.env, HOTPATCH_MUTANTS_FILE: results },
+        stdio: ['ignore', 'ignore', 'ignore'],
+      },
+    );
+    if (status === 0 || linesOf(results).length === before) return;
+  }
+}
+
+function check(target: Target, base: string): { mutants: readonly Mutant[]; survivors: readonly Mutant[] } {
+  const folder = join(base, target.name);
+  const results = join(folder, 'mutants.jsonl');
+  const list = join(folder, 'mutants.json');
+  const only = option('--only');
+  if (!existsSync(list)) {
+    rmSync(folder, { recursive: true, force: true });
+    mkdirSync(dirname(results), { recursive: true });
+    copyRepository(folder);
+    const files = target.files.filter((file) => only === undefined || file.startsWith(only));
+    writeFileSync(list, JSON.stringify(plant(folder, files)));
+  }
+  // Tests that were added since have yet to run.
+  cpSync(join(repository, 'test'), join(folder, 'test'), { recursive: true });
+  const mutants = JSON.parse(readFileSync(list, 'utf8')) as Mutant[];
+  const noticed = () =>
+    new Set(linesOf(results).flatMap((line) => (line.kind === 'noticed' ? [line.id] : [])));
+  for (const file of testFiles(folder, target)) {
+    const start = performance.now();
+    hunt(folder, file, results);
+    const seconds = ((performance.now() - start) / 1000).toFixed(0);
+    console.log(`${target.name}: ${file}: ${noticed().size} of ${mutants.length} noticed, ${seconds} s`);
+  }
+  const found = noticed();
+  return { mutants, survivors: mutants.filter(({ id }) => !found.has(id)) };
+}
+
+const base = option('--state') ?? join(tmpdir(), 'hotpatch-mutants');
+const wanted = option('--target');
+const report: object[] = [];
+let survived = 0;
+for (const target of TARGETS.filter(({ name }) => wanted === undefined || name === wanted)) {
+  const { mutants, survivors } = check(target, base);
+  survived += survivors.length;
+  for (const { file, line, change, code } of survivors)
+    console.log(`SURVIVED ${file}:${line}: ${change}: ${code}`);
+  console.log(`${target.name}: ${mutants.length} mutants, ${survivors.length} survived`);
+  report.push({ target: target.name, mutants: mutants.length, survivors });
+}
 const json = option('--json');
-if (json !== undefined) writeFileSync(json, JSON.stringify({ mutants: mutants.length, survivors }, null, 2));
-process.exitCode = survivors.length > 0 ? 1 : 0;
+if (json !== undefined) writeFileSync(json, JSON.stringify(report, null, 2));
+process.exitCode = survived > 0 ? 1 : 0;

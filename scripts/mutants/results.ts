@@ -1,0 +1,17 @@
+/** One line of the record that a hunt for mutants keeps, so that it can be gone on with. */
+export type Line =
+  | { readonly kind: 'noticed'; readonly id: number; readonly test: string; readonly by: string }
+  | {
+      readonly kind: 'done';
+      readonly test: string;
+      readonly milliseconds: number;
+      readonly reached: readonly number[];
+      readonly tried: number;
+    }
+  | {
+      readonly kind: 'tooLong';
+      readonly test: string;
+      readonly milliseconds: number;
+      readonly left: number;
+    }
+  | { readonly kind: 'poisoned'; readonly id: number; readonly test: string };
