@@ -2,6 +2,7 @@ export { BlockingEnd, type ChannelEnds, WakingEnd } from './channel.js';
 export { debugCommands, parseCommand } from './commands/index.js';
 export { DebugError } from './error.js';
 export * from './export/index.js';
+export { symbolEnd } from './functions.js';
 export * from './gdb/index.js';
 export { describeHop } from './hops.js';
 export { comparePositions, formatPosition, type Position, parsePosition } from './position.js';
