@@ -13,10 +13,13 @@ import {
 } from '../image/index.js';
 import { hex8, table } from './layout.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
+import { writeSarif } from './sarif.js';
+import { checkSarif } from './sarif-findings.js';
 
 interface CheckFlags {
   readonly symbols?: string;
   readonly all?: boolean;
+  readonly sarif?: string;
   readonly json?: boolean;
 }
 
@@ -26,6 +29,7 @@ export function checkCommand(): Command {
     .argument('<image>', 'a driver, DLL or program')
     .option('--symbols <file>', 'PDB or map of the image; default: what lies beside it')
     .option('--all', 'list the functions that can be patched too')
+    .option('--sarif <file>', 'also write the findings as SARIF 2.1.0')
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  hotpatch check demo.dll --symbols demo.pdb')
     .action(async (path: string, flags: CheckFlags) => {
@@ -34,6 +38,7 @@ export function checkCommand(): Command {
       const symbols = findSymbols({ image, path }, { symbolsFile: flags.symbols });
       for (const error of symbols.origin.passedOver) note(`hotpatch: passed over: ${error.message}`);
       const report = checkImage(image, symbols, await decoderFor(architecture));
+      if (flags.sarif !== undefined) writeSarif(flags.sarif, checkSarif(path, image, report));
       if (flags.json) printJson(jsonOf(path, report, symbols.origin));
       else printReport(path, report, symbols.origin, flags.all ?? false);
       if (!report.ready) process.exitCode = EXIT.failed;

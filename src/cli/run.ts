@@ -1,6 +1,8 @@
+import { basename } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
 import { runScenario, type ScenarioResult } from '../scenario.js';
-import { describeReport, reportOf } from './errors.js';
+import { describeReport, type ErrorReport, reportOf } from './errors.js';
+import { type ScenarioRun, writeJunit } from './junit.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
 import { loadScenario } from './scenario-file.js';
 import { runSchedule } from './schedule.js';
@@ -10,6 +12,7 @@ interface RunFlags {
   readonly json?: boolean;
   readonly quiet?: boolean;
   readonly schedule?: string;
+  readonly junit?: string;
 }
 
 export function runCommand(): Command {
@@ -18,6 +21,7 @@ export function runCommand(): Command {
     .argument('<scenario...>', 'TypeScript or JavaScript files whose default export is defineScenario(…)')
     .option('--seed <n>', 'decides how processors interleave', wholeNumber)
     .option('--schedule <file>', 'one interleaving that `hotpatch explore --json` found, step by step')
+    .option('--junit <file>', 'also write the results as JUnit XML, for test reports')
     .option('--quiet', 'only the result of each scenario')
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  hotpatch run scenarios/first-trampoline.ts')
@@ -26,51 +30,63 @@ export function runCommand(): Command {
         for (const file of files) await runSchedule(file, flags.schedule, flags.json === true);
         return;
       }
-      const results: ScenarioResult[] = [];
-      for (const file of files) results.push(await runFile(file, flags));
-      const failed = results.filter((result) => result.error !== undefined);
-      if (flags.json) printJson({ scenarios: results.map(resultJson) });
-      if (failed.length > 0) process.exitCode = worstExitCode(failed);
+      const runs: ScenarioRun[] = [];
+      for (const file of files) runs.push(await runFile(file, flags));
+      if (flags.junit !== undefined) writeJunit(flags.junit, runs);
+      if (flags.json) printJson({ scenarios: runs.map(resultJson) });
+      process.exitCode = Math.max(...runs.map(({ file, result }) => failureOf(file, result)?.exitCode ?? 0));
     });
 }
 
-async function runFile(file: string, flags: RunFlags): Promise<ScenarioResult> {
+async function runFile(file: string, flags: RunFlags): Promise<ScenarioRun> {
   const scenario = await loadScenario(file);
   const quiet = flags.json === true || flags.quiet === true;
   if (!quiet) print(colours.bold(`\n${scenario.title}`));
+  const start = performance.now();
   const result = await runScenario(scenario, {
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
     onEvent: (event) => {
       if (!quiet) print(event.kind === 'narration' ? colours.cyan(event.text) : event.text);
     },
   });
-  if (result.error === undefined) {
-    if (flags.json !== true)
-      print(
-        `${colours.green('held')}  ${result.expectations} expectation(s)${flags.quiet ? `  ${scenario.title}` : ''}`,
-      );
-  } else {
-    const report = reportOf(result.error);
-    note(`${file}: ${report === undefined ? String(result.error) : describeReport(report)}`);
-    if (report === undefined || report.exitCode === EXIT.unicornMissing) throw result.error;
-  }
-  return result;
+  const failure = failureOf(file, result);
+  if (failure !== undefined) note(`${file}: ${describeReport(failure)}`);
+  else if (flags.json !== true)
+    print(
+      `${colours.green('held')}  ${result.expectations} expectation(s)${flags.quiet ? `  ${scenario.title}` : ''}`,
+    );
+  return { file, result, seconds: (performance.now() - start) / 1000 };
 }
 
-function resultJson(result: ScenarioResult): object {
-  const report =
-    result.error === undefined ? undefined : (reportOf(result.error) ?? { message: String(result.error) });
+/** What ended a scenario early. An error that no room of the laboratory has thrown is the scenario's own. */
+function failureOf(file: string, { error }: ScenarioResult): ErrorReport | undefined {
+  if (error === undefined) return undefined;
+  const known = reportOf(error);
+  if (known !== undefined) return known;
+  const place = error instanceof Error ? placeInScenario(file, error) : undefined;
   return {
-    title: result.title,
-    held: result.error === undefined,
-    expectations: result.expectations,
-    ...(report === undefined ? {} : { error: report }),
-    transcript: result.transcript.map(({ kind, text }) => ({ kind, text })),
+    exitCode: EXIT.failed,
+    message: String(error),
+    ...(place === undefined ? {} : { place }),
   };
 }
 
-function worstExitCode(failed: readonly ScenarioResult[]): number {
-  return Math.max(...failed.map((result) => reportOf(result.error)?.exitCode ?? EXIT.failed));
+/** `line 12:5` of the scenario, where it or what it called threw. */
+function placeInScenario(file: string, { stack = '' }: Error): string | undefined {
+  const line = stack.split('\n').find((frame) => frame.includes(basename(file)));
+  const [, place] = /:(\d+:\d+)\)?$/.exec(line ?? '') ?? [];
+  return place === undefined ? undefined : `line ${place}`;
+}
+
+function resultJson({ file, result }: ScenarioRun): object {
+  const failure = failureOf(file, result);
+  return {
+    title: result.title,
+    held: failure === undefined,
+    expectations: result.expectations,
+    ...(failure === undefined ? {} : { error: failure }),
+    transcript: result.transcript.map(({ kind, text }) => ({ kind, text })),
+  };
 }
 
 export function wholeNumber(text: string): number {

@@ -6,6 +6,8 @@ import { UsageError } from './errors.js';
 
 /** Imports a scenario file; TypeScript goes through tsx, and `hotpatch-lab` is the package that runs this command. */
 export async function loadScenario(file: string): Promise<Scenario> {
+  // So that an error names the line of the scenario that the user wrote.
+  process.setSourceMapsEnabled(true);
   const { register } = await import('tsx/esm/api');
   const unregister = register({ tsconfig: false });
   registerHooks('./resolve-hook.js', import.meta.url);

@@ -3,6 +3,8 @@ import { type Verification, verifyHotPatch } from '../builder/index.js';
 import { allowedRules, printFinding, readSource } from './build.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
 import { wholeNumber } from './run.js';
+import { writeSarif } from './sarif.js';
+import { verifySarif } from './sarif-findings.js';
 
 interface VerifyFlags {
   readonly base: string;
@@ -10,6 +12,7 @@ interface VerifyFlags {
   readonly patchSymbols?: string;
   readonly allow: string[];
   readonly hotPatchTableSize: number;
+  readonly sarif?: string;
   readonly json?: boolean;
 }
 
@@ -28,15 +31,23 @@ export function verifyCommand(): Command {
       wholeNumber,
       0x1000,
     )
+    .option('--sarif <file>', 'also write the findings as SARIF 2.1.0')
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  hotpatch verify demo_hp.dll --base demo.dll')
     .action((path: string, flags: VerifyFlags) => {
+      const base = readSource(flags.base, flags.baseSymbols);
+      const patch = readSource(path, flags.patchSymbols);
       const verification = verifyHotPatch({
-        base: readSource(flags.base, flags.baseSymbols),
-        patch: readSource(path, flags.patchSymbols),
+        base,
+        patch,
         allow: allowedRules(flags.allow),
         hotPatchTableSize: flags.hotPatchTableSize,
       });
+      if (flags.sarif !== undefined)
+        writeSarif(
+          flags.sarif,
+          verifySarif({ ...patch, file: path }, { ...base, file: flags.base }, verification),
+        );
       if (flags.json) printJson({ patch: path, base: flags.base, ...verification });
       else printVerification(path, flags.base, verification);
       if (!verification.isValid) process.exitCode = EXIT.failed;
