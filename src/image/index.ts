@@ -13,6 +13,7 @@ export { ImageError, type ImageErrorDetails } from './error.js';
 export type { ExportFunction, Exports } from './exports.js';
 export type { GuardEntry, GuardTables } from './guard.js';
 export type { DataDirectory, FileHeader, Headers, OptionalHeader } from './headers.js';
+export * from './hotp1/index.js';
 export * from './hotpatch/index.js';
 export {
   type Arm64ecMetadata,

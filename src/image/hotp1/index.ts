@@ -1,0 +1,42 @@
+export { describeHotp1, type Hotp1Description } from './describe.js';
+export {
+  appendHotp1Section,
+  encodeHotp1,
+  type Hotp1HookInput,
+  type Hotp1Input,
+  type Hotp1ValidationInput,
+} from './encode.js';
+export {
+  FIXUP_SIZE,
+  FIXUP_TYPE,
+  type FixupType,
+  fixupTypeName,
+  HOOK_OPTION,
+  HOOK_TYPE,
+  HOTP1_HEADER_SIZE,
+  HOTP1_SECTION,
+  HOTPATCH_HEADER,
+  type HookType,
+  type Hotp1,
+  type Hotp1Fixup,
+  type Hotp1Hook,
+  type Hotp1Validation,
+  hookSize,
+  hookTypeName,
+  isJump,
+  MODULE_ID_METHOD,
+  type ModuleIdMethod,
+  shortJumpTarget,
+  VALIDATION_HOOK_ONLY,
+} from './format.js';
+export { isModule, moduleIdValue, peHeaderHash2, type SupportedModuleIdMethod } from './module-id.js';
+export { hasHotp1Section, readHotp1 } from './read.js';
+export {
+  HOTP1_RULES,
+  type Hotp1Finding,
+  type Hotp1Rule,
+  type Hotp1RuleId,
+  hotp1Finding,
+  hotp1Rule,
+} from './rules.js';
+export { validateHotp1, validationIndex } from './validate.js';

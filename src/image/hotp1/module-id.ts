@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto';
+import { FILE_HEADER, optionalHeaderStruct } from '../headers.js';
+import type { PeImage } from '../image.js';
+import { SECTION_HEADER_SIZE } from '../sections.js';
+import { MODULE_ID_METHOD, MODULE_ID_VALUE_SIZE, type ModuleIdMethod } from './format.js';
+
+/** How a hotpatch can name its target here. */
+export type SupportedModuleIdMethod = Exclude<ModuleIdMethod, 'PeHeaderHash1' | 'PeDebugSignature'>;
+
+export function isSupportedMethod(method: ModuleIdMethod): method is SupportedModuleIdMethod {
+  return method !== 'PeHeaderHash1' && method !== 'PeDebugSignature';
+}
+
+/** The 24 bytes of TargetModuleIdValue for an image. */
+export function moduleIdValue(image: PeImage, method: SupportedModuleIdMethod): Uint8Array {
+  const bytes = new Uint8Array(MODULE_ID_VALUE_SIZE);
+  if (method === 'PeChecksum')
+    new DataView(bytes.buffer).setBigUint64(0, BigInt(image.optionalHeader.checkSum), true);
+  if (method === 'PeHeaderHash2') bytes.set(peHeaderHash2(image));
+  return bytes;
+}
+
+/** Is this the image that the section names? Undefined when the method is not supported. */
+export function isModule(
+  image: PeImage,
+  { moduleIdMethod: method, moduleIdValue: value }: { moduleIdMethod: number; moduleIdValue: Uint8Array },
+): boolean {
+  if (method === MODULE_ID_METHOD.None) return true;
+  const name = method === MODULE_ID_METHOD.PeChecksum ? 'PeChecksum' : 'PeHeaderHash2';
+  return moduleIdValue(image, name).every((byte, index) => byte === value[index]);
+}
+
+/**
+ * Hash160 for PeHeaderHash2. Modelled: that the method hashes the PE headers and fills the union's 160-bit member is
+ * known, over which bytes is not. Here SHA-1 over signature, file header, optional header with its directories and
+ * section table; ImageBase counts as 0, because the loader changes it in memory.
+ */
+export function peHeaderHash2(image: PeImage): Uint8Array {
+  const { headers, sections, pointerSize } = image;
+  const PE_SIGNATURE = 4;
+  const start = headers.fileHeaderOffset - PE_SIGNATURE;
+  const end = headers.sectionTableOffset + SECTION_HEADER_SIZE * sections.length;
+  const bytes = Uint8Array.from(image.bytes.subarray(start, end));
+  const optional = optionalHeaderStruct(pointerSize);
+  const imageBase = PE_SIGNATURE + FILE_HEADER.size + optional.offsetOf('imageBase');
+  bytes.fill(0, imageBase, imageBase + pointerSize);
+  return createHash('sha1').update(bytes).digest();
+}
