@@ -1,3 +1,4 @@
+export * from './2003/index.js';
 export type { Application } from './application.js';
 export { APPLY_IMAGE_PATCH } from './apply-image.js';
 export { PATCH_MAIN_CALLOUT } from './callout.js';

@@ -1,0 +1,210 @@
+import { validateHotp1 } from '../../image/index.js';
+import type { ImageDomain, LoadedImage } from '../../loader/index.js';
+import { HotPatchError } from '../error.js';
+import type { EngineStep } from '../steps.js';
+import { applyCodePatch, type CodePatchContext, descriptorsOf } from './apply-code-patch.js';
+import { CodeInformation, encodeCodeInfo, FLG_HOTPATCH } from './code-information.js';
+import type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
+import { Application2003, type AppliedHook, type Patch2003, type PatchList } from './patch.js';
+import { Planner } from './plan.js';
+import type { Operation } from './stores.js';
+
+export interface ApplyContext {
+  readonly operation: Operation;
+  readonly options: HotPatch2003Options;
+  readonly lists: PatchList;
+}
+
+/**
+ * One hotpatch for one target: load the hotpatch image beside it, apply the fixups, compare, enter it into the module's
+ * patch list, and put it in force. The same work whoever does it: MmHotPatchRoutine in kernel space,
+ * LdrHotPatchRoutine in a process.
+ */
+export function* applyToTarget(
+  context: ApplyContext,
+  patch: Patch2003,
+  target: LoadedImage,
+  { active = true, dllBase }: LoadPatch2003Options,
+): Generator<EngineStep, Application2003> {
+  const { operation, lists, options } = context;
+  refuseFindings(patch, target);
+  const loaded = loadBeside(operation, patch, target, dllBase);
+  const planner = new Planner({
+    hotp1: patch.hotp1,
+    name: patch.name,
+    target,
+    loaded,
+    applications: lists.of(target),
+    checkEntries: options.checkEntries ?? true,
+  });
+  for (const { target: kind, location: address, bytes } of planner.fixups()) {
+    const symbol = loaded.describe(address);
+    yield operation.store({ domain: loaded.domain, target: kind, address, bytes, symbol });
+  }
+  planner.validate();
+  operation.tell(
+    'validated',
+    `  ${patch.name} fits ${target.baseDllName}: ${patch.hotp1.validations.length} validation(s), ${patch.hotp1.fixupRegions.length} fixup region(s), ${patch.hotp1.hooks.length} hook(s)`,
+  );
+  const hooks = planner.hooks().map((hook): AppliedHook => ({ ...hook, original: hook.bytes, left: false }));
+  const application = new Application2003(patch, target, loaded, hooks);
+  operation.change(
+    () => {
+      lists.add(application);
+      patch.applications.push(application);
+    },
+    () => {
+      lists.remove(application);
+      patch.applications.splice(patch.applications.indexOf(application), 1);
+    },
+  );
+  if (active) yield* enable(context, application);
+  return application;
+}
+
+/** Puts the hooks in force. What they replace is what the hotpatches below them in the patch list left there. */
+export function* enable(context: ApplyContext, application: Application2003): Generator<EngineStep, void> {
+  refuseCovered(context, application);
+  for (const hook of application.hooks) hook.original = below(context, application, hook);
+  yield* swap(context, application, true);
+}
+
+/** Gives every place its original bytes back. */
+export function* disable(context: ApplyContext, application: Application2003): Generator<EngineStep, void> {
+  refuseCovered(context, application);
+  yield* swap(context, application, false);
+}
+
+function* swap(
+  context: ApplyContext,
+  application: Application2003,
+  active: boolean,
+): Generator<EngineStep, void> {
+  const { operation, lists, options } = context;
+  const { domain } = application.target;
+  const before = application.hooks.map(({ left }) => left);
+  const was = application.active;
+  operation.change(
+    () => undefined,
+    () => {
+      application.active = was;
+      for (const [index, hook] of application.hooks.entries()) hook.left = before[index] ?? false;
+    },
+  );
+  const descriptors = descriptorsOf(application, ({ location, bytes }) =>
+    domain.addressSpace.read(location, bytes.length),
+  );
+  const flags = FLG_HOTPATCH.ACTIVE * Number(active) + FLG_HOTPATCH.WOW64 * Number(isWow64(domain));
+  const buffer = encodeCodeInfo(flags, descriptors);
+  const address = domain.allocateMemory('pool', buffer.length);
+  try {
+    domain.addressSpace.write(address, buffer);
+    if (domain.kind === 'user')
+      operation.tell(
+        'systemCall',
+        `  NtSetSystemInformation(SystemHotpatchInformation, CodeInfo, ${descriptors.length} descriptor(s)${active ? ', ACTIVE' : ''})`,
+      );
+    const information = new CodeInformation(domain.addressSpace, address, buffer.length, 8);
+    yield* applyCodePatch(codePatchContext(operation, lists, options), domain, information);
+  } finally {
+    if (domain.process?.terminated !== true) domain.freeMemory(address, buffer.length);
+  }
+  application.active = active;
+}
+
+export function codePatchContext(
+  operation: Operation,
+  lists: PatchList,
+  options: HotPatch2003Options,
+): CodePatchContext {
+  return {
+    operation,
+    options,
+    hookAt: (domain, location) =>
+      lists.all
+        .filter(({ target }) => target.domain === domain)
+        .flatMap(({ hooks }) => hooks)
+        .findLast((hook) => hook.location === location),
+  };
+}
+
+/** The file's bytes, with what older hotpatches in force made of them; data keeps what it holds. */
+function below({ lists }: ApplyContext, application: Application2003, hook: AppliedHook): Uint8Array {
+  const { location, bytes, pristine } = hook;
+  if (pristine === undefined) return application.target.domain.addressSpace.read(location, bytes.length);
+  const found = Uint8Array.from(pristine);
+  for (const older of lists.of(application.target)) {
+    if (older === application) break;
+    if (!older.active) continue;
+    for (const other of older.hooks)
+      for (const [i, byte] of other.bytes.entries()) {
+        const at = Number(other.location - location) + i;
+        if (at >= 0 && at < found.length) found[at] = byte;
+      }
+  }
+  return found;
+}
+
+/** Hooks of a newer hotpatch in force lie over those of an older one: the newest goes first. */
+function refuseCovered({ lists }: ApplyContext, application: Application2003): void {
+  const { patch, target, hooks } = application;
+  const list = lists.of(target);
+  const newer = list
+    .slice(list.indexOf(application) + 1)
+    .find(
+      (other) => other.active && hooks.some(({ location, bytes }) => other.covers(location, bytes.length)),
+    );
+  if (newer === undefined) return;
+  throw new HotPatchError({
+    rule: 'chain.covered',
+    status: 'STATUS_REQUEST_OUT_OF_SEQUENCE',
+    image: patch.name,
+    message: `${newer.patch.name} was applied over its hooks in ${target.baseDllName} and is in force`,
+    hint: `disable ${newer.patch.name} first`,
+  });
+}
+
+/** The image room's rules, against the very file that is mapped. */
+function refuseFindings(patch: Patch2003, target: LoadedImage): void {
+  // Memory may differ from the file, and the loader's name from the file's.
+  const isStatic = /^(validation\.bytes|target\.name)$/;
+  const findings = validateHotp1(patch.image, target.image).filter(({ rule }) => !isStatic.test(rule));
+  const found = findings.find(({ severity }) => severity === 'error');
+  if (found === undefined) return;
+  const { rule, status, place, message } = found;
+  throw new HotPatchError({ rule, status: status.name, image: patch.name, place, message });
+}
+
+function loadBeside(
+  operation: Operation,
+  patch: Patch2003,
+  target: LoadedImage,
+  dllBase: bigint | undefined,
+): LoadedImage {
+  const { kernel } = operation;
+  const { domain } = target;
+  if (domain.kind !== 'user' && kernel.secureKernelRunning)
+    throw new HotPatchError({
+      rule: 'kernel.secureKernel',
+      status: 'STATUS_NOT_SUPPORTED',
+      image: patch.name,
+      message: `the Secure Kernel protects the code of ${target.baseDllName}: this generation knows no way to have it changed`,
+      hint: 'boot without virtualization-based security, as Server 2003 did',
+    });
+  const loaded = kernel.loadImage(patch.image, {
+    domain,
+    name: patch.name,
+    loadReason: 'PatchImage',
+    ...(patch.symbols === undefined ? {} : { symbols: patch.symbols }),
+    ...(dllBase === undefined ? {} : { dllBase }),
+  });
+  operation.change(
+    () => undefined,
+    () => kernel.unloadImage(loaded),
+  );
+  return loaded;
+}
+
+export function isWow64({ process }: ImageDomain): boolean {
+  return process?.wow64 === true;
+}

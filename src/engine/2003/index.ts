@@ -1,0 +1,14 @@
+export {
+  CodeInformation,
+  encodeCodeInfo,
+  encodeHandles,
+  encodeNames,
+  FLG_HOTPATCH,
+  type HookDescriptor,
+  SYSTEM_HOTPATCH_INFORMATION,
+} from './code-information.js';
+export { HotPatch2003Engine } from './engine.js';
+export { LDR_HOT_PATCH_ROUTINE } from './inject.js';
+export type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
+export type { Application2003, AppliedHook, Patch2003, Patch2003State } from './patch.js';
+export { type SetInformationCaller, setSystemInformation } from './set-system-information.js';

@@ -1,0 +1,29 @@
+import type { SymbolTable } from '../../image/index.js';
+
+/** How careful the engine of the first generation is, where nothing public says how careful Windows was. */
+export interface HotPatch2003Options {
+  /**
+   * Refuse a hook whose entry or padding is not what cl /hotpatch and link /FUNCTIONPADMIN leave. Default true; without it
+   * only the hotpatch's own validations decide, as documented.
+   */
+  readonly checkEntries?: boolean;
+  /** Hold all processors while hook bytes are swapped. Default true (modelled). */
+  readonly gatherProcessors?: boolean;
+  /**
+   * When a hotpatch is disabled, leave the jump in the padding of a function where a thread stands on it. Default true
+   * (modelled); false swaps every byte back without looking.
+   */
+  readonly spareOccupiedPadding?: boolean;
+}
+
+export interface LoadPatch2003Options {
+  /** BaseDllName of the hotpatch image; default: the file's name. */
+  readonly name?: string;
+  /** NT path of the file; default: the name. */
+  readonly path?: string;
+  readonly symbols?: SymbolTable;
+  /** Load it, apply fixups and validate, but leave the hooks unchanged (ACTIVE is clear). Default: active. */
+  readonly active?: boolean;
+  /** Where to map the hotpatch image; default: beside the others. */
+  readonly dllBase?: bigint;
+}

@@ -1,0 +1,107 @@
+import { type Hotp1, type NtStatus, ntStatus, type PeImage, type SymbolTable } from '../../image/index.js';
+import type { LoadedImage } from '../../loader/index.js';
+import type { StoreTarget } from '../steps.js';
+
+/**
+ * `applied`: its hooks are in force. `inactive`: loaded, and its hooks are not in force. `noTarget`: no running system
+ * has the module; files on disk are coldpatching's business. `failed`: refused or undone.
+ */
+export type Patch2003State = 'applied' | 'inactive' | 'noTarget' | 'failed';
+
+/** A hotpatch of the first generation that the engine was given. */
+export class Patch2003 {
+  readonly generation = '2003';
+  state: Patch2003State = 'noTarget';
+  status: NtStatus = ntStatus('STATUS_NOT_FOUND');
+  readonly applications: Application2003[] = [];
+
+  constructor(
+    readonly name: string,
+    readonly path: string,
+    readonly image: PeImage,
+    readonly hotp1: Hotp1,
+    readonly symbols: SymbolTable | undefined,
+  ) {}
+
+  /** Functions and pointers of the target that lead into it now. */
+  get functions(): number {
+    const [first] = this.applications;
+    if (this.state !== 'applied' || first === undefined) return 0;
+    return first.hooks.filter(({ target }) => target === 'entry').length;
+  }
+}
+
+/** One place of the target that a hook changes. */
+export interface PlannedHook {
+  /** `hook 2` */
+  readonly place: string;
+  readonly target: StoreTarget;
+  readonly location: bigint;
+  readonly bytes: Uint8Array;
+  /** Bytes that the target's file has here; undefined for pointers in data, whose value is not the file's. */
+  readonly pristine: Uint8Array | undefined;
+  readonly symbol: string;
+  /**
+   * A jump that is left where it is as long as a thread stands in its bytes. The pointer that it reads stays with it.
+   */
+  readonly leaveWhile?: { readonly start: bigint; readonly end: bigint };
+}
+
+/** A hook in a module's patch list. */
+export interface AppliedHook extends PlannedHook {
+  /** What was there before it came into force. */
+  original: Uint8Array;
+  /** The hotpatch was disabled, but this hook had to be left because a thread stood in it. */
+  left: boolean;
+}
+
+/** A hotpatch in one address space that has its target: an entry of that module's patch list (RTL_PATCH_HEADER). */
+export class Application2003 {
+  active = false;
+
+  constructor(
+    readonly patch: Patch2003,
+    readonly target: LoadedImage,
+    /** The hotpatch image beside it. */
+    readonly loaded: LoadedImage,
+    readonly hooks: readonly AppliedHook[],
+  ) {}
+
+  /** Does it change any byte of this range while it is in force? */
+  covers(location: bigint, length: number): boolean {
+    return this.hooks.some(
+      (hook) =>
+        location < hook.location + BigInt(hook.bytes.length) && hook.location < location + BigInt(length),
+    );
+  }
+}
+
+/** What is known of a module: its hotpatches, oldest first. */
+export class PatchList {
+  readonly #lists = new Map<LoadedImage, Application2003[]>();
+
+  of(target: LoadedImage): readonly Application2003[] {
+    return this.#lists.get(target) ?? [];
+  }
+
+  add(application: Application2003): void {
+    const list = this.#lists.get(application.target) ?? [];
+    this.#lists.set(application.target, list);
+    list.push(application);
+  }
+
+  remove(application: Application2003): void {
+    const list = this.#lists.get(application.target) ?? [];
+    const index = list.indexOf(application);
+    if (index >= 0) list.splice(index, 1);
+    if (list.length === 0) this.#lists.delete(application.target);
+  }
+
+  forget(target: LoadedImage): void {
+    this.#lists.delete(target);
+  }
+
+  get all(): readonly Application2003[] {
+    return [...this.#lists.values()].flat();
+  }
+}
