@@ -46,21 +46,38 @@ export function* applyImagePatch(
   const plan = request.plan(!reverse);
   const journal = new Journal(kernel);
   const applier = new Applier(kernel, journal);
+  let done = false;
+  let forwardBegun = false;
   try {
     if (reverse) {
       yield* all(applier.backward(plan));
       yield* all(applier.callTargets(plan));
-      record.vadState = VAD_HOT_PATCH_STATE.patchReverseApplied;
-      record.image.hotPatchState = 'AppliedReverse';
+      journal.change(
+        () => {
+          record.vadState = VAD_HOT_PATCH_STATE.patchReverseApplied;
+          record.image.hotPatchState = 'AppliedReverse';
+        },
+        () => {
+          record.vadState = VAD_HOT_PATCH_STATE.none;
+          record.image.hotPatchState = 'NotApplied';
+        },
+      );
     }
-    if (!forward) return;
+    if (!forward) {
+      done = true;
+      return;
+    }
+    forwardBegun = true;
     yield* forwardPlans(context, [plan], applier);
+    done = true;
   } catch (error) {
-    journal.rollBack();
-    kernel.machine.serialise();
-    if (reverse) record.vadState = VAD_HOT_PATCH_STATE.none;
-    if (forward) base.image.hotPatchState = 'FailedToPatch';
+    if (forwardBegun) base.image.hotPatchState = 'FailedToPatch';
     throw error;
+  } finally {
+    if (!done) {
+      journal.rollBack();
+      kernel.machine.serialise();
+    }
   }
   const application = { patch, base, loaded: request.loaded, functions: plan.forward.length };
   base.applications.push(application);

@@ -1,4 +1,4 @@
-import { hex, type Kernel, type LoadedImage } from '../loader/index.js';
+import { GuestCrash, hex, type Kernel, type LoadedImage } from '../loader/index.js';
 import type { CalloutPhase, EngineStep } from './steps.js';
 
 /** Export of a patch image that initialises it (seed 003). */
@@ -12,7 +12,8 @@ export type CalloutStep = Extract<EngineStep, { kind: 'callout' }>;
 
 /**
  * Calls `NTSTATUS __PatchMainCallout__(ctx*, 12)` in the patch image as guest code, with ctx = { Version 1, Phase, 0 }
- * (windows-hotpatching.md 2.6). Returns undefined when the image exports none.
+ * (windows-hotpatching.md 2.6). Returns undefined when the image exports none. Of a callout that raises an exception the
+ * step has the exception's status, and `crash` tells where.
  */
 export function callPatchMain(
   kernel: Kernel,
@@ -29,16 +30,22 @@ export function callPatchMain(
     view.setUint32(0, CONTEXT_VERSION, true);
     view.setUint32(4, phase, true);
     domain.addressSpace.write(context, bytes);
-    const value = kernel.call(loaded.address(rva), [context, CONTEXT_SIZE], { domain });
-    const status = Number(BigInt.asUintN(32, value));
-    return {
-      kind: 'callout',
-      phase,
-      status,
-      text: `  ${loaded.moduleName}!${PATCH_MAIN_CALLOUT}(phase ${phase}) returned ${hex(status)}`,
-    };
+    const name = `  ${loaded.moduleName}!${PATCH_MAIN_CALLOUT}(phase ${phase})`;
+    try {
+      const value = kernel.call(loaded.address(rva), [context, CONTEXT_SIZE], { domain });
+      const status = Number(BigInt.asUintN(32, value));
+      return { kind: 'callout', phase, status, text: `${name} returned ${hex(status)}` };
+    } catch (error) {
+      if (domain.process?.exitStatus !== undefined) {
+        const status = domain.process.exitStatus;
+        return { kind: 'callout', phase, status, text: `${name} ended its process with ${hex(status)}` };
+      }
+      if (!(error instanceof GuestCrash)) throw error;
+      const { status, crash } = error;
+      return { kind: 'callout', phase, status: status.value, crash, text: `${name} crashed: ${crash.text}` };
+    }
   } finally {
-    domain.freeMemory(context, CONTEXT_SIZE);
+    if (domain.process?.terminated !== true) domain.freeMemory(context, CONTEXT_SIZE);
   }
 }
 

@@ -1,13 +1,12 @@
 import { formatAddress } from '../cpu/index.js';
 import {
-  type Finding,
   type HotPatchTable,
   ntStatus,
   type PeImage,
   type SymbolTable,
   validateHotPatch,
 } from '../image/index.js';
-import { hex, type Kernel, KernelError, type LoadedImage, type Process } from '../loader/index.js';
+import { hex, type Kernel, type LoadedImage } from '../loader/index.js';
 import type { Application } from './application.js';
 import { APPLY_IMAGE_PATCH, applyImagePatch } from './apply-image.js';
 import { HotPatchError } from './error.js';
@@ -18,6 +17,8 @@ import { ntManageHotPatch } from './manage-hot-patch.js';
 import type { EngineOptions } from './options.js';
 import { Patch } from './patch.js';
 import { type PatchPlan, type PlanOptions, planPatch } from './plan.js';
+import { asHotPatchError, notInForce, refuseFindings, refuseImportOfBase } from './refusals.js';
+import { PatchRegistry } from './registry.js';
 import { type Revert, revertPatch } from './revert.js';
 import { checkRollBack, checkSequence } from './sequence.js';
 import type { EngineStep } from './steps.js';
@@ -38,10 +39,11 @@ export interface LoadPatchOptions {
  * as a generator that yields after every step, so that processors can run in between, and as a call that runs it through.
  */
 export class HotPatchEngine {
-  readonly #patches: Patch[] = [];
+  readonly #registry: PatchRegistry;
   readonly #records = new Map<LoadedImage, ImageRecord>();
   readonly #context: TransactionContext;
   readonly #planOptions: PlanOptions;
+  #inProgress: Patch | undefined;
 
   constructor(
     private readonly kernel: Kernel,
@@ -54,6 +56,7 @@ export class HotPatchEngine {
         return event;
       },
     };
+    this.#registry = new PatchRegistry(kernel);
     this.#planOptions = { ignoreRel32: options.ignoreRel32 ?? false, dynamicValues: options.dynamicValues };
     kernel.onImageLoad((image) => this.#applyRegistered(image));
     kernel.systemServices.define('NtManageHotPatch', (call) => ntManageHotPatch(this, call).value);
@@ -62,7 +65,7 @@ export class HotPatchEngine {
 
   /** Every patch that was ever loaded, oldest first. */
   get patches(): readonly Patch[] {
-    return this.#patches;
+    return this.#registry.patches;
   }
 
   /** What the engine keeps of an image: use of its HPAT, undo table, patches applied. */
@@ -87,7 +90,7 @@ export class HotPatchEngine {
 
   *loadPatchSteps(image: PeImage, options: LoadPatchOptions = {}): Generator<EngineStep, Patch> {
     const patch = this.#read(image, options);
-    const registered = this.#registeredFor(patch);
+    const registered = this.#registry.sameBase(patch);
     if (registered?.sequenceNumber === patch.sequenceNumber && this.#enforcesSequence) {
       this.#tell(
         'patchIgnored',
@@ -104,8 +107,10 @@ export class HotPatchEngine {
       );
       return patch;
     }
+    using _ = this.#begin(patch);
     yield* this.#apply(patch, bases, true);
     this.#register(patch);
+    yield* this.#applyToLateBases(patch);
     return patch;
   }
 
@@ -124,6 +129,7 @@ export class HotPatchEngine {
       this.#tell('patchForgotten', `patch ${patch.name} is no longer registered`);
       return;
     }
+    using _ = this.#begin(patch);
     checkRollBack(patch, this.options.allowUndo ?? true);
     const reverts = patch.applications.map((application) => this.#planRevert(application));
     if (reverts.length === 0 || patch.state !== 'applied') throw notInForce(patch);
@@ -147,6 +153,7 @@ export class HotPatchEngine {
       this.unloadPatch(patch);
       return;
     }
+    using _ = this.#begin(patch);
     checkSequence(patch, record, this.#enforcesSequence);
     const own = this.record(loaded);
     const plan = (forwardOnly: boolean) =>
@@ -168,12 +175,7 @@ export class HotPatchEngine {
 
   /** The newest patch that is registered for an image, applied to it or not. */
   registeredFor(base: LoadedImage): Patch | undefined {
-    return this.#patches.findLast(
-      (candidate) =>
-        (candidate.state === 'deferred' || candidate.state === 'applied') &&
-        candidate.isFor(base) &&
-        concernsUser(candidate, base.domain.process),
-    );
+    return this.#registry.registeredFor(base);
   }
 
   /** Takes back every patch of this patch's base, the newest first. */
@@ -232,6 +234,7 @@ export class HotPatchEngine {
 
   *#apply(patch: Patch, bases: readonly LoadedImage[], callouts: boolean): Generator<EngineStep, void> {
     const loaded: LoadedImage[] = [];
+    let applied = false;
     try {
       const plans = bases.map((base) => this.#planApplication(patch, base, loaded));
       for (const plan of plans)
@@ -241,11 +244,51 @@ export class HotPatchEngine {
         );
       const applications = yield* new PatchTransaction(this.#context, patch, plans, callouts).run();
       this.#complete(patch, applications);
+      applied = true;
     } catch (error) {
-      for (const image of loaded) this.kernel.unloadImage(image);
-      if (patch.applications.length === 0) patch.state = 'failed';
       throw asHotPatchError(error, patch.name);
+    } finally {
+      if (!applied) this.#discard(patch, loaded);
     }
+  }
+
+  #discard(patch: Patch, loaded: readonly LoadedImage[]): void {
+    for (const image of loaded) if (image.domain.process?.terminated !== true) this.kernel.unloadImage(image);
+    if (patch.applications.length === 0) patch.state = 'failed';
+  }
+
+  /** A process that started while the patch was being applied has loaded its base unpatched. */
+  *#applyToLateBases(patch: Patch): Generator<EngineStep, void> {
+    const has = (base: LoadedImage) =>
+      patch.applications.some((application) => application.base.image === base);
+    for (const base of this.#basesOf(patch)) {
+      if (has(base)) continue;
+      try {
+        yield* this.#apply(patch, [base], true);
+      } catch (error) {
+        if (!(error instanceof HotPatchError)) throw error;
+        this.#tell('lateBaseFailed', `${base.domain.name} goes on unpatched: ${error.message}`);
+      }
+    }
+  }
+
+  /** InProgressPatch of _MI_HOT_PATCH_STATE: one operation at a time. */
+  #begin(patch: Patch): Disposable {
+    const other = this.#inProgress;
+    if (other !== undefined)
+      throw new HotPatchError({
+        rule: 'operation.inProgress',
+        status: 'STATUS_OPERATION_IN_PROGRESS',
+        image: patch.name,
+        message: `another operation, on ${other.name}, has not ended`,
+        hint: 'take its steps to the end, or leave it with return()',
+      });
+    this.#inProgress = patch;
+    return {
+      [Symbol.dispose]: () => {
+        this.#inProgress = undefined;
+      },
+    };
   }
 
   /** Maps the patch image beside the base and plans everything; nothing of the base is changed yet. */
@@ -272,6 +315,7 @@ export class HotPatchEngine {
   }
 
   #complete(patch: Patch, applications: readonly Application[]): void {
+    if (applications.length === 0) return; // every process that had the base has ended
     patch.applications.push(...applications);
     patch.state = 'applied';
     patch.status = ntStatus('STATUS_SUCCESS');
@@ -318,44 +362,14 @@ export class HotPatchEngine {
     }
   }
 
-  /** The newest patch that is registered for the same base. */
-  #registeredFor(patch: Patch): Patch | undefined {
-    return this.#patches.findLast(
-      (other) =>
-        (other.state === 'deferred' || other.state === 'applied') &&
-        other.userSid === patch.userSid &&
-        other.originalCheckSum === patch.originalCheckSum &&
-        other.originalTimeDateStamp === patch.originalTimeDateStamp,
-    );
-  }
-
-  /** The same base: a lower sequence number is refused, a higher one takes the place of a deferred patch (2.5). */
   #register(patch: Patch): void {
-    const registered = this.#registeredFor(patch);
-    if (
-      registered !== undefined &&
-      this.#enforcesSequence &&
-      registered.sequenceNumber > patch.sequenceNumber
-    )
-      throw new HotPatchError({
-        rule: 'sequence.lowerThanRegistered',
-        status: 'STATUS_REQUEST_OUT_OF_SEQUENCE',
-        image: patch.name,
-        message: `sequence number ${patch.sequenceNumber} is below ${registered.sequenceNumber} of ${registered.name}, which is registered for this base`,
-      });
-    if (registered?.state === 'deferred') registered.state = 'superseded';
-    this.#patches.push(patch);
+    this.#registry.register(patch, this.#enforcesSequence);
   }
 
-  /** Every image that the patch is for: drivers, session drivers, DLLs and EXEs of all processes, secure images. */
   #basesOf(patch: Patch): LoadedImage[] {
-    const identity = { checkSum: patch.originalCheckSum, timeDateStamp: patch.originalTimeDateStamp };
-    return this.kernel
-      .imagesOf(identity)
-      .filter(
-        ({ kind, process }) => concernsUser(patch, process) && (kind !== 'user' || this.#patchesUserImages),
-      )
-      .map(({ image }) => image);
+    return this.#registry
+      .basesOf(patch)
+      .filter(({ domain }) => domain.kind !== 'user' || this.#patchesUserImages);
   }
 
   /**
@@ -408,55 +422,4 @@ function drive<T>(steps: Generator<EngineStep, T>): T {
     const step = steps.next();
     if (step.done === true) return step.value;
   }
-}
-
-/** A patch of one user's list concerns that user's processes alone. */
-function concernsUser(patch: Patch, process: Process | undefined): boolean {
-  return patch.userSid === undefined || process?.userSid === patch.userSid;
-}
-
-/** A driver's patch may not import its base: the patch image would keep the base from ever being unloaded (2.5). */
-function refuseImportOfBase(patch: Patch, base: LoadedImage): void {
-  const { kind } = base.domain;
-  const name = base.baseDllName.toLowerCase();
-  if (kind === 'user' || !patch.image.imports.some(({ module }) => module.toLowerCase() === name)) return;
-  throw new HotPatchError({
-    rule: 'patch.importsBase',
-    status: 'STATUS_INVALID_IMAGE_FORMAT',
-    image: patch.name,
-    message: `a driver's hotpatch image must not import from its base ${base.baseDllName}`,
-  });
-}
-
-function notInForce(patch: Patch): HotPatchError {
-  return new HotPatchError({
-    rule: 'unload.notActive',
-    status: 'STATUS_INVALID_PARAMETER',
-    image: patch.name,
-    message: `this patch is ${patch.state}; only the newest patch that is applied can be unloaded`,
-  });
-}
-
-function refuseFindings(findings: readonly Finding[], image: string): void {
-  const finding = findings.find((candidate) => candidate.severity === 'error');
-  if (finding === undefined) return;
-  throw new HotPatchError({
-    rule: finding.rule,
-    status: finding.status.name,
-    image,
-    place: finding.place,
-    message: finding.message,
-  });
-}
-
-function asHotPatchError(error: unknown, image: string): unknown {
-  if (!(error instanceof KernelError)) return error;
-  return new HotPatchError({
-    rule: error.rule,
-    status: error.status.name,
-    image,
-    message: error.reason,
-    cause: error,
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
-  });
 }

@@ -31,7 +31,10 @@ export class Journal {
       isCode ? domain.writer.writeCode(address, value) : domain.writer.writeData(address, value);
     this.change(
       () => write(bytes),
-      () => write(before),
+      () => {
+        // The memory of a process that ended on the way is gone.
+        if (domain.process?.terminated !== true) write(before);
+      },
     );
     const { name } = this.kernel.machine.architecture;
     return {
@@ -56,7 +59,9 @@ export class Journal {
     if (hpat === undefined || hpat.committed) return undefined;
     this.change(
       () => hpat.commit(form.slotFill),
-      () => hpat.decommit(),
+      () => {
+        if (image.domain.process?.terminated !== true) hpat.decommit();
+      },
     );
     return {
       kind: 'hpatCommitted',

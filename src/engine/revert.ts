@@ -24,14 +24,17 @@ export function* revertPatch(
   const journal = new Journal(kernel);
   const applier = new Applier(kernel, journal);
   const released = reverts.map((revert) => [revert.application.base, releasedEntries(revert)] as const);
+  let reverted = false;
   try {
     yield* changeLiveCode(context, reverts.map(livePart), applier);
     for (const [base, entries] of released)
       for (const step of applier.restorePadding(base, entries)) yield emit(step);
-  } catch (error) {
-    journal.rollBack();
-    kernel.machine.serialise();
-    throw error;
+    reverted = true;
+  } finally {
+    if (!reverted) {
+      journal.rollBack();
+      kernel.machine.serialise();
+    }
   }
   for (const { application } of reverts) {
     const { base, loaded } = application;

@@ -1,4 +1,4 @@
-import type { LabEvent } from '../loader/index.js';
+import type { Crash, LabEvent } from '../loader/index.js';
 
 /** What a store changes. */
 export type StoreTarget = 'dataSlot' | 'codeSlot' | 'padding' | 'entry' | 'pointer' | 'relative' | 'value';
@@ -30,7 +30,13 @@ export type EngineStep = LabEvent &
     | { readonly kind: 'undoEntryCleared'; readonly index: number; readonly rva: number }
     | { readonly kind: 'rendezvous'; readonly phase: 'begin' | 'end' }
     | { readonly kind: 'serialised' }
-    | { readonly kind: 'callout'; readonly phase: CalloutPhase; readonly status: number }
+    | {
+        readonly kind: 'callout';
+        readonly phase: CalloutPhase;
+        readonly status: number;
+        /** It did not return: an exception that nobody handled. */
+        readonly crash?: Crash;
+      }
     | { readonly kind: 'callTargetsSet'; readonly image: string; readonly valid: number }
   );
 

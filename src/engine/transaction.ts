@@ -11,6 +11,8 @@ import type { CalloutPhase, EngineStep } from './steps.js';
 
 /** Second parameter of bugcheck 0x1A when a driver's callout fails (windows-hotpatching.md 2.5). */
 const CALLOUT_BUG_CHECK: Record<1 | 2, bigint> = { 1: 0x48501bn, 2: 0x48501cn };
+/** SYSTEM_THREAD_EXCEPTION_NOT_HANDLED (bugcodes.h). */
+const SYSTEM_THREAD_EXCEPTION_NOT_HANDLED = 0x7e;
 /** FAST_FAIL_PATCH_CALLBACK_FAILED ends a process with this status. */
 const STATUS_STACK_BUFFER_OVERRUN = 0xc0000409;
 
@@ -41,31 +43,45 @@ export class PatchTransaction {
 
   *run(): Generator<EngineStep, Application[]> {
     let forwardBegun = false;
+    let committed = false;
+    let hasFailed = false;
     try {
       for (const plan of this.plans) yield* this.#backward(plan);
       for (const plan of this.plans) yield* this.#callout(plan, 0);
       forwardBegun = true;
-      yield* this.#forward();
+      yield* forward(this.context, this.plans, this.#applier);
+      committed = true;
     } catch (error) {
+      hasFailed = forwardBegun;
       if (forwardBegun) yield* this.#cancelled();
-      this.#journal.rollBack();
-      this.context.kernel.machine.serialise();
-      if (forwardBegun) for (const plan of this.plans) markFailed(plan);
       throw error;
+    } finally {
+      // Whoever steps through it may also leave it on the way.
+      if (!committed) this.#takeBack(hasFailed);
     }
     for (const plan of this.plans) yield* this.#callout(plan, 1);
     return this.plans.filter(isAlive).map((plan) => this.#complete(plan));
   }
 
+  #takeBack(forwardFailed: boolean): void {
+    this.#journal.rollBack();
+    this.context.kernel.machine.serialise();
+    if (forwardFailed) for (const plan of this.plans) markFailed(plan);
+  }
+
   *#backward(plan: PatchPlan): Generator<EngineStep, void> {
     using _ = attach(this.context, plan.base.image.domain);
-    yield* this.#emitAll(this.#applier.backward(plan));
-    yield* this.#emitAll(this.#applier.callTargets(plan));
+    for (const step of this.#backwardSteps(plan)) {
+      yield this.context.emit(step);
+      if (!isAlive(plan)) return;
+    }
     this.#setBackwardApplied(plan);
   }
 
-  *#forward(): Generator<EngineStep, void> {
-    yield* forward(this.context, this.plans, this.#applier);
+  *#backwardSteps(plan: PatchPlan): Generator<EngineStep, void> {
+    if (!isAlive(plan)) return;
+    yield* this.#applier.backward(plan);
+    yield* this.#applier.callTargets(plan);
   }
 
   /** A failing callout aborts cleanly before forward application; after it, nothing can be taken back safely. */
@@ -74,7 +90,28 @@ export class PatchTransaction {
     const step = callPatchMain(this.context.kernel, plan.patch.image, phase);
     if (step === undefined) return;
     yield this.context.emit(step);
-    if (!failed(step)) return;
+    if (!isAlive(plan)) return;
+    if (step.crash !== undefined) this.#crashed(plan, step);
+    else if (failed(step)) this.#failed(plan, phase, step);
+  }
+
+  /** Nobody handled the exception: it ends the process, or the system. */
+  #crashed({ patch: { image } }: PatchPlan, { status, crash, text }: CalloutStep): void {
+    const { process } = image.domain;
+    if (process === undefined)
+      throw new BugCheck(
+        SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
+        [BigInt(status), crash?.fault?.instruction ?? 0n, 0n, 0n],
+        text.trim(),
+      );
+    this.context.emit({
+      kind: 'processCrashed',
+      text: `  ${process.name} (${process.id}) ends: the callout raised an exception that nobody handled`,
+    });
+    process.terminate(status);
+  }
+
+  #failed(plan: PatchPlan, phase: CalloutPhase, step: CalloutStep): void {
     if (phase === 0)
       throw new HotPatchError({
         rule: 'callout.failed',
@@ -89,7 +126,7 @@ export class PatchTransaction {
   #endOf({ patch: { image } }: PatchPlan, phase: 1 | 2, step: CalloutStep): void {
     const { process } = image.domain;
     const reason = `the callout of ${image.baseDllName} failed in phase ${phase}`;
-    if (image.domain.kind !== 'user' || process === undefined)
+    if (process === undefined)
       throw new BugCheck(
         MEMORY_MANAGEMENT,
         [CALLOUT_BUG_CHECK[phase], BigInt(step.status), image.dllBase, 0n],
@@ -128,10 +165,6 @@ export class PatchTransaction {
     base.applications.push(application);
     putInForce(base);
     return application;
-  }
-
-  *#emitAll(steps: Generator<EngineStep, void>): Generator<EngineStep, void> {
-    for (const step of steps) yield this.context.emit(step);
   }
 }
 
@@ -198,8 +231,12 @@ export function* changeLiveCode(
 
   function* each(phase: 'stage' | 'commit'): Generator<EngineStep, void> {
     for (const part of parts) {
+      if (!isAlive(part)) continue;
       using _ = attach(context, part.base.image.domain);
-      for (const step of part[phase]()) yield emit(step);
+      for (const step of part[phase]()) {
+        yield emit(step);
+        if (!isAlive(part)) break;
+      }
     }
   }
 }
@@ -227,6 +264,7 @@ function markFailed({ base }: PatchPlan): void {
   if (base.image.domain.kind === 'user') base.image.hotPatchState = 'FailedToPatch';
 }
 
-function isAlive({ base }: PatchPlan): boolean {
+/** A process may end while it is being patched; the others go on. */
+function isAlive({ base }: { readonly base: ImageRecord }): boolean {
   return base.image.domain.process?.terminated !== true;
 }

@@ -1,0 +1,50 @@
+import type { Finding } from '../image/index.js';
+import { KernelError, type LoadedImage } from '../loader/index.js';
+import { HotPatchError } from './error.js';
+import type { Patch } from './patch.js';
+
+/** A driver's patch may not import its base: the patch image would keep the base from ever being unloaded (2.5). */
+export function refuseImportOfBase(patch: Patch, base: LoadedImage): void {
+  const { kind } = base.domain;
+  const name = base.baseDllName.toLowerCase();
+  if (kind === 'user' || !patch.image.imports.some(({ module }) => module.toLowerCase() === name)) return;
+  throw new HotPatchError({
+    rule: 'patch.importsBase',
+    status: 'STATUS_INVALID_IMAGE_FORMAT',
+    image: patch.name,
+    message: `a driver's hotpatch image must not import from its base ${base.baseDllName}`,
+  });
+}
+
+export function notInForce(patch: Patch): HotPatchError {
+  return new HotPatchError({
+    rule: 'unload.notActive',
+    status: 'STATUS_INVALID_PARAMETER',
+    image: patch.name,
+    message: `this patch is ${patch.state}; only the newest patch that is applied can be unloaded`,
+  });
+}
+
+export function refuseFindings(findings: readonly Finding[], image: string): void {
+  const finding = findings.find((candidate) => candidate.severity === 'error');
+  if (finding === undefined) return;
+  throw new HotPatchError({
+    rule: finding.rule,
+    status: finding.status.name,
+    image,
+    place: finding.place,
+    message: finding.message,
+  });
+}
+
+export function asHotPatchError(error: unknown, image: string): unknown {
+  if (!(error instanceof KernelError)) return error;
+  return new HotPatchError({
+    rule: error.rule,
+    status: error.status.name,
+    image,
+    message: error.reason,
+    cause: error,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  });
+}

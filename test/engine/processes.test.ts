@@ -1,0 +1,167 @@
+import { createHash } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { type Bench, bench, CELLS } from './kinds.js';
+
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+const found = CELLS.find(({ name }) => name === 'x64 DLL in three processes');
+if (found === undefined) throw new Error('there is no such cell');
+const dll = found;
+
+describe('processes that come and go', () => {
+  it('a process that starts later gets the patch before its first instruction', async () => {
+    using machine = await bench(dll);
+    const patch = machine.load();
+    const late = machine.place(machine.lab.kernel.createProcess({ name: 'late.exe' }).domain);
+    expect(late.call('leaf_opaque')).toBe(43);
+    expect(patch.applications.length).toBe(4);
+    machine.lab.engine.unloadPatch(patch);
+    expect(late.call('leaf_opaque')).toBe(42);
+  });
+
+  it('a process that started under the newer patch gets the one before it when the newer is taken back', async () => {
+    using machine = await bench(dll);
+    const { lab, places } = machine;
+    const first = machine.load({ functions: ['leaf_opaque'] });
+    const second = machine.load({ sequenceNumber: 2, functions: ['leaf_opaque', 'dispatch'] });
+    const late = machine.place(lab.kernel.createProcess({ name: 'late.exe' }).domain);
+    expect(late.call('dispatch', 8, 5, 0)).toBe(5 ^ 0x5a5a);
+    lab.engine.unloadPatch(second);
+    for (const { call } of [...places, late]) {
+      expect(call('leaf_opaque')).toBe(43);
+      expect(call('dispatch', 8, 5, 0)).toBe(-1);
+    }
+    lab.engine.unloadPatch(first);
+    for (const { call, demo } of [...places, late]) {
+      expect(call('leaf_opaque')).toBe(42);
+      expect(demo.codeBytes()).toEqual(demo.codeBytesBeforePatch);
+    }
+  });
+
+  it('a process that ends takes its application with it', async () => {
+    using machine = await bench(dll);
+    const patch = machine.load();
+    const [first] = machine.places;
+    first?.domain.process?.terminate();
+    expect(patch.applications.length).toBe(2);
+    machine.lab.engine.unloadPatch(patch);
+    for (const { demo } of machine.places.slice(1))
+      expect(demo.codeBytes()).toEqual(demo.codeBytesBeforePatch);
+  });
+
+  it('a patch of one user concerns the processes of that user alone', async () => {
+    using machine = await bench(dll);
+    const { lab, places } = machine;
+    const [mine, other] = places;
+    if (mine?.domain.process === undefined || other === undefined) throw new Error('no process');
+    mine.domain.process.userSid = 'S-1-5-21-1-2-3-1001';
+    lab.engine.loadPatch(machine.image(), { userSid: 'S-1-5-21-1-2-3-1001' });
+    expect(mine.call('leaf_opaque')).toBe(43);
+    expect(other.call('leaf_opaque')).toBe(42);
+  });
+});
+
+/** Every step of a patch is a place where other things may happen. */
+describe('between the steps of a patch', () => {
+  /** Everything that a patch may change; which frames hold it does not matter. */
+  const stateOf = ({ lab, places }: Bench) =>
+    places.map(({ domain, demo }) => {
+      const { vadState, usedSlots, undo, sequenceNumber } = lab.engine.record(demo);
+      const { hpat, hotPatchState, activePatchImageBase } = demo;
+      const bytes = domain.images.map((image) =>
+        sha256(domain.addressSpace.read(image.dllBase, image.sizeOfImage)),
+      );
+      const slots =
+        hpat?.committed === true ? sha256(domain.addressSpace.read(hpat.base, hpat.reserveSize)) : undefined;
+      return {
+        vadState,
+        usedSlots,
+        undo: [...undo],
+        sequenceNumber,
+        hotPatchState,
+        activePatchImageBase,
+        bytes,
+        slots,
+      };
+    });
+
+  it.each(['apply', 'apply newer', 'revert'] as const)(
+    '%s may be left at any of them, and nothing has happened',
+    async (operation) => {
+      using machine = await bench(dll);
+      const { engine, kernel } = machine.lab;
+      const patch = operation === 'apply' ? undefined : machine.load();
+      const newer = machine.image({ sequenceNumber: 2, functions: ['leaf_opaque', 'set_hook'] });
+      const begin = () =>
+        operation === 'revert' && patch !== undefined
+          ? engine.unloadPatchSteps(patch)
+          : engine.loadPatchSteps(newer, { name: 'demo_hp2.dll' });
+      const before = stateOf(machine);
+      const patched = machine.places[0]?.call('leaf_opaque');
+      const images = machine.places.map(({ domain }) => domain.images.length);
+      for (let leaveAt = 1; ; leaveAt += 3) {
+        const steps = begin();
+        let ended = false;
+        for (let step = 0; step < leaveAt && !ended; step++) ended = steps.next().done === true;
+        if (ended) break;
+        steps.return(undefined as never);
+        expect({ leaveAt, state: stateOf(machine) }).toEqual({ leaveAt, state: before });
+        expect(machine.places.map(({ domain }) => domain.images.length)).toEqual(images);
+        expect(machine.places[0]?.call('leaf_opaque')).toBe(patched);
+      }
+      expect(kernel.hotPatchingEnabled).toBe(true);
+    },
+  );
+
+  it('no other operation may begin', async () => {
+    using machine = await bench(dll);
+    const { engine } = machine.lab;
+    const patch = machine.load();
+    const steps = engine.loadPatchSteps(machine.image({ sequenceNumber: 2 }));
+    steps.next();
+    const refused = /operation\.inProgress, STATUS_OPERATION_IN_PROGRESS/;
+    expect(() => machine.load({ sequenceNumber: 3 })).toThrow(refused);
+    expect(() => engine.unloadPatch(patch)).toThrow(refused);
+    for (let step = steps.next(); step.done !== true; ) step = steps.next();
+    machine.load({ sequenceNumber: 3 });
+  });
+
+  it('a process may end, and the others are patched all the same', async () => {
+    let ended = false;
+    for (let at = 1; !ended; at += 9) {
+      using machine = await bench(dll);
+      const { lab, places } = machine;
+      const [, victim] = places;
+      const steps = lab.engine.loadPatchSteps(machine.image());
+      for (let step = 0; step < at && !ended; step++) ended = steps.next().done === true;
+      if (ended) break;
+      victim?.domain.process?.terminate(1);
+      for (let step = steps.next(); step.done !== true; ) step = steps.next();
+      const [patch] = lab.engine.patches;
+      expect([at, patch?.state, patch?.applications.length]).toEqual([at, 'applied', 2]);
+      for (const place of places) if (place !== victim) expect(place.call('leaf_opaque')).toBe(43);
+    }
+  });
+
+  it('a process may end while the rest is taken back', async () => {
+    using machine = await bench(dll);
+    const { lab, places } = machine;
+    const steps = lab.engine.loadPatchSteps(machine.image());
+    for (let step = 0; step < 60; step++) steps.next();
+    places[1]?.domain.process?.terminate(1);
+    steps.return(undefined as never);
+    for (const index of [0, 2]) expect(places[index]?.call('leaf_opaque')).toBe(42);
+  });
+
+  it('a process may start, and is patched at the end', async () => {
+    using machine = await bench(dll);
+    const { lab } = machine;
+    const steps = lab.engine.loadPatchSteps(machine.image());
+    for (let step = 0; step < 40; step++) steps.next();
+    const late = machine.place(lab.kernel.createProcess({ name: 'late.exe' }).domain);
+    expect(late.call('leaf_opaque')).toBe(42);
+    for (let step = steps.next(); step.done !== true; ) step = steps.next();
+    expect(late.call('leaf_opaque')).toBe(43);
+    expect(lab.engine.patches[0]?.applications.length).toBe(4);
+  });
+});
