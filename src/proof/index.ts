@@ -21,7 +21,16 @@ export {
 } from './explore/replay.js';
 export type { Action, Schedule, ScheduledAction } from './explore/schedule.js';
 export * from './faults/index.js';
-export { PROTOCOLS, protocolNamed, type WriteProtocol, windows } from './protocols/index.js';
+export {
+  arm64Rendezvous,
+  PROTOCOLS,
+  protocolNamed,
+  type WriteProtocol,
+  windows,
+  windowsCurrent,
+  windowsEarlier,
+  windowsRetpoline,
+} from './protocols/index.js';
 export { type ProtocolStep, type Recording, record } from './recording.js';
 export * from './refusals/index.js';
 export { type ScenarioOperation, scenarioOperations } from './scenario-subject.js';
@@ -29,6 +38,7 @@ export { Sequence, type SequenceImages, type SystemStep, sequenceImages } from '
 export * from './shapes/index.js';
 export type {
   ExpectedResults,
+  Generation,
   OperationKind,
   Subject,
   SubjectCall,

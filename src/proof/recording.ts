@@ -1,6 +1,8 @@
 import { type ArchitectureName, isExecutable, PAGE_SIZE } from '../cpu/index.js';
 import type { EngineStep, StoreTarget } from '../engine/index.js';
-import type { OperationKind, Subject } from './subject.js';
+import type { Lab } from '../lab.js';
+import type { ImageDomain, LoadedImage } from '../loader/index.js';
+import { type OperationKind, placeNamed, placeOf, type Subject } from './subject.js';
 
 export interface Range {
   readonly start: bigint;
@@ -8,13 +10,21 @@ export interface Range {
   readonly end: bigint;
 }
 
+/** Where something is in memory: at the same address there is something else in each process and in each session. */
+export interface PlacedRange extends Range {
+  /** Name of the domain. */
+  readonly place: string;
+}
+
 export interface StoreProtocolStep {
   readonly kind: 'store';
   readonly target: StoreTarget | 'breakpoint';
+  /** Name of the domain that is stored into: `system`, `session 1`, `mail.exe (12)`. */
+  readonly place: string;
   readonly address: bigint;
   readonly bytes: Uint8Array;
   readonly text: string;
-  /** The store is left out when a processor stands in this range at that moment. */
+  /** The store is left out when a processor stands in this range at that moment, wherever it runs. */
   readonly unlessOccupied?: Range;
 }
 
@@ -24,12 +34,13 @@ export type ProtocolStep =
   | { readonly kind: 'rendezvous'; readonly phase: 'begin' | 'end'; readonly text: string }
   /** Left out with `ifRestored` when every store before it was left out. */
   | { readonly kind: 'serialise'; readonly text: string; readonly ifRestored?: true }
-  | { readonly kind: 'unmap'; readonly range: Range; readonly text: string }
+  | { readonly kind: 'unmap'; readonly range: PlacedRange; readonly text: string }
   /** Bookkeeping that no processor can notice. */
   | { readonly kind: 'note'; readonly text: string };
 
 /** One function that the operation leads elsewhere, as seen from its stores. */
 export interface Redirection {
+  readonly place: string;
   readonly entry: bigint;
   /** The bytes at the entry before and after. */
   readonly before: Uint8Array;
@@ -45,69 +56,103 @@ export interface Recording {
   readonly operation: OperationKind;
   readonly steps: readonly ProtocolStep[];
   readonly redirections: readonly Redirection[];
-  /** Bytes before the first step, at every address that the steps store to. */
-  readonly before: ReadonlyMap<bigint, number>;
+  /** The byte before the first step, at an address that the steps store to. */
+  readonly before: (place: string, address: bigint) => number;
   /** Pages that got memory of their own by the first store: whoever runs there fetches anew, as after a TLB shootdown. */
-  readonly copiedOnWrite: ReadonlySet<bigint>;
-  /** The patch image whose functions ran before a revert, or run after an apply. */
-  readonly patchImage: Range | undefined;
+  readonly isCopiedOnWrite: (place: string, page: bigint) => boolean;
+  /** The patch images whose functions ran before a revert, or run after an apply: one for each place. */
+  readonly patchImages: readonly PlacedRange[];
+  /**
+   * The byte of an image as it was loaded, at an address of a base that no patch is in force on after the operation;
+   * undefined elsewhere.
+   */
+  readonly original: (place: string, address: bigint) => number | undefined;
 }
 
 /** Runs the operation through and keeps what it stored, in order. The machine is afterwards as the operation leaves it. */
 export function record(subject: Subject): Recording {
   const { lab, operation } = subject;
-  const { machine } = lab.kernel;
   const steps: ProtocolStep[] = [];
-  const before = new Map<bigint, number>();
-  const entries = new Map<bigint, { before: Uint8Array; after: Uint8Array; symbol: string }>();
+  const before = new Map<string, number>();
+  const redirections = new Map<string, Redirection>();
   const dataSlots = new Map<string, bigint>();
-  const copiedOnWrite = copyOnWritePages(subject);
+  const copiedOnWrite = copyOnWritePages(lab);
+  using stores = watchStores(lab);
   let restores = false;
   for (const step of subject.steps()) {
+    const { place } = stores;
     if (step.kind === 'store') {
       for (const [index, byte] of step.before.entries()) {
-        const address = step.address + BigInt(index);
-        if (!before.has(address)) before.set(address, byte);
+        const key = keyOf(place, step.address + BigInt(index));
+        if (!before.has(key)) before.set(key, byte);
       }
       if (step.target === 'entry') {
-        const first = entries.get(step.address);
-        entries.set(step.address, {
-          before: first?.before ?? step.before,
-          after: step.bytes,
-          symbol: step.symbol,
-        });
+        const key = keyOf(place, step.address);
+        const { address: entry, bytes: after, symbol } = step;
+        const old = redirections.get(key)?.before ?? step.before;
+        redirections.set(key, { place, entry, before: old, after, symbol, target: undefined });
       }
-      if (step.target === 'dataSlot') dataSlots.set(step.symbol, readPointer(step.bytes));
+      if (step.target === 'dataSlot') dataSlots.set(`${place} ${step.symbol}`, readPointer(step.bytes));
     }
     const isRestoring = step.kind === 'store' && step.target === 'padding' && operation === 'revert';
-    steps.push(protocolStep(step, isRestoring, restores));
+    steps.push(protocolStep(step, place, isRestoring, restores));
     restores ||= isRestoring;
   }
-  const { images } = lab.kernel.domain;
-  const newest = images.findLast((image) => image.loadReason === 'PatchImage');
   return {
-    architecture: machine.architecture.name,
+    architecture: placeOf(lab, subject.calls[0]).architecture.name,
     operation,
     steps,
-    before,
-    copiedOnWrite,
-    redirections: [...entries].map(([entry, { before: old, after, symbol }]) => ({
-      entry,
-      before: old,
-      after,
-      symbol,
-      target: operation === 'revert' ? undefined : dataSlots.get(symbol),
+    before: (place, address) =>
+      before.get(keyOf(place, address)) ?? placeNamed(lab, place).addressSpace.readU8(address),
+    isCopiedOnWrite: (place, page) => copiedOnWrite.has(keyOf(place, page)),
+    redirections: [...redirections.values()].map((redirection) => ({
+      ...redirection,
+      target:
+        operation === 'revert' ? undefined : dataSlots.get(`${redirection.place} ${redirection.symbol}`),
     })),
-    patchImage: newest && { start: newest.dllBase, end: newest.dllBase + BigInt(newest.sizeOfImage) },
+    patchImages: lab.kernel.domains.flatMap(newestPatchImage),
+    original: (place, address) => originalByte(lab, placeNamed(lab, place), address),
   };
 }
 
-function protocolStep(step: EngineStep, isRestoring: boolean, restores: boolean): ProtocolStep {
+const keyOf = (place: string, address: bigint): string => `${place} ${address}`;
+
+/** The domain of the last store, which the engine's steps do not tell. */
+function watchStores({ kernel }: Lab): { readonly place: string } & Disposable {
+  let place = kernel.domain.name;
+  const undo = kernel.domains.flatMap(({ writer, name }) =>
+    (['writeCode', 'writeData'] as const).map((method) => {
+      const write = writer[method].bind(writer);
+      writer[method] = (address, bytes) => {
+        place = name;
+        write(address, bytes);
+      };
+      return () => {
+        writer[method] = write;
+      };
+    }),
+  );
+  return {
+    get place() {
+      return place;
+    },
+    [Symbol.dispose]: () => {
+      for (const one of undo) one();
+    },
+  };
+}
+
+function protocolStep(
+  step: EngineStep,
+  place: string,
+  isRestoring: boolean,
+  restores: boolean,
+): ProtocolStep {
   const { text } = step;
   switch (step.kind) {
     case 'store': {
       const { target, address, bytes } = step;
-      const store = { kind: 'store', target, address, bytes, text } as const;
+      const store = { kind: 'store', target, place, address, bytes, text } as const;
       const range = { start: address, end: address + BigInt(bytes.length) };
       return isRestoring ? { ...store, unlessOccupied: range } : store;
     }
@@ -120,15 +165,38 @@ function protocolStep(step: EngineStep, isRestoring: boolean, restores: boolean)
   }
 }
 
-function copyOnWritePages({ lab }: Subject): Set<bigint> {
-  const { addressSpace, images } = lab.kernel.domain;
-  const pages = new Set<bigint>();
-  for (const image of images)
-    for (let offset = 0; offset < image.sizeOfImage; offset += PAGE_SIZE) {
-      const page = image.dllBase + BigInt(offset);
-      if (addressSpace.query(page).copyOnWrite) pages.add(page);
-    }
+function copyOnWritePages({ kernel }: Lab): Set<string> {
+  const pages = new Set<string>();
+  for (const { images, addressSpace, name } of kernel.domains)
+    for (const image of images)
+      for (let offset = 0; offset < image.sizeOfImage; offset += PAGE_SIZE) {
+        const page = image.dllBase + BigInt(offset);
+        if (addressSpace.query(page).copyOnWrite) pages.add(keyOf(name, page));
+      }
   return pages;
+}
+
+function newestPatchImage({ images, name: place }: ImageDomain): PlacedRange[] {
+  const image = images.findLast(({ loadReason }) => loadReason === 'PatchImage');
+  if (image === undefined) return [];
+  return [{ place, start: image.dllBase, end: image.dllBase + BigInt(image.sizeOfImage) }];
+}
+
+function originalByte(lab: Lab, domain: ImageDomain, address: bigint): number | undefined {
+  const image = domain.images.find((candidate) => candidate.contains(address));
+  if (image === undefined || image.loadReason === 'PatchImage') return undefined;
+  return lab.engine.record(image).active === undefined ? codeByte(image, address) : undefined;
+}
+
+function codeByte(image: LoadedImage, address: bigint): number | undefined {
+  const rva = image.rva(address);
+  let at = 0;
+  for (const { virtualAddress, virtualSize } of image.executableSections) {
+    if (rva >= virtualAddress && rva < virtualAddress + virtualSize)
+      return image.codeBytesBeforePatch[at + rva - virtualAddress];
+    at += virtualSize;
+  }
+  return undefined;
 }
 
 function readPointer(bytes: Uint8Array): bigint {
@@ -136,7 +204,7 @@ function readPointer(bytes: Uint8Array): bigint {
 }
 
 /** Whether code can be fetched from `address` in the machine of the subject. */
-export function isCode(subject: Subject, address: bigint): boolean {
-  const { protection } = subject.lab.kernel.domain.addressSpace.query(address);
+export function isCode({ lab }: Subject, place: string, address: bigint): boolean {
+  const { protection } = placeNamed(lab, place).addressSpace.query(address);
   return protection !== undefined && isExecutable(protection);
 }

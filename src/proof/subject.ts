@@ -1,5 +1,6 @@
 import type { EngineStep } from '../engine/index.js';
 import type { Lab } from '../lab.js';
+import type { BootOptions, ImageDomain } from '../loader/index.js';
 
 /** `repatch`: a newer patch takes the place of the one in force. */
 export type OperationKind = 'apply' | 'repatch' | 'revert';
@@ -8,6 +9,8 @@ export type OperationKind = 'apply' | 'repatch' | 'revert';
 export interface SubjectCall {
   readonly target: bigint;
   readonly arguments: readonly (bigint | number)[];
+  /** Name of the process or session that the call is made in. Default: where images go when nobody says. */
+  readonly place?: string;
 }
 
 /**
@@ -17,7 +20,8 @@ export interface SubjectCall {
 export interface Subject extends Disposable {
   readonly lab: Lab;
   readonly operation: OperationKind;
-  readonly call: SubjectCall;
+  /** The first processor makes the first call, the second one the second, and so on in turn. */
+  readonly calls: readonly [SubjectCall, ...SubjectCall[]];
   /** Begins the operation: the real engine, which yields after each step that it has done. */
   steps(): Generator<EngineStep, unknown>;
 }
@@ -30,9 +34,16 @@ export interface ExpectedResults {
   readonly during?: readonly number[];
 }
 
+/** Options of the machine that decide which form of trampoline the engine uses. */
+export type Generation = Pick<BootOptions, 'hpatLayout' | 'retpoline'>;
+
 export interface SubjectOptions {
   readonly processors?: number;
   readonly instructionFetch?: 'coherent' | 'weak';
+  /** Default: the subject's own. */
+  readonly generation?: Generation;
+  /** Make it a part of the scenario run that this happens in, so that a debugger and a transcript see it. */
+  readonly shown?: boolean;
 }
 
 /** How to make a {@link Subject}. */
@@ -40,5 +51,25 @@ export interface SubjectSource {
   readonly name: string;
   /** Default: what the call returns alone, before and after. */
   readonly expected?: ExpectedResults;
+  /** How many calls the subject has, in as many places. Default 1. */
+  readonly roles?: number;
   create(options?: SubjectOptions): Subject | Promise<Subject>;
+}
+
+/** The kernel, session, process or VTL1 with this name. @throws RangeError when there is none */
+export function placeNamed({ kernel }: Lab, name: string): ImageDomain {
+  const domain = kernel.domains.find((candidate) => candidate.name === name);
+  if (domain === undefined) throw new RangeError(`there is no process or session '${name}'`);
+  return domain;
+}
+
+/** Where the code of a call is. */
+export function placeOf(lab: Lab, { place }: SubjectCall): ImageDomain {
+  return place === undefined ? lab.kernel.domain : placeNamed(lab, place);
+}
+
+/** Does code that runs in `viewer` see what is stored in `stored` at `address`? */
+export function sees(viewer: ImageDomain, stored: ImageDomain, address: bigint): boolean {
+  const page = Number(BigInt.asUintN(64, address) >> 12n);
+  return viewer.addressSpace.tableOfPage(page) === stored.addressSpace.tableOfPage(page);
 }

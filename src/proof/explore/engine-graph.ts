@@ -1,9 +1,11 @@
 import { type ArchitectureName, CpuError } from '../../cpu/index.js';
-import type { ProtocolStep, Range, StoreProtocolStep } from '../recording.js';
+import type { PlacedRange, ProtocolStep, Range, StoreProtocolStep } from '../recording.js';
 import { mayChangeConcurrently } from './arm64-concurrency.js';
 
 /** A page that the protocol stores to, and where. */
 export interface ChangedPage {
+  /** Name of the domain that has it. */
+  readonly place: string;
   readonly base: bigint;
   /** Fetched from by processors, so that one may still see older bytes of it. */
   readonly executable: boolean;
@@ -20,7 +22,7 @@ export interface EngineNode {
   readonly memory: readonly number[];
   /** No processor runs. */
   readonly gathered: boolean;
-  readonly unmapped: readonly Range[];
+  readonly unmapped: readonly PlacedRange[];
   /** The operation is complete. */
   readonly committed: boolean;
   readonly edges: readonly EngineEdge[];
@@ -37,17 +39,17 @@ export interface EngineEdge {
   /** Possible only when some processor stands in the range, or when none does. */
   readonly condition?: { readonly range: Range; readonly occupied: boolean };
   /** Arm: instructions that may only be replaced while no processor is about to execute them. */
-  readonly hazards?: readonly Range[];
+  readonly hazards?: readonly PlacedRange[];
 }
 
 export interface EngineGraphInput {
   readonly architecture: ArchitectureName;
   readonly steps: readonly ProtocolStep[];
   /** The byte before the first step. */
-  before(address: bigint): number;
-  isExecutable(address: bigint): boolean;
-  /** Pages that are copied by the first store to them. */
-  readonly copiedOnWrite: ReadonlySet<bigint>;
+  before(place: string, address: bigint): number;
+  isExecutable(place: string, address: bigint): boolean;
+  /** Is the page copied by the first store to it? */
+  isCopiedOnWrite(place: string, page: bigint): boolean;
 }
 
 interface Moment {
@@ -56,7 +58,7 @@ interface Moment {
   readonly parts: number;
   readonly memory: readonly number[];
   readonly gathered: boolean;
-  readonly unmapped: readonly Range[];
+  readonly unmapped: readonly PlacedRange[];
   readonly restored: boolean;
 }
 
@@ -79,15 +81,20 @@ export class EngineGraph {
   readonly #copied: readonly number[];
   readonly #moments: Moment[] = [];
 
-  constructor({ architecture, steps, before, isExecutable, copiedOnWrite }: EngineGraphInput) {
+  constructor({ architecture, steps, before, isExecutable, isCopiedOnWrite }: EngineGraphInput) {
     this.architecture = architecture;
     this.#steps = steps;
     this.pages = changedPages(steps, isExecutable);
     this.#contents = this.pages.map(() => [new Uint8Array()]);
     this.#contentIds = this.pages.map(() => new Map());
-    this.#copied = [...this.pages.keys()].filter((page) => copiedOnWrite.has(this.pages[page]?.base ?? 0n));
-    const memory = this.pages.map(({ addresses }, page) =>
-      this.#contentId(page, Uint8Array.from(addresses, before)),
+    this.#copied = this.pages.flatMap(({ place, base }, page) =>
+      isCopiedOnWrite(place, base) ? [page] : [],
+    );
+    const memory = this.pages.map(({ place, addresses }, page) =>
+      this.#contentId(
+        page,
+        Uint8Array.from(addresses, (address) => before(place, address)),
+      ),
     );
     this.#idOf({ step: 0, parts: 0, memory, gathered: false, unmapped: [], restored: false });
     const nodes: EngineNode[] = [];
@@ -175,7 +182,7 @@ export class EngineGraph {
     const { unlessOccupied } = step;
     const text = step.text.trim();
     if (unlessOccupied !== undefined) {
-      const done = { ...next, restored: true, memory: this.#stored(moment.memory, step.address, step.bytes) };
+      const done = { ...next, restored: true, memory: this.#stored(moment.memory, step) };
       const condition = (occupied: boolean) => ({ range: unlessOccupied, occupied });
       return [
         { to: this.#idOf(done), text, serialises: false, condition: condition(false) },
@@ -193,7 +200,7 @@ export class EngineGraph {
     return parts.flatMap(({ address, bytes }, index) => {
       const bit = 1 << index;
       if ((moment.parts & bit) !== 0) return [];
-      const memory = this.#stored(moment.memory, address, bytes);
+      const memory = this.#stored(moment.memory, { place: step.place, address, bytes });
       const isLast = (moment.parts | bit) === all;
       const to = isLast ? { ...next, memory } : { ...moment, memory, parts: moment.parts | bit };
       const part = parts.length === 1 ? '' : ` (${bytes.length} of its ${step.bytes.length} bytes)`;
@@ -214,14 +221,14 @@ export class EngineGraph {
   }
 
   /** The words of A64 code that differ, and that the architecture does not allow to change under execution. */
-  #hazards(before: readonly number[], after: readonly number[]): Range[] {
+  #hazards(before: readonly number[], after: readonly number[]): PlacedRange[] {
     if (this.architecture !== 'arm64') return [];
-    return this.pages.flatMap(({ executable, addresses }, page) => {
+    return this.pages.flatMap(({ place, executable, addresses }, page) => {
       if (!executable || before[page] === after[page]) return [];
       return wordsOf(addresses).flatMap((start) => {
         const old = this.word(page, before[page] ?? 0, start);
         const now = this.word(page, after[page] ?? 0, start);
-        return old === now || mayChangeConcurrently(old, now) ? [] : [{ start, end: start + 4n }];
+        return old === now || mayChangeConcurrently(old, now) ? [] : [{ place, start, end: start + 4n }];
       });
     });
   }
@@ -233,9 +240,14 @@ export class EngineGraph {
     return (a | (b << 8) | (c << 16) | (d << 24)) >>> 0;
   }
 
-  #stored(memory: readonly number[], address: bigint, bytes: Uint8Array): readonly number[] {
+  #stored(
+    memory: readonly number[],
+    { place, address, bytes }: Pick<StoreProtocolStep, 'place' | 'address' | 'bytes'>,
+  ): readonly number[] {
     return memory.map((id, page) => {
-      const { addresses } = this.pages[page] ?? { addresses: [] };
+      const changedPage = this.pages[page];
+      if (changedPage?.place !== place) return id;
+      const { addresses } = changedPage;
       const contents = this.contents(page, id).slice();
       let changed = false;
       for (const [index, at] of addresses.entries()) {
@@ -272,24 +284,27 @@ export function visibleParts({ address, bytes }: Pick<StoreProtocolStep, 'addres
 
 function changedPages(
   steps: readonly ProtocolStep[],
-  isExecutable: (address: bigint) => boolean,
+  isExecutable: (place: string, address: bigint) => boolean,
 ): ChangedPage[] {
-  const pages = new Map<bigint, Set<bigint>>();
+  const pages = new Map<string, { place: string; base: bigint; addresses: Set<bigint> }>();
   for (const step of steps) {
     if (step.kind !== 'store') continue;
     if (step.bytes.length === 0) throw new CpuError('emptyStore', 'a protocol has a store without bytes');
     for (let index = 0; index < step.bytes.length; index++) {
       const address = step.address + BigInt(index);
       const base = address & PAGE_MASK;
-      const addresses = pages.get(base) ?? new Set();
-      pages.set(base, addresses.add(address));
+      const { place } = step;
+      const page = pages.get(`${place} ${base}`) ?? { place, base, addresses: new Set() };
+      page.addresses.add(address);
+      pages.set(`${place} ${base}`, page);
     }
   }
-  return [...pages]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([base, addresses]) => ({
+  return [...pages.values()]
+    .sort((a, b) => (a.base < b.base ? -1 : a.base > b.base ? 1 : 0))
+    .map(({ place, base, addresses }) => ({
+      place,
       base,
-      executable: isExecutable(base),
+      executable: isExecutable(place, base),
       addresses: [...addresses].sort((a, b) => (a < b ? -1 : 1)),
     }));
 }

@@ -1,11 +1,12 @@
 import type { Processor } from '../../cpu/index.js';
-import type { Thread } from '../../loader/index.js';
+import type { ImageDomain, Thread } from '../../loader/index.js';
 import type { BreakpointHandler } from '../protocols/write-protocol.js';
-import type { Recording } from '../recording.js';
-import type { Subject } from '../subject.js';
-import type { EngineGraph, EngineNode } from './engine-graph.js';
+import type { PlacedRange } from '../recording.js';
+import { placeNamed, placeOf, type Subject, sees } from '../subject.js';
+import type { CodeMemory } from './code-memory.js';
+import type { EngineNode } from './engine-graph.js';
 import { type GuestState, GuestStates } from './guest-states.js';
-import { SharedData } from './shared-data.js';
+import type { SharedData } from './shared-data.js';
 
 /** An instruction as a processor fetched it. */
 export interface ExecutedInstruction {
@@ -29,8 +30,6 @@ export type Executed =
 /** For each changed page the number of the contents that the processor fetches; 0: the current ones. */
 export type FetchView = readonly number[];
 
-const FIRST_PROCESSOR = 0;
-
 /** Registers that a function keeps for its caller. */
 const NONVOLATILE = {
   x64: ['rbx', 'rbp', 'rdi', 'rsi', 'r12', 'r13', 'r14', 'r15'],
@@ -38,42 +37,55 @@ const NONVOLATILE = {
   arm64: Array.from({ length: 11 }, (_, index) => `x${19 + index}`),
 } as const;
 
+/** What all executors of a subject share. */
+export interface ExecutorParts {
+  readonly subject: Subject;
+  readonly memory: CodeMemory;
+  readonly shared: SharedData;
+  readonly handleBreakpoint: BreakpointHandler | undefined;
+}
+
 /**
- * Executes single instructions of the call on one emulated processor, from any state that the call can be in and in
+ * Executes single instructions of one call on one emulated processor, from any state that the call can be in and in
  * any state of the engine: real guest code, real stores, one instruction at a time.
  */
 export class Executor {
   readonly guests: GuestStates;
   readonly shared: SharedData;
   readonly initial: GuestState;
+  /** Where the call is made. */
+  readonly place: ImageDomain;
+  /** The changed pages that it sees. */
+  readonly seen: readonly boolean[];
   /** Instructions executed on the emulated processor. */
   executed = 0;
   readonly #processor: Processor;
   readonly #thread: Thread;
   readonly #initialRegisters: ReadonlyMap<string, bigint>;
   readonly #stackPointerAfterReturn: bigint;
-  /** By page: number of the contents that are in memory; -1: unknown. */
-  readonly #inMemory: number[];
 
   constructor(
-    private readonly subject: Subject,
-    recording: Recording,
-    private readonly graph: EngineGraph,
-    private readonly handleBreakpoint: BreakpointHandler | undefined,
+    private readonly parts: ExecutorParts,
+    /** Which of the subject's calls. */
+    role: number,
   ) {
+    const { subject, memory, shared } = parts;
     const { kernel } = subject.lab;
-    const thread = kernel.createThread(subject.call.target, subject.call.arguments, {
+    const call = subject.calls[role] ?? subject.calls[0];
+    this.place = placeOf(subject.lab, call);
+    this.seen = memory.seenFrom(this.place);
+    const thread = kernel.createThread(call.target, call.arguments, {
       name: 'explored',
-      affinity: FIRST_PROCESSOR,
+      affinity: role,
+      domain: this.place,
     });
     this.#thread = thread;
     this.#processor = kernel.scheduler.place(thread);
-    this.guests = new GuestStates(this.#processor, thread);
-    this.shared = new SharedData(kernel.domain.addressSpace, kernel.domain.images, graph.pages);
-    this.#inMemory = graph.pages.map(() => -1);
+    this.guests = new GuestStates(this.#processor, thread, role);
+    this.shared = shared;
     this.initial = this.guests.current();
-    const { architecture } = this.#processor;
-    const names = NONVOLATILE[recording.architecture];
+    const { architecture } = thread;
+    const names = NONVOLATILE[architecture.name];
     this.#initialRegisters = new Map(names.map((name) => [name, this.#processor.get(name)]));
     const popped = architecture.name === 'arm64' ? 0 : architecture.pointerSize;
     this.#stackPointerAfterReturn = this.#processor.sp + BigInt(popped);
@@ -81,15 +93,21 @@ export class Executor {
 
   /** `base!f+0x2` */
   describe(address: bigint): string {
-    return this.subject.lab.describe(address);
+    return this.#image(address) ?? this.parts.subject.lab.describe(address);
+  }
+
+  /** By the images of its own place: other processes may have others there. */
+  #image(address: bigint): string | undefined {
+    return this.place.imageAt(address)?.describe(address);
   }
 
   /** What a processor would fetch and execute next. */
   instruction(guest: GuestState, view: FetchView, node: EngineNode): ExecutedInstruction {
-    this.#store(view, node);
+    this.parts.memory.load(view, node, this.seen);
     const { pc: address } = guest;
     if (this.#isUnmapped(address, node)) return { address, bytes: new Uint8Array() };
-    const { architecture, addressSpace } = this.#processor;
+    const { addressSpace } = this.#processor;
+    const { architecture } = this.place;
     const left = 0x1000 - Number(address & 0xfffn);
     const longest = architecture.maximumInstructionLength;
     try {
@@ -106,15 +124,16 @@ export class Executor {
       const where = this.describe(guest.pc);
       return { kind: 'fault', text: `the page of ${where} is not mapped any more` };
     }
-    if (this.shared.load(shared)) this.#inMemory.fill(-1);
-    this.#store(view, node);
+    const { memory } = this.parts;
+    if (this.shared.load(shared)) memory.forget();
+    memory.load(view, node, this.seen);
     this.guests.load(guest);
     this.executed += 1;
     const exit = this.#processor.step();
     if (exit.reason === 'instructionLimit') return this.#outcome();
     if (exit.reason === 'serviceCall') return this.#serve(guest);
     if (exit.reason === 'exception' && exit.name === 'breakpoint') {
-      const resumption = this.handleBreakpoint?.(guest.pc);
+      const resumption = this.parts.handleBreakpoint?.(guest.pc);
       if (resumption !== undefined) {
         this.#processor.pc = resumption.resumeAt;
         return { kind: 'ran', guest: this.guests.current(), shared, interrupted: true };
@@ -132,7 +151,7 @@ export class Executor {
 
   /** A simulated export: what it keeps outside the guest's memory is not part of the state. */
   #serve(guest: GuestState): Executed {
-    this.subject.lab.kernel.scheduler.runThread(this.#thread, 1);
+    this.parts.subject.lab.kernel.scheduler.runThread(this.#thread, 1);
     const { crash } = this.#thread;
     return crash === undefined && this.#thread.processor === this.#processor
       ? this.#outcome()
@@ -144,7 +163,7 @@ export class Executor {
 
   #outcome(): Executed {
     const processor = this.#processor;
-    const { architecture } = processor;
+    const { architecture } = this.place;
     const shared = this.shared.current();
     if (processor.pc !== architecture.returnAddress)
       return { kind: 'ran', guest: this.guests.current(), shared };
@@ -162,33 +181,13 @@ export class Executor {
     return undefined;
   }
 
-  /** Makes memory what the processor sees: old contents of the pages that it has a view of, current ones elsewhere. */
-  #store(view: FetchView, node: EngineNode): void {
-    const { machine } = this.subject.lab.kernel;
-    const { addressSpace } = this.#processor;
-    for (const [page, { addresses }] of this.graph.pages.entries()) {
-      const wanted = (view[page] ?? 0) || (node.memory[page] ?? 0);
-      if (this.#inMemory[page] === wanted) continue;
-      this.#inMemory[page] = wanted;
-      for (const { start, bytes } of runs(addresses, this.graph.contents(page, wanted)))
-        machine.writeCode(addressSpace, start, bytes);
-      // In a machine with weak instruction fetch: what is seen is decided here, by the view.
-      machine.serialise([this.#processor]);
-    }
-  }
-
   #isUnmapped(address: bigint, { unmapped }: EngineNode): boolean {
-    return unmapped.some(({ start, end }) => address >= start && address < end);
+    return unmapped.some((range) => this.isIn(range, address));
   }
-}
 
-/** Neighbouring addresses together. */
-function* runs(addresses: readonly bigint[], contents: Uint8Array) {
-  let first = 0;
-  for (let index = 1; index <= addresses.length; index++) {
-    const previous = addresses[index - 1] ?? 0n;
-    if (index < addresses.length && addresses[index] === previous + 1n) continue;
-    yield { start: addresses[first] ?? 0n, bytes: contents.subarray(first, index) };
-    first = index;
+  /** Is `address`, as this call sees it, in the range? */
+  isIn({ place, start, end }: PlacedRange, address: bigint): boolean {
+    if (address < start || address >= end) return false;
+    return sees(this.place, placeNamed(this.parts.subject.lab, place), address);
   }
 }

@@ -2,10 +2,9 @@ import type { WriteProtocol } from '../protocols/write-protocol.js';
 import type { Range, Recording } from '../recording.js';
 import type { ExpectedResults, SubjectSource } from '../subject.js';
 import type { EngineGraph, EngineNode } from './engine-graph.js';
-import type { Executor } from './executor.js';
 import { type CallPhase, TooManyLocalStates } from './local-states.js';
-import { type Model, modelOf } from './model.js';
-import type { Broken, Properties, PropertyName } from './properties.js';
+import { createModelled, type Model, modelOf } from './model.js';
+import type { Broken, PropertyName } from './properties.js';
 import { type Action, type Schedule, scheduleTo } from './schedule.js';
 import { StateSet } from './state-set.js';
 import { LOCAL_STATES, type Transitions } from './transitions.js';
@@ -56,7 +55,10 @@ export interface Exploration {
   /** What ended an incomplete search. */
   readonly bound?: string;
   readonly violations: readonly Violation[];
+  /** Results of the first processor's call. */
   readonly expected: ExpectedResults;
+  /** By call: where it is made, and what it returns. One for all processors, or one for each in turn. */
+  readonly roles: readonly { readonly place: string; readonly expected: ExpectedResults }[];
   /** Calls that each processor makes; undefined: without end. */
   readonly calls: number | undefined;
   readonly seconds: number;
@@ -69,6 +71,8 @@ const REPLACED_UNDERFOOT: Broken = {
   text: 'the instruction that a processor is about to execute is replaced',
 };
 
+const DEADLOCK: Broken = { rule: 'stuck', text: 'the engine cannot go on, and no processor either' };
+
 /**
  * Visits every interleaving of the protocol's steps with the instructions of the processors, breadth first, so that the
  * first way to a broken property is a shortest one. @returns undefined when the protocol means nothing for the subject.
@@ -77,7 +81,7 @@ export async function explore(
   source: SubjectSource,
   options: ExploreOptions,
 ): Promise<Exploration | undefined> {
-  using subject = await source.create();
+  using subject = await createModelled(source, options);
   const model = modelOf(subject, source, options);
   return model && new Search(source, model, options).run();
 }
@@ -85,12 +89,10 @@ export async function explore(
 class Search {
   readonly #recording: Recording;
   readonly #graph: EngineGraph;
-  readonly #executor: Executor;
   readonly #processors: number;
   readonly #isWeak: boolean;
   readonly #calls: number;
   readonly #transitions: Transitions;
-  readonly #properties: Properties;
   readonly #states = new StateSet();
   readonly #found = new Map<PropertyName, { broken: Broken; state: number; action: Action; count: number }>();
   /** Local states by processor, of the state that is being expanded and of its successor. */
@@ -100,7 +102,7 @@ class Search {
 
   constructor(
     private readonly source: SubjectSource,
-    model: Model,
+    private readonly model: Model,
     private readonly options: ExploreOptions,
   ) {
     const { processors = 1 } = options;
@@ -111,8 +113,6 @@ class Search {
     this.#calls = model.calls;
     this.#recording = model.recording;
     this.#graph = model.graph;
-    this.#executor = model.executor;
-    this.#properties = model.properties;
     this.#transitions = model.transitions;
     this.#transitions.executesEach = options.executeEach ?? false;
     this.#here = new Array<number>(processors).fill(0);
@@ -125,7 +125,7 @@ class Search {
     const { mostStates = 50_000_000, mostSeconds = Number.POSITIVE_INFINITY, onProgress } = this.options;
     const states = this.#states;
     const first = this.#transitions.first;
-    this.#there.fill(this.#transitions.idle);
+    for (const processor of this.#there.keys()) this.#there[processor] = this.#transitions.idle(processor);
     this.#add(first, -1);
     let bound: string | undefined;
     let explored = 0;
@@ -151,14 +151,24 @@ class Search {
       fetch,
       states: states.size,
       transitions: this.#count,
-      executed: this.#executor.executed,
+      executed: this.model.executors.reduce((sum, { executed }) => sum + executed, 0),
       complete: bound === undefined,
       ...(bound === undefined ? {} : { bound }),
       violations: [...this.#found.values()].map((found) => this.#violation(found)),
-      expected: this.#properties.expected,
+      ...this.#results(),
       calls: this.#calls < 0 ? undefined : this.#calls,
       seconds: seconds(),
     };
+  }
+
+  #results(): Pick<Exploration, 'expected' | 'roles'> {
+    const [first] = this.model.properties;
+    if (first === undefined) throw new RangeError('a subject has a call');
+    const roles = this.model.executors.map(({ place }, role) => ({
+      place: place.name,
+      expected: this.model.properties[role]?.expected ?? first.expected,
+    }));
+    return { expected: first.expected, roles };
   }
 
   /** Adds the state made of `#there` and `global`. Processors run the same call, so their order does not matter. */
@@ -185,7 +195,10 @@ class Search {
     if (here.length > 2) here[2] = high & 0xffff;
     const global = high >>> 16;
     const { node, shared } = this.#transitions.global(global);
-    this.#expandEngine(state, node, shared);
+    const engineGoesOn = this.#expandEngine(state, node, shared);
+    const isOver = here.every((local) => this.#transitions.isFinished(local));
+    if (!engineGoesOn && !node.committed && (node.gathered || isOver))
+      this.#report(DEADLOCK, state, { actor: 'engine', edge: -1 });
     if (node.gathered) return;
     for (let processor = 0; processor < here.length; processor++) {
       const local = here[processor] ?? 0;
@@ -204,12 +217,15 @@ class Search {
     }
   }
 
-  #expandEngine(state: number, node: EngineNode, shared: number): void {
+  /** @returns whether the engine can do anything */
+  #expandEngine(state: number, node: EngineNode, shared: number): boolean {
+    let goesOn = false;
     for (const [index, edge] of node.edges.entries()) {
       const { to, condition, hazards } = edge;
       if (condition !== undefined && this.#occupied(condition.range) !== condition.occupied) continue;
+      goesOn = true;
       this.#count += 1;
-      if (hazards?.some((range) => this.#occupied(range))) {
+      if (hazards?.some((range) => this.#here.some((local) => this.#transitions.isIn(local, range)))) {
         this.#report(REPLACED_UNDERFOOT, state, { actor: 'engine', edge: index });
         continue;
       }
@@ -217,6 +233,7 @@ class Search {
         this.#there[processor] = this.#transitions.afterEngine(this.#here[processor] ?? 0, edge);
       this.#add(this.#transitions.globalId(to, shared), state);
     }
+    return goesOn;
   }
 
   #go(processor: number, local: number, global: number, parent: number): void {
@@ -274,7 +291,7 @@ class Search {
     for (let state = 0; state < this.#states.size; state++) {
       const { node } = this.#transitions.global(this.#states.high(state) >>> 16);
       if (node.committed && this.#isNotRestored(node)) {
-        this.#report({ rule: 'restored', text: 'an entry is not the original one' }, state, {
+        this.#report({ rule: 'restored', text: 'the bytes of the base are not the original ones' }, state, {
           actor: 'engine',
           edge: -1,
         });
@@ -283,18 +300,22 @@ class Search {
     }
   }
 
+  /** Jumps in the padding may stay where a processor stood in them. */
   #isNotRestored({ memory }: EngineNode): boolean {
-    for (const { entry, after } of this.#recording.redirections) {
-      const page = this.#graph.pages.findIndex(({ base }) => base === (entry & ~0xfffn));
-      const changed = this.#graph.pages[page];
-      if (changed === undefined) return true;
-      const contents = this.#graph.contents(page, memory[page] ?? 0);
-      const wrong = [...after.entries()].some(
-        ([index, byte]) => contents[changed.addresses.indexOf(entry + BigInt(index))] !== byte,
+    const { original, before, redirections } = this.#recording;
+    const isEntry = (place: string, address: bigint) =>
+      redirections.some(
+        (one) =>
+          one.place === place && address >= one.entry && address < one.entry + BigInt(one.before.length),
       );
-      if (wrong) return true;
-    }
-    return false;
+    return this.#graph.pages.some(({ place, addresses }, page) => {
+      const contents = this.#graph.contents(page, memory[page] ?? 0);
+      return addresses.some((address, index) => {
+        const wanted = original(place, address);
+        if (wanted === undefined || contents[index] === wanted) return false;
+        return isEntry(place, address) || contents[index] !== before(place, address);
+      });
+    });
   }
 
   #violation(found: { broken: Broken; state: number; action: Action; count: number }): Violation {
@@ -307,10 +328,8 @@ class Search {
       subject: this.source.name,
       protocol: this.options.protocol.name,
       architecture: this.#recording.architecture,
-      describe: (address) => this.#executor.describe(address),
       fetch: this.options.fetch ?? 'coherent',
       firstGlobal: this.#transitions.first,
-      instruction: (guest, view, node) => this.#executor.instruction(guest, view, node),
     });
     return { ...found.broken, count: found.count, schedule };
   }

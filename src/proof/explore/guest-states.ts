@@ -3,6 +3,9 @@ import type { Thread } from '../../loader/index.js';
 
 /** Registers and stack of a processor that executes the call. */
 export interface GuestState {
+  /** Which of the subject's calls it makes. */
+  readonly role: number;
+  /** Different for each state of the role. */
   readonly id: number;
   readonly pc: bigint;
   readonly context: ProcessorContext;
@@ -24,6 +27,7 @@ export class GuestStates {
   constructor(
     readonly processor: Processor,
     thread: Thread,
+    private readonly role: number,
   ) {
     this.#window = thread.stack.base + BigInt(thread.stack.size - STACK_WINDOW);
   }
@@ -54,7 +58,7 @@ export class GuestStates {
       this.#current = this.state(known);
       return this.#current;
     }
-    const state = { id: this.#states.length, pc: processor.pc, context, stack };
+    const state = { role: this.role, id: this.#states.length, pc: processor.pc, context, stack };
     this.#states.push(state);
     this.#ids.set(key, state.id);
     this.#current = state;

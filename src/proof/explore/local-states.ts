@@ -42,7 +42,7 @@ export class LocalStates {
   }
 
   idOf(guest: GuestState, phase: CallPhase, view: FetchView, calls: number): number {
-    const key = `${guest.id} ${phase} ${calls} ${view.join()}`;
+    const key = `${guest.role}.${guest.id} ${phase} ${calls} ${view.join()}`;
     const known = this.#ids.get(key);
     if (known !== undefined) return known;
     const id = this.#states.length;

@@ -1,17 +1,21 @@
 import type { WriteProtocol } from '../protocols/write-protocol.js';
 import { isCode, type Recording, record } from '../recording.js';
-import type { Subject, SubjectSource } from '../subject.js';
+import { placeOf, type Subject, type SubjectSource } from '../subject.js';
+import { CodeMemory } from './code-memory.js';
 import { EngineGraph } from './engine-graph.js';
 import { Executor } from './executor.js';
 import { Properties } from './properties.js';
+import { SharedData } from './shared-data.js';
 import { Transitions } from './transitions.js';
 
 /** The steps of a protocol and of the processors, ready to be taken in any order. */
 export interface Model {
   readonly recording: Recording;
   readonly graph: EngineGraph;
-  readonly executor: Executor;
-  readonly properties: Properties;
+  /** By role: which of the subject's calls a processor makes. */
+  readonly executors: readonly Executor[];
+  readonly properties: readonly Properties[];
+  readonly shared: SharedData;
   readonly transitions: Transitions;
   readonly isWeak: boolean;
   /** Calls that each processor makes; -1: without end. */
@@ -20,6 +24,8 @@ export interface Model {
 
 export interface ModelOptions {
   readonly protocol: WriteProtocol;
+  /** Default 1. With fewer processors than calls the last calls are not made. */
+  readonly processors?: number;
   /** Default `coherent`. */
   readonly fetch?: 'coherent' | 'weak';
   /** Default: without end; two when the call changes data that the processors share. */
@@ -28,27 +34,44 @@ export interface ModelOptions {
 
 const CALLS_THAT_CHANGE_DATA = 2;
 
+/** The subject on whose machine single instructions are executed: a processor for each of the calls that it makes. */
+export async function createModelled(
+  source: SubjectSource,
+  { processors = 1, protocol: { generation } }: ModelOptions,
+): Promise<Subject> {
+  const roles = Math.min(source.roles ?? 1, processors);
+  return source.create({
+    ...(roles === 1 ? {} : { processors: roles }),
+    ...(generation === undefined ? {} : { generation }),
+  });
+}
+
 /** Records the operation, which is then over on the subject's machine. Undefined when the protocol means nothing for it. */
 export function modelOf(
   subject: Subject,
   { expected }: Pick<SubjectSource, 'expected'>,
-  { protocol, fetch = 'coherent', calls: wanted }: ModelOptions,
+  { protocol, processors = 1, fetch = 'coherent', calls: wanted }: ModelOptions,
 ): Model | undefined {
   const recording = record(subject);
   const steps = protocol.operations.includes(recording.operation) ? protocol.steps(recording) : undefined;
   if (steps === undefined) return undefined;
-  const { addressSpace } = subject.lab.kernel.domain;
+  const { architecture, before, isCopiedOnWrite } = recording;
   const graph = new EngineGraph({
-    architecture: recording.architecture,
+    architecture,
     steps,
-    before: (address) => recording.before.get(address) ?? addressSpace.readU8(address),
-    copiedOnWrite: recording.copiedOnWrite,
-    isExecutable: (address) => isCode(subject, address),
+    before,
+    isCopiedOnWrite,
+    isExecutable: (place, address) => isCode(subject, place, address),
   });
-  const executor = new Executor(subject, recording, graph, protocol.breakpoints?.(recording));
-  const properties = new Properties(executor, graph, expected);
+  const used = subject.calls.slice(0, processors);
+  const places = used.map((call) => placeOf(subject.lab, call));
+  const memory = new CodeMemory(subject.lab, graph);
+  const shared = new SharedData(places, graph.pages);
+  const parts = { subject, memory, shared, handleBreakpoint: protocol.breakpoints?.(recording) };
+  const executors = used.map((_, role) => new Executor(parts, role));
+  const properties = executors.map((executor) => new Properties(executor, graph, expected));
   const isWeak = fetch === 'weak';
-  const calls = wanted ?? (executor.shared.count > 1 ? CALLS_THAT_CHANGE_DATA : -1);
-  const transitions = new Transitions(executor, graph, properties, isWeak, calls);
-  return { recording, graph, executor, properties, transitions, isWeak, calls };
+  const calls = wanted ?? (shared.count > 1 ? CALLS_THAT_CHANGE_DATA : -1);
+  const transitions = new Transitions(executors, graph, properties, isWeak, calls);
+  return { recording, graph, executors, properties, shared, transitions, isWeak, calls };
 }

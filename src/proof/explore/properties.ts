@@ -25,7 +25,7 @@ export interface Broken {
   readonly text: string;
 }
 
-/** The judge of single steps. */
+/** The judge of the single steps of one call. */
 export class Properties {
   readonly expected: ExpectedResults;
   /** Instructions that overlap changed bytes and are whole: `address:bytes`. */
@@ -103,6 +103,7 @@ export class Properties {
   #isStale(view: FetchView, node: EngineNode, { address, bytes }: ExecutedInstruction): boolean {
     const end = address + BigInt(bytes.length);
     return this.graph.pages.some(({ addresses }, page) => {
+      if (this.executor.seen[page] !== true) return false;
       const seen = view[page] ?? 0;
       const current = node.memory[page] ?? 0;
       if (seen === 0 || seen === current) return false;
@@ -114,6 +115,7 @@ export class Properties {
   #isUnsynchronised(view: FetchView, node: EngineNode, { address }: ExecutedInstruction): boolean {
     if (this.graph.architecture !== 'arm64') return false;
     return this.graph.pages.some(({ base, addresses }, page) => {
+      if (this.executor.seen[page] !== true) return false;
       const seen = view[page] ?? 0;
       const current = node.memory[page] ?? 0;
       if (base !== (address & ~0xfffn) || seen === 0 || seen === current || !addresses.includes(address))
@@ -125,7 +127,10 @@ export class Properties {
 
   #touchesChange(address: bigint, length: number): boolean {
     const end = address + BigInt(length);
-    return this.graph.pages.some(({ addresses }) => addresses.some((at) => at >= address && at < end));
+    return this.graph.pages.some(
+      ({ addresses }, page) =>
+        this.executor.seen[page] === true && addresses.some((at) => at >= address && at < end),
+    );
   }
 
   /** Runs the call by itself and takes every instruction that it executes for a whole one. */

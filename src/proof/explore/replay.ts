@@ -1,9 +1,10 @@
 import type { Exit, Processor, ProcessorContext } from '../../cpu/index.js';
 import type { EngineStep } from '../../engine/index.js';
+import type { Thread } from '../../loader/index.js';
 import type { WriteProtocol } from '../protocols/write-protocol.js';
-import type { Subject, SubjectSource } from '../subject.js';
+import { placeNamed, placeOf, type Subject, type SubjectSource } from '../subject.js';
 import type { EngineEdge, EngineNode } from './engine-graph.js';
-import { type Model, modelOf } from './model.js';
+import { createModelled, type Model, modelOf } from './model.js';
 import type { Action, Schedule } from './schedule.js';
 import { LOCAL_STATES } from './transitions.js';
 
@@ -16,6 +17,8 @@ export interface ReplayOptions {
   readonly protocol: WriteProtocol;
   readonly processors: number;
   readonly fetch: 'coherent' | 'weak';
+  /** Make the machine a part of the scenario run that this happens in, so that a debugger sees it. */
+  readonly shown?: boolean;
 }
 
 export type ReplayOutcome =
@@ -25,6 +28,7 @@ export type ReplayOutcome =
   | { readonly kind: 'fault'; readonly text: string };
 
 interface Runner {
+  readonly thread: Thread;
   readonly processor: Processor;
   readonly context: ProcessorContext;
   readonly stack: { readonly address: bigint; readonly bytes: Uint8Array };
@@ -46,11 +50,17 @@ export class Replay implements Disposable {
   #shared: number;
 
   static async create(source: SubjectSource, options: ReplayOptions): Promise<Replay> {
-    const { protocol, processors, fetch } = options;
-    const modelled = await source.create();
+    const { protocol, processors, fetch, shown = false } = options;
+    const { generation } = protocol;
+    const modelled = await createModelled(source, options);
     const model = modelOf(modelled, source, options);
     if (model === undefined) throw new RangeError(`${protocol.name} means nothing for ${source.name}`);
-    const subject = await source.create({ processors, instructionFetch: fetch });
+    const subject = await source.create({
+      processors,
+      instructionFetch: fetch,
+      shown,
+      ...(generation === undefined ? {} : { generation }),
+    });
     return new Replay(modelled, model, subject, protocol);
   }
 
@@ -62,20 +72,22 @@ export class Replay implements Disposable {
   ) {
     const { kernel } = subject.lab;
     this.#runners = kernel.machine.processors.map(({ index }) => {
-      const thread = kernel.createThread(subject.call.target, subject.call.arguments, {
+      const call = subject.calls[index % model.executors.length] ?? subject.calls[0];
+      const thread = kernel.createThread(call.target, call.arguments, {
         name: 'replayed',
         affinity: index,
+        domain: placeOf(subject.lab, call),
       });
       const processor = kernel.scheduler.place(thread);
       const address = thread.stack.base + BigInt(thread.stack.size - STACK_TOP);
       const bytes = thread.addressSpace.read(address, STACK_TOP);
-      return { processor, context: processor.saveContext(), stack: { address, bytes } };
+      return { thread, processor, context: processor.saveContext(), stack: { address, bytes } };
     });
-    this.#engine = protocol.name === 'windows' ? subject.steps() : undefined;
+    this.#engine = protocol.isEngine === true ? subject.steps() : undefined;
     if (this.#engine === undefined) this.#prepareForProtocol();
     this.#node = model.graph.node(0);
-    this.#locals = this.#runners.map(() => model.transitions.idle);
-    this.#shared = model.executor.shared.first;
+    this.#locals = this.#runners.map((_, index) => model.transitions.idle(index));
+    this.#shared = model.shared.first;
   }
 
   get processors(): readonly Processor[] {
@@ -149,10 +161,10 @@ export class Replay implements Disposable {
     this.#locals = this.#locals.map((local) => this.model.transitions.afterEngine(local, edge));
   }
 
-  #step({ processor, context, stack }: Runner, index: number): ReplayOutcome {
-    const { transitions, executor } = this.model;
+  #step({ thread, processor, context, stack }: Runner, index: number): ReplayOutcome {
+    const { transitions } = this.model;
     const next = transitions.next(this.#local(index), transitions.globalId(this.#node.id, this.#shared));
-    const exit = this.#isUnmapped(processor.pc) ? unmapped(processor.pc) : this.#execute(processor);
+    const exit = this.#isUnmapped(index) ? unmapped(processor.pc) : this.#execute(thread, processor);
     if (exit !== undefined) {
       if (next >= 0)
         throw new ReplayDivergence(`processor ${index}: ${exit}, which the model does not expect`);
@@ -162,7 +174,7 @@ export class Replay implements Disposable {
       this.#locals[index] = next % LOCAL_STATES;
       this.#shared = transitions.global(Math.floor(next / LOCAL_STATES)).shared;
     }
-    const { architecture } = processor;
+    const { architecture } = thread;
     const isBack = processor.pc === architecture.returnAddress;
     const result = Number(architecture.result(processor) & 0xffff_ffffn);
     if (isBack) {
@@ -176,15 +188,17 @@ export class Replay implements Disposable {
       );
       return { kind: 'fault', text: `${broken.rule}: ${broken.text}` };
     }
-    if (isBack && transitions.locals.state(this.#local(index)).guest !== executor.initial)
+    const { initial } = this.model.executors[index % this.model.executors.length] ?? {};
+    if (isBack && transitions.locals.state(this.#local(index)).guest !== initial)
       throw new ReplayDivergence(`processor ${index} has returned, in the model it has not`);
     return isBack ? { kind: 'returned', result } : { kind: 'done' };
   }
 
   /** What ended the instruction, if it did not just complete. */
-  #execute(processor: Processor): string | undefined {
+  #execute(thread: Thread, processor: Processor): string | undefined {
     const { pc } = processor;
-    const exit = processor.step();
+    const { sliceRunner } = this.subject.lab.kernel.scheduler;
+    const exit = sliceRunner?.runSlice(thread, processor, { instructions: 1 }) ?? processor.step();
     if (exit.reason === 'instructionLimit') return undefined;
     const resumption =
       exit.reason === 'exception' && exit.name === 'breakpoint'
@@ -199,33 +213,35 @@ export class Replay implements Disposable {
   /** Protocols other than the engine's find the machine as the recording's operation left it, with the old bytes. */
   #prepareForProtocol(): void {
     for (const _step of this.subject.steps());
-    const { machine, domain } = this.subject.lab.kernel;
+    const { machine } = this.subject.lab.kernel;
     const first = this.model.graph.node(0);
-    for (const [page, { addresses }] of this.model.graph.pages.entries()) {
+    for (const [page, { place, addresses }] of this.model.graph.pages.entries()) {
+      const { addressSpace } = placeNamed(this.subject.lab, place);
       const contents = this.model.graph.contents(page, first.memory[page] ?? 0);
       for (const [index, address] of addresses.entries())
-        machine.writeCode(domain.addressSpace, address, contents.subarray(index, index + 1));
+        machine.writeCode(addressSpace, address, contents.subarray(index, index + 1));
     }
     machine.serialise();
   }
 
   #storeDifference(from: EngineNode, to: EngineNode): void {
-    const { machine, domain } = this.subject.lab.kernel;
+    const { machine } = this.subject.lab.kernel;
     const { graph } = this.model;
-    for (const [page, { addresses }] of graph.pages.entries()) {
+    for (const [page, { place, addresses }] of graph.pages.entries()) {
+      const { addressSpace } = placeNamed(this.subject.lab, place);
       const before = graph.contents(page, from.memory[page] ?? 0);
       const after = graph.contents(page, to.memory[page] ?? 0);
       for (const [index, address] of addresses.entries())
         if (before[index] !== after[index])
-          machine.writeCode(domain.addressSpace, address, after.subarray(index, index + 1));
+          machine.writeCode(addressSpace, address, after.subarray(index, index + 1));
     }
   }
 
   /** Memory, what each processor fetches, and where it is. */
   #compare(): void {
-    const { graph, transitions } = this.model;
-    const { addressSpace } = this.subject.lab.kernel.domain;
-    for (const [page, { base, addresses, executable }] of graph.pages.entries()) {
+    const { graph, transitions, executors } = this.model;
+    for (const [page, { place, base, addresses, executable }] of graph.pages.entries()) {
+      const { addressSpace } = placeNamed(this.subject.lab, place);
       // The HPAT has no memory before its first use.
       if (addressSpace.query(base).state !== 'committed') continue;
       const current = this.#node.memory[page] ?? 0;
@@ -235,6 +251,7 @@ export class Replay implements Disposable {
           throw new ReplayDivergence(`${this.subject.lab.describe(address)} is not what the model says`);
         if (!executable) continue;
         for (const [number, { processor }] of this.#runners.entries()) {
+          if (executors[number % executors.length]?.seen[page] !== true) continue;
           const seen = transitions.locals.state(this.#local(number)).view[page] || current;
           if (processor.fetchBytes(address, 1)[0] !== graph.contents(page, seen)[index])
             throw new ReplayDivergence(
@@ -262,8 +279,8 @@ export class Replay implements Disposable {
     return this.processors.some(({ pc }) => pc >= start && pc < end) === condition.occupied;
   }
 
-  #isUnmapped(address: bigint): boolean {
-    return this.#node.unmapped.some(({ start, end }) => address >= start && address < end);
+  #isUnmapped(processor: number): boolean {
+    return this.#node.unmapped.some((range) => this.model.transitions.isIn(this.#local(processor), range));
   }
 
   [Symbol.dispose](): void {

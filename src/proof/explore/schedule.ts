@@ -1,7 +1,4 @@
 import type { ArchitectureName } from '../../cpu/index.js';
-import type { EngineNode } from './engine-graph.js';
-import type { ExecutedInstruction, FetchView } from './executor.js';
-import type { GuestState } from './guest-states.js';
 import { LOCAL_STATES, type Transitions } from './transitions.js';
 
 /** Who does the next step. `edge`: which of the engine's possible steps. `interrupt`: one that serialises the processor. */
@@ -37,8 +34,6 @@ export interface StateKey {
 export interface ScheduleContext extends Omit<Schedule, 'actions'> {
   readonly transitions: Transitions;
   readonly firstGlobal: number;
-  instruction(guest: GuestState, view: FetchView, node: EngineNode): ExecutedInstruction;
-  describe(address: bigint): string;
 }
 
 interface Position {
@@ -50,13 +45,13 @@ interface Position {
 export function scheduleTo(path: readonly StateKey[], last: Action, context: ScheduleContext): Schedule {
   const { transitions, processors } = context;
   let position: Position = {
-    locals: new Array<number>(processors).fill(transitions.idle),
+    locals: Array.from({ length: processors }, (_, processor) => transitions.idle(processor)),
     global: context.firstGlobal,
   };
   const actions: ScheduledAction[] = [];
   for (const key of path.slice(1)) {
     const wanted = `${key.low} ${key.high}`;
-    const step = successors(position, context).find(({ to }) => keyOf(to) === wanted);
+    const step = [...successors(position, context)].find(({ to }) => keyOf(to) === wanted);
     if (step === undefined) throw new Error('a path of the search leads through an unreachable state');
     actions.push(step.action);
     position = step.to;
@@ -78,14 +73,13 @@ function partOf({ subject, protocol, architecture, processors, fetch }: Schedule
   return { subject, protocol, architecture, processors, fetch };
 }
 
-function* allSuccessors({ locals, global }: Position, context: ScheduleContext) {
+function* successors({ locals, global }: Position, context: ScheduleContext) {
   const { transitions, fetch } = context;
   const { node, shared } = transitions.global(global);
-  for (const [edge, { to, serialises, text }] of node.edges.entries()) {
-    const next =
-      serialises && fetch === 'weak' ? locals.map((local) => transitions.serialised(local)) : locals;
-    const action: ScheduledAction = { actor: 'engine', edge, text };
-    yield { action, to: { locals: next, global: transitions.globalId(to, shared) } };
+  for (const [index, edge] of node.edges.entries()) {
+    const next = locals.map((local) => transitions.afterEngine(local, edge));
+    const action: ScheduledAction = { actor: 'engine', edge: index, text: edge.text };
+    yield { action, to: { locals: next, global: transitions.globalId(edge.to, shared) } };
   }
   for (const [processor, local] of locals.entries()) {
     if (transitions.isFinished(local)) continue;
@@ -107,20 +101,16 @@ function* allSuccessors({ locals, global }: Position, context: ScheduleContext) 
   }
 }
 
-function successors(position: Position, context: ScheduleContext) {
-  return [...allSuccessors(position, context)];
-}
-
 function describeProcessor(
   { locals, global }: Position,
   processor: number,
   actor: 'processor' | 'interrupt',
-  { transitions, instruction, describe }: ScheduleContext,
+  { transitions }: ScheduleContext,
 ): ScheduledAction {
-  const { guest, view } = transitions.locals.state(locals[processor] ?? 0);
-  const text = describe(guest.pc);
+  const local = locals[processor] ?? 0;
+  const text = transitions.describe(local);
   if (actor === 'interrupt') return { actor, processor, text };
-  const { address, bytes } = instruction(guest, view, transitions.global(global).node);
+  const { address, bytes } = transitions.instruction(local, transitions.global(global).node);
   return { actor, processor, text, address, bytes };
 }
 

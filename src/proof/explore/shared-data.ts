@@ -1,15 +1,16 @@
 import type { AddressSpace } from '../../cpu/index.js';
-import type { LoadedImage } from '../../loader/index.js';
+import type { ImageDomain } from '../../loader/index.js';
 import type { ChangedPage } from './engine-graph.js';
 
 interface Region {
+  readonly space: AddressSpace;
   readonly address: bigint;
   readonly size: number;
   /** Offsets that the protocol stores to: those bytes belong to the engine's state. */
   readonly engineOffsets: readonly number[];
 }
 
-/** The writable data of all images, which the processors share: every different contents that was met, by number. */
+/** The writable data of all images of the places that calls are made in, which the processors share: every different contents that was met, by number. */
 export class SharedData {
   readonly #regions: readonly Region[];
   readonly #contents: (readonly Uint8Array[])[] = [];
@@ -19,20 +20,23 @@ export class SharedData {
   #loaded = -1;
 
   constructor(
-    private readonly space: AddressSpace,
-    images: readonly LoadedImage[],
+    /** With those above them: a session's driver may change data of the kernel's. */
+    places: readonly ImageDomain[],
     changed: readonly ChangedPage[],
   ) {
-    const addresses = changed.flatMap((page) => page.addresses);
-    this.#regions = images.flatMap((image) =>
-      image.writableSections.map(({ virtualAddress, virtualSize }) => {
-        const address = image.address(virtualAddress);
-        const engineOffsets = addresses
-          .filter((at) => at >= address && at < address + BigInt(virtualSize))
-          .map((at) => Number(at - address));
-        return { address, size: virtualSize, engineOffsets };
-      }),
-    );
+    const domains = new Set(places.flatMap((place) => (place.parent ? [place, place.parent] : [place])));
+    this.#regions = [...domains].flatMap(({ name, addressSpace: space, images }) => {
+      const addresses = changed.flatMap((page) => (page.place === name ? page.addresses : []));
+      return images.flatMap((image) =>
+        image.writableSections.map(({ virtualAddress, virtualSize }) => {
+          const address = image.address(virtualAddress);
+          const engineOffsets = addresses
+            .filter((at) => at >= address && at < address + BigInt(virtualSize))
+            .map((at) => Number(at - address));
+          return { space, address, size: virtualSize, engineOffsets };
+        }),
+      );
+    });
     this.first = this.current();
   }
 
@@ -42,8 +46,8 @@ export class SharedData {
 
   /** Number of the contents that are in memory now. */
   current(): number {
-    const contents = this.#regions.map(({ address, size, engineOffsets }) => {
-      const bytes = this.space.read(address, size);
+    const contents = this.#regions.map(({ space, address, size, engineOffsets }) => {
+      const bytes = space.read(address, size);
       for (const offset of engineOffsets) bytes[offset] = 0;
       return bytes;
     });
@@ -63,7 +67,7 @@ export class SharedData {
     if (id === this.#loaded) return false;
     this.#contents[id]?.forEach((bytes, index) => {
       const region = this.#regions[index];
-      if (region !== undefined && region.size > 0) this.space.write(region.address, bytes);
+      if (region !== undefined && region.size > 0) region.space.write(region.address, bytes);
     });
     this.#loaded = id;
     return true;

@@ -1,3 +1,4 @@
+import type { PlacedRange } from '../recording.js';
 import type { EngineEdge, EngineGraph, EngineNode } from './engine-graph.js';
 import type { Executed, ExecutedInstruction, Executor, FetchView } from './executor.js';
 import { type LocalState, LocalStates } from './local-states.js';
@@ -32,9 +33,11 @@ export class Transitions {
   executesEach = false;
 
   constructor(
-    private readonly executor: Executor,
+    /** By role. */
+    private readonly executors: readonly Executor[],
     private readonly graph: EngineGraph,
-    private readonly properties: Properties,
+    /** By role. */
+    private readonly properties: readonly Properties[],
     private readonly isWeak: boolean,
     /** How many calls each processor makes; -1: one after the other for ever. */
     private readonly calls: number,
@@ -42,14 +45,40 @@ export class Transitions {
     this.#noView = graph.pages.map(() => 0);
   }
 
-  /** A processor that is about to begin a call and has fetched nothing yet. */
-  get idle(): number {
-    return this.locals.idOf(this.executor.initial, 'idle', this.#noView, this.calls);
+  /** A processor that is about to begin its call and has fetched nothing yet; the roles go round. */
+  idle(processor: number): number {
+    const { initial } = this.#executor(processor % this.executors.length);
+    return this.locals.idOf(initial, 'idle', this.#noView, this.calls);
+  }
+
+  /** What executes the call of this role. */
+  #executor(role: number): Executor {
+    const executor = this.executors[role];
+    if (executor === undefined) throw new RangeError(`there is no role ${role}`);
+    return executor;
+  }
+
+  /** Is the processor in the range, which is in one process or session alone? */
+  isIn(local: number, range: PlacedRange): boolean {
+    const { guest } = this.locals.state(local);
+    return this.#executor(guest.role).isIn(range, guest.pc);
+  }
+
+  /** What a processor would fetch and execute next. */
+  instruction(local: number, node: EngineNode): ExecutedInstruction {
+    const { guest, view } = this.locals.state(local);
+    return this.#executor(guest.role).instruction(guest, view, node);
+  }
+
+  /** Where a processor is: `base!f+0x2`. */
+  describe(local: number): string {
+    const { guest } = this.locals.state(local);
+    return this.#executor(guest.role).describe(guest.pc);
   }
 
   /** The engine's first node, with the shared data as they were. */
   get first(): number {
-    return this.globalId(0, this.executor.shared.first);
+    return this.globalId(0, this.#executor(0).shared.first);
   }
 
   global(id: number): GlobalState {
@@ -143,25 +172,24 @@ export class Transitions {
   }
 
   #execute(local: LocalState, { id, node, shared }: GlobalState): number {
-    const { executor } = this;
+    const executor = this.#executor(local.guest.role);
     const phase = local.phase === 'idle' ? (node.committed ? 'after' : 'during') : local.phase;
     const instruction = executor.instruction(local.guest, local.view, node);
     const executed = executor.execute(local.guest, local.view, node, shared);
-    const broken = this.properties.judge(node, phase, local.view, instruction, executed);
+    const broken = this.properties[local.guest.role]?.judge(node, phase, local.view, instruction, executed);
     if (broken !== undefined || executed.kind === 'fault') {
       this.#broken.set(local.id + LOCAL_STATES * id, broken ?? { rule: 'fault', text: 'fault' });
       return BROKEN;
     }
-    const view = this.#viewAfter(local.view, node, instruction, executed);
+    const view = this.#viewAfter(local.view, node, instruction, executed, executor.seen);
     const next =
       executed.kind === 'ran'
         ? this.locals.idOf(executed.guest, phase, view, local.calls)
-        : this.#nextCall(view, local.calls);
+        : this.#nextCall(executor, view, local.calls);
     return next + LOCAL_STATES * this.globalId(node.id, executed.shared);
   }
 
-  #nextCall(view: FetchView, calls: number): number {
-    const { initial } = this.executor;
+  #nextCall({ initial }: Executor, view: FetchView, calls: number): number {
     if (calls === 1) return this.locals.idOf(initial, 'finished', this.#noView, 0);
     return this.locals.idOf(initial, 'idle', view, Math.max(-1, calls - 1));
   }
@@ -175,17 +203,24 @@ export class Transitions {
     node: EngineNode,
     { address, bytes }: ExecutedInstruction,
     executed: Exclude<Executed, { kind: 'fault' }>,
+    seen: readonly boolean[],
   ): FetchView {
     if (!this.isWeak || (executed.kind === 'ran' && executed.interrupted === true)) return this.#noView;
-    const view = this.#fetched(before, node, address, address + BigInt(bytes.length));
-    return executed.kind === 'ran' ? this.#fetched(view, node, executed.guest.pc) : view;
+    const view = this.#fetched(before, node, seen, address, address + BigInt(bytes.length));
+    return executed.kind === 'ran' ? this.#fetched(view, node, seen, executed.guest.pc) : view;
   }
 
   /** Pages that are fetched from for the first time are from now on seen as they are now. */
-  #fetched(view: FetchView, node: EngineNode, start: bigint, end = start + 1n): FetchView {
+  #fetched(
+    view: FetchView,
+    node: EngineNode,
+    visible: readonly boolean[],
+    start: bigint,
+    end = start + 1n,
+  ): FetchView {
     return view.map((seen, page) => {
       const changed = this.graph.pages[page];
-      if (seen !== 0 || changed === undefined || !changed.executable) return seen;
+      if (seen !== 0 || visible[page] !== true || changed?.executable !== true) return seen;
       return start < changed.base + 0x1000n && end > changed.base ? (node.memory[page] ?? 0) : 0;
     });
   }

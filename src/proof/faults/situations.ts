@@ -5,7 +5,7 @@ import { Lab } from '../../lab.js';
 import type { ImageDomain, LoadedImage } from '../../loader/index.js';
 import { firstInstruction } from '../shapes/first-instructions.js';
 import { buildBase, buildPatch } from '../shapes/program.js';
-import type { Generation } from '../shapes/shape.js';
+import type { Generation } from '../subject.js';
 
 /** Where the base image is: once in the kernel, in two sessions, in two processes. */
 export type ImagePlace = 'driver' | 'sessionDriver' | 'dll';

@@ -8,6 +8,7 @@ const PADDING_SIZE = 5n;
 const INT3 = Uint8Array.of(0xcc);
 
 interface Jump {
+  readonly place: string;
   readonly entry: bigint;
   readonly target: bigint;
   readonly bytes: Uint8Array;
@@ -27,6 +28,7 @@ function store(
   return {
     kind: 'store',
     target: 'entry',
+    place: jump.place,
     address,
     bytes,
     text: `${hex} is stored at ${jump.symbol}+${first}`,
@@ -55,19 +57,19 @@ function directJump(
 }
 
 /** Stores into the patch image come first, whatever the protocol. */
-function isBackward({ patchImage }: Recording) {
+function isBackward({ patchImages }: Recording) {
   return (step: ProtocolStep): boolean =>
     step.kind === 'store' &&
-    patchImage !== undefined &&
-    step.address >= patchImage.start &&
-    step.address < patchImage.end;
+    patchImages.some(
+      ({ place, start, end }) => step.place === place && step.address >= start && step.address < end,
+    );
 }
 
 function jumpsOf({ architecture, redirections }: Recording): Jump[] | undefined {
   if (architecture === 'arm64') return undefined;
   const encoder = architecture === 'x64' ? x64Encoder : x86Encoder;
-  return redirections.flatMap(({ entry, target, symbol }) =>
-    target === undefined ? [] : [{ entry, target, symbol, bytes: encoder.nearJump(entry, target) }],
+  return redirections.flatMap(({ place, entry, target, symbol }) =>
+    target === undefined ? [] : [{ place, entry, target, symbol, bytes: encoder.nearJump(entry, target) }],
   );
 }
 
@@ -135,13 +137,14 @@ export const server2003: WriteProtocol = {
     const encoder = architecture === 'x64' ? x64Encoder : x86Encoder;
     if (operation === 'revert') return undefined;
     const stage = (redirection: Redirection): ProtocolStep[] => {
-      const { entry, target, symbol } = redirection;
+      const { place, entry, target, symbol } = redirection;
       if (target === undefined) return [];
       const padding = entry - PADDING_SIZE;
       const isStraddling = (entry & 7n) === 7n;
       const live: ProtocolStep = {
         kind: 'store',
         target: 'entry',
+        place,
         address: entry,
         bytes: encoder.shortJump(entry, padding),
         text: `short jump at ${symbol}`,
@@ -150,6 +153,7 @@ export const server2003: WriteProtocol = {
         {
           kind: 'store',
           target: 'padding',
+          place,
           address: padding,
           bytes: encoder.nearJump(padding, target),
           text: `near jump in the padding of ${symbol}`,

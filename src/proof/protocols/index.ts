@@ -15,9 +15,10 @@ import {
   paddingAfterEntry,
   paddingRestoredFirst,
   paddingRestoredUnderfoot,
+  serialisedOnlyAtTheEnd,
   unmappedTooEarly,
 } from './spoiled.js';
-import { windows } from './windows.js';
+import { arm64Rendezvous, windows, windowsCurrent, windowsEarlier, windowsRetpoline } from './windows.js';
 import type { WriteProtocol } from './write-protocol.js';
 
 export {
@@ -29,12 +30,16 @@ export {
   tailThenOpcode,
 } from './direct-jump.js';
 export * from './spoiled.js';
-export { windows } from './windows.js';
+export * from './windows.js';
 export type { BreakpointHandler, WriteProtocol } from './write-protocol.js';
 
 /** Every way to change code that is known here: the real ones, then the negative controls. */
 export const PROTOCOLS: readonly WriteProtocol[] = [
   windows,
+  windowsCurrent,
+  windowsEarlier,
+  windowsRetpoline,
+  arm64Rendezvous,
   server2003,
   byteByByte,
   tailThenOpcode,
@@ -46,6 +51,7 @@ export const PROTOCOLS: readonly WriteProtocol[] = [
   dataSlotAfterEntry,
   codeSlotAfterEntry,
   noSerialisation,
+  serialisedOnlyAtTheEnd,
   noRendezvous,
   paddingRestoredFirst,
   paddingRestoredUnderfoot,

@@ -79,6 +79,17 @@ export const noSerialisation = spoiled(
   (steps) => steps.filter(({ kind }) => kind !== 'serialise'),
 );
 
+export const serialisedOnlyAtTheEnd = spoiled(
+  'serialised-only-at-the-end',
+  'no processor is serialised between the stores of the trampoline and those at the entries',
+  ['apply'],
+  (steps) => {
+    const entry = steps.findIndex((step) => isStore(step, 'entry'));
+    const spoilt = steps.filter((step, index) => step.kind !== 'serialise' || index > entry);
+    return spoilt.length === steps.length ? undefined : spoilt;
+  },
+);
+
 export const noRendezvous = spoiled(
   'no-rendezvous',
   'the processors are not gathered, although the store at the entry could be seen in halves',
@@ -121,6 +132,8 @@ export const unmappedTooEarly = spoiled(
   'unmapped-too-early',
   'the patch image is unmapped as soon as the revert is complete',
   ['revert'],
-  (steps, { patchImage }) =>
-    patchImage && [...steps, { kind: 'unmap', range: patchImage, text: 'the patch image is unmapped' }],
+  (steps, { patchImages }) => [
+    ...steps,
+    ...patchImages.map((range) => ({ kind: 'unmap', range, text: 'the patch image is unmapped' }) as const),
+  ],
 );

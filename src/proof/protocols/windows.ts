@@ -1,12 +1,51 @@
+import type { ArchitectureName } from '../../cpu/index.js';
+import type { Generation } from '../subject.js';
 import type { WriteProtocol } from './write-protocol.js';
 
-/**
- * The steps of the real engine, as they were recorded: whatever generation and architecture the machine was booted with.
- */
-export const windows: WriteProtocol = {
-  name: 'windows',
-  description: 'the hotpatch engine: jump staged in padding and HPAT, one store at the entry',
-  kind: 'real',
-  operations: ['apply', 'repatch', 'revert'],
-  steps: ({ steps }) => steps,
-};
+/** The steps of the real engine, as they were recorded on a machine that was booted for this form of it. */
+function engine(
+  name: string,
+  description: string,
+  form: { readonly architectures: readonly ArchitectureName[]; readonly generation: Generation } | undefined,
+): WriteProtocol {
+  return {
+    name,
+    description,
+    kind: 'real',
+    isEngine: true,
+    operations: ['apply', 'repatch', 'revert'],
+    steps: ({ steps, architecture }) =>
+      form === undefined || form.architectures.includes(architecture) ? steps : undefined,
+    ...(form === undefined ? {} : { generation: form.generation }),
+  };
+}
+
+export const windows = engine(
+  'windows',
+  'the hotpatch engine, in whatever generation the machine was booted with',
+  undefined,
+);
+
+export const windowsCurrent = engine(
+  'windows-current',
+  'Windows 11: a near jump in the padding to a code slot of the HPAT, a short jump at the entry',
+  { architectures: ['x64', 'x86'], generation: { hpatLayout: 'pairs', retpoline: false } },
+);
+
+export const windowsEarlier = engine(
+  'windows-earlier',
+  'up to about Server 2019: an indirect jump in the padding through a pointer of the HPAT, a short jump at the entry',
+  { architectures: ['x64'], generation: { hpatLayout: 'pointers', retpoline: false } },
+);
+
+export const windowsRetpoline = engine(
+  'windows-retpoline',
+  'as windows-current, but the code slot calls a stub that goes on without an indirect branch',
+  { architectures: ['x64'], generation: { hpatLayout: 'pairs', retpoline: true } },
+);
+
+export const arm64Rendezvous = engine(
+  'arm64-rendezvous',
+  'ARM64: one branch at the entry, stored while all processors are gathered, and serialised before they are let go',
+  { architectures: ['arm64'], generation: { hpatLayout: 'pairs' } },
+);

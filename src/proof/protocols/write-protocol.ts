@@ -1,5 +1,5 @@
 import type { ProtocolStep, Recording } from '../recording.js';
-import type { OperationKind } from '../subject.js';
+import type { Generation, OperationKind } from '../subject.js';
 
 /** What a processor that executed a breakpoint at `address` does next. */
 export type BreakpointHandler = (address: bigint) => { readonly resumeAt: bigint } | undefined;
@@ -14,6 +14,10 @@ export interface WriteProtocol {
   /** `real`: must hold in every interleaving. `control`: must be caught breaking a rule. */
   readonly kind: 'real' | 'control';
   readonly operations: readonly OperationKind[];
+  /** The hotpatch engine itself performs it: a replay asks the engine for one step after the other. */
+  readonly isEngine?: true;
+  /** How a machine is booted whose engine works this way; undefined: as the subject boots it. */
+  readonly generation?: Generation;
   /** The steps in order; undefined when the protocol means nothing for this recording. */
   steps(recording: Recording): readonly ProtocolStep[] | undefined;
   /** How breakpoints are handled while it works. */

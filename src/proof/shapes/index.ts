@@ -6,4 +6,4 @@ export {
   firstInstructionShapes,
 } from './first-instructions.js';
 export type { FunctionSource, PatchSource, Piece, Placement } from './program.js';
-export { type Generation, type Shape, shapeSubject } from './shape.js';
+export { type Places, type Shape, shapeSubject } from './shape.js';

@@ -1,7 +1,7 @@
 import type { ArchitectureName } from '../../cpu/index.js';
 import { Lab } from '../../lab.js';
-import type { BootOptions } from '../../loader/index.js';
-import type { ExpectedResults, OperationKind, Subject, SubjectSource } from '../subject.js';
+import type { ImageDomain } from '../../loader/index.js';
+import type { ExpectedResults, Generation, OperationKind, Subject, SubjectSource } from '../subject.js';
 import { buildBase, buildPatch, type FunctionSource, type PatchSource } from './program.js';
 
 /** A small base image and two hotpatch images for it: what one kind of function looks like, before and after. */
@@ -19,19 +19,21 @@ export interface Shape {
   readonly during?: Readonly<Partial<Record<OperationKind, readonly number[]>>>;
 }
 
-/** Options of the machine that decide which form of trampoline the engine uses. */
-export type Generation = Pick<BootOptions, 'hpatLayout' | 'retpoline'>;
+/** Where the base is: in the kernel, in two processes, in two sessions, in VTL1. */
+export type Places = 'kernel' | 'processes' | 'sessions' | 'secureKernel';
 
 /** The subject that applies, replaces or takes back the shape's patch. */
 export async function shapeSubject(
   shape: Shape,
   operation: OperationKind,
   generation: Generation = {},
+  places: Places = 'kernel',
 ): Promise<SubjectSource> {
   const { architecture } = shape;
-  const base = await buildBase(architecture, shape.base);
+  const form = places === 'processes' ? 'dll' : 'driver';
+  const base = await buildBase(architecture, shape.base, form);
   const patches = await Promise.all(
-    shape.patches.map((patch, index) => buildPatch(architecture, base, patch, index + 1)),
+    shape.patches.map((patch, index) => buildPatch(architecture, base, patch, index + 1, form)),
   );
   const [original, first, second] = shape.results;
   const results: Record<OperationKind, ExpectedResults> = {
@@ -41,25 +43,35 @@ export async function shapeSubject(
   };
   const during = shape.during?.[operation];
   return {
-    name: `${shape.name}, ${operation}`,
+    name: `${shape.name}, ${places === 'kernel' ? '' : `${PLACES_TEXT[places]}, `}${operation}`,
+    roles: places === 'processes' || places === 'sessions' ? 2 : 1,
     expected: { ...results[operation], ...(during === undefined ? {} : { during }) },
-    async create({ processors = 1, instructionFetch = 'coherent' } = {}): Promise<Subject> {
+    async create({
+      processors = 1,
+      instructionFetch = 'coherent',
+      generation: other = {},
+    } = {}): Promise<Subject> {
       const lab = await Lab.boot({
         architecture,
         processors,
         instructionFetch,
-        memorySize: MEMORY_SIZE,
+        memorySize: places === 'kernel' ? MEMORY_SIZE : MEMORY_SIZE_OF_PROCESSES,
         ...generation,
+        ...other,
       });
       try {
-        const loaded = lab.kernel.loadImage(base.image);
+        const [first, ...others] = domainsOf(lab, places).map((domain) => {
+          const loaded = lab.kernel.loadImage(base.image, { domain });
+          return { target: loaded.symbol(shape.call), arguments: shape.arguments, place: domain.name };
+        });
+        if (first === undefined) throw new RangeError('a shape has a place');
         const [older, newer] = patches;
         if (older === undefined || newer === undefined) throw new RangeError('a shape has two patches');
         const inForce = operation === 'apply' ? undefined : lab.engine.loadPatch(older);
         return {
           lab,
           operation,
-          call: { target: loaded.symbol(shape.call), arguments: shape.arguments },
+          calls: [first, ...others],
           steps: () =>
             operation === 'revert' && inForce !== undefined
               ? lab.engine.unloadPatchSteps(inForce)
@@ -74,4 +86,25 @@ export async function shapeSubject(
   };
 }
 
+const PLACES_TEXT = {
+  processes: 'a DLL in two processes',
+  sessions: 'a driver in two sessions',
+  secureKernel: 'a module of the Secure Kernel',
+} as const;
+
+function domainsOf(lab: Lab, places: Places): ImageDomain[] {
+  const { kernel } = lab;
+  switch (places) {
+    case 'kernel':
+      return [kernel.domain];
+    case 'processes':
+      return ['first.exe', 'second.exe'].map((name) => lab.createProcess(name).domain);
+    case 'sessions':
+      return [lab.createSession().domain, lab.createSession().domain];
+    case 'secureKernel':
+      return kernel.secureKernel === undefined ? [] : [kernel.secureKernel.domain];
+  }
+}
+
 const MEMORY_SIZE = 4 * 1024 * 1024;
+const MEMORY_SIZE_OF_PROCESSES = 16 * 1024 * 1024;
