@@ -30,6 +30,8 @@ export interface BuildInput {
   readonly allow?: readonly string[];
   /** HotPatchTableSize of the machines it is for, in bytes. Default 0x1000: 512 functions. */
   readonly hotPatchTableSize?: number;
+  /** Called as the functions of the two builds are compared. */
+  readonly onProgress?: (compared: number, functions: number) => void;
 }
 
 export interface BuiltHotPatch {
@@ -61,7 +63,7 @@ export function buildHotPatch(input: BuildInput): BuiltHotPatch {
   checkFixedImage(image, input.fixed.image, findings);
   if (image.machine !== input.fixed.image.machine) throw BuildError.from(findings.all);
 
-  const comparison = compare(new Program(input.base), new Program(input.fixed));
+  const comparison = compare(new Program(input.base), new Program(input.fixed), input.onProgress);
   const sequenceNumber = checkPrevious(input, comparison, findings);
   const { records, reach } = planRecords(comparison);
   const reserveSize = hotPatchReserveSize(input.hotPatchTableSize ?? DEFAULT_HOT_PATCH_TABLE_SIZE);

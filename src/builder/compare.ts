@@ -35,11 +35,16 @@ export interface Comparison {
 }
 
 /** Compares two builds. Nothing is trusted: names pair functions, bytes and resolved references decide. */
-export function compare(base: Program, fixed: Program): Comparison {
+export function compare(
+  base: Program,
+  fixed: Program,
+  onProgress?: (compared: number, functions: number) => void,
+): Comparison {
   const matching = matchPrograms(base, fixed);
   const data = new CompareData(base, fixed, matching);
   const changedNames = new Set<string>();
-  const both = fixed.functions.map((code): FunctionComparison => {
+  const both = fixed.functions.map((code, index): FunctionComparison => {
+    onProgress?.(index, fixed.functions.length);
     const original = matching.functions.baseOf(code);
     if (original === undefined)
       return { verdict: 'new', fixed: code, reasons: ['the base has no function of this name'] };

@@ -21,6 +21,8 @@ export interface VerifyInput {
   readonly patch: BuildSource;
   readonly allow?: readonly string[];
   readonly hotPatchTableSize?: number;
+  /** Called as the functions of the two builds are compared. */
+  readonly onProgress?: (compared: number, functions: number) => void;
 }
 
 export interface Verification {
@@ -54,6 +56,7 @@ export function verifyHotPatch(input: VerifyInput): Verification {
   const comparison = compare(
     new Program(hasSymbols ? base : withSymbolsOf(base, records, 'base')),
     new Program(hasSymbols ? patch : withSymbolsOf(patch, records, 'patch')),
+    input.onProgress,
   );
   const { fixed } = comparison;
   const backward = new Set(records.backward.map(({ rva }) => rva));

@@ -10,7 +10,8 @@ import {
 } from '../builder/index.js';
 import { findSymbols, readImage, readObject } from '../image/index.js';
 import { UsageError } from './errors.js';
-import { colours, note, print, printJson } from './output.js';
+import { colours, note, noteColours, print, printJson } from './output.js';
+import { Progress } from './progress.js';
 import { wholeNumber } from './run.js';
 
 interface BuildFlags {
@@ -63,15 +64,19 @@ export function buildCommand(): Command {
       '\nExample:\n  hotpatch build --base demo.dll --fixed fixed/demo.dll --out demo_hp.dll --functions copy_name,dispatch',
     )
     .action((flags: BuildFlags) => {
+      using progress = new Progress();
+      progress.begin('reading images and symbols');
       const built = buildHotPatch({
         base: readSource(flags.base, flags.baseSymbols),
         fixed: { ...readSource(flags.fixed, flags.fixedSymbols), objects: flags.object.map(readObjectFile) },
         allow: allowedRules(flags.allow),
         hotPatchTableSize: flags.hotPatchTableSize,
+        onProgress: comparing(progress),
         ...(flags.functions === undefined ? {} : { functions: flags.functions }),
         ...(flags.sequence === undefined ? {} : { sequenceNumber: flags.sequence }),
         ...(flags.previous === undefined ? {} : { previous: readSource(flags.previous) }),
       });
+      progress[Symbol.dispose]();
       writeFileSync(flags.out, built.bytes);
       if (flags.json) printJson(jsonOf(flags, built));
       else printBuilt(flags, built);
@@ -79,6 +84,11 @@ export function buildCommand(): Command {
 }
 
 const names = (text: string): string[] => text.split(',').filter((name) => name !== '');
+
+/** Says how many functions of two builds have been compared. */
+export function comparing(progress: Progress): (compared: number, functions: number) => void {
+  return (compared, functions) => progress.show(`${compared} of ${functions} functions compared`);
+}
 
 /** An image and the symbols of `symbolsFile`, or of what lies beside it. */
 export function readSource(path: string, symbolsFile?: string): BuildSource {
@@ -135,7 +145,7 @@ function printFunctions(title: string, functions: readonly FunctionReport[]): vo
 
 /** One line on stderr, and what to do about it. */
 export function printFinding({ severity, symbol, message, rule, hint }: BuildFinding): void {
-  const paint = severity === 'refusal' ? colours.red : colours.yellow;
+  const paint = severity === 'refusal' ? noteColours.red : noteColours.yellow;
   note(`${paint(severity)}: ${symbol === undefined ? '' : `${symbol}: `}${message} (${rule})`);
   note(`  hint: ${hint}`);
 }

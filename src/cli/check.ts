@@ -8,11 +8,13 @@ import {
   type FunctionCheck,
   findSymbols,
   type InstructionDecoder,
+  type PeImage,
   readImage,
   type SymbolsOrigin,
 } from '../image/index.js';
 import { hex8, table } from './layout.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
+import { Progress } from './progress.js';
 import { writeSarif } from './sarif.js';
 import { checkSarif } from './sarif-findings.js';
 
@@ -34,21 +36,36 @@ export function checkCommand(): Command {
     .addHelpText('after', '\nExample:\n  hotpatch check demo.dll --symbols demo.pdb')
     .action(async (path: string, flags: CheckFlags) => {
       const image = readImage(readFileSync(path), { file: path });
-      const { architecture } = image;
-      const symbols = findSymbols({ image, path }, { symbolsFile: flags.symbols });
-      for (const error of symbols.origin.passedOver) note(`hotpatch: passed over: ${error.message}`);
-      const report = checkImage(image, symbols, await decoderFor(architecture));
+      const { report, origin } = await examine(image, path, flags.symbols);
+      for (const error of origin.passedOver) note(`hotpatch: passed over: ${error.message}`);
       if (flags.sarif !== undefined) writeSarif(flags.sarif, checkSarif(path, image, report));
-      if (flags.json) printJson(jsonOf(path, report, symbols.origin));
-      else printReport(path, report, symbols.origin, flags.all ?? false);
+      if (flags.json) printJson(jsonOf(path, report, origin));
+      else printReport(path, report, origin, flags.all ?? false);
       if (!report.ready) process.exitCode = EXIT.failed;
     });
 }
 
-async function decoderFor(architecture: ArchitectureName): Promise<InstructionDecoder> {
+async function examine(
+  image: PeImage,
+  path: string,
+  symbolsFile: string | undefined,
+): Promise<{ readonly report: CheckReport; readonly origin: SymbolsOrigin }> {
+  using progress = new Progress();
+  progress.begin('reading symbols');
+  const symbols = findSymbols({ image, path }, { symbolsFile });
+  progress.begin('looking for functions');
+  const report = checkImage(image, symbols, await decoderFor(image.architecture, progress));
+  return { report, origin: symbols.origin };
+}
+
+async function decoderFor(architecture: ArchitectureName, progress: Progress): Promise<InstructionDecoder> {
   const disassemble = await loadDisassembler();
+  let decoded = 0;
   return {
-    facts: (bytes, address) => instructionFacts(architecture, bytes, address),
+    facts: (bytes, address) => {
+      if ((++decoded & 0xfff) === 0) progress.show(`${decoded} instructions read`);
+      return instructionFacts(architecture, bytes, address);
+    },
     text: (bytes, address) => disassemble(architecture, bytes, address, { count: 1 })[0]?.text ?? '',
   };
 }

@@ -1,11 +1,10 @@
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import {
   type Exploration,
   explore,
   formatSchedule,
   PROPERTIES,
   PROTOCOLS,
-  type Progress,
   protocolNamed,
   type ScenarioOperation,
   scenarioOperations,
@@ -14,12 +13,13 @@ import {
 } from '../proof/index.js';
 import { UsageError } from './errors.js';
 import { colours, EXIT, print, printJson } from './output.js';
+import { Progress } from './progress.js';
 import { wholeNumber } from './run.js';
 import { loadScenario } from './scenario-file.js';
 
 interface ExploreFlags {
   readonly cpus: number;
-  readonly protocol: WriteProtocol;
+  readonly protocol: string;
   readonly fetch: 'coherent' | 'weak';
   readonly calls?: number;
   readonly operation?: number;
@@ -40,13 +40,14 @@ export function exploreCommand(): Command {
     .description('Runs every interleaving of a hotpatch with running processors.')
     .argument('<scenario>', 'TypeScript or JavaScript file whose default export is defineScenario(…)')
     .option('--cpus <n>', 'processors that make the call, 1 to 3', processors, 1)
-    .option(
-      '--protocol <name>',
-      'how code is changed: the engine, or another way',
-      protocol,
-      defaultProtocol(),
+    .addOption(
+      new Option('--protocol <name>', 'how code is changed: the engine, or another way')
+        .choices(PROTOCOLS.map(({ name }) => name))
+        .default('windows'),
     )
-    .option('--fetch <mode>', 'instruction fetch: coherent or weak', fetchMode, 'coherent')
+    .addOption(
+      new Option('--fetch <mode>', 'instruction fetch').choices(['coherent', 'weak']).default('coherent'),
+    )
     .option('--calls <n>', 'calls of each processor (default: no end; 2 when they change data)', wholeNumber)
     .option('--operation <n>', 'only the n-th hotpatch that the scenario applies or takes back', wholeNumber)
     .option('--most-states <n>', 'give up after so many states', wholeNumber)
@@ -63,7 +64,7 @@ export function exploreCommand(): Command {
         if (flags.json !== true) await printExploration(operation, exploration);
       }
       if (results.length === 0)
-        throw new UsageError(`protocol '${flags.protocol.name}' does not do what ${file} does`);
+        throw new UsageError(`protocol '${flags.protocol}' does not do what ${file} does`);
       if (flags.json) printJson(report(results, flags));
       if (results.some(({ exploration }) => exploration.violations.length > 0))
         process.exitCode = EXIT.failed;
@@ -85,23 +86,18 @@ async function exploreOperation(
   { source }: ScenarioOperation,
   flags: ExploreFlags,
 ): Promise<Exploration | undefined> {
-  const { cpus, protocol, fetch, calls, mostStates, mostSeconds } = flags;
-  const isTerminal = process.stderr.isTTY === true;
-  const exploration = await explore(source, {
-    protocol,
+  const { cpus, fetch, calls, mostStates, mostSeconds } = flags;
+  using progress = new Progress();
+  return await explore(source, {
+    protocol: protocol(flags.protocol),
     processors: cpus,
     fetch,
     ...(calls === undefined ? {} : { calls }),
     ...(mostStates === undefined ? {} : { mostStates }),
     ...(mostSeconds === undefined ? {} : { mostSeconds }),
-    ...(isTerminal ? { onProgress: showProgress } : {}),
+    onProgress: ({ states, transitions, explored }) =>
+      progress.show(`${explored} of ${states} states, ${transitions} transitions`),
   });
-  if (isTerminal) process.stderr.write('\r\x1b[K');
-  return exploration;
-}
-
-function showProgress({ states, transitions, explored }: Progress): void {
-  process.stderr.write(`\r\x1b[K${explored} of ${states} states, ${transitions} transitions`);
 }
 
 async function printExploration({ source }: ScenarioOperation, exploration: Exploration): Promise<void> {
@@ -135,7 +131,7 @@ const show = (value: number): string => `0x${value.toString(16)}`;
 
 function report(
   results: readonly { operation: ScenarioOperation; exploration: Exploration }[],
-  { protocol, cpus, fetch }: ExploreFlags,
+  { protocol: name, cpus, fetch }: ExploreFlags,
 ): object {
   const explorations = results.map(({ operation, exploration }) => {
     const { states, transitions, executed, complete, bound, calls, expected, seconds, violations } =
@@ -162,7 +158,7 @@ function report(
   const sum = (value: (one: (typeof explorations)[number]) => number) =>
     explorations.reduce((total, one) => total + value(one), 0);
   return {
-    protocol: protocol.name,
+    protocol: name,
     processors: cpus,
     fetch,
     states: sum(({ states }) => states),
@@ -180,21 +176,9 @@ function processors(text: string): number {
   return value;
 }
 
-function fetchMode(text: string): 'coherent' | 'weak' {
-  if (text === 'coherent' || text === 'weak') return text;
-  throw new InvalidArgumentError(`'${text}' is neither coherent nor weak`);
-}
-
-function protocol(text: string): WriteProtocol {
-  const found = protocolNamed(text);
-  if (found !== undefined) return found;
-  throw new InvalidArgumentError(
-    `there is no protocol '${text}'; there are ${PROTOCOLS.map(({ name }) => name).join(', ')}`,
-  );
-}
-
-function defaultProtocol(): WriteProtocol {
-  const [first] = PROTOCOLS;
-  if (first === undefined) throw new Error('there are no protocols');
-  return first;
+/** @param name one of the option's choices */
+function protocol(name: string): WriteProtocol {
+  const found = protocolNamed(name);
+  if (found === undefined) throw new RangeError(`there is no protocol '${name}'`);
+  return found;
 }

@@ -15,7 +15,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   gdb: async () => (await import('./gdb.js')).gdbCommand(),
   trace: async () => (await import('./trace.js')).traceCommand(),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),
+  completion: async () => (await import('./completion.js')).completionCommand(allCommands),
 };
+
+const allCommands = () => Promise.all(Object.values(COMMANDS).map((load) => load()));
 
 /** Runs the `hotpatch` command; returns its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -26,8 +29,8 @@ export async function main(args: readonly string[]): Promise<number> {
     .option('--debug', 'show stack traces of errors')
     .helpCommand(true);
   const named = COMMANDS[args.find((arg) => !arg.startsWith('-')) ?? ''];
-  for (const load of named === undefined ? Object.values(COMMANDS) : [named])
-    program.addCommand(await load());
+  for (const command of named === undefined ? await allCommands() : [await named()])
+    program.addCommand(command);
   for (const command of [program, ...program.commands])
     command.exitOverride().configureOutput({ writeErr: () => undefined });
   try {

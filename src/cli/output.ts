@@ -3,8 +3,14 @@ import pc from 'picocolors';
 /** Exit codes of the command's contract. */
 export const EXIT = { done: 0, failed: 1, usage: 2, unicornMissing: 3 } as const;
 
-/** Colours on a terminal that has not said NO_COLOR. */
-export const colours = pc.createColors(process.stdout.isTTY === true && process.env.NO_COLOR === undefined);
+/** NO_COLOR counts when it is set and not empty (no-color.org). */
+const areColoursWanted = (process.env.NO_COLOR ?? '') === '';
+
+/** For what `print` prints: colours on a terminal that has not said NO_COLOR. */
+export const colours = pc.createColors(process.stdout.isTTY === true && areColoursWanted);
+
+/** The same for what `note` prints. */
+export const noteColours = pc.createColors(process.stderr.isTTY === true && areColoursWanted);
 
 export function print(text: string): void {
   process.stdout.write(`${text}\n`);

@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { type Verification, verifyHotPatch } from '../builder/index.js';
-import { allowedRules, printFinding, readSource } from './build.js';
-import { colours, EXIT, note, print, printJson } from './output.js';
+import { allowedRules, comparing, printFinding, readSource } from './build.js';
+import { colours, EXIT, note, noteColours, print, printJson } from './output.js';
+import { Progress } from './progress.js';
 import { wholeNumber } from './run.js';
 import { writeSarif } from './sarif.js';
 import { verifySarif } from './sarif-findings.js';
@@ -35,6 +36,8 @@ export function verifyCommand(): Command {
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  hotpatch verify demo_hp.dll --base demo.dll')
     .action((path: string, flags: VerifyFlags) => {
+      using progress = new Progress();
+      progress.begin('reading images and symbols');
       const base = readSource(flags.base, flags.baseSymbols);
       const patch = readSource(path, flags.patchSymbols);
       const verification = verifyHotPatch({
@@ -42,7 +45,9 @@ export function verifyCommand(): Command {
         patch,
         allow: allowedRules(flags.allow),
         hotPatchTableSize: flags.hotPatchTableSize,
+        onProgress: comparing(progress),
       });
+      progress[Symbol.dispose]();
       if (flags.sarif !== undefined)
         writeSarif(
           flags.sarif,
@@ -60,7 +65,7 @@ function printVerification(
   { isValid, formatFindings, findings, functions }: Verification,
 ) {
   for (const { severity, place, message, rule, status } of formatFindings) {
-    const paint = severity === 'error' ? colours.red : colours.yellow;
+    const paint = severity === 'error' ? noteColours.red : noteColours.yellow;
     note(`${paint(severity)}: ${place}: ${message} (${rule}, ${status.name})`);
   }
   for (const finding of findings) printFinding(finding);
