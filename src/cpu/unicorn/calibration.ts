@@ -1,8 +1,8 @@
-import koffi from 'koffi';
 import { CpuError } from '../error.js';
 import { type EngineEvents, REFUSED } from './callbacks.js';
 import { UC_PROT_ALL } from './constants.js';
 import { Engine } from './engine.js';
+import { koffi } from './koffi.js';
 import { X86_REGISTERS } from './registers.js';
 
 /**
@@ -44,7 +44,7 @@ function probe(): Calibration {
   memory.set([0xf7, 0xf1], DIVIDE); // div ecx
   using engine = new Engine('x86-64', memory, X86_REGISTERS, PROBE_EVENTS);
   const address = (offset: number) => BigInt(CODE_PAGE * 4096 + offset);
-  const state = new DataView(koffi.view(engine.handle, SEARCHED));
+  const state = new DataView(koffi().view(engine.handle, SEARCHED));
   const find = (what: string, matches: (offset: number) => boolean): number => {
     const offsets = Array.from({ length: SEARCHED / 8 - 1 }, (_, i) => i * 8).filter(matches);
     return only(what, offsets);

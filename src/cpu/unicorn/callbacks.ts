@@ -1,4 +1,3 @@
-import koffi from 'koffi';
 import {
   UC_HOOK_BLOCK,
   UC_HOOK_CODE,
@@ -8,6 +7,7 @@ import {
   UC_HOOK_TLB_FILL,
   UC_MEM_WRITE,
 } from './constants.js';
+import { koffi } from './koffi.js';
 import { type HostPointer, unicorn } from './library.js';
 
 /** Where a translation leads: bits 3 and up are the physical page, bits 0–2 are UC_PROT_*. Negative: refused. */
@@ -47,8 +47,7 @@ export function enter(engine: RunningEngine | undefined): RunningEngine | undefi
 
 export const isAnyEngineRunning = (): boolean => running !== undefined;
 
-const { uint64, uint32 } = koffi.types;
-const unsigned = (value: bigint | number | null): bigint => BigInt.asUintN(64, BigInt(value ?? 0));
+const unsigned = (value: bigint | number): bigint => BigInt.asUintN(64, BigInt(value));
 
 // `void *` parameters arrive as unsigned bigint, or null for 0; uint64_t ones as signed.
 type Address = bigint | null;
@@ -64,14 +63,15 @@ function fail(engine: RunningEngine, error: unknown): void {
   unicorn().stop(engine.handle);
 }
 
-function fill(_engine: Address, address: Address, access: number, result: HostPointer): boolean {
+function fill(_engine: number, address: Address, access: number, result: HostPointer): boolean {
   const engine = listening();
   if (engine === undefined) return false;
   try {
     const translation = engine.events.translate(address === null ? 0 : Number(address >> 12n), access);
     if (translation < 0) return false;
-    koffi.encode(result, uint64, Math.floor(translation / 8) * 4096);
-    koffi.encode(result, 8, uint32, translation & 7);
+    const { encode, types } = koffi();
+    encode(result, types.uint64, Math.floor(translation / 8) * 4096);
+    encode(result, 8, types.uint32, translation & 7);
     return true;
   } catch (error) {
     fail(engine, error);
@@ -79,7 +79,7 @@ function fill(_engine: Address, address: Address, access: number, result: HostPo
   }
 }
 
-function interrupt(_engine: Address, vector: number): void {
+function interrupt(_engine: number, vector: number): void {
   const engine = listening();
   if (engine === undefined) return;
   try {
@@ -90,28 +90,28 @@ function interrupt(_engine: Address, vector: number): void {
   }
 }
 
-function instruction(_engine: Address, tag: Address): void {
+function instruction(_engine: number, tag: number): void {
   const engine = listening();
   if (engine === undefined) return;
   try {
     unicorn().stop(engine.handle);
-    engine.events.systemCall(Number(tag ?? 0n));
+    engine.events.systemCall(tag);
   } catch (error) {
     fail(engine, error);
   }
 }
 
-function code(_engine: Address, address: Address, size: number, tag: Address): void {
+function code(_engine: number, address: Address, size: number, tag: number): void {
   const engine = listening();
   if (engine === undefined) return;
   try {
-    engine.events.code(address ?? 0n, size, Number(tag ?? 0n));
+    engine.events.code(address ?? 0n, size, tag);
   } catch (error) {
     fail(engine, error);
   }
 }
 
-function block(_engine: Address, address: Address, size: number): void {
+function block(_engine: number, address: Address, size: number): void {
   const engine = listening();
   if (engine === undefined) return;
   try {
@@ -121,25 +121,27 @@ function block(_engine: Address, address: Address, size: number): void {
   }
 }
 
-function memory(_e: Address, type: number, physical: Address, size: number, value: number | bigint): void {
+function memory(_engine: number, type: number, physical: number, size: number, value: number | bigint): void {
   const engine = listening();
   if (engine === undefined) return;
   try {
-    engine.events.memory(type === UC_MEM_WRITE, Number(physical ?? 0n), size, unsigned(value));
+    engine.events.memory(type === UC_MEM_WRITE, physical, size, unsigned(value));
   } catch (error) {
     fail(engine, error);
   }
 }
 
-const POINTER = 'void *';
+const ADDRESS = 'void *';
+/** Pointers that nobody looks at and tags, which are small: their lower halves arrive as plain numbers, cheaper than bigint. */
+const LOW = 'uint32_t';
 const DEFINITIONS: ReadonlyMap<number, readonly [(...values: never[]) => unknown, string, string[]]> =
   new Map([
-    [UC_HOOK_TLB_FILL, [fill, 'bool', [POINTER, POINTER, 'int', POINTER, POINTER]]],
-    [UC_HOOK_INTR, [interrupt, 'void', [POINTER, 'uint32_t', POINTER]]],
-    [UC_HOOK_INSN, [instruction, 'void', [POINTER, POINTER]]],
-    [UC_HOOK_CODE, [code, 'void', [POINTER, POINTER, 'uint32_t', POINTER]]],
-    [UC_HOOK_BLOCK, [block, 'void', [POINTER, POINTER, 'uint32_t', POINTER]]],
-    [UC_HOOK_MEM_READ, [memory, 'void', [POINTER, 'int', POINTER, 'int', 'int64_t', POINTER]]],
+    [UC_HOOK_TLB_FILL, [fill, 'bool', [LOW, ADDRESS, 'int', ADDRESS]]],
+    [UC_HOOK_INTR, [interrupt, 'void', [LOW, 'uint32_t']]],
+    [UC_HOOK_INSN, [instruction, 'void', [LOW, LOW]]],
+    [UC_HOOK_CODE, [code, 'void', [LOW, ADDRESS, 'uint32_t', LOW]]],
+    [UC_HOOK_BLOCK, [block, 'void', [LOW, ADDRESS, 'uint32_t']]],
+    [UC_HOOK_MEM_READ, [memory, 'void', [LOW, 'int', 'uint64_t', 'int', 'int64_t']]],
   ]);
 
 const registered = new Map<number, HostPointer>();
@@ -154,7 +156,8 @@ export function callbackFor(kind: number): HostPointer {
   const definition = DEFINITIONS.get(kind);
   if (definition === undefined) throw new TypeError(`no callback for hook kind ${kind}`);
   const [body, result, parameters] = definition;
-  const callback = koffi.register(body, koffi.pointer(koffi.proto(result, parameters)));
+  const { pointer, proto, register } = koffi();
+  const callback = register(body, pointer(proto(result, parameters)));
   registered.set(kind, callback);
   return callback;
 }

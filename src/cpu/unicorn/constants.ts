@@ -72,3 +72,4 @@ export const UC_CTL_TB_REMOVE_CACHE = control(9, 2, IO_WRITE);
 export const UC_CTL_TB_FLUSH = control(10, 0, IO_WRITE);
 export const UC_CTL_TLB_FLUSH = control(11, 0, IO_WRITE);
 export const UC_CTL_TLB_TYPE = control(12, 1, IO_WRITE);
+export const UC_CTL_TCG_BUFFER_SIZE = control(13, 1, IO_WRITE);

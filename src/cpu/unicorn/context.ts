@@ -1,5 +1,5 @@
-import koffi from 'koffi';
 import { CpuError } from '../error.js';
+import { koffi } from './koffi.js';
 import { check, type HostPointer, type UnicornFunctions } from './library.js';
 
 /** In front of the registers: size, mode and pointers that belong to one engine. */
@@ -19,7 +19,7 @@ export class ContextBuffer {
     this.pointer = out[0] ?? 0n;
     const size = functions.contextSize(engine);
     this.#functions = functions;
-    this.#bytes = new Uint8Array(koffi.view(this.pointer, size)).subarray(HEADER);
+    this.#bytes = new Uint8Array(koffi().view(this.pointer, size)).subarray(HEADER);
     this.size = size - HEADER;
   }
 

@@ -1,4 +1,3 @@
-import koffi from 'koffi';
 import { CpuError } from '../error.js';
 import { calibration } from './calibration.js';
 import {
@@ -11,6 +10,7 @@ import {
 } from './callbacks.js';
 import * as uc from './constants.js';
 import { ContextBuffer } from './context.js';
+import { koffi } from './koffi.js';
 import { check, type HostPointer, type UnicornFunctions, unicorn } from './library.js';
 import { control, type EngineKind, mapMemory, openEngine, PAGE } from './open.js';
 import type { RegisterBatch, RegisterFile } from './registers.js';
@@ -229,7 +229,7 @@ export class Engine implements Disposable {
   }
 
   #engineState(): DataView {
-    this.#engineView ??= new DataView(koffi.view(this.handle, calibration().size));
+    this.#engineView ??= new DataView(koffi().view(this.handle, calibration().size));
     return this.#engineView;
   }
 

@@ -1,8 +1,9 @@
 import { closeSync, fstatSync, openSync, readFileSync, readSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CpuError, messageOf } from '../error.js';
+import { koffi, koffiDefect } from './koffi.js';
+import { placeLibrary } from './placement.js';
 
 /** Oldest libunicorn that has the virtual TLB. */
 export const OLDEST_UNICORN = '2.1';
@@ -128,6 +129,10 @@ export function howToGetUnicorn(options: UnicornSearchOptions = {}): string[] {
   const steps = [
     `hotpatch doctor --fix        (or: ${fetch}) fetches the official library into ${join(root, 'vendor')}; needs no root, changes nothing else`,
   ];
+  if (koffiDefect() !== undefined)
+    steps.unshift(
+      'npm install koffi        brings the package that loads native libraries, for this platform',
+    );
   if (namedLibrary(options) !== undefined)
     steps.unshift('unset UNICORN_LIBRARY, or name a library that works');
   if (platform === 'darwin') steps.push('or: brew install unicorn');
@@ -195,14 +200,13 @@ function isNewEnough(version: string): boolean {
 function askVersion(path: string): { version: string } | { reason: string } {
   const defect = isAbsolute(path) ? fileDefect(path) : undefined;
   if (defect !== undefined) return { reason: defect };
-  let koffi: typeof import('koffi');
+  const koffiIsMissing = koffiDefect();
+  if (koffiIsMissing !== undefined)
+    return { reason: `koffi, which loads it, does not work here: ${koffiIsMissing}` };
+  const native = koffi();
   try {
-    koffi = createRequire(import.meta.url)('koffi');
-  } catch (cause) {
-    return { reason: `koffi, which loads it, does not work here: ${messageOf(cause)}` };
-  }
-  try {
-    const library = koffi.load(path);
+    placeLibrary(native);
+    const library = native.load(path);
     try {
       // uc_version() with no out parameters: major << 24 | minor << 16 | patch << 8 | extra (unicorn.h, UC_MAKE_VERSION).
       const packed: unknown = library.func('uc_version', 'uint32_t', ['void *', 'void *'])(null, null);

@@ -1,7 +1,8 @@
-import koffi, { type LibraryHandle } from 'koffi';
+import type { LibraryHandle } from 'koffi';
 import { CpuError } from '../error.js';
 import { unicornErrorName } from './constants.js';
 import { requireUnicorn } from './find.js';
+import { koffi } from './koffi.js';
 
 /** A `uc_engine *`, a `uc_context *` or another address in this process. */
 export type HostPointer = bigint;
@@ -55,7 +56,7 @@ export function unicorn(): UnicornFunctions {
 function load(path: string): UnicornFunctions {
   let library: LibraryHandle;
   try {
-    library = koffi.load(path);
+    library = koffi().load(path);
   } catch (cause) {
     throw new CpuError('unicornNotLoaded', `${path} cannot be loaded`, {
       status: 'STATUS_DLL_NOT_FOUND',

@@ -1,5 +1,6 @@
 import * as uc from './constants.js';
 import { check, type HostPointer, type UnicornFunctions } from './library.js';
+import { CODE_BUFFER } from './placement.js';
 
 /** The instruction set an engine is opened for. 32-bit x86 code runs in an `x86-64` engine. */
 export type EngineKind = 'x86-64' | 'arm64';
@@ -27,6 +28,7 @@ export function openEngine(functions: UnicornFunctions, kind: EngineKind, memory
       control(functions, engine, uc.UC_CTL_CPU_MODEL, 'int', uc.UC_CPU_ARM64_MAX);
       control(functions, engine, uc.UC_CTL_UC_PAGE_SIZE, 'uint32_t', PAGE);
     }
+    control(functions, engine, uc.UC_CTL_TCG_BUFFER_SIZE, 'uint32_t', CODE_BUFFER);
     control(functions, engine, uc.UC_CTL_TLB_TYPE, 'int', uc.UC_TLB_VIRTUAL);
     // With an empty list of exits the `until` of uc_emu_start means nothing, so that no address is special.
     control(functions, engine, uc.UC_CTL_UC_USE_EXITS, 'int', 1);

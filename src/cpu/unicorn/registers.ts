@@ -1,5 +1,5 @@
-import koffi from 'koffi';
 import { CpuError } from '../error.js';
+import { koffi } from './koffi.js';
 import { check, type HostPointer, type UnicornFunctions } from './library.js';
 
 interface Register {
@@ -93,7 +93,7 @@ export class RegisterBatch {
     const stride = registers.some(({ bits }) => bits > 64) ? WIDEST : 8;
     this.values = new BigUint64Array(new ArrayBuffer(registers.length * stride));
     this.#ids = Int32Array.from(registers, ({ id }) => id);
-    const base = koffi.address(this.values);
+    const base = koffi().address(this.values);
     this.#pointers = BigUint64Array.from(registers, (_, index) => base + BigInt(index * stride));
   }
 
