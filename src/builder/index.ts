@@ -1,3 +1,4 @@
+export * from './2003/index.js';
 export { type AssembledPatch, type AssemblyProgram, assembleImage, assemblePatch } from './assembly.js';
 export { type BuildInput, type BuiltHotPatch, buildHotPatch } from './build.js';
 export { type Comparison, compare, type FunctionComparison, type Verdict } from './compare.js';

@@ -265,6 +265,48 @@ const rules = {
   'callTarget.dwords': refusal('both dwords of a CALL_TARGET record must be the same RVA', TABLE),
   'callTarget.notFunction': refusal('a CALL_TARGET must be the beginning of a function', TABLE),
 
+  // Hotpatches of the 2003 generation (`--generation 2003`); the limits of technet cc778993 first.
+  'hotp1.exports': refusal(
+    'a hotpatch of the 2003 generation must not change what the base exports',
+    'replace the file and restart: importers have bound themselves to the running image',
+  ),
+  'hotp1.imports': refusal(
+    'a hotpatch of the 2003 generation must not need an import that the base has not',
+    'reach the function by what the base imports, or replace the file and restart',
+  ),
+  'hotp1.neverLeaves': overridable(
+    'a function must leave its code at some time: a thread in it would run the old code for ever',
+    'end the loop from outside, or allow the rule and restart what runs it',
+  ),
+  'hotp1.padding': refusal(
+    'a hooked function needs padding before it for the jump: 5 bytes, 6 for the indirect form of x64',
+    'link the base with /functionpadmin',
+  ),
+  'hotp1.entry': refusal(
+    'a hooked function must begin with an instruction of at least two bytes that nothing changes or branches into',
+    'compile the base with -fms-hotpatch (cl: /hotpatch)',
+  ),
+  'hotp1.shortBranch': refusal(
+    'a branch out of changed code must have a 32-bit distance, so that a fixup can lead it to the base',
+    'compile without tail merging, or put the functions into sections of their own',
+  ),
+  'hotp1.tls': refusal(
+    'changed code must not touch thread-local storage: the hotpatch image has another index and template',
+    'reach the variable in an unchanged function of the base',
+  ),
+  'hotp1.ambiguous': refusal(
+    'a variable must have one counterpart in the base',
+    'pass the PDBs, or rename the variable',
+  ),
+  'hotp1.unknown': refusal(
+    'changed code must refer to something with a name',
+    'pass the PDB or map of the fixed build',
+  ),
+  'hotp1.ownVariable': warning(
+    'a variable that only the fix has lives in the hotpatch image, and is gone with the next start',
+    'check that its first value is right for a process that runs already',
+  ),
+
   // Cumulative patches.
   'previous.base': refusal(
     'the previous hotpatch must be for the same base',

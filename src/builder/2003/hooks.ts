@@ -1,0 +1,111 @@
+import { instructionLength } from '../../cpu/index.js';
+import {
+  HOOK_OPTION,
+  HOOK_TYPE,
+  type Hotp1HookInput,
+  type Hotp1ValidationInput,
+  isExecutable,
+  type PeImage,
+  VALIDATION_HOOK_ONLY,
+} from '../../image/index.js';
+import type { Findings } from '../finding.js';
+import type { CodeFunction, Program } from '../program.js';
+
+/** How x64 functions are hooked: a near jump in the padding, or an indirect one through a pointer in the target. */
+export type HookForm = 'near' | 'indirect';
+
+export interface HookedFunction {
+  readonly base: CodeFunction;
+  readonly fixed: CodeFunction;
+}
+
+export interface HookSet {
+  readonly hooks: readonly Hotp1HookInput[];
+  readonly validations: readonly Hotp1ValidationInput[];
+}
+
+const PADDING_SIZE: Readonly<Record<HookForm, number>> = { near: 5, indirect: 6 };
+const ENTRY_SIZE = 2;
+const POINTER_SIZE = 8;
+const FILL = new Set([0xcc, 0x90, 0x00]);
+
+/** Hooks and validations for every function that the fix changes. The order of the hooks is that of their stores. */
+export function hookFunctions(
+  program: Program,
+  functions: readonly HookedFunction[],
+  form: HookForm,
+): HookSet {
+  const hooks: Hotp1HookInput[] = [];
+  const validations: Hotp1ValidationInput[] = [];
+  const cells = form === 'indirect' ? pointerCells(program.image, functions.length) : undefined;
+  const used = cells === undefined ? 'near' : form;
+  const size = PADDING_SIZE[used];
+  for (const [index, { base, fixed }] of functions.entries()) {
+    const padding = base.rva - size;
+    const validation = validations.length;
+    validations.push({
+      source: Uint8Array.from(program.image.read(padding, size)),
+      targetRva: padding,
+      optionFlags: VALIDATION_HOOK_ONLY,
+    });
+    const common = { hookRva: padding, hotpRva: fixed.rva, validation };
+    const cell = cells?.[index];
+    if (cell === undefined)
+      hooks.push({ ...common, type: HOOK_TYPE.X86_JMP, options: size | HOOK_OPTION.WITHIN_2GB });
+    else {
+      hooks.push({ type: HOOK_TYPE.AMD64_CNT, hookRva: cell, hotpRva: fixed.rva });
+      hooks.push({ ...common, type: HOOK_TYPE.AMD64_IND, options: size });
+    }
+    const back = -(size + ENTRY_SIZE) & 0xff;
+    hooks.push({ type: HOOK_TYPE.X86_JMP2B, options: ENTRY_SIZE, hookRva: base.rva, hotpRva: back });
+    for (const { rva, length } of fixedRanges(program, base))
+      validations.push({ source: Uint8Array.from(program.image.read(rva, length)), targetRva: rva });
+  }
+  return { hooks, validations };
+}
+
+/** Parts of a function that are the same wherever the image lies: between its base relocations. */
+function fixedRanges(program: Program, code: CodeFunction): { rva: number; length: number }[] {
+  const ranges: { rva: number; length: number }[] = [];
+  let rva = code.rva;
+  for (const relocation of [...program.relocationsIn(code.rva, code.size), code.rva + code.size]) {
+    if (relocation > rva) ranges.push({ rva, length: relocation - rva });
+    rva = relocation + program.image.pointerSize;
+  }
+  return ranges;
+}
+
+/** Unused aligned pointers behind the code of the target, on its last page of code; undefined when there is no room. */
+function pointerCells(image: PeImage, count: number): number[] | undefined {
+  for (const section of image.sections.filter(isExecutable)) {
+    const start = Math.ceil((section.virtualAddress + section.virtualSize) / POINTER_SIZE) * POINTER_SIZE;
+    const end = section.virtualAddress + section.sizeInMemory;
+    if (start + count * POINTER_SIZE <= end)
+      return Array.from({ length: count }, (_, index) => start + index * POINTER_SIZE);
+  }
+  return undefined;
+}
+
+/** What keeps a function of the target from being hooked: padding, first instruction, branches, relocations. */
+export function checkEntry(program: Program, code: CodeFunction, form: HookForm, findings: Findings): void {
+  const { image } = program;
+  const size = PADDING_SIZE[form];
+  const before = code.rva >= size ? image.read(code.rva - size, size) : new Uint8Array();
+  const neighbour = program.functionAt(code.rva - 1) ?? program.functionAt(code.rva - size);
+  if (before.length < size || !before.every((byte) => FILL.has(byte)) || (neighbour ?? code) !== code)
+    findings.report('hotp1.padding', `the ${size} bytes before it are ${hexBytes(before)}`, code.name);
+  const LONGEST = 15;
+  const first = image.read(code.rva, Math.min(LONGEST, code.size));
+  if (instructionLength(image.architecture, first, 0n) < ENTRY_SIZE)
+    findings.report('hotp1.entry', `it begins with ${hexBytes(first.subarray(0, 1))}`, code.name);
+  for (const { offset, branch } of program.stream(code).instructions)
+    if (branch !== undefined && branch > 0 && branch < ENTRY_SIZE)
+      findings.report('hotp1.entry', `the branch at +0x${offset.toString(16)} leads into it`, code.name);
+  const [relocation] = program.relocationsIn(code.rva - size, size + ENTRY_SIZE);
+  if (relocation !== undefined)
+    findings.report('hotp1.entry', `a base relocation is at RVA 0x${relocation.toString(16)}`, code.name);
+}
+
+function hexBytes(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ') || 'outside the image';
+}

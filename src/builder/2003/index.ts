@@ -1,0 +1,3 @@
+export { type Build2003Input, type Built2003, buildHotPatch2003 } from './build.js';
+export type { HookForm } from './hooks.js';
+export { type Verification2003, verifyHotPatch2003 } from './verify.js';

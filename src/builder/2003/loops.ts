@@ -1,0 +1,43 @@
+import type { CodeFunction, Program } from '../program.js';
+
+/**
+ * Offset of code that a function can reach and that never leaves it again: no return, no jump out. Undefined when every
+ * reachable instruction can. A thread in there runs the old code for ever, and the fix never takes effect for it
+ * (documented as a limit: "infinite loops"). Jumps through registers count as leaving.
+ */
+export function endlessCode(program: Program, code: CodeFunction): number | undefined {
+  const { instructions } = program.stream(code);
+  const indexOf = new Map(instructions.map(({ offset }, index) => [offset, index]));
+  const next = instructions.map(({ flow, branch, offset, length }): { to: number[]; leaves: boolean } => {
+    const follow = indexOf.get(offset + length);
+    const through = follow === undefined ? [] : [follow];
+    const target = branch === undefined ? [] : (indexOf.get(branch) ?? []);
+    switch (flow) {
+      case 'return':
+      case 'indirectJump':
+      case 'undefined':
+      case 'interrupt':
+      case 'invalid':
+        return { to: [], leaves: true };
+      case 'jump':
+        return { to: [target].flat(), leaves: branch === undefined };
+      case 'conditionalJump':
+        return { to: [...[target].flat(), ...through], leaves: branch === undefined };
+      default:
+        return { to: through, leaves: follow === undefined };
+    }
+  });
+  const canLeave = new Set(next.flatMap(({ leaves }, index) => (leaves ? [index] : [])));
+  for (let grew = true; grew; ) {
+    grew = false;
+    for (const [index, { to }] of next.entries())
+      if (!canLeave.has(index) && to.some((other) => canLeave.has(other))) {
+        canLeave.add(index);
+        grew = true;
+      }
+  }
+  const reachable = new Set([0]);
+  for (const index of reachable) for (const to of next[index]?.to ?? []) reachable.add(to);
+  const stuck = [...reachable].find((index) => !canLeave.has(index));
+  return stuck === undefined ? undefined : instructions[stuck]?.offset;
+}
