@@ -21,6 +21,7 @@ export {
 } from './explore/replay.js';
 export type { Action, Schedule, ScheduledAction } from './explore/schedule.js';
 export * from './faults/index.js';
+export { type Cell, catchControl, exploreCell, MATRIX, PLACES_MATRIX } from './matrix.js';
 export {
   arm64Rendezvous,
   PROTOCOLS,
