@@ -1,4 +1,8 @@
+import { EXCEPTION_CODES, EXCEPTION_NONCONTINUABLE } from './exceptions/codes.js';
+import { endUnhandled } from './exceptions/unhandled.js';
+import type { Kernel } from './kernel.js';
 import type { ServiceCall } from './simulated-export.js';
+import type { Crash, Thread } from './thread.js';
 
 /** Names of winnt.h. */
 const FAST_FAIL_NAMES: Readonly<Record<number, string>> = {
@@ -18,7 +22,6 @@ const FAST_FAIL_VECTOR = 0x29;
 
 /** Ends the calling thread as `__fastfail(code)` does: no handler runs. */
 export function failFast({ kernel, thread, processor }: ServiceCall, code: number, reason: string): void {
-  thread.state = 'crashed';
   let caller = 'an unknown place';
   try {
     caller = thread.describe(thread.architecture.returnAddressAtEntry(processor));
@@ -26,16 +29,24 @@ export function failFast({ kernel, thread, processor }: ServiceCall, code: numbe
     // The stack is unreadable; the reason says enough.
   }
   const text = `${fastFailName(code)}: ${reason}; called from ${caller}`;
-  thread.crash = {
-    exit: {
-      instructions: 0,
-      reason: 'exception',
-      name: 'fastFail',
-      vector: FAST_FAIL_VECTOR,
-      instruction: processor.pc,
-      code,
-    },
-    text,
-  };
-  kernel.events.emit({ kind: 'threadCrashed', text: `thread ${thread.id} (${thread.name}): ${text}` });
+  const exit = {
+    instructions: 0,
+    reason: 'exception',
+    name: 'fastFail',
+    vector: FAST_FAIL_VECTOR,
+    instruction: processor.pc,
+    code,
+  } as const;
+  endFailedFast(kernel, thread, { exit, text });
+}
+
+/** No handler sees a fast fail: the process ends with STATUS_STACK_BUFFER_OVERRUN, the kernel with bugcheck 0x139. */
+export function endFailedFast(kernel: Kernel, thread: Thread, crash: Crash): void {
+  const code = crash.exit?.reason === 'exception' ? (crash.exit.code ?? 0) : 0;
+  endUnhandled(kernel, thread, crash, {
+    code: EXCEPTION_CODES.STATUS_STACK_BUFFER_OVERRUN,
+    flags: EXCEPTION_NONCONTINUABLE,
+    address: thread.pc,
+    parameters: [BigInt(code)],
+  });
 }

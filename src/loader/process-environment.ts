@@ -4,6 +4,7 @@ import { LdrTable } from './ldr-table.js';
 import type { LoadedImage } from './loaded-image.js';
 import type { Process } from './process.js';
 import { writePointer } from './simulated-export.js';
+import type { ThreadStack } from './thread-stack.js';
 
 /** Offsets in TEB and PEB (public PDBs; ntpsapi.h and ntpebteb.h of the public native-API headers). */
 const OFFSETS = {
@@ -16,16 +17,29 @@ const OFFSETS = {
       tls: 0x58,
       peb: 0x60,
       lastError: 0x68,
+      deallocationStack: 0x1478,
     },
     peb: { imageBaseAddress: 0x10, processHeap: 0x30, crossProcessFlags: 0x50, sessionId: 0x2c0 },
     tlsSlots: 0x1480,
   },
   4: {
-    teb: { stackBase: 4, stackLimit: 8, self: 0x18, clientId: 0x20, tls: 0x2c, peb: 0x30, lastError: 0x34 },
+    teb: {
+      stackBase: 4,
+      stackLimit: 8,
+      self: 0x18,
+      clientId: 0x20,
+      tls: 0x2c,
+      peb: 0x30,
+      lastError: 0x34,
+      deallocationStack: 0xe0c,
+    },
     peb: { imageBaseAddress: 8, processHeap: 0x18, crossProcessFlags: 0x28, sessionId: 0x1d4 },
     tlsSlots: 0xe10,
   },
 } as const;
+
+/** EXCEPTION_REGISTRATION_RECORD of nobody: NtTib.ExceptionList of a thread without handlers (x86). */
+const END_OF_CHAIN = 0xffff_ffffn;
 
 const TEB_SIZE = 0x2000;
 /** The vector of thread-local storage blocks lies behind the TEB: one pointer for each image with a TLS directory. */
@@ -75,11 +89,13 @@ export class ProcessEnvironment {
   }
 
   /** A TEB with the thread's own copy of every image's thread-local storage. */
-  createTeb(threadId: number, stack: { readonly base: bigint; readonly size: number }): bigint {
+  createTeb(threadId: number, stack: ThreadStack): bigint {
     const teb = this.process.domain.allocateMemory('pool', TEB_SIZE + TLS_VECTOR_SIZE);
     const { teb: at } = this.#offsets;
-    this.#write(teb + BigInt(at.stackBase), stack.base + BigInt(stack.size));
-    this.#write(teb + BigInt(at.stackLimit), stack.base);
+    this.#write(teb + BigInt(at.stackBase), stack.end);
+    this.#write(teb + BigInt(at.deallocationStack), stack.base);
+    this.setStackLimit(teb, stack.limit);
+    if (this.#pointerSize === 4) this.#write(teb, END_OF_CHAIN);
     this.#write(teb + BigInt(at.self), teb);
     this.#write(teb + BigInt(at.clientId), BigInt(this.process.id));
     this.#write(teb + BigInt(at.clientId + this.#pointerSize), BigInt(threadId));
@@ -88,6 +104,11 @@ export class ProcessEnvironment {
     this.#tebs.add(teb);
     for (const module of this.#tlsModules.values()) this.#giveBlock(teb, module);
     return teb;
+  }
+
+  /** TEB.NtTib.StackLimit: the lowest address of the stack that has memory. */
+  setStackLimit(teb: bigint, limit: bigint): void {
+    this.#write(teb + BigInt(this.#offsets.teb.stackLimit), limit);
   }
 
   destroyTeb(teb: bigint): void {

@@ -46,6 +46,11 @@ export class Process {
   /** Does it run in a server silo (container)? */
   silo = false;
   exitStatus: number | undefined;
+  /** AddVectoredExceptionHandler and SetUnhandledExceptionFilter; 0 is no filter. */
+  readonly exceptionHandlers: { vectored: bigint[]; unhandledFilter: bigint } = {
+    vectored: [],
+    unhandledFilter: 0n,
+  };
   /** The EXE. */
   mainImage: LoadedImage | undefined;
   readonly #kernel: Kernel;

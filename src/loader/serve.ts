@@ -1,6 +1,11 @@
-import type { Exit, Processor } from '../cpu/index.js';
+import { type Exit, PAGE_SIZE, type Processor } from '../cpu/index.js';
 import { emulateRegisterRead } from './arm64-system-registers.js';
 import { crashOf } from './crash.js';
+import { EXCEPTION_CODES, exceptionOf } from './exceptions/codes.js';
+import { isHandlerInSight, raise } from './exceptions/raise.js';
+import { endUnhandled, isFatalFault } from './exceptions/unhandled.js';
+import { endFailedFast } from './fail-fast.js';
+import { isProcedure, resumeProcedure, startProcedure } from './guest-call.js';
 import type { Kernel } from './kernel.js';
 import type { PlacedExport } from './service-table.js';
 import { CONTEXT_SET, calleePops, type ServiceCall, type ServiceResult } from './simulated-export.js';
@@ -10,6 +15,10 @@ import { isBlocked } from './wait.js';
 /** Decides what becomes of a thread whose processor left the guest. */
 export function handleExit(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit): void {
   if (exit.reason === 'returned') {
+    if (thread.callouts.length > 0) {
+      resumeProcedure(kernel, thread, thread.architecture.result(processor));
+      return;
+    }
     thread.returnValue = thread.architecture.result(processor);
     thread.state = 'terminated';
     return;
@@ -19,18 +28,38 @@ export function handleExit(kernel: Kernel, thread: Thread, processor: Processor,
   else if (exit.reason === 'systemCall' && thread.domain.kind === 'user')
     serveSystemCall(kernel, thread, processor, exit);
   else if (!(isInvalidOpcode(exit) && emulateRegisterRead(thread, processor)))
-    crash(kernel, thread, processor, exit);
+    handleException(kernel, thread, processor, exit);
 }
 
 const isInvalidOpcode = (exit: Exit): boolean => exit.reason === 'exception' && exit.name === 'invalidOpcode';
 
-export function crash(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit): void {
-  thread.state = 'crashed';
-  thread.crash = crashOf(thread, processor, exit);
-  kernel.events.emit({
-    kind: 'threadCrashed',
-    text: `thread ${thread.id} (${thread.name}): ${thread.crash.text}`,
-  });
+function handleException(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit): void {
+  const { pointerSize } = thread.architecture;
+  const guard = exit.reason === 'fault' && exit.fault.cause === 'guard' ? exit.fault.address : undefined;
+  let exception = exceptionOf(exit, processor.pc, pointerSize);
+  if (guard !== undefined && exception !== undefined) {
+    if (!thread.stack.isBelowLimit(guard)) clearGuard(thread, guard);
+    else if (thread.stack.touchGuard()) return;
+    else exception = { ...exception, code: EXCEPTION_CODES.STATUS_STACK_OVERFLOW, parameters: [] };
+  }
+  const crash = crashOf(thread, processor, exit);
+  if (exception === undefined) {
+    endFailedFast(kernel, thread, crash);
+    return;
+  }
+  if (isFatalFault(thread, exit) || !isHandlerInSight(thread)) {
+    endUnhandled(kernel, thread, crash, exception);
+    return;
+  }
+  const procedure = raise(thread, exception, (_processor, last) => endUnhandled(kernel, thread, crash, last));
+  startProcedure(kernel, thread, procedure, () => {});
+}
+
+/** The first access to a guard page takes the guard away (winnt.h, PAGE_GUARD). */
+function clearGuard(thread: Thread, address: bigint): void {
+  const page = address - (address % BigInt(PAGE_SIZE));
+  const { protection } = thread.addressSpace.query(page);
+  if (protection !== undefined) thread.addressSpace.table(page).protect(page, 1, protection);
 }
 
 function serveExport(kernel: Kernel, thread: Thread, processor: Processor, { entry }: PlacedExport): void {
@@ -47,9 +76,9 @@ function serveExport(kernel: Kernel, thread: Thread, processor: Processor, { ent
   const result = entry.serve(call);
   kernel.scheduler.putBack(thread, processor);
   if (result === CONTEXT_SET || thread.finished) return;
-  finish(thread, processor, result, () =>
-    architecture.returnFromCall(processor, { calleePops: calleePops(entry, architecture.pointerSize) }),
-  );
+  const leave = (on: Processor): void =>
+    architecture.returnFromCall(on, { calleePops: calleePops(entry, architecture.pointerSize) });
+  complete(kernel, thread, processor, result, leave);
 }
 
 /**
@@ -80,12 +109,26 @@ function serveSystemCall(
   };
   const result = kernel.systemServices.dispatch(exit.number, call);
   kernel.scheduler.putBack(thread, processor);
-  if (result !== CONTEXT_SET && !thread.finished) finish(thread, processor, result, () => {});
+  if (result !== CONTEXT_SET && !thread.finished) complete(kernel, thread, processor, result, () => {});
+}
+
+type Leave = (processor: Processor) => void;
+
+/** Goes on with what a handler returned: a procedure first calls the guest, and comes back here with its result. */
+function complete(
+  kernel: Kernel,
+  thread: Thread,
+  processor: Processor,
+  result: ServiceResult,
+  leave: Leave,
+): void {
+  if (!isProcedure(result)) finish(thread, processor, result, leave);
+  else startProcedure(kernel, thread, result, (on, last) => finish(thread, on, last, leave));
 }
 
 /** Sets the result and returns to the caller; a thread that waits gets its result when it is woken. */
-function finish(thread: Thread, processor: Processor, result: ServiceResult, leave: () => void): void {
-  leave();
+function finish(thread: Thread, processor: Processor, result: ServiceResult, leave: Leave): void {
+  leave(processor);
   if (isBlocked(result)) {
     const now = result.ready();
     if (now === undefined) {

@@ -1,4 +1,5 @@
 import type { Processor } from '../cpu/index.js';
+import type { GuestProcedure } from './guest-call.js';
 import type { ImageDomain } from './image-domain.js';
 import type { Kernel } from './kernel.js';
 import type { Process } from './process.js';
@@ -40,11 +41,18 @@ export interface ServiceCall {
 }
 
 /**
- * What a handler returns: the result, nothing, that the thread now waits, or that it has set all registers (program
- * counter too) itself.
+ * What a handler returns: the result, nothing, that the thread now waits, that it has set all registers (program counter
+ * too) itself, or a procedure that calls guest code before it has a result.
  */
-// biome-ignore lint/suspicious/noConfusingVoidType: a handler without a result is written as one without a return.
-export type ServiceResult = bigint | number | Blocked | typeof CONTEXT_SET | undefined | void;
+export type ServiceResult =
+  | bigint
+  | number
+  | Blocked
+  | GuestProcedure
+  | typeof CONTEXT_SET
+  | undefined
+  // biome-ignore lint/suspicious/noConfusingVoidType: a handler without a result is written as one without a return.
+  | void;
 
 export const CONTEXT_SET = Symbol('the handler has set the registers');
 

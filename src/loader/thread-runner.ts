@@ -5,6 +5,7 @@ import type { Kernel } from './kernel.js';
 import type { ModeContexts } from './mode-contexts.js';
 import type { RunResult } from './scheduler.js';
 import { Thread, type ThreadCondition } from './thread.js';
+import { ThreadStack } from './thread-stack.js';
 
 export interface ThreadOptions {
   readonly name?: string;
@@ -22,7 +23,6 @@ export interface RunOptions {
 
 type Arguments = readonly (bigint | number)[];
 
-const STACK_SIZE = 0x8000;
 const CALL_LIMIT = 50_000_000;
 
 /** Makes threads with their stacks and lets them run: what `Kernel.run`, `call` and `createThread` do. */
@@ -37,10 +37,13 @@ export class ThreadRunner {
     const { kernel } = this;
     const domain = options.domain ?? kernel.domainOf(address);
     const process = domain.process ?? kernel.systemProcess;
-    const stack = { base: domain.allocateMemory('stacks', STACK_SIZE), size: STACK_SIZE };
-    const id = this.nextId();
     const { environment } = process;
-    const teb = environment?.createTeb(id, stack);
+    let teb: bigint | undefined;
+    const stack = ThreadStack.allocate(domain, (limit) => {
+      if (teb !== undefined) environment?.setStackLimit(teb, limit);
+    });
+    const id = this.nextId();
+    teb = environment?.createTeb(id, stack);
     const thread = new Thread({
       id,
       name: options.name ?? 'thread',
@@ -56,7 +59,7 @@ export class ThreadRunner {
         domain.architecture.prepareCall(processor, {
           target: address,
           arguments: parameters,
-          stackTop: stack.base + BigInt(stack.size),
+          stackTop: stack.end,
         });
         if (teb !== undefined) environment?.setTebRegister(processor, teb);
       },
@@ -92,7 +95,7 @@ export class ThreadRunner {
     this.kernel.scheduler.remove(thread);
     if (thread.process.terminated) return;
     if (thread.teb !== undefined) thread.process.environment?.destroyTeb(thread.teb);
-    thread.domain.freeMemory(thread.stack.base, thread.stack.size);
+    thread.stack.free();
   }
 
   /** Throws what became of a run that was to end with one of these conditions. */

@@ -7,18 +7,26 @@ import {
   type Processor,
   type ProcessorContext,
 } from '../cpu/index.js';
+import type { BugCheck } from './bug-check.js';
+import type { ExceptionDetails } from './exceptions/codes.js';
+import type { Callout } from './guest-call.js';
 import type { ImageDomain } from './image-domain.js';
 import { IRQL } from './irql.js';
 import type { Process } from './process.js';
 import { type StackFrame, walkStack } from './stack-walk.js';
+import type { ThreadStack } from './thread-stack.js';
 import type { Blocked } from './wait.js';
 
 export type ThreadState = 'ready' | 'running' | 'waiting' | 'terminated' | 'crashed';
 
-/** Why a thread crashed: the exit of the processor that nothing handled, told with symbols. */
+/** Why a thread crashed: the exception that nothing handled, told with symbols. */
 export interface Crash {
-  readonly exit: Exit;
+  /** How the processor left the guest; undefined when software raised the exception. */
+  readonly exit?: Exit;
   readonly fault?: Fault;
+  readonly exception?: ExceptionDetails;
+  /** Of code of the kernel: what the system stops with. */
+  readonly bugCheck?: BugCheck;
   /** `access violation: execute of … at demo!call_op+0x12` */
   readonly text: string;
 }
@@ -37,7 +45,7 @@ export interface ThreadDetails {
   readonly process: Process;
   /** Default: the domain's. A thread of the HotPatch process runs in the session that it is attached to. */
   readonly addressSpace?: AddressSpace;
-  readonly stack: { readonly base: bigint; readonly size: number };
+  readonly stack: ThreadStack;
   readonly startAddress: bigint;
   /** Index of the only processor that may run it. */
   readonly affinity?: number;
@@ -56,7 +64,7 @@ export class Thread {
   readonly domain: ImageDomain;
   readonly process: Process;
   readonly addressSpace: AddressSpace;
-  readonly stack: { readonly base: bigint; readonly size: number };
+  readonly stack: ThreadStack;
   readonly startAddress: bigint;
   readonly affinity: number | undefined;
   readonly teb: bigint | undefined;
@@ -70,6 +78,8 @@ export class Thread {
   /** The whole result register after its function returned. A 32-bit result leaves the upper half undefined. */
   returnValue: bigint | undefined;
   crash: Crash | undefined;
+  /** Procedures of the kernel model that have interrupted it to call guest code, the oldest first. */
+  readonly callouts: Callout[] = [];
   /** The processor whose registers hold this thread's state at the moment. */
   processor: Processor | undefined;
   readonly #start: (processor: Processor) => void;
@@ -168,6 +178,11 @@ export class Thread {
     this.wait = undefined;
     this.state = 'ready';
     this.#resultOfWait = result;
+  }
+
+  /** Makes sure that the stack has memory down to `address`; false when it ends before. */
+  growStack(address: bigint): boolean {
+    return this.stack.grow(address);
   }
 
   /** `demo!dispatch+0x9`, or the bare address where no image is. */

@@ -7,7 +7,13 @@ import {
   type UnwindCodeArm64,
   type UnwindInfoArm64,
 } from '../image/index.js';
-import { type FrameRegisters, readStack, type Unwinder, type UnwindSource } from './stack-walk.js';
+import {
+  type FrameHandlerFinder,
+  type FrameRegisters,
+  readStack,
+  type Unwinder,
+  type UnwindSource,
+} from './stack-walk.js';
 
 /** One frame by its .xdata record or packed word (ARM64 exception handling). Without unwind data: a leaf, which returns to lr. */
 export const unwindArm64: Unwinder = (registers, source, innermost) => {
@@ -25,6 +31,35 @@ export const unwindArm64: Unwinder = (registers, source, innermost) => {
     } else if (!innermost) return undefined;
   } else if (!innermost) return undefined;
   return caller.set('pc', caller.get('x30') ?? 0n);
+};
+
+/**
+ * The language-specific handler of the function that a frame is in; undefined where it has none, and in its prolog and
+ * epilogs. Its establisher frame is the stack pointer that the function was entered with.
+ */
+export const frameHandlerArm64: FrameHandlerFinder = (registers, source, innermost) => {
+  const pc = registers.get('pc') ?? 0n;
+  const image = source.imageAt(pc);
+  const rva = image === undefined ? -1 : image.rva(pc) - (innermost ? 0 : 4);
+  const entry = image === undefined ? undefined : findEntry(image.image, rva);
+  if (image === undefined || entry === undefined) return undefined;
+  const info = readUnwindInfoArm64(image.image, entry);
+  if (info.form !== 'xdata' || info.exceptionHandler === undefined || info.handlerData === undefined)
+    return undefined;
+  const offset = rva - entry.beginAddress;
+  if (offset >= info.functionLength) return undefined;
+  if (innermost && stepsToUndo(info, offset).length < allSteps(info).length) return undefined;
+  const caller = unwindArm64(registers, source, innermost);
+  if (caller === undefined) return undefined;
+  return {
+    image,
+    beginAddress: entry.beginAddress,
+    establisherFrame: caller.get('sp') ?? 0n,
+    handler: image.address(info.exceptionHandler),
+    handlerData: image.address(info.handlerData),
+    forExceptions: true,
+    forUnwinding: true,
+  };
 };
 
 function findEntry(image: PeImage, rva: number): FunctionTableEntryArm64 | undefined {
@@ -121,7 +156,8 @@ function undo(step: Step, registers: FrameRegisters, source: UnwindSource): bool
       for (const [i, register] of step.registers.entries()) {
         const value = readStack(source, from + BigInt(i) * size, 8);
         if (value === undefined) return false;
-        if (!/^[dq]/.test(register)) registers.set(NAMES[register] ?? register, value);
+        const name = NAMES[register] ?? register.replace(/^q/, 'd');
+        if (!name.startsWith('d') || registers.has(name)) registers.set(name, value);
       }
       if (step.preIndexed) registers.set('sp', sp + BigInt(step.offset));
       return true;

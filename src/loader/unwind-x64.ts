@@ -3,10 +3,17 @@ import {
   isX64Entry,
   type PeImage,
   readUnwindInfoX64,
+  UNW_FLAG,
   UNWIND_REGISTERS_X64,
   type UnwindInfoX64,
 } from '../image/index.js';
-import { type FrameRegisters, readStack, type Unwinder, type UnwindSource } from './stack-walk.js';
+import {
+  type FrameHandlerFinder,
+  type FrameRegisters,
+  readStack,
+  type Unwinder,
+  type UnwindSource,
+} from './stack-walk.js';
 
 const LONGEST_CHAIN = 32;
 
@@ -27,6 +34,38 @@ export const unwindX64: Unwinder = (registers, source, innermost) => {
   return unwindEntry(image.image, entry, offset, caller, source)
     ? popReturnAddress(caller, source)
     : undefined;
+};
+
+/**
+ * The language-specific handler of the function that a frame is in; undefined where it has none, and in its prolog and
+ * epilogs, where none is called (x64 exception handling, "Unwind procedure").
+ */
+export const frameHandlerX64: FrameHandlerFinder = (registers, source, innermost) => {
+  const pc = registers.get('rip') ?? 0n;
+  const image = source.imageAt(pc);
+  const rva = image === undefined ? -1 : image.rva(pc) - (innermost ? 0 : 1);
+  const entry = image === undefined ? undefined : findEntry(image.image, rva);
+  if (image === undefined || entry === undefined) return undefined;
+  const own = readUnwindInfoX64(image.image, entry);
+  let info = own;
+  for (let chain = 0; info.chained !== undefined && chain < LONGEST_CHAIN; chain++)
+    info = readUnwindInfoX64(image.image, info.chained);
+  if (info.exceptionHandler === undefined || info.handlerData === undefined) return undefined;
+  const inProlog = innermost && own.chained === undefined && rva - entry.beginAddress < own.sizeOfProlog;
+  if (inProlog || (innermost && finishEpilog(new Map(registers), source, pc))) return undefined;
+  const frame =
+    info.frameRegister === undefined
+      ? (registers.get('rsp') ?? 0n)
+      : (registers.get(info.frameRegister) ?? 0n) - BigInt(info.frameOffset);
+  return {
+    image,
+    beginAddress: entry.beginAddress,
+    establisherFrame: frame,
+    handler: image.address(info.exceptionHandler),
+    handlerData: image.address(info.handlerData),
+    forExceptions: (info.flags & UNW_FLAG.EHANDLER) !== 0,
+    forUnwinding: (info.flags & UNW_FLAG.UHANDLER) !== 0,
+  };
 };
 
 function findEntry(image: PeImage, rva: number): FunctionTableEntryX64 | undefined {
@@ -100,6 +139,15 @@ function undoCodes(
         const value = readStack(source, frame + BigInt(code.offset), 8);
         if (value === undefined) return false;
         registers.set(code.register, value);
+        break;
+      }
+      case 'SAVE_XMM128':
+      case 'SAVE_XMM128_FAR': {
+        if (!registers.has(code.register)) break;
+        const low = readStack(source, frame + BigInt(code.offset), 8);
+        const high = readStack(source, frame + BigInt(code.offset) + 8n, 8);
+        if (low === undefined || high === undefined) return false;
+        registers.set(code.register, low | (high << 64n));
         break;
       }
       case 'PUSH_MACHFRAME': {

@@ -1,6 +1,8 @@
 import type { SimulatedModule } from '../simulated-export.js';
+import { exceptionExports, exceptionHandlerExports } from './exceptions.js';
 import { interlockedExports, listExports } from './interlocked.js';
 import { memoryExports } from './memory.js';
+import { unwindingExports } from './unwinding.js';
 import { userLibraries } from './user-libraries.js';
 import { userMemory } from './user-memory.js';
 import { userProcess } from './user-process.js';
@@ -18,6 +20,9 @@ export function kernelbase(): SimulatedModule {
       ...userMemory(),
       ...userLibraries(),
       ...userProcess(),
+      ...exceptionHandlerExports(),
+      ...exceptionExports(),
+      ...unwindingExports(),
       ...userSynchronization(),
       ...userVersion(),
     ],

@@ -1,4 +1,5 @@
 import { defineExport, type SimulatedExport, type SimulatedModule } from '../simulated-export.js';
+import { exceptionExports } from './exceptions.js';
 import { guardExports } from './guard.js';
 import { memoryExports } from './memory.js';
 import { stringExports } from './strings.js';
@@ -38,6 +39,7 @@ export function ntdll(): SimulatedModule {
       ...stringExports(),
       ...guardExports('user'),
       ...unwindingExports(),
+      ...exceptionExports(),
       ...Object.entries(STUBS).map(([name, parameters]) => stub(name, parameters)),
     ],
   };

@@ -1,5 +1,6 @@
 import type { Pool } from '../pool.js';
 import { defineExport, type ServiceCall, type SimulatedModule } from '../simulated-export.js';
+import { exceptionExports } from './exceptions.js';
 import { formatGuestString } from './format.js';
 import { guardExports } from './guard.js';
 import { interlockedExports } from './interlocked.js';
@@ -44,6 +45,7 @@ export function ntoskrnl(): SimulatedModule {
       ...memoryExports(),
       ...guardExports('kernel'),
       ...unwindingExports(),
+      ...exceptionExports(),
     ],
   };
 }

@@ -84,8 +84,6 @@ export function userProcess(): SimulatedExport[] {
     defineExport('IsProcessorFeaturePresent', ['u32'], () => 0),
     defineExport('EncodePointer', ['pointer'], (_call, pointer) => pointer),
     defineExport('DecodePointer', ['pointer'], (_call, pointer) => pointer),
-    defineExport('SetUnhandledExceptionFilter', ['pointer'], () => 0),
-    defineExport('UnhandledExceptionFilter', ['pointer'], () => 0),
     defineExport('RaiseFailFastException', ['pointer', 'pointer', 'u32'], (call) => {
       failFast(call, FAST_FAIL_FATAL_APP_EXIT, 'RaiseFailFastException');
       return CONTEXT_SET;
