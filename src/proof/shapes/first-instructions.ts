@@ -23,7 +23,9 @@ export const FIRST_INSTRUCTIONS: Readonly<Record<ArchitectureName, Readonly<Reco
     6: 'lea eax, [ecx+0x11223344]',
     7: 'lea eax, [ecx+edx+0x11223344]',
     8: 'mov dword ptr [esp+8], 0x55667788',
-    10: 'mov dword ptr [ecx*4+esp-0x400], 0x55667788',
+    // With segment prefixes that change nothing: there are no shorter ways to these lengths on memory that is there.
+    9: '.byte 0x36; mov dword ptr [esp+8], 0x55667788',
+    10: '.byte 0x36; .byte 0x36; mov dword ptr [esp+8], 0x55667788',
   },
   arm64: { 4: 'stp x29, x30, [sp, #-16]!' },
 };
