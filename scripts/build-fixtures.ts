@@ -2,6 +2,7 @@
  * Builds the test images from test/fixtures/src with clang-22 and lld-link-22, for x64, ARM64 and x86:
  *
  *   <arch>/hpimport.dll            the module that demo.dll imports from
+ *   <arch>/manage.dll              calls NtManageHotPatch from user mode
  *   <arch>/base/{demo.dll,packets.sys,callout.sys}   the images as they shipped, with their bugs
  *   <arch>/fixed/{…}    the same sources with -DHP_FIX=1, marked for secure hotpatching
  *   <arch>/patch/{demo_hp.dll,…}   the fixed build plus the hotpatch table, written by this project
@@ -151,17 +152,21 @@ function build(target: Target, out: string): void {
       'packets.h',
       'ntoskrnl.def',
       'ntoskrnl.x86.def',
+      'manage.c',
+      'ntdll.def',
+      'ntdll.x86.def',
     ])
       copyFileSync(join(SOURCES, file), join(work, 'src', file));
-    run(DLLTOOL, [
-      '-m',
-      target.dlltoolMachine,
-      ...(target.folder === 'x86' ? ['-k'] : []),
-      '-d',
-      target.folder === 'x86' ? 'src/ntoskrnl.x86.def' : 'src/ntoskrnl.def',
-      '-l',
-      'ntoskrnl.lib',
-    ]);
+    for (const module of ['ntoskrnl', 'ntdll'])
+      run(DLLTOOL, [
+        '-m',
+        target.dlltoolMachine,
+        ...(target.folder === 'x86' ? ['-k'] : []),
+        '-d',
+        target.folder === 'x86' ? `src/${module}.x86.def` : `src/${module}.def`,
+        '-l',
+        `${module}.lib`,
+      ]);
     compile('rt.c', 'rt.obj');
     compile('loadcfg.S', 'loadcfg.obj');
     compile('hpimport.c', 'hpimport.obj');
@@ -175,6 +180,10 @@ function build(target: Target, out: string): void {
       'loadcfg.obj',
       '/implib:hpimport.lib',
     );
+
+    compile('manage.c', 'manage.obj');
+    const library = ['/dll', '/noentry', 'rt.obj', 'loadcfg.obj', '/implib:manage.lib'];
+    link('.', 'manage.dll', ...library, 'manage.obj', 'ntdll.lib');
 
     const driver = ['/driver', '/subsystem:native,10.0', `/entry:${target.driverEntry}`, 'ntoskrnl.lib'];
     const modules = [

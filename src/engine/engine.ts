@@ -44,6 +44,7 @@ export class HotPatchEngine {
   readonly #context: TransactionContext;
   readonly #planOptions: PlanOptions;
   #inProgress: Patch | undefined;
+  #ready: boolean;
 
   constructor(
     private readonly kernel: Kernel,
@@ -58,6 +59,7 @@ export class HotPatchEngine {
     };
     this.#registry = new PatchRegistry(kernel);
     this.#planOptions = { ignoreRel32: options.ignoreRel32 ?? false, dynamicValues: options.dynamicValues };
+    this.#ready = options.awaitBootPatches !== true;
     kernel.onImageLoad((image) => this.#applyRegistered(image));
     kernel.systemServices.define('NtManageHotPatch', (call) => ntManageHotPatch(this, call).value);
     kernel.onImageUnload((image) => this.#forget(image));
@@ -66,6 +68,17 @@ export class HotPatchEngine {
   /** Every patch that was ever loaded, oldest first. */
   get patches(): readonly Patch[] {
     return this.#registry.patches;
+  }
+
+  /** ReadyForPatchOperations: false until the boot loader's patches are registered, where the engine waits for them. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** MmRegisterHotPatches: replays the boot loader's list of patches; from then on others may be loaded. */
+  registerBootPatches(patches: readonly (LoadPatchOptions & { readonly image: PeImage })[]): Patch[] {
+    this.#ready = true;
+    return patches.map(({ image, ...options }) => this.loadPatch(image, options));
   }
 
   /** What the engine keeps of an image: use of its HPAT, undo table, patches applied. */
@@ -214,7 +227,7 @@ export class HotPatchEngine {
     const name = options.name ?? image.file?.replace(/^.*[\\/]/, '') ?? 'patch';
     const refuse = (
       rule: string,
-      status: 'STATUS_NOT_SUPPORTED' | 'STATUS_INVALID_IMAGE_FORMAT',
+      status: 'STATUS_NOT_SUPPORTED' | 'STATUS_DEVICE_NOT_READY' | 'STATUS_INVALID_IMAGE_FORMAT',
       message: string,
     ) => new HotPatchError({ rule, status, image: name, message });
     if (!this.kernel.hotPatchingEnabled)
@@ -222,6 +235,12 @@ export class HotPatchEngine {
         'hotPatching.disabled',
         'STATUS_NOT_SUPPORTED',
         'hotpatching is disabled: it needs a HotPatchTableSize and virtualization-based security',
+      );
+    if (!this.#ready)
+      throw refuse(
+        'hotPatching.notReady',
+        'STATUS_DEVICE_NOT_READY',
+        "the boot loader's patches are not registered yet",
       );
     refuseFindings(validateHotPatch(image), name);
     const table: HotPatchTable | undefined = image.hotPatch;

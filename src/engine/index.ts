@@ -7,7 +7,7 @@ export { HotPatchError, type HotPatchErrorDetails } from './error.js';
 export { type ImageRecord, VAD_HOT_PATCH_STATE, type VadHotPatchState } from './image-record.js';
 export type { Holder } from './in-use.js';
 export { type HotPatchCaller, type ManageHotPatchHost, manageHotPatch } from './manage-hot-patch.js';
-export { CLASS_FACTS, FIELD, MANAGE_HOT_PATCH, type ManageHotPatchClass } from './manage-requests.js';
+export { CLASS_FACTS, layoutOf, MANAGE_HOT_PATCH, type ManageHotPatchClass } from './manage-requests.js';
 export type { EngineOptions } from './options.js';
 export type { Patch, PatchState } from './patch.js';
 export type { DynamicValues } from './plan.js';

@@ -1,4 +1,4 @@
-import type { AddressSpace } from '../cpu/index.js';
+import type { CallerMemory } from './caller-memory.js';
 
 /** MANAGE_HOT_PATCH_INFORMATION_CLASS (public native-API headers). */
 export const MANAGE_HOT_PATCH = {
@@ -17,59 +17,128 @@ export const MANAGE_HOT_PATCH = {
 
 export type ManageHotPatchClass = keyof typeof MANAGE_HOT_PATCH;
 
-interface ClassFacts {
-  /** Accepted lengths of the x64 structure, by its version. Which versions differ between builds: windows-hotpatching.md 2.1. */
-  readonly sizes: Readonly<Record<number, number>>;
-  /** SeLoadDriverPrivilege and the host silo are asked for. */
-  readonly privileged: boolean;
-}
-
-/** Lengths, versions and privileges of each class (windows-hotpatching.md 2.1). */
-export const CLASS_FACTS: Readonly<Record<ManageHotPatchClass, ClassFacts>> = {
-  LoadPatch: { sizes: { 1: 0x68, 2: 0x68 }, privileged: true },
-  UnloadPatch: { sizes: { 1: 0x50 }, privileged: true },
-  QueryPatches: { sizes: { 2: 0x60 }, privileged: true },
-  LoadPatchForUser: { sizes: { 1: 0x68, 2: 0x68 }, privileged: true },
-  UnloadPatchForUser: { sizes: { 1: 0x50 }, privileged: true },
-  QueryPatchesForUser: { sizes: { 2: 0x60 }, privileged: true },
-  QueryActivePatches: { sizes: { 2: 0x28, 3: 0x30 }, privileged: true },
-  ApplyImagePatch: { sizes: { 1: 0x20, 2: 0x20 }, privileged: false },
-  QuerySinglePatch: { sizes: { 1: 0x30 }, privileged: false },
-  CheckEnabled: { sizes: { 1: 8 }, privileged: false },
-  CreatePatchSection: { sizes: { 1: 0x28 }, privileged: true },
-};
-
-/** Offsets of the fields in the x64 structures (windows-hotpatching.md 2.1). */
-export const FIELD = {
-  loadPatch: { patchPath: 0x08, sid: 0x18, checkSum: 0x5c, timeDateStamp: 0x60 },
-  unloadPatch: { checkSum: 0x04, timeDateStamp: 0x08, sid: 0x0c },
-  queryPatches: { sid: 0x04, patchCount: 0x48, patchPaths: 0x50, baseInfos: 0x58 },
-  queryActivePatches: {
-    processHandle: 0x08,
-    patchCount: 0x10,
-    patchPaths: 0x18,
-    baseInfos: 0x20,
-    sequenceNumbers: 0x28,
-  },
-  applyImagePatch: { flags: 0x04, processHandle: 0x08, baseImageAddress: 0x10, patchImageAddress: 0x18 },
-  querySinglePatch: { processHandle: 0x08, base: 0x10, flags: 0x18, patchPath: 0x20 },
-  checkEnabled: { flags: 0x04 },
-  createPatchSection: {
-    flags: 0x04,
-    desiredAccess: 0x08,
-    pageProtection: 0x0c,
-    allocationAttributes: 0x10,
-    baseImageAddress: 0x18,
-    sectionHandle: 0x20,
-  },
-} as const;
+/** What a field of a request is made of. */
+type FieldKind = 'u32' | 'pointer' | 'unicodeString' | 'sid' | 'imageInfo';
 
 /** Bytes of the SID union in the structures. */
 export const SID_SIZE = 68;
 /** HOT_PATCH_IMAGE_INFO: CheckSum, TimeDateStamp. */
 export const HOT_PATCH_IMAGE_INFO_SIZE = 8;
-/** UNICODE_STRING of a 64-bit caller. */
-export const UNICODE_STRING_SIZE = 16;
+
+/** The requests' structures (windows-hotpatching.md 2.1). Each begins with its version. */
+const STRUCTURES = {
+  loadPatch: {
+    version: 'u32',
+    patchPath: 'unicodeString',
+    sid: 'sid',
+    checkSum: 'u32',
+    timeDateStamp: 'u32',
+  },
+  unloadPatch: { version: 'u32', checkSum: 'u32', timeDateStamp: 'u32', sid: 'sid' },
+  queryPatches: {
+    version: 'u32',
+    sid: 'sid',
+    patchCount: 'u32',
+    patchPaths: 'pointer',
+    baseInfos: 'pointer',
+  },
+  queryActivePatches2: {
+    version: 'u32',
+    processHandle: 'pointer',
+    patchCount: 'u32',
+    patchPaths: 'pointer',
+    baseInfos: 'pointer',
+  },
+  queryActivePatches: {
+    version: 'u32',
+    processHandle: 'pointer',
+    patchCount: 'u32',
+    patchPaths: 'pointer',
+    baseInfos: 'pointer',
+    sequenceNumbers: 'pointer',
+  },
+  applyImagePatch: {
+    version: 'u32',
+    flags: 'u32',
+    processHandle: 'pointer',
+    baseImageAddress: 'pointer',
+    patchImageAddress: 'pointer',
+  },
+  querySinglePatch: {
+    version: 'u32',
+    processHandle: 'pointer',
+    base: 'imageInfo',
+    flags: 'u32',
+    patchPath: 'unicodeString',
+  },
+  checkEnabled: { version: 'u32', flags: 'u32' },
+  createPatchSection: {
+    version: 'u32',
+    flags: 'u32',
+    desiredAccess: 'u32',
+    pageProtection: 'u32',
+    allocationAttributes: 'u32',
+    baseImageAddress: 'pointer',
+    sectionHandle: 'pointer',
+  },
+} as const satisfies Record<string, Record<string, FieldKind>>;
+
+type Structures = typeof STRUCTURES;
+type StructureName = keyof Structures;
+
+/** Where the fields of a structure are, in bytes, and how long it is. */
+export interface RequestLayout<S extends StructureName> {
+  readonly offset: Readonly<Record<keyof Structures[S], number>>;
+  readonly size: number;
+}
+
+/** Lays the structure out as the compiler of a caller with pointers of this size does. */
+export function layoutOf<S extends StructureName>(name: S, pointerSize: 4 | 8): RequestLayout<S> {
+  const sizes: Record<FieldKind, readonly [size: number, alignment: number]> = {
+    u32: [4, 4],
+    pointer: [pointerSize, pointerSize],
+    unicodeString: [2 * pointerSize, pointerSize],
+    sid: [SID_SIZE, 4],
+    imageInfo: [HOT_PATCH_IMAGE_INFO_SIZE, 4],
+  };
+  const offset: Record<string, number> = {};
+  let end = 0;
+  let widest = 1;
+  for (const [field, kind] of Object.entries<FieldKind>(STRUCTURES[name])) {
+    const [size, alignment] = sizes[kind];
+    const at = alignUp(end, alignment);
+    offset[field] = at;
+    end = at + size;
+    widest = Math.max(widest, alignment);
+  }
+  return { offset: offset as Record<keyof Structures[S], number>, size: alignUp(end, widest) };
+}
+
+function alignUp(value: number, alignment: number): number {
+  return Math.ceil(value / alignment) * alignment;
+}
+
+interface ClassFacts {
+  /** The structure of each version that is accepted. Which are differs between builds: windows-hotpatching.md 2.1. */
+  readonly versions: Readonly<Record<number, StructureName>>;
+  /** SeLoadDriverPrivilege and the host silo are asked for. */
+  readonly privileged: boolean;
+}
+
+/** Versions and privileges of each class (windows-hotpatching.md 2.1). */
+export const CLASS_FACTS: Readonly<Record<ManageHotPatchClass, ClassFacts>> = {
+  LoadPatch: { versions: { 1: 'loadPatch', 2: 'loadPatch' }, privileged: true },
+  UnloadPatch: { versions: { 1: 'unloadPatch' }, privileged: true },
+  QueryPatches: { versions: { 2: 'queryPatches' }, privileged: true },
+  LoadPatchForUser: { versions: { 1: 'loadPatch', 2: 'loadPatch' }, privileged: true },
+  UnloadPatchForUser: { versions: { 1: 'unloadPatch' }, privileged: true },
+  QueryPatchesForUser: { versions: { 2: 'queryPatches' }, privileged: true },
+  QueryActivePatches: { versions: { 2: 'queryActivePatches2', 3: 'queryActivePatches' }, privileged: true },
+  ApplyImagePatch: { versions: { 1: 'applyImagePatch', 2: 'applyImagePatch' }, privileged: false },
+  QuerySinglePatch: { versions: { 1: 'querySinglePatch' }, privileged: false },
+  CheckEnabled: { versions: { 1: 'checkEnabled' }, privileged: false },
+  CreatePatchSection: { versions: { 1: 'createPatchSection' }, privileged: true },
+};
 
 const SID_REVISION = 1;
 const SID_MAX_SUB_AUTHORITIES = 15;
@@ -85,18 +154,35 @@ export function readSid(bytes: Uint8Array): string | undefined | 'invalid' {
   return ['S', SID_REVISION, authority, ...parts].join('-');
 }
 
-/** Text of a UNICODE_STRING { USHORT Length, MaximumLength; PWSTR Buffer } in a 64-bit caller. */
-export function readUnicodeString(space: AddressSpace, address: bigint): string {
-  const length = space.readU16(address);
-  const buffer = space.readU64(address + 8n);
-  return Buffer.from(space.read(buffer, length & ~1)).toString('utf16le');
+type FieldOf<S extends StructureName> = keyof Structures[S];
+
+/** One structure of a request, field by field. */
+export interface RequestFields<S extends StructureName> {
+  u32(field: FieldOf<S>): number;
+  /** A pointer or a handle; those of a 32-bit caller are sign-extended only by {@link isCurrentProcess}. */
+  pointer(field: FieldOf<S>): bigint;
+  address(field: FieldOf<S>): bigint;
 }
 
-/** Copies text into the buffer that a UNICODE_STRING offers; false when it is too small. */
-export function writeUnicodeString(space: AddressSpace, address: bigint, text: string): boolean {
-  const bytes = Buffer.from(text, 'utf16le');
-  if (bytes.length > space.readU16(address + 2n)) return false;
-  space.write(space.readU64(address + 8n), bytes);
-  space.writeU16(address, bytes.length);
-  return true;
+/** A request in the caller's memory. */
+export class ManageRequest {
+  constructor(
+    readonly memory: CallerMemory,
+    readonly buffer: bigint,
+  ) {}
+
+  get version(): number {
+    return this.memory.readU32(this.buffer);
+  }
+
+  as<S extends StructureName>(name: S): RequestFields<S> {
+    const { memory, buffer } = this;
+    const { offset } = layoutOf(name, memory.pointerSize);
+    const address = (field: FieldOf<S>) => buffer + BigInt(offset[field]);
+    return {
+      address,
+      u32: (field) => memory.readU32(address(field)),
+      pointer: (field) => memory.readPointer(address(field)),
+    };
+  }
 }

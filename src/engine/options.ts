@@ -14,6 +14,8 @@ export interface EngineOptions {
    * asks for it by NtManageHotPatch(ApplyImagePatch). Default true.
    */
   readonly patchUserImages?: boolean;
+  /** Refuse patches until `registerBootPatches` has been called, as the kernel does in its initialisation. Default false. */
+  readonly awaitBootPatches?: boolean;
   /** Validate REL32 records and store nothing, as the NT builds seen do (U-7). Default false. */
   readonly ignoreRel32?: boolean;
   /** What DYNAMIC_VALUE records add; NT passes none. `invalid` is the pointer -1. */

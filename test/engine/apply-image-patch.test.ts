@@ -1,8 +1,8 @@
 import {
   APPLY_IMAGE_PATCH,
-  FIELD,
   HotPatchEngine,
   Lab,
+  layoutOf,
   MANAGE_HOT_PATCH,
   manageHotPatch,
   SectionObject,
@@ -11,6 +11,10 @@ import { findSymbols, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { fixture, fixtureBytes } from '../support.js';
 
+const FIELD = {
+  createPatchSection: layoutOf('createPatchSection', 8).offset,
+  applyImagePatch: layoutOf('applyImagePatch', 8).offset,
+};
 const { REVERSE, FORWARD, UNDO } = APPLY_IMAGE_PATCH;
 const read = (path: string) => readImage(fixtureBytes(path), { file: fixture(path) });
 

@@ -1,7 +1,7 @@
 import {
-  FIELD,
   type HotPatchCaller,
   Lab,
+  layoutOf,
   MANAGE_HOT_PATCH,
   type ManageHotPatchClass,
   manageHotPatch,
@@ -9,6 +9,13 @@ import {
 import { readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { fixture, fixtureBytes } from '../support.js';
+
+const FIELD = {
+  loadPatch: layoutOf('loadPatch', 8).offset,
+  unloadPatch: layoutOf('unloadPatch', 8).offset,
+  queryPatches: layoutOf('queryPatches', 8).offset,
+  queryActivePatches: layoutOf('queryActivePatches', 8).offset,
+};
 
 const PATH = '\\??\\C:\\Windows\\Hotpatch\\packets_hp.sys';
 
