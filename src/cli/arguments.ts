@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { UsageError } from './errors.js';
+import { readInput } from './files.js';
 
 /** Bytes that the guest gets a pointer to. */
 export interface PointerArgument {
@@ -14,7 +14,7 @@ const LARGEST_BUFFER = 0x100_0000;
 export function parseArgument(text: string): bigint | PointerArgument {
   if (text.length >= 2 && text.startsWith('"') && text.endsWith('"'))
     return { bytes: Buffer.from(`${text.slice(1, -1)}\0`, 'utf8'), printBack: false };
-  if (text.startsWith('@')) return { bytes: readFileSync(text.slice(1)), printBack: false };
+  if (text.startsWith('@')) return { bytes: readInput(text.slice(1)), printBack: false };
   if (text.startsWith('buf:')) return { bytes: new Uint8Array(bufferSize(text)), printBack: true };
   return parseNumber(text);
 }

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { type CallReport, type CallRequest, callReport } from './call-report.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
-import { wholeNumber } from './run.js';
+import { numberFrom, wholeNumber } from './run.js';
 
 interface CallFlags {
   readonly with: string[];
@@ -31,10 +31,10 @@ export function callCommand(): Command {
     .option('--with <image>', 'an image that it imports from (repeatable, in load order)', collect, [])
     .option('--patch <image>', 'a hotpatch image to apply (repeatable, in order)', collect, [])
     .option('--symbols <file>', 'PDB or map of the image; default: what lies beside it')
-    .option('--repeat <n>', 'call it this many times', wholeNumber, 1)
+    .option('--repeat <n>', 'call it this many times', numberFrom(1, 1_000_000), 1)
     .option('--unpatch', 'roll everything back before the call')
     .option('--pause-at <where>', 'apply the patches when a first call is stopped there')
-    .option('--processors <n>', 'number of processors', wholeNumber, 1)
+    .option('--processors <n>', 'number of processors', numberFrom(1, 64), 1)
     .option('--seed <n>', 'decides how processors interleave', wholeNumber, 1)
     .option('--hot-patch-table-size <bytes>', 'HotPatchTableSize of the registry', wholeNumber, 0x1000)
     .option('--json', 'one JSON document on stdout')
@@ -47,8 +47,13 @@ export function callCommand(): Command {
       const report = callReport(request);
       if (flags.json) printJson(jsonOf(report));
       else printReport(report);
-      if (report.patches.some((patch) => patch.state === 'deferred')) process.exitCode = EXIT.failed;
+      if (report.patches.some(isWaiting)) process.exitCode = EXIT.failed;
     });
+}
+
+/** Its base is not there: the call ran without it. */
+function isWaiting({ state }: { readonly state: string }): boolean {
+  return state === 'deferred' || state === 'noTarget';
 }
 
 function jsonOf(report: CallReport): object {
@@ -72,8 +77,13 @@ function hexOf(value: bigint | undefined): string | undefined {
 
 function printReport(report: CallReport): void {
   for (const patch of report.patches) {
-    const line = `patch ${patch.image}: ${patch.state}, sequence ${patch.sequenceNumber}, ${patch.functions} function(s), ${patch.status}`;
-    print(patch.state === 'deferred' ? colours.yellow(line) : line);
+    const which = patch.generation === '2003' ? 'generation 2003' : `sequence ${patch.sequenceNumber}`;
+    const line = `patch ${patch.image}: ${patch.state}, ${which}, ${patch.functions} function(s), ${patch.status}`;
+    print(isWaiting(patch) ? colours.yellow(line) : line);
+    if (patch.state === 'noTarget')
+      note(
+        `hotpatch: ${patch.image} is not applied: ${patch.targetName} is not loaded; nothing was changed (${patch.status})`,
+      );
     if (patch.state === 'deferred')
       note(
         `hotpatch: ${patch.image} is not applied: no loaded image has the checksum ${patch.originalCheckSum} and timestamp ${patch.originalTimeDateStamp} that it is for; nothing was changed (STATUS_PATCH_DEFERRED 0x40000037)`,

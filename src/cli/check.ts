@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { type ArchitectureName, instructionFacts, loadDisassembler } from '../cpu/index.js';
 import {
@@ -12,6 +11,7 @@ import {
   readImage,
   type SymbolsOrigin,
 } from '../image/index.js';
+import { readInput } from './files.js';
 import { hex8, table } from './layout.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
 import { Progress } from './progress.js';
@@ -35,7 +35,7 @@ export function checkCommand(): Command {
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  hotpatch check demo.dll --symbols demo.pdb')
     .action(async (path: string, flags: CheckFlags) => {
-      const image = readImage(readFileSync(path), { file: path });
+      const image = readImage(readInput(path), { file: path });
       const { report, origin } = await examine(image, path, flags.symbols);
       for (const error of origin.passedOver) note(`hotpatch: passed over: ${error.message}`);
       if (flags.sarif !== undefined) writeSarif(flags.sarif, checkSarif(path, image, report));

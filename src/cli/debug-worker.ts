@@ -15,11 +15,16 @@ async function run(): Promise<DebugWorkerDone> {
         : await Prompt.create(new RemoteTerminal(new BlockingEnd(ends)));
     const session = new DebugSession(await loadScenario(file), front, seed === undefined ? {} : { seed });
     const { error } = await session.run();
+    // The prompt has told it; GDB cannot.
+    if (error !== undefined && frontEnd === 'gdb') return failure(error);
     return { kind: 'done', failed: error !== undefined };
   } catch (error) {
-    const report = reportOf(error) ?? { exitCode: 1, message: String(error) };
-    return { kind: 'done', failed: true, report };
+    return failure(error);
   }
+}
+
+function failure(error: unknown): DebugWorkerDone {
+  return { kind: 'done', failed: true, report: reportOf(error) ?? { exitCode: 1, message: String(error) } };
 }
 
 ends.port.postMessage(await run());

@@ -76,7 +76,8 @@ export function reportOf(error: unknown): ErrorReport | undefined {
     };
   if (error instanceof ExpectationFailed) return { exitCode: EXIT.failed, message: error.message };
   if (error instanceof UsageError) return { exitCode: EXIT.usage, message: error.message };
-  if (error instanceof CommanderError) return { exitCode: EXIT.usage, message: error.message };
+  if (error instanceof CommanderError)
+    return { exitCode: EXIT.usage, message: error.message.replace(/^error: /, '') };
   return isFileError(error)
     ? { exitCode: EXIT.usage, message: fileErrorText(error), ...optional({ file: error.path }) }
     : undefined;

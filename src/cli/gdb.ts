@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import { GdbConnection, type GdbInput, type GdbOutput, listenForGdb } from '../debugger/index.js';
 import { startDebugThread } from './debug-thread.js';
-import { note } from './output.js';
-import { wholeNumber } from './run.js';
+import { EXIT, note } from './output.js';
+import { numberFrom, wholeNumber } from './run.js';
 import { exitCodeOf } from './step.js';
 
 interface GdbFlags {
@@ -14,7 +14,7 @@ export function gdbCommand(): Command {
   return new Command('gdb')
     .description("Puts a scenario behind GDB's remote protocol: gdb-multiarch -ex 'target remote :1234'.")
     .argument('<scenario>', 'a file whose default export is defineScenario(…)')
-    .option('--port <n>', 'on the loopback interface; 0 takes a free one', wholeNumber, 1234)
+    .option('--port <n>', 'on the loopback interface; 0 takes a free one', numberFrom(0, 0xffff), 1234)
     .option('--seed <n>', 'decides how processors interleave', wholeNumber)
     .addHelpText(
       'after',
@@ -28,6 +28,7 @@ export function gdbCommand(): Command {
 /** Waits for GDB at the first instruction, then runs the scenario until it has ended, with or without GDB. */
 async function serveGdb(file: string, { port, seed }: GdbFlags): Promise<number> {
   let connection: GdbConnection | undefined;
+  let cannotListen = false;
   let listening: ReturnType<typeof listenForGdb> | undefined;
   const { channel, done } = startDebugThread<GdbOutput, GdbInput>(
     { file, seed, frontEnd: 'gdb' },
@@ -40,7 +41,8 @@ async function serveGdb(file: string, { port, seed }: GdbFlags): Promise<number>
         listening.then(
           (server) => note(`GDB can connect: target remote 127.0.0.1:${server.port}`),
           (error: Error) => {
-            note(`cannot listen: ${error.message}`);
+            note(`hotpatch: cannot listen: ${error.message}`);
+            cannotListen = true;
             channel.send({ kind: 'closed' });
           },
         );
@@ -48,7 +50,8 @@ async function serveGdb(file: string, { port, seed }: GdbFlags): Promise<number>
     },
   );
   try {
-    return exitCodeOf(await done);
+    const exitCode = exitCodeOf(await done);
+    return cannotListen ? EXIT.usage : exitCode;
   } finally {
     connection?.end();
     (await listening?.catch(() => undefined))?.server.close();

@@ -1,7 +1,7 @@
-import { writeFileSync } from 'node:fs';
 import { ExpectationFailed } from '../expect.js';
 import type { ScenarioResult } from '../scenario.js';
 import { describeReport, reportOf } from './errors.js';
+import { writeOutput } from './files.js';
 
 /** A scenario that was run, for the report. */
 export interface ScenarioRun {
@@ -13,7 +13,7 @@ export interface ScenarioRun {
 
 /** Writes what JUnit's readers take: a suite for each file, its scenario as a test case with its transcript. */
 export function writeJunit(file: string, runs: readonly ScenarioRun[]): void {
-  writeFileSync(file, junitXml(runs));
+  writeOutput(file, junitXml(runs));
 }
 
 export function junitXml(runs: readonly ScenarioRun[]): string {

@@ -89,6 +89,16 @@ function resultJson({ file, result }: ScenarioRun): object {
   };
 }
 
+/** A parser of options that take a whole number between two others. */
+export function numberFrom(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const value = wholeNumber(text);
+    if (value < least || value > most)
+      throw new InvalidArgumentError(`it must be from ${least} to ${most}, not ${value}`);
+    return value;
+  };
+}
+
 export function wholeNumber(text: string): number {
   const value = Number(text);
   if (!Number.isSafeInteger(value) || value < 0)

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { basename, isAbsolute, join, sep } from 'node:path';
+import { basename, isAbsolute, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Log, ReportingDescriptor, Result } from 'sarif';
-import { packageRoot } from '../cpu/index.js';
 import type { NtStatus, PeImage } from '../image/index.js';
+import { writeOutput } from './files.js';
+import { packageVersion } from './version.js';
 
 /** One rule of a log: what it demands, and what to do when it is not kept. */
 export interface SarifRule {
@@ -72,7 +72,7 @@ export function sarifLog(
 }
 
 export function writeSarif(file: string, log: Log): void {
-  writeFileSync(file, `${JSON.stringify(log, null, 2)}\n`);
+  writeOutput(file, `${JSON.stringify(log, null, 2)}\n`);
 }
 
 function descriptor({ id, description, help, level, isOverridable }: SarifRule): ReportingDescriptor {
@@ -124,11 +124,4 @@ function resultOf(finding: SarifFinding, ruleIndex: number): Result {
 function uriOf(file: string): string {
   if (isAbsolute(file)) return pathToFileURL(file).href;
   return file.split(sep).map(encodeURIComponent).join('/');
-}
-
-function packageVersion(): string {
-  const parsed: unknown = JSON.parse(readFileSync(join(packageRoot(), 'package.json'), 'utf8'));
-  return typeof parsed === 'object' && parsed !== null && 'version' in parsed
-    ? String(parsed.version)
-    : '0.0.0';
 }

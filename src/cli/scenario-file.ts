@@ -2,10 +2,12 @@ import { register as registerHooks } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Scenario } from '../scenario.js';
-import { UsageError } from './errors.js';
+import { reportOf, UsageError } from './errors.js';
+import { readInput } from './files.js';
 
 /** Imports a scenario file; TypeScript goes through tsx, and `hotpatch-lab` is the package that runs this command. */
 export async function loadScenario(file: string): Promise<Scenario> {
+  readInput(file);
   // So that an error names the line of the scenario that the user wrote.
   process.setSourceMapsEnabled(true);
   const { register } = await import('tsx/esm/api');
@@ -22,6 +24,8 @@ export async function loadScenario(file: string): Promise<Scenario> {
       throw new UsageError(`${file}: ${error.message}`);
     if (error instanceof Error && error.name === 'TransformError')
       throw new UsageError(`${file}: ${error.message}`);
+    // Whatever else it throws while it is loaded is the scenario's own.
+    if (reportOf(error) === undefined) throw new UsageError(`${file}: while it was loaded: ${String(error)}`);
     throw error;
   } finally {
     await unregister();

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import {
   array,
   integer,
@@ -14,6 +13,7 @@ import {
 } from 'valibot';
 import { parseAction, protocolNamed, Replay, scenarioOperations } from '../proof/index.js';
 import { UsageError } from './errors.js';
+import { readInput } from './files.js';
 import { colours, EXIT, print, printJson } from './output.js';
 import { loadScenario } from './scenario-file.js';
 
@@ -59,7 +59,7 @@ export async function runSchedule(file: string, scheduleFile: string, json: bool
 }
 
 function readSchedule(file: string) {
-  const text = readFileSync(file, 'utf8');
+  const text = new TextDecoder().decode(readInput(file));
   try {
     return parse(scheduleSchema, JSON.parse(text));
   } catch (error) {

@@ -42,6 +42,6 @@ async function stepByScript(file: string, { seed }: StepFlags, commands: string)
 
 /** Says what went wrong, if anything did. */
 export function exitCodeOf({ failed, report }: DebugWorkerDone): number {
-  if (report !== undefined) note(describeReport(report));
+  if (report !== undefined) note(`hotpatch: ${describeReport(report)}`);
   return report?.exitCode ?? (failed ? EXIT.failed : EXIT.done);
 }

@@ -1,8 +1,8 @@
-import { writeFileSync } from 'node:fs';
 import { Command } from 'commander';
 import { Coverage, eventLine, TenetTrace } from '../debugger/index.js';
 import { runScenario } from '../scenario.js';
 import { describeReport, reportOf, UsageError } from './errors.js';
+import { writeOutput } from './files.js';
 import { EXIT, note } from './output.js';
 import { wholeNumber } from './run.js';
 import { loadScenario } from './scenario-file.js';
@@ -41,17 +41,17 @@ async function trace(file: string, { seed, drcov, tenet, events }: TraceFlags): 
   if (drcov !== undefined) {
     const coverage = new Coverage();
     failed = (await runScenario(scenario, { ...seeded, onBoot: (lab) => coverage.attach(lab) })).error;
-    writeFileSync(drcov, coverage.toDrcov());
+    writeOutput(drcov, coverage.toDrcov());
   }
   if (tenet !== undefined) {
     const traces = new TenetTrace();
     failed = (await runScenario(scenario, { ...seeded, onBoot: (lab) => traces.attach(lab) })).error;
-    for (const [thread, text] of traces.threads) writeFileSync(`${tenet}.${thread.id}`, text);
+    for (const [thread, text] of traces.threads) writeOutput(`${tenet}.${thread.id}`, text);
   }
   if (events !== undefined) {
     const { transcript, error } = await runScenario(scenario, seeded);
     failed = error;
-    writeFileSync(events, transcript.map(eventLine).join(''));
+    writeOutput(events, transcript.map(eventLine).join(''));
   }
   if (failed === undefined) return EXIT.done;
   const report = reportOf(failed);
