@@ -6,9 +6,8 @@
  *
  * What was found is kept in the folder; a second call goes on where the first one ended.
  */
-import { spawnSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import {
-  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -19,7 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Line } from './mutants/results.js';
 import { type Mutant, mutate } from './mutants/schemata.js';
@@ -33,12 +32,16 @@ const option = (name: string): string | undefined => {
   return at < 0 ? undefined : process.argv[at + 1];
 };
 
+/** The last commit, so that nothing is half edited. */
 function copyRepository(folder: string): void {
-  for (const part of ['src', 'test', 'scenarios', 'scripts', 'package.json', 'tsconfig.json', 'docs'])
-    cpSync(join(repository, part), join(folder, part), { recursive: true });
-  for (const part of ['node_modules', 'vendor'])
-    if (!existsSync(join(folder, part))) symlinkSync(join(repository, part), join(folder, part));
+  checkOut(folder, ['src', 'test', 'scenarios', 'scripts', 'package.json', 'tsconfig.json', 'docs']);
+  for (const part of ['node_modules', 'vendor']) symlinkSync(join(repository, part), join(folder, part));
   writeFileSync(join(folder, 'vitest.config.ts'), CONFIG);
+}
+
+function checkOut(folder: string, paths: readonly string[]): void {
+  const archive = execFileSync('git', ['archive', 'HEAD', ...paths], { cwd: repository, maxBuffer: 2 ** 30 });
+  execFileSync('tar', ['-x', '-C', folder], { input: archive });
 }
 
 const CONFIG = `
@@ -69,14 +72,19 @@ function plant(folder: string, files: readonly string[]): Mutant[] {
   return mutants;
 }
 
-function testFiles(folder: string, { tests }: Target): string[] {
-  return tests.flatMap((path) => {
-    if (!statSync(join(folder, path)).isDirectory()) return [path];
-    return readdirSync(join(folder, path), { recursive: true, encoding: 'utf8' })
-      .filter((name) => name.endsWith('.test.ts'))
-      .sort()
-      .map((name) => relative(folder, join(folder, path, name)));
-  });
+/** Folders as the files in them that are named nowhere else. */
+function filesOf(folder: string, paths: readonly string[], without: readonly string[] = []): string[] {
+  return paths
+    .flatMap((path) => {
+      if (!statSync(join(folder, path)).isDirectory()) return [path];
+      const isTests = path.startsWith('test/');
+      return readdirSync(join(folder, path))
+        .filter((name) => name.endsWith(isTests ? '.test.ts' : '.ts'))
+        .sort()
+        .map((name) => `${path}/${name}`)
+        .filter((name) => !paths.includes(name));
+    })
+    .filter((path) => !without.includes(path));
 }
 
 function linesOf(file: string): Line[] {
@@ -111,17 +119,18 @@ function check(target: Target, base: string): { mutants: readonly Mutant[]; surv
   const only = option('--only');
   if (!existsSync(list)) {
     rmSync(folder, { recursive: true, force: true });
-    mkdirSync(dirname(results), { recursive: true });
+    mkdirSync(folder, { recursive: true });
     copyRepository(folder);
-    const files = target.files.filter((file) => only === undefined || file.startsWith(only));
-    writeFileSync(list, JSON.stringify(plant(folder, files)));
+    const files = filesOf(folder, target.files, target.withoutFiles);
+    const chosen = files.filter((file) => only === undefined || file.startsWith(only));
+    writeFileSync(list, JSON.stringify(plant(folder, chosen)));
   }
   // Tests that were added since have yet to run.
-  cpSync(join(repository, 'test'), join(folder, 'test'), { recursive: true });
+  checkOut(folder, ['test', 'scripts/mutants']);
   const mutants = JSON.parse(readFileSync(list, 'utf8')) as Mutant[];
   const noticed = () =>
     new Set(linesOf(results).flatMap((line) => (line.kind === 'noticed' ? [line.id] : [])));
-  for (const file of testFiles(folder, target)) {
+  for (const file of filesOf(folder, target.tests)) {
     const start = performance.now();
     hunt(folder, file, results);
     const seconds = ((performance.now() - start) / 1000).toFixed(0);

@@ -7,6 +7,8 @@ import type { Line } from './results.js';
 
 /** Seconds after which whoever runs a mutant is ended from outside. */
 const PATIENCE = 45;
+/** Tests of one file that a mutant must survive to be left alone by the others of the file. */
+const ENOUGH = 30;
 const LONGEST_TEST = Number(process.env.HOTPATCH_MUTANTS_LONGEST ?? 3000);
 
 /** Ends the process when a mutant keeps its thread busy for ever, and counts it as noticed. */
@@ -28,6 +30,7 @@ export default class HuntingRunner extends VitestTestRunner {
   readonly #file = process.env.HOTPATCH_MUTANTS_FILE ?? 'mutants.jsonl';
   readonly #noticed = new Set<number>();
   readonly #done = new Set<string>();
+  readonly #survived = new Map<number, number>();
   readonly #watchdog = new Worker(WATCHDOG, {
     eval: true,
     workerData: { file: this.#file, patience: PATIENCE },
@@ -55,7 +58,7 @@ export default class HuntingRunner extends VitestTestRunner {
     const milliseconds = performance.now() - start;
     const reached = [...mutants.reached].sort((a, b) => a - b);
     if (this.#done.has(test)) return;
-    const left = reached.filter((id) => !this.#noticed.has(id));
+    const left = reached.filter((id) => !this.#noticed.has(id) && (this.#survived.get(id) ?? 0) < ENOUGH);
     if (milliseconds > LONGEST_TEST) {
       this.#tell({ kind: 'tooLong', test, milliseconds: Math.round(milliseconds), left: left.length });
       return;
@@ -77,7 +80,10 @@ export default class HuntingRunner extends VitestTestRunner {
     }
     mutants.active = -1;
     this.#watchdog.postMessage({ id: -1, test });
-    if (error === undefined) return;
+    if (error === undefined) {
+      this.#survived.set(id, (this.#survived.get(id) ?? 0) + 1);
+      return;
+    }
     this.#noticed.add(id);
     this.#tell({ kind: 'noticed', id, test, by: String(error).split('\n')[0]?.slice(0, 120) ?? '' });
     try {
