@@ -105,7 +105,7 @@ export class Applier {
 
     if (trampoline.code !== undefined) yield store('codeSlot', trampoline.code);
     this.journal.change(
-      () => record.useSlot(index),
+      () => record.useSlot(index, plan.rva),
       () => record.giveBackSlot(index),
     );
     if (keepUndo) yield this.#saveUndoEntry(record, plan);

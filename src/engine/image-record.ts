@@ -19,6 +19,7 @@ export class ImageRecord {
   /** Patches that are applied to this image, oldest first; the last one is in force. */
   readonly applications: Application[] = [];
   #usedSlots = 0;
+  readonly #slotOwners = new Map<number, number>();
   readonly #padding = new Map<number, Uint8Array>();
 
   constructor(
@@ -41,13 +42,21 @@ export class ImageRecord {
     return this.#usedSlots;
   }
 
-  useSlot(index: number): void {
+  /** @param rva of the function that leads to the slot, now or once it was patched */
+  useSlot(index: number, rva?: number): void {
     this.#usedSlots = index + 1;
+    if (rva !== undefined) this.#slotOwners.set(index, rva);
+  }
+
+  /** RVA of the function that a slot was given to, in base and patch images; a revert does not take it away. */
+  slotOwner(index: number): number | undefined {
+    return this.#slotOwners.get(index);
   }
 
   /** Only for the slot that was used last, in a transaction that is rolled back. */
   giveBackSlot(index: number): void {
     this.#usedSlots = index;
+    this.#slotOwners.delete(index);
   }
 
   /** The padding before a function as the linker left it, however often it was patched and reverted since. */

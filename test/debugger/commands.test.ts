@@ -19,6 +19,7 @@ const sessions: Readonly<Record<string, { readonly patch: boolean; readonly comm
         '.patch test/fixtures/ARCH/patch/demo_hp.dll',
         'uf demo!leaf_opaque',
         '!hpat demo',
+        '!hpat demo_hp',
         '!hotpatch',
         'lm',
         'gu',

@@ -148,6 +148,25 @@ describe('applying a hotpatch to demo.dll on x64', () => {
     expect(demo.hpat?.committed).toBe(true);
   });
 
+  it('remembers which function each slot was given to, in base and patch image', async () => {
+    using machine = await bootDemo();
+    const { lab, demo } = machine;
+    const patch = await lab.loadHotPatch(fixture('x64/patch/demo_hp.dll'));
+    const owners = (image: LoadedImage) => {
+      const record = lab.engine.record(image);
+      return Array.from({ length: record.usedSlots }, (_, slot) =>
+        image.describe(image.address(record.slotOwner(slot) ?? 0)),
+      );
+    };
+    expect(owners(demo).sort()).toEqual(CHANGED.map((name) => `demo!${name}`).sort());
+    const { loaded } = patch;
+    if (loaded === undefined) throw new Error('not loaded');
+    expect(owners(loaded).length).toBeGreaterThan(0);
+    for (const owner of owners(loaded)) expect(owner).toMatch(/^demo_hp!\w+$/);
+    lab.unloadHotPatch(patch);
+    expect(owners(demo).length).toBe(CHANGED.length);
+  });
+
   it('is undone byte for byte', async () => {
     using machine = await bootDemo();
     const { lab, demo } = machine;

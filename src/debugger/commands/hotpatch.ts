@@ -74,13 +74,17 @@ function hpatLines(view: View, image: LoadedImage): string[] {
   const { hpat } = image;
   if (hpat === undefined) return [];
   const end = hpat.base + BigInt(hpat.reserveSize);
-  const { undo, usedSlots } = view.lab.engine.record(image);
+  const record = view.lab.engine.record(image);
+  const { usedSlots } = record;
   const memory = hpat.committed ? `${usedSlots} of ${hpat.capacity} slots used` : 'reserved, without memory';
   const lines = [`HPAT of ${image.baseDllName}: ${view.format(hpat.base)} to ${view.format(end)}, ${memory}`];
   if (!hpat.committed) return lines;
   for (let slot = 0; slot < usedSlots; slot++) {
-    const entry = undo.get(slot);
-    const owner = entry === undefined ? '(no function)' : image.describe(image.address(entry.rva));
+    const rva = record.slotOwner(slot);
+    const name = rva === undefined ? '(no function)' : image.describe(image.address(rva));
+    // Only base images have an undo table: a function that is not in it runs its original code again.
+    const isReverted = image.loadReason !== 'PatchImage' && record.undo.get(slot) === undefined;
+    const owner = isReverted ? `${name} (reverted)` : name;
     const target = slotTarget(view, image, slot) ?? 0n;
     const code = hpat.codeSlot(slot);
     lines.push(
