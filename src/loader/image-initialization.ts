@@ -1,6 +1,6 @@
 import { IMAGE_SUBSYSTEM } from '../image/index.js';
 import { KernelError } from './error.js';
-import { isProgram } from './image-loader.js';
+import { isProgram } from './image-kind.js';
 import type { Kernel } from './kernel.js';
 import type { LoadedImage } from './loaded-image.js';
 import { hex } from './text.js';
@@ -10,12 +10,19 @@ const DLL_PROCESS_ATTACH = 1n;
 const STATUS_FAILURE = 0x8000_0000n;
 
 /** DRIVER_OBJECT (wdm.h), 64-bit. */
-const DRIVER_OBJECT = { size: 0x150, driverStart: 0x18, driverSize: 0x20, driverUnload: 0x68 } as const;
+const DRIVER_OBJECT = {
+  size: 0x150,
+  driverStart: 0x18,
+  driverSize: 0x20,
+  driverSection: 0x28,
+  driverUnload: 0x68,
+} as const;
 const IO_TYPE_DRIVER = 4;
 
 /** Runs an image's first instructions: TLS callbacks and DllMain, or DriverEntry. A program starts with its first thread. */
 export function initializeImage(kernel: Kernel, loaded: LoadedImage): void {
   loaded.initialized = true;
+  loaded.domain.process?.environment?.ldr.initialize(loaded);
   if (isDriver(loaded)) initializeDriver(kernel, loaded);
   else initializeModule(kernel, loaded);
 }
@@ -86,6 +93,7 @@ function createDriverObject(kernel: Kernel, loaded: LoadedImage): bigint {
   space.writeU16(address + 2n, DRIVER_OBJECT.size);
   space.writeU64(address + BigInt(DRIVER_OBJECT.driverStart), loaded.dllBase);
   space.writeU32(address + BigInt(DRIVER_OBJECT.driverSize), loaded.sizeOfImage);
+  space.writeU64(address + BigInt(DRIVER_OBJECT.driverSection), kernel.loadedModules.entry(loaded) ?? 0n);
   return address;
 }
 

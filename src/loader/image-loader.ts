@@ -1,16 +1,11 @@
 import { CpuError, formatAddress, PAGE_SIZE } from '../cpu/index.js';
-import {
-  IMAGE_FILE,
-  type PeImage,
-  type Section,
-  type SymbolTable,
-  symbolsFromExports,
-} from '../image/index.js';
+import { type PeImage, type Section, type SymbolTable, symbolsFromExports } from '../image/index.js';
 import { type BoundImport, bindImports, resolveImports } from './bind-imports.js';
 import { KernelError } from './error.js';
 import { HotPatchAddressTable } from './hpat.js';
 import type { ImageDomain } from './image-domain.js';
 import { initializeImage, uninitializeImage } from './image-initialization.js';
+import { isProgram } from './image-kind.js';
 import { hpatOffset, ImageSection, LARGE_PAGE_ALIGNMENT } from './image-section.js';
 import { bindGuardFunctions, setSecurityCookie } from './image-security.js';
 import type { Kernel } from './kernel.js';
@@ -76,7 +71,8 @@ export class ImageLoader {
     domain.images.splice(index, 1);
     domain.guard.removeImage(loaded.dllBase);
     domain.process?.environment?.removeTlsImage(loaded);
-    domain.process?.environment?.ldr?.remove(loaded);
+    domain.process?.environment?.ldr.remove(loaded);
+    this.kernel.loadedModules.remove(loaded);
     if (loaded.driverObject !== undefined) this.kernel.pool.free(loaded.driverObject, 0);
     loaded.section.unmap(domain.table);
     const { hpat, retpolinePage } = loaded;
@@ -141,7 +137,8 @@ export class ImageLoader {
         largePages: options.largePages === true,
       });
       domain.images.push(loaded);
-      domain.process?.environment?.ldr?.add(loaded);
+      domain.process?.environment?.ldr.add(loaded);
+      this.kernel.loadedModules.add(loaded);
       if (retpolinePage !== undefined) loaded.jumpHpat = mapRetpolinePage(domain, retpolinePage);
       domain.guard.addImage(section.dllBase, image, hpatBase + BigInt(reserve));
       this.#mapDependencies(domain, loaded, batch);
@@ -261,10 +258,6 @@ function mapWhole(section: ImageSection, domain: ImageDomain): void {
     if (!inTheWay) section.unmap(domain.table);
     throw error;
   }
-}
-
-export function isProgram(image: PeImage): boolean {
-  return (image.fileHeader.characteristics & IMAGE_FILE.DLL) === 0;
 }
 
 export function fileName(image: PeImage): string {

@@ -6,7 +6,8 @@ import { KernelError } from './error.js';
 import { ImageDomain } from './image-domain.js';
 import { KernelImageWriter } from './image-writer.js';
 import type { Kernel } from './kernel.js';
-import { region, SESSION_SPACE, SYSTEM_SPACE } from './layout.js';
+import { region, SESSION_SPACE, SYSTEM_LOADER_DATA, SYSTEM_SPACE } from './layout.js';
+import { LoadedModuleList } from './loaded-module-list.js';
 import type { Process } from './process.js';
 import type { ServiceTable } from './service-table.js';
 import { Session } from './session.js';
@@ -18,6 +19,8 @@ export class KernelSpace {
   /** Session space of a process that belongs to no session: empty. */
   readonly noSession: PageTable;
   readonly sessions: Session[] = [];
+  /** PsLoadedModuleList, which drivers import as data. */
+  readonly loadedModules: LoadedModuleList;
   readonly #sessionImages = region('session images', SESSION_SPACE.images);
 
   constructor(
@@ -27,6 +30,9 @@ export class KernelSpace {
     private readonly services: ServiceTable,
   ) {
     this.system = this.#createSystemDomain();
+    const loaderData = new MemoryArea(this.system.table, region('loader data', SYSTEM_LOADER_DATA));
+    this.loadedModules = new LoadedModuleList(this.system.addressSpace, (size) => loaderData.allocate(size));
+    services.defineData('ntoskrnl.exe', 'PsLoadedModuleList', this.loadedModules.head);
     this.noSession = machine.createPageTable({ ...SESSION_SPACE.range, name: 'no session' });
   }
 

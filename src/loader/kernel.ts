@@ -25,6 +25,7 @@ import { KernelSpace } from './kernel-space.js';
 import { region, SYSTEM_SPACE } from './layout.js';
 import { LoadImageRoutines } from './load-image-routines.js';
 import type { LoadedImage } from './loaded-image.js';
+import type { LoadedModuleList } from './loaded-module-list.js';
 import { ModeContexts } from './mode-contexts.js';
 import { PatchGuard } from './patch-guard.js';
 import { Pool } from './pool.js';
@@ -155,6 +156,11 @@ export class Kernel implements Disposable {
   /** Processes that have not ended, minimal ones too. */
   get processes(): readonly Process[] {
     return this.#processes.all;
+  }
+
+  /** PsLoadedModuleList in kernel memory. */
+  get loadedModules(): LoadedModuleList {
+    return this.#space.loadedModules;
   }
 
   get sessions(): readonly Session[] {

@@ -46,10 +46,16 @@ export const USER_SPACE_64: Layout = {
 export const USER_SPACE_32: Layout = {
   range: { start: 0x10000n, end: 0x7fff0000n, mode: 'user' },
   stacks: [0x100000n, 0x2000000n],
-  pool: [0x2000000n, 0x10000000n],
+  pool: [0x2000000n, 0xf000000n],
   images: [0x10000000n, 0x77000000n],
   services: [0x77000000n, 0x7f000000n],
 };
+
+/** PEB32.Ldr and its entries. */
+export const LOADER_DATA_32 = [0xf000000n, 0x10000000n] as const;
+
+/** PsLoadedModuleList and its entries. */
+export const SYSTEM_LOADER_DATA = [0xffffba00_00000000n, 0xffffba10_00000000n] as const;
 
 export function region(name: string, [start, end]: readonly [bigint, bigint]): AddressRegion {
   return new AddressRegion(name, start, end);

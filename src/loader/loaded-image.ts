@@ -106,7 +106,7 @@ export class LoadedImage {
 
   /** The process sees it too, in its own loader data. */
   #updateEntry(): void {
-    this.domain.process?.environment?.ldr?.update(this);
+    this.domain.process?.environment?.ldr.update(this);
   }
 
   /** `demo` of `demo.dll`: how WinDbg writes it before the `!`. */

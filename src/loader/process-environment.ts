@@ -1,5 +1,7 @@
 import type { AddressSpace, Processor } from '../cpu/index.js';
 import type { PeImage } from '../image/index.js';
+import { MemoryArea } from './address-region.js';
+import { LOADER_DATA_32, region } from './layout.js';
 import { LdrTable } from './ldr-table.js';
 import type { LoadedImage } from './loaded-image.js';
 import type { Process } from './process.js';
@@ -58,8 +60,8 @@ interface TlsModule {
 /** What the user-mode half of the loader keeps in the process itself: PEB, a TEB for each thread, thread-local storage. */
 export class ProcessEnvironment {
   readonly peb: bigint;
-  /** PEB.Ldr; 64-bit processes only. */
-  readonly ldr: LdrTable | undefined;
+  /** PEB.Ldr, of a 32-bit process that of its PEB32. */
+  readonly ldr: LdrTable;
   readonly #tlsModules = new Map<LoadedImage, TlsModule>();
   readonly #tebs = new Set<bigint>();
   readonly #dynamicSlots: boolean[] = [];
@@ -69,7 +71,15 @@ export class ProcessEnvironment {
     this.peb = process.domain.allocateMemory('pool', PEB_SIZE);
     const { peb } = this.#offsets;
     this.#space.writeU32(this.peb + BigInt(peb.sessionId), process.session?.id ?? 0);
-    this.ldr = this.#pointerSize === 8 ? new LdrTable(process, this.peb) : undefined;
+    this.ldr = new LdrTable(process, this.peb, this.#loaderMemory());
+  }
+
+  /** 32-bit processes keep their loader data apart from the heap (modelled). */
+  #loaderMemory(): (size: number) => bigint {
+    const { domain } = this.process;
+    if (this.#pointerSize === 8) return (size) => domain.allocateMemory('pool', size);
+    const area = new MemoryArea(domain.table, region('loader data', LOADER_DATA_32));
+    return (size) => area.allocate(size);
   }
 
   /** PEB.ImageBaseAddress. */

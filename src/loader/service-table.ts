@@ -20,6 +20,7 @@ export class ServiceTable {
   readonly #modules = new Map<string, Map<string, SimulatedExport>>();
   readonly #addresses = new Map<string, bigint>();
   readonly #services = new Map<bigint, PlacedExport>();
+  readonly #data = new Map<string, bigint>();
   readonly #pages: bigint[] = [];
   readonly #tables = new Set<PageTable>();
   #used = PAGE_SIZE;
@@ -49,6 +50,11 @@ export class ServiceTable {
     }
   }
 
+  /** Lets images import a variable of the kernel model, which lies at `address`. */
+  defineData(module: string, name: string, address: bigint): void {
+    this.#data.set(`${module.toLowerCase()}!${name}`, address);
+  }
+
   has(module: string): boolean {
     return this.#modules.has(apiSetHost(module));
   }
@@ -66,6 +72,8 @@ export class ServiceTable {
   /** Address to bind an import to; undefined when the module is simulated but lacks the function, or is not simulated. */
   resolve(module: string, name: string): bigint | undefined {
     const host = apiSetHost(module);
+    const data = this.#data.get(`${host}!${name}`);
+    if (data !== undefined) return data;
     const entry = this.#modules.get(host)?.get(name);
     return entry === undefined ? undefined : this.#place(host, entry);
   }

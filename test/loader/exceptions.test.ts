@@ -1,19 +1,17 @@
-import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Lab } from 'hotpatch-lab';
-import { readImage, readMapFile } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
-import { defineExport, type Kernel, type LoadedImage, type LoadOptions } from '../../src/loader/index.js';
-import { ARCHITECTURES, type ArchitectureName, boot, builder, KERNEL_ARCHITECTURES } from './support.js';
+import { defineExport, type Kernel, type LoadedImage } from '../../src/loader/index.js';
+import {
+  ARCHITECTURES,
+  type ArchitectureName,
+  boot,
+  builder,
+  built,
+  KERNEL_ARCHITECTURES,
+} from './support.js';
 
 const path = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
-
-/** An image of test/loader/fixtures, built from src/seh.c by clang, with its symbols. */
-function seh(name: string): [ReturnType<typeof readImage>, LoadOptions] {
-  const image = readImage(new Uint8Array(readFileSync(path(name))), { file: name });
-  const map = readFileSync(path(name.replace(/\.[a-z]+$/, '.map')), 'utf8');
-  return [image, { symbols: readMapFile(map).symbols }];
-}
 
 /** What the code has told, in order. */
 function story(image: LoadedImage): number[] {
@@ -61,7 +59,7 @@ describe('__try in user mode', () => {
     const [, [name, ...parameters], result, expected] = each;
     using kernel = boot(architecture);
     const process = kernel.createProcess({ name: 'a.exe' });
-    const dll = process.loadImage(...seh(`${architecture}/seh.dll`));
+    const dll = process.loadImage(...built(`${architecture}/seh.dll`));
     expect(int(process.call(dll.symbol(name), parameters))).toBe(result);
     expect(story(dll)).toEqual(expected);
     expect(process.terminated).toBe(false);
@@ -70,7 +68,7 @@ describe('__try in user mode', () => {
   it.each(X86_FAMILY)('on %s handles a division by zero', (architecture) => {
     using kernel = boot(architecture);
     const process = kernel.createProcess({ name: 'a.exe' });
-    const dll = process.loadImage(...seh(`${architecture}/seh.dll`));
+    const dll = process.loadImage(...built(`${architecture}/seh.dll`));
     const zero = process.heap.allocate(4, 0, { fill: 0, quota: false });
     expect(int(process.call(dll.symbol('guarded'), [4, zero]))).toBe(1040);
     expect(story(dll)).toEqual([40, 141, 0x94]);
@@ -86,7 +84,7 @@ describe.each(KERNEL_ARCHITECTURES)('__try in the kernel on %s', (architecture) 
     ['an exception in a __finally of an unwind', ['collides', NULL], 3000, [21, 20, 22, 23, 25]],
   ] satisfies Case[])('handles %s', (_name, [name, ...parameters], result, expected) => {
     using kernel = boot(architecture);
-    const driver = kernel.loadImage(...seh(`${architecture}/sehdrv.sys`));
+    const driver = kernel.loadImage(...built(`${architecture}/sehdrv.sys`));
     expect(int(kernel.call(driver.symbol(name), parameters))).toBe(result);
     expect(story(driver)).toEqual(expected);
   });
@@ -97,7 +95,7 @@ describe.each(KERNEL_ARCHITECTURES)('__try in the kernel on %s', (architecture) 
     [NULL, 2, /DRIVER_IRQL_NOT_LESS_OR_EQUAL 0xd1 \(0x0, 0x2, 0x0, /],
   ])('stops at a read of %s at IRQL %i, whatever handlers there are', (address, irql, message) => {
     using kernel = boot(architecture);
-    const driver = kernel.loadImage(...seh(`${architecture}/sehdrv.sys`));
+    const driver = kernel.loadImage(...built(`${architecture}/sehdrv.sys`));
     const thread = kernel.createThread(driver.symbol('guarded'), [2, address], { irql });
     expect(() => kernel.run({ until: thread.returns() })).toThrow(/access violation: read/);
     expect(thread.crash?.bugCheck?.message).toMatch(message);
@@ -110,7 +108,7 @@ describe.each(KERNEL_ARCHITECTURES)('__try in the kernel on %s', (architecture) 
     [1, 2, /KMODE_EXCEPTION_NOT_HANDLED 0x1e \(0xe0000001, 0xfffff8/],
   ])('stops when nobody handles failure %i at IRQL %i', (what, irql, message) => {
     using kernel = boot(architecture);
-    const driver = kernel.loadImage(...seh(`${architecture}/sehdrv.sys`));
+    const driver = kernel.loadImage(...built(`${architecture}/sehdrv.sys`));
     const thread = kernel.createThread(driver.symbol('fails_alone'), [what, NULL], { irql });
     expect(() => kernel.run({ until: thread.returns() })).toThrow(/access violation|raised in sehdrv!fail\+/);
     expect(thread.crash?.bugCheck?.message).toMatch(message);
@@ -127,7 +125,7 @@ describe.each(ARCHITECTURES)('an exception that nobody handles on %s', (architec
   ])('ends the process with its code: %s', (_name, what, status, message) => {
     using kernel = boot(architecture);
     const process = kernel.createProcess({ name: 'a.exe' });
-    const dll = process.loadImage(...seh(`${architecture}/seh.dll`));
+    const dll = process.loadImage(...built(`${architecture}/seh.dll`));
     const other = process.createThread(dll.symbol('recurse'), [10]);
     expect(() => process.call(dll.symbol('fails_alone'), [what, NULL])).toThrow(message);
     expect(process.exitStatus).toBe(status);
@@ -139,7 +137,7 @@ describe.each(ARCHITECTURES)('an exception that nobody handles on %s', (architec
   it('writes nothing to the stack when no handler is in sight', () => {
     using kernel = boot(architecture);
     const process = kernel.createProcess({ name: 'a.exe' });
-    const dll = process.loadImage(...seh(`${architecture}/seh.dll`));
+    const dll = process.loadImage(...built(`${architecture}/seh.dll`));
     const thread = process.createThread(dll.symbol('fails_alone'), [2, NULL]);
     kernel.run({ until: thread.reaches(dll.symbol('fail')) });
     const { sp } = thread;
@@ -172,7 +170,7 @@ describe.each(ARCHITECTURES)('an exception that nobody handles on %s', (architec
     const address = (name: string) => services.address('notes.dll', name);
     const win32 = (name: string, ...parameters: (bigint | number)[]) =>
       process.call(services.address('kernelbase.dll', name), parameters);
-    const dll = process.loadImage(...seh(`${architecture}/seh.dll`));
+    const dll = process.loadImage(...built(`${architecture}/seh.dll`));
     win32('AddVectoredExceptionHandler', 0, address('Second'));
     win32('AddVectoredExceptionHandler', 1, address('First'));
     win32('SetUnhandledExceptionFilter', address('Last'));
@@ -189,7 +187,7 @@ describe.each(ARCHITECTURES)('a patched function on %s', (architecture) => {
   async function patched() {
     const lab = await Lab.boot({ architecture });
     const process = lab.kernel.createProcess({ name: 'a.exe' });
-    const dll = process.loadImage(...seh(`${architecture}/seh.dll`));
+    const dll = process.loadImage(...built(`${architecture}/seh.dll`));
     await lab.loadHotPatch(path(`${architecture}/seh_hp.dll`));
     const at = (name: string) => dll.symbol(name);
     return { lab, process, dll, at, [Symbol.dispose]: () => lab[Symbol.dispose]() };
@@ -227,7 +225,7 @@ describe('the guard page of a stack', () => {
   it.each(ARCHITECTURES)('moves down as the stack grows, with StackLimit, on %s', (architecture) => {
     using kernel = boot(architecture);
     const process = kernel.createProcess({ name: 'a.exe' });
-    const dll = process.loadImage(...seh(`${architecture}/seh.dll`));
+    const dll = process.loadImage(...built(`${architecture}/seh.dll`));
     const thread = process.createThread(dll.symbol('recurse'), [30]);
     const { table } = process.domain;
     const limit = () => {
@@ -251,7 +249,7 @@ describe('the guard page of a stack', () => {
   it('of other memory is an exception, once', () => {
     using kernel = boot('x64');
     const process = kernel.createProcess({ name: 'a.exe' });
-    const dll = process.loadImage(...seh('x64/seh.dll'));
+    const dll = process.loadImage(...built('x64/seh.dll'));
     const page = process.domain.pool.region.allocate(0x1000);
     process.domain.table.commit(page, 1, 'PAGE_READWRITE', { guard: true });
     expect(int(process.call(dll.symbol('guarded'), [2, page]))).toBe(1020);

@@ -1,5 +1,13 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import type { LoadedImage, LoadOptions } from 'hotpatch-lab';
-import { findSymbols, ImageBuilder, type ImageBuilderOptions, readImage } from 'hotpatch-lab/image';
+import {
+  findSymbols,
+  ImageBuilder,
+  type ImageBuilderOptions,
+  readImage,
+  readMapFile,
+} from 'hotpatch-lab/image';
 import { type BootOptions, type ImageDomain, Kernel } from '../../src/loader/index.js';
 import { fixture, fixtureBytes } from '../support.js';
 
@@ -20,6 +28,14 @@ export const read = (path: string) => readImage(fixtureBytes(path), { file: path
 export function described(path: string): [ReturnType<typeof read>, LoadOptions] {
   const image = read(path);
   return [image, { symbols: findSymbols({ image, path: fixture(path) }).table }];
+}
+
+/** An image that test/loader/fixtures/build.ts built, with the symbols of its map or its exports. */
+export function built(name: string): [ReturnType<typeof read>, LoadOptions] {
+  const at = (file: string) => fileURLToPath(new URL(`fixtures/${file}`, import.meta.url));
+  const image = readImage(new Uint8Array(readFileSync(at(name))), { file: name });
+  const map = at(name.replace(/\.[a-z]+$/, '.map'));
+  return [image, existsSync(map) ? { symbols: readMapFile(readFileSync(map, 'utf8')).symbols } : {}];
 }
 
 /** `int f(void) { return value; }` */
