@@ -4,8 +4,8 @@ import type { LoadedImage } from '../../loader/index.js';
 
 /** Everything that programs, loader and engine can notice of a system, as two texts that can be compared. */
 export interface SystemState {
-  /** SHA-256 over the contents and protections of every page of every page table. */
-  readonly memory: string;
+  /** By page table and address: protection, and the start of the SHA-256 of the contents of every page. */
+  readonly memory: ReadonlyMap<string, string>;
   /** Images and patches, and what loader and engine keep of them; without the mark of a failed patch. */
   readonly records: string;
   /** Some image of a process carries the mark that a patch of it failed (LDR_HOT_PATCH_STATE). */
@@ -16,11 +16,23 @@ export function systemState(lab: Lab): SystemState {
   const failedToPatch = lab.kernel.domains.some(({ images }) =>
     images.some(({ hotPatchState }) => hotPatchState === 'FailedToPatch'),
   );
-  return { memory: memoryHash(lab), records: recordsOf(lab), failedToPatch };
+  return { memory: pagesOf(lab), records: recordsOf(lab), failedToPatch };
 }
 
 export function sameState(a: SystemState, b: SystemState): boolean {
-  return a.memory === b.memory && a.records === b.records;
+  return a.records === b.records && differences(a, b).length === 0;
+}
+
+/** What of `b` is not as in `a`: lines of the records, then pages of memory. */
+export function differences(a: SystemState, b: SystemState): string[] {
+  const lines = new Set(a.records.split('\n'));
+  const records = b.records.split('\n').filter((line) => !lines.has(line));
+  const pages = new Set([...a.memory.keys(), ...b.memory.keys()]);
+  const changed = [...pages].filter((page) => a.memory.get(page) !== b.memory.get(page));
+  return [
+    ...records,
+    ...changed.map((page) => `${page}: ${a.memory.get(page) ?? 'absent'} -> ${b.memory.get(page) ?? 'absent'}`),
+  ];
 }
 
 /** Offset of PEB.Ldr by pointer size (public winternl.h; x86 under WOW64). */
@@ -31,7 +43,8 @@ const PAGE_MASK = ~0xfffn;
  * Pages with the loader's lists of each process: they repeat the records, and keep what unlinked entries held.
  */
 function loaderPages({ kernel }: Lab): Set<string> {
-  const pages = new Set<string>();
+  const { system, loadedModules } = kernel;
+  const pages = new Set([`${system.table.name} ${loadedModules.head & PAGE_MASK}`]);
   for (const { domain, environment } of kernel.processes) {
     if (environment?.ldr === undefined) continue;
     const { pointerSize } = domain.architecture;
@@ -43,19 +56,26 @@ function loaderPages({ kernel }: Lab): Set<string> {
 }
 
 /** Frame numbers do not count, nor whether a page with the same contents is shared. */
-function memoryHash(lab: Lab): string {
+function pagesOf(lab: Lab): Map<string, string> {
   const { machine } = lab.kernel;
   const skipped = loaderPages(lab);
-  const hash = createHash('sha256');
+  const pages = new Map<string, string>();
   for (const table of machine.pageTables) {
-    hash.update(`table ${table.name}\n`);
+    pages.set(table.name, 'page table');
     for (const { address, protection, frame, guard, service } of table.entries()) {
-      hash.update(`${address} ${protection} ${guard} ${service}\n`);
-      if (frame !== undefined && !skipped.has(`${table.name} ${address}`))
-        hash.update(machine.memory.peek(frame));
+      const key = `${table.name} ${address}`;
+      const contents = frame === undefined || skipped.has(key) ? undefined : machine.memory.peek(frame);
+      pages.set(
+        `${table.name} 0x${address.toString(16)}`,
+        `${protection}${guard ? ' guard' : ''}${service ? ' service' : ''} ${contents === undefined ? '' : digest(contents)}`,
+      );
     }
   }
-  return hash.digest('hex');
+  return pages;
+}
+
+function digest(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
 }
 
 function recordsOf({ kernel, engine }: Lab): string {
