@@ -22,7 +22,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildHotPatch2003 } from '../src/builder/index.js';
-import { readImage, readMapFile } from '../src/image/index.js';
+import { findSymbols, readImage } from '../src/image/index.js';
 
 const SOURCES = fileURLToPath(new URL('../test/fixtures/src/', import.meta.url));
 const CLANG = process.env.CLANG ?? 'clang-22';
@@ -105,7 +105,7 @@ function build(target: (typeof TARGETS)[number], out: string): void {
         mkdirSync(join(out, target.folder, folder), { recursive: true });
         for (const name of [file, `${stem}.map`])
           copyFileSync(join(work, folder, name), join(out, target.folder, folder, name));
-        if (fix > 0) writePatch(join(out, target.folder), stem, file, fix);
+        if (fix > 0) writePatch(work, join(out, target.folder), stem, file, fix);
       }
     }
   } finally {
@@ -113,11 +113,14 @@ function build(target: (typeof TARGETS)[number], out: string): void {
   }
 }
 
-function writePatch(folder: string, stem: string, file: string, fix: number): void {
-  const load = (kind: string) => ({
-    image: readImage(readFileSync(join(folder, kind, file)), { file }),
-    symbols: readMapFile(readFileSync(join(folder, kind, `${stem}.map`), 'utf8')).symbols,
-  });
+/** The PDBs of both builds tell sizes and types; they are not kept. */
+function writePatch(work: string, folder: string, stem: string, file: string, fix: number): void {
+  const load = (kind: string) => {
+    const path = join(work, kind, file);
+    const image = readImage(readFileSync(path), { file });
+    const { table: symbols, pdb } = findSymbols({ image, path });
+    return { image, symbols, pdb };
+  };
   const { bytes, findings } = buildHotPatch2003({ base: load('base'), fixed: load(`fixed${fix}`) });
   for (const { message, rule } of findings) process.stderr.write(`${file}: ${message} (${rule})\n`);
   mkdirSync(join(folder, `patch${fix}`), { recursive: true });

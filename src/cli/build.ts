@@ -1,5 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import {
   type BuildFinding,
   type BuildSource,
@@ -9,10 +8,13 @@ import {
   isBuildRule,
 } from '../builder/index.js';
 import { findSymbols, readImage, readObject } from '../image/index.js';
+import { build2003 } from './build-2003.js';
 import { UsageError } from './errors.js';
+import { assertNotAnInput, readInput, writeOutput } from './files.js';
 import { colours, note, noteColours, print, printJson } from './output.js';
+import type { HotPatchGeneration } from './patcher.js';
 import { Progress } from './progress.js';
-import { wholeNumber } from './run.js';
+import { numberFrom, wholeNumber } from './run.js';
 
 interface BuildFlags {
   readonly base: string;
@@ -26,6 +28,7 @@ interface BuildFlags {
   readonly previous?: string;
   readonly allow: string[];
   readonly hotPatchTableSize: number;
+  readonly generation: HotPatchGeneration;
   readonly json?: boolean;
 }
 
@@ -49,7 +52,11 @@ export function buildCommand(): Command {
       collect,
       [],
     )
-    .option('--sequence <n>', 'sequence number; default: 1, or one above the previous', wholeNumber)
+    .option(
+      '--sequence <n>',
+      'sequence number; default: 1, or one above the previous',
+      numberFrom(1, 0xffff_ffff),
+    )
     .option('--previous <image>', 'the hotpatch in use: says what the new one drops')
     .option('--allow <rule>', 'turn a refusal into a warning (repeatable)', collect, [])
     .option(
@@ -58,12 +65,29 @@ export function buildCommand(): Command {
       wholeNumber,
       0x1000,
     )
+    .addOption(
+      new Option('--generation <name>', 'the engine that it is for: a table, or a .hotp1 section')
+        .choices(['modern', '2003'])
+        .default('modern'),
+    )
     .option('--json', 'one JSON document on stdout')
     .addHelpText(
       'after',
       '\nExample:\n  hotpatch build --base demo.dll --fixed fixed/demo.dll --out demo_hp.dll --functions copy_name,dispatch',
     )
     .action((flags: BuildFlags) => {
+      assertNotAnInput(flags.out, [
+        flags.base,
+        flags.fixed,
+        ...(flags.previous === undefined ? [] : [flags.previous]),
+      ]);
+      if (flags.generation === '2003') {
+        const base = readSource(flags.base, flags.baseSymbols);
+        const fixed = readSource(flags.fixed, flags.fixedSymbols);
+        const allow = allowedRules(flags.allow);
+        build2003({ base, fixed, out: flags.out, allow, json: flags.json === true });
+        return;
+      }
       using progress = new Progress();
       progress.begin('reading images and symbols');
       const built = buildHotPatch({
@@ -77,7 +101,7 @@ export function buildCommand(): Command {
         ...(flags.previous === undefined ? {} : { previous: readSource(flags.previous) }),
       });
       progress[Symbol.dispose]();
-      writeFileSync(flags.out, built.bytes);
+      writeOutput(flags.out, built.bytes);
       if (flags.json) printJson(jsonOf(flags, built));
       else printBuilt(flags, built);
     });
@@ -92,13 +116,13 @@ export function comparing(progress: Progress): (compared: number, functions: num
 
 /** An image and the symbols of `symbolsFile`, or of what lies beside it. */
 export function readSource(path: string, symbolsFile?: string): BuildSource {
-  const image = readImage(readFileSync(path), { file: path });
+  const image = readImage(readInput(path), { file: path });
   const found = findSymbols({ image, path }, { symbolsFile });
   return { image, symbols: found.table, pdb: found.pdb };
 }
 
 function readObjectFile(path: string) {
-  return readObject(readFileSync(path), { file: path });
+  return readObject(readInput(path), { file: path });
 }
 
 export function allowedRules(rules: readonly string[]): readonly string[] {

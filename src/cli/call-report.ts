@@ -1,10 +1,10 @@
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { HotPatchEngine, type Patch } from '../engine/index.js';
 import { findSymbols, IMAGE_SUBSYSTEM, type PeImage, readImage } from '../image/index.js';
 import { type ImageDomain, Kernel, type LoadedImage, type Thread } from '../loader/index.js';
 import { parseArgument } from './arguments.js';
 import { UsageError } from './errors.js';
+import { readInput } from './files.js';
+import { bootFor, commonGeneration, createPatcher, type PatchReport } from './patcher.js';
 
 export interface CallRequest {
   readonly image: string;
@@ -35,15 +35,7 @@ export interface CallReport {
   /** `hp_entry(0, 3, 4)` */
   readonly signature: string;
   readonly results: readonly CallResult[];
-  readonly patches: readonly {
-    readonly image: string;
-    readonly sequenceNumber: number;
-    readonly state: string;
-    readonly status: string;
-    readonly functions: number;
-    readonly originalCheckSum: string;
-    readonly originalTimeDateStamp: string;
-  }[];
+  readonly patches: readonly PatchReport[];
   readonly paused?: { readonly at: string; readonly result: bigint };
   /** With --pause-at: what the first call on a fresh, patched load returns. */
   readonly fresh?: { readonly result: bigint };
@@ -51,7 +43,7 @@ export interface CallReport {
 
 /** Does what `hotpatch call` asks for, on a machine of its own. */
 export function callReport(request: CallRequest): CallReport {
-  const image = readImage(readFileSync(request.image), { file: request.image });
+  const image = readImage(readInput(request.image), { file: request.image });
   const main = runCalls(request, image);
   if (request.pauseAt === undefined) return main;
   const { pauseAt: _, ...unpaused } = request;
@@ -63,24 +55,23 @@ function runCalls(request: CallRequest, image: PeImage): CallReport {
   const { architecture } = image;
   if (architecture === undefined)
     throw new UsageError(`${request.image}: ${image.machine} images cannot be run`);
+  const generation = commonGeneration(request.patch);
   using kernel = Kernel.boot({
     architecture,
     processors: request.processors,
     seed: request.seed,
-    hotPatchTableSize: request.hotPatchTableSize,
+    ...bootFor(generation, request.hotPatchTableSize),
   });
-  const engine = new HotPatchEngine(kernel);
+  const patcher = createPatcher(generation, kernel);
   const domain = domainFor(kernel, image);
   for (const file of request.with) load(kernel, domain, file);
   const loaded = load(kernel, domain, request.image, image, request.symbols);
   const target = locate(loaded, request.function);
   const call = () => callOnce(kernel, domain, target, request.arguments);
 
-  const patches: Patch[] = [];
   const applyPatches = () => {
-    for (const file of request.patch) patches.push(applyPatch(engine, file));
-    if (request.unpatch)
-      for (const patch of [...patches].reverse()) if (patch.state === 'applied') engine.unloadPatch(patch);
+    for (const file of request.patch) patcher.apply(file);
+    if (request.unpatch) patcher.unapply();
   };
   let paused: CallReport['paused'];
   if (request.pauseAt === undefined) applyPatches();
@@ -92,15 +83,7 @@ function runCalls(request: CallRequest, image: PeImage): CallReport {
     architecture,
     signature: `${kernel.describe(target)}(${request.arguments.join(', ')})`,
     results,
-    patches: patches.map((patch) => ({
-      image: patch.name,
-      sequenceNumber: patch.sequenceNumber,
-      state: patch.state,
-      status: patch.status.name,
-      functions: patch.functions,
-      originalCheckSum: `0x${patch.originalCheckSum.toString(16)}`,
-      originalTimeDateStamp: `0x${patch.originalTimeDateStamp.toString(16)}`,
-    })),
+    patches: patcher.reports(),
     ...(paused === undefined ? {} : { paused }),
   };
 }
@@ -178,7 +161,7 @@ function load(
   kernel: Kernel,
   domain: ImageDomain,
   path: string,
-  image = readImage(readFileSync(path), { file: path }),
+  image = readImage(readInput(path), { file: path }),
   symbols?: string,
 ): LoadedImage {
   return kernel.loadImage(image, {
@@ -186,11 +169,6 @@ function load(
     name: basename(path),
     symbols: findSymbols({ image, path }, symbols === undefined ? {} : { symbolsFile: symbols }).table,
   });
-}
-
-function applyPatch(engine: HotPatchEngine, path: string): Patch {
-  const image = readImage(readFileSync(path), { file: path });
-  return engine.loadPatch(image, { name: basename(path), symbols: findSymbols({ image, path }).table });
 }
 
 /** `name`, `module!name`, `module!name+0x9`, `+0xRVA`. */

@@ -1,4 +1,5 @@
 import type { HotPatchDescription, ImageDescription } from '../image/index.js';
+import { hotp1Lines } from './inspect-2003.js';
 import { field, flags, heading, hex, hex8, type Styles, size, table, time } from './layout.js';
 
 export const INSPECT_PARTS = [
@@ -29,7 +30,7 @@ export function inspectText(
     debug: () => debug(image),
     'load-config': () => loadConfig(image),
     unwind: () => unwind(image),
-    hotpatch: () => hotPatch(image),
+    hotpatch: () => (image.hotp1 === null ? hotPatch(image) : hotp1Lines(image.hotp1)),
   };
   const kind = image.hybrid
     ? `${image.machine} (${image.hybrid.kind})`

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import {
   describeImage,
@@ -7,6 +6,7 @@ import {
   readImage,
   type SymbolTable,
 } from '../image/index.js';
+import { readInput } from './files.js';
 import { INSPECT_PARTS, type InspectPart, inspectText } from './inspect-text.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
 
@@ -29,7 +29,7 @@ export function inspectCommand(): Command {
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  hotpatch inspect demo_hp.dll --only sections hotpatch')
     .action((path: string, flags: InspectFlags) => {
-      const image = readImage(readFileSync(path), { file: path });
+      const image = readImage(readInput(path), { file: path });
       const symbols = symbolsOf(path, image, flags.symbols);
       const description = describeImage(image, {
         all: flags.all ?? false,

@@ -1,11 +1,18 @@
 import type { Log } from 'sarif';
-import { BUILD_RULES, type BuildFinding, type BuildSource, type Verification } from '../builder/index.js';
+import {
+  BUILD_RULES,
+  type BuildFinding,
+  type BuildSource,
+  type Verification,
+  type Verification2003,
+} from '../builder/index.js';
 import {
   CHECK_RULES,
   type CheckFinding,
   type CheckReport,
   type FunctionCheck,
   HOT_PATCH_RULES,
+  HOTP1_RULES,
   type PeImage,
   type SymbolInfo,
 } from '../image/index.js';
@@ -47,9 +54,14 @@ const FORMAT = 'format/';
 const BUILD = 'build/';
 
 /** `hotpatch verify --sarif`: what Windows would refuse in the table, and what the patch would do wrong. */
-export function verifySarif(patch: NamedSource, base: NamedSource, verification: Verification): Log {
+export function verifySarif(
+  patch: NamedSource,
+  base: NamedSource,
+  verification: Verification | Verification2003,
+): Log {
+  const formatRules = 'generation' in verification ? HOTP1_RULES : HOT_PATCH_RULES;
   const rules: SarifRule[] = [
-    ...HOT_PATCH_RULES.map(({ id, description, severity, status }) => ({
+    ...formatRules.map(({ id, description, severity, status }) => ({
       id: `${FORMAT}${id}`,
       description,
       help:
@@ -90,6 +102,8 @@ function locationIn(
   place: string,
   rva: number,
 ): Pick<SarifFinding, 'image' | 'file' | 'rva'> {
+  // Hooks and validations of the 2003 generation name places of their target.
+  if (/^(hook|validation) \d/.test(place)) return { image: base.image, file: base.file, rva };
   const [, baseIndex, chunkIndex] = /base (\d+), chunk (\d+)/.exec(place) ?? [];
   const chunk = patch.image.hotPatch?.bases[Number(baseIndex)]?.chunks[Number(chunkIndex)];
   const { image, file } = chunk?.direction === 'forward' ? base : patch;
@@ -102,7 +116,7 @@ function buildResult(
   base: NamedSource,
 ): SarifFinding {
   // What is wrong with an entry or with the base as a whole cannot be seen in the patch image.
-  const [first, second] = /^(entry|base)\./.test(rule) ? [base, patch] : [patch, base];
+  const [first, second] = /^(entry|base|hotp1)\./.test(rule) ? [base, patch] : [patch, base];
   const found = symbol === undefined ? undefined : (symbolIn(first, symbol) ?? symbolIn(second, symbol));
   const { image, file } = found?.source ?? first;
   return {

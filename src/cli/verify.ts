@@ -1,7 +1,13 @@
 import { Command } from 'commander';
-import { type Verification, verifyHotPatch } from '../builder/index.js';
+import {
+  type Verification,
+  type Verification2003,
+  verifyHotPatch,
+  verifyHotPatch2003,
+} from '../builder/index.js';
 import { allowedRules, comparing, printFinding, readSource } from './build.js';
 import { colours, EXIT, note, noteColours, print, printJson } from './output.js';
+import { generationOf } from './patcher.js';
 import { Progress } from './progress.js';
 import { wholeNumber } from './run.js';
 import { writeSarif } from './sarif.js';
@@ -40,13 +46,17 @@ export function verifyCommand(): Command {
       progress.begin('reading images and symbols');
       const base = readSource(flags.base, flags.baseSymbols);
       const patch = readSource(path, flags.patchSymbols);
-      const verification = verifyHotPatch({
-        base,
-        patch,
-        allow: allowedRules(flags.allow),
-        hotPatchTableSize: flags.hotPatchTableSize,
-        onProgress: comparing(progress),
-      });
+      const allow = allowedRules(flags.allow);
+      const verification =
+        generationOf(patch.image) === '2003'
+          ? verifyHotPatch2003({ base, patch, allow })
+          : verifyHotPatch({
+              base,
+              patch,
+              allow,
+              hotPatchTableSize: flags.hotPatchTableSize,
+              onProgress: comparing(progress),
+            });
       progress[Symbol.dispose]();
       if (flags.sarif !== undefined)
         writeSarif(
@@ -59,17 +69,18 @@ export function verifyCommand(): Command {
     });
 }
 
-function printVerification(
-  patch: string,
-  base: string,
-  { isValid, formatFindings, findings, functions }: Verification,
-) {
+function printVerification(patch: string, base: string, verification: Verification | Verification2003) {
+  const { isValid, formatFindings, findings } = verification;
+  if ('generation' in verification) print('a hotpatch of the 2003 generation (.hotp1)');
   for (const { severity, place, message, rule, status } of formatFindings) {
     const paint = severity === 'error' ? noteColours.red : noteColours.yellow;
     note(`${paint(severity)}: ${place}: ${message} (${rule}, ${status.name})`);
   }
   for (const finding of findings) printFinding(finding);
-  const patched = functions.filter(({ role }) => role === 'patched').map(({ name }) => name);
+  const patched =
+    'generation' in verification
+      ? verification.functions.map(({ name }) => name)
+      : verification.functions.filter(({ role }) => role === 'patched').map(({ name }) => name);
   if (patched.length > 0) print(`patches ${patched.join(', ')}`);
   const errors = formatFindings.filter(({ severity }) => severity === 'error').length;
   const refusals = findings.filter(({ severity }) => severity === 'refusal').length;

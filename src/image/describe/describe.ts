@@ -1,4 +1,5 @@
 import { ImageError } from '../error.js';
+import { describeHotp1 } from '../hotp1/describe.js';
 import type { HotPatchTable } from '../hotpatch/format.js';
 import { validateHotPatch } from '../hotpatch/validate.js';
 import type { PeImage } from '../image.js';
@@ -95,6 +96,7 @@ export function describeImage(image: PeImage, options: DescribeOptions = {}) {
     guard: part('guard tables', () => describeGuard(image, all)),
     dynamicRelocations: part('dynamic relocations', () => describeDynamicRelocations(image, all)),
     functionTable: part('function table', () => describeFunctionTable(image, all)),
+    hotp1: part('.hotp1 section', () => describeHotp1(image, options.symbols)) ?? null,
     hotPatch: part('hotpatch table', () => hotPatchOf(image, image.hotPatch, options.symbols)) ?? null,
   };
   return {
