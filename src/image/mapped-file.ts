@@ -36,6 +36,8 @@ export class MappedFile {
   readonly headers: Headers;
   readonly sections: readonly Section[];
 
+  #machine: MachineName | undefined;
+
   constructor(bytes: Uint8Array, options: ReadImageOptions = {}) {
     this.file = options.file;
     this.bytes = bytes;
@@ -57,8 +59,8 @@ export class MappedFile {
   }
 
   get machine(): MachineName {
-    const name = nameOf(this.fileHeader.machine, IMAGE_FILE_MACHINE);
-    if (name !== undefined) return name as MachineName;
+    this.#machine ??= nameOf(this.fileHeader.machine, IMAGE_FILE_MACHINE) as MachineName | undefined;
+    if (this.#machine !== undefined) return this.#machine;
     throw this.error(
       'headers.machine',
       'file header +0x0',

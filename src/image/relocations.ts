@@ -48,8 +48,11 @@ export const RELOCATION_SIZE: Readonly<Record<RelocationType, number>> = {
   DIR64: 8,
 };
 
+const typeSizes = typeNames.map((name) => (name === undefined ? 0 : RELOCATION_SIZE[name]));
+
 export function readRelocationBlocks(directory: ByteReader): RelocationBlock[] {
   const blocks: RelocationBlock[] = [];
+  const slots = littleEndianWords(directory.bytes);
   let at = 0;
   while (at + BLOCK_HEADER_SIZE <= directory.length) {
     const virtualAddress = directory.u32At(at);
@@ -61,14 +64,24 @@ export function readRelocationBlocks(directory: ByteReader): RelocationBlock[] {
         at + 4,
       );
     }
-    const count = (sizeOfBlock - BLOCK_HEADER_SIZE) / 2;
-    const entries = new Uint16Array(count);
-    const bytes = directory.bytesAt(at + BLOCK_HEADER_SIZE, 2 * count);
-    for (let i = 0; i < count; i++) entries[i] = (bytes[2 * i] ?? 0) | ((bytes[2 * i + 1] ?? 0) << 8);
+    const entries = slots.subarray((at + BLOCK_HEADER_SIZE) / 2, (at + sizeOfBlock) / 2);
     blocks.push({ virtualAddress, sizeOfBlock, entries });
     at += sizeOfBlock;
   }
   return blocks;
+}
+
+const isLittleEndianHost = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+
+/** A copy of the bytes as 16-bit words; an odd last byte is left out. */
+function littleEndianWords(bytes: Uint8Array): Uint16Array {
+  const even = bytes.slice(0, bytes.length & ~1);
+  const words = new Uint16Array(even.buffer, even.byteOffset, even.length / 2);
+  if (!isLittleEndianHost) {
+    const view = new DataView(even.buffer);
+    for (const [index] of words.entries()) words[index] = view.getUint16(2 * index, true);
+  }
+  return words;
 }
 
 /** The relocations of all blocks in file order, ABSOLUTE padding left out. */
@@ -78,31 +91,28 @@ export function flattenRelocations(
   file?: string,
 ): Relocation[] {
   const relocations: Relocation[] = [];
-  const fail = (rule: string, message: string, block: number, entry: number) =>
-    new ImageError({
-      rule,
-      message,
-      place: `base relocation block ${block} (page ${hex(blocks[block]?.virtualAddress ?? 0)}), entry ${entry}`,
-      file,
-    });
-  for (let block = 0; block < blocks.length; block++) {
-    const { virtualAddress, entries } = blocks[block] as RelocationBlock;
+  for (const [index, block] of blocks.entries()) {
+    const { virtualAddress, entries } = block;
+    const fail = (rule: string, message: string, entry: number) =>
+      new ImageError({
+        rule,
+        message,
+        place: `base relocation block ${index} (page ${hex(virtualAddress)}), entry ${entry}`,
+        file,
+      });
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] ?? 0;
       const value = entry >>> 12;
       if (value === IMAGE_REL_BASED.ABSOLUTE) continue;
       const rva = virtualAddress + (entry & 0xfff);
       const type = typeNames[value];
-      if (type === undefined) {
-        throw fail('relocations.type', `type ${value} is none of I386, AMD64 or ARM64`, block, i);
-      }
-      if (rva + RELOCATION_SIZE[type] > sizeOfImage) {
-        throw fail('relocations.rva', `RVA ${hex(rva)} lies outside the image`, block, i);
-      }
-      if (type === 'HIGHADJ') {
+      if (type === undefined)
+        throw fail('relocations.type', `type ${value} is none of I386, AMD64 or ARM64`, i);
+      if (rva + (typeSizes[value] ?? 0) > sizeOfImage)
+        throw fail('relocations.rva', `RVA ${hex(rva)} lies outside the image`, i);
+      if (value === IMAGE_REL_BASED.HIGHADJ) {
         i++;
-        if (i >= entries.length)
-          throw fail('relocations.highAdj', 'HIGHADJ lacks its second slot', block, i - 1);
+        if (i >= entries.length) throw fail('relocations.highAdj', 'HIGHADJ lacks its second slot', i - 1);
         relocations.push({ rva, type, low: entries[i] ?? 0 });
       } else relocations.push({ rva, type });
     }

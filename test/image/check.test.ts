@@ -9,9 +9,13 @@ import {
   type ImageArchitecture,
   ImageBuilder,
   type InstructionDecoder,
+  type Pdb,
   readImage,
 } from '../../src/image/index.js';
 import { fixtureImages, inRepository } from './real-images.js';
+
+/** Of the engine that these rules are about; the one of 2003 needs less. */
+const modernBases = fixtureImages.filter((file) => file.includes('/base/') && !file.includes('/2003/'));
 
 const disassemble = await loadDisassembler();
 const decoderFor = (architecture: ImageArchitecture): InstructionDecoder => ({
@@ -56,7 +60,7 @@ describe('an image with which nothing is wrong', () => {
     expect(report.ready).toBe(true);
   });
 
-  test.each(fixtureImages.filter((file) => file.includes('/base/')))('%s', (file) => {
+  test.each(modernBases)('%s', (file) => {
     const path = inRepository(file);
     const image = readImage(readFileSync(path), { file });
     const report = checkImage(image, findSymbols({ image, path }), decoderFor(image.architecture));
@@ -147,6 +151,47 @@ describe('what makes an image or a function unfit', () => {
       ready: false,
       findings: [{ rule: 'symbols.absent' }],
     });
+  });
+
+  test('loadConfig.directorySize: on x86 a directory of 64 bytes is what old linkers wrote', () => {
+    const rulesWith = (architecture: 'x64' | 'x86', directorySize: number) => {
+      const { bytes, image, symbols } = goodImage(architecture).build();
+      const view = new DataView(bytes.buffer, bytes.byteOffset);
+      const directories = image.headers.optionalHeaderOffset + (architecture === 'x64' ? 112 : 96);
+      const LOAD_CONFIG = 10;
+      view.setUint32(directories + 8 * LOAD_CONFIG + 4, directorySize, true);
+      view.setUint32(image.checkSumOffset, readImage(bytes).computedCheckSum, true);
+      const origin = { kind: 'map' } as const;
+      return rulesOf(checkImage(readImage(bytes), { table: symbols, origin }, decoderFor(architecture)));
+    };
+    expect(rulesWith('x64', 0x40)).toEqual(['loadConfig.directorySize']);
+    expect(rulesWith('x86', 0x44)).toEqual(['loadConfig.directorySize']);
+    expect(rulesWith('x86', 0x40)).toEqual([]);
+  });
+
+  const CV_CFL_C = 0;
+  const CV_CFL_MASM = 3;
+  const compile = { isHotPatchable: false, language: CV_CFL_C, compiler: 'compiler 1.0' };
+  test.each([
+    ['compiled without /hotpatch', compile, 1, 'x64', true],
+    ['compiled with it', { ...compile, isHotPatchable: true }, 1, 'x64', false],
+    ['assembled', { ...compile, language: CV_CFL_MASM }, 1, 'x64', false],
+    ['without code in the image', compile, 0, 'x64', false],
+    ['on ARM64, where nothing is needed', compile, 1, 'arm64', false],
+    ['that does not say', undefined, 1, 'x86', false],
+  ] as const)('compiler.hotPatch: an object file %s', (_, said, size, architecture, warned) => {
+    const { image, symbols } = goodImage(architecture).build();
+    const module = { shortName: 'file.obj', contribution: { size }, ...(said && { compile: said }) };
+    const pdb = { modules: [module] } as unknown as Pdb;
+    const report = checkImage(
+      image,
+      { table: symbols, origin: { kind: 'pdb' }, pdb },
+      decoderFor(architecture),
+    );
+    expect(
+      report.findings.map(({ rule, message }) => [rule, message.includes('file.obj (compiler 1.0)')]),
+    ).toEqual(warned ? [['compiler.hotPatch', true]] : []);
+    expect(report.ready).toBe(true);
   });
 
   test('a function that calls others but has no unwind data', () => {

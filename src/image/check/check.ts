@@ -15,7 +15,12 @@ export interface FunctionCheck {
   readonly module?: string;
   /** Bytes of fill before the function, counted up to 64. */
   readonly padding: number;
-  readonly firstInstruction: { readonly bytes: Uint8Array; readonly text: string; readonly length: number };
+  readonly firstInstruction: {
+    readonly bytes: Uint8Array;
+    readonly length: number;
+    /** Disassembled when it is asked for, which takes longer than the whole check of the function. */
+    readonly text: string;
+  };
   /** No reason of severity `error`. */
   readonly patchable: boolean;
   readonly reasons: readonly CheckFinding[];
@@ -40,11 +45,12 @@ export function checkImage(
   symbols: CheckSymbols & { readonly pdb?: Pdb | undefined },
   decoder: InstructionDecoder,
 ): CheckReport {
-  const functions = listFunctions(image, symbols);
-  const survey = surveyCode(image, functions, decoder);
-  const unwound = image.architecture === 'x86' ? undefined : functionEnds(image);
+  const ends = functionEnds(image);
+  const functions = listFunctions(image, symbols, ends);
+  const lacksUnwindData = ({ rva }: FunctionPlace) => ends.size > 0 && !ends.has(rva);
+  const survey = surveyCode(image, functions, decoder, lacksUnwindData);
   const checked = functions.map((place, i) =>
-    checkFunction(image, place, functions[i - 1], survey, unwound, decoder),
+    checkFunction(image, place, functions[i - 1], survey, lacksUnwindData(place), decoder),
   );
   const findings = [...checkHeaders(image), ...checkSymbols(image, symbols)];
   const ready =
@@ -118,7 +124,7 @@ function checkFunction(
   place: FunctionPlace,
   before: FunctionPlace | undefined,
   survey: CodeSurvey,
-  unwound: ReadonlyMap<number, number> | undefined,
+  lacksUnwindData: boolean,
   decoder: InstructionDecoder,
 ): FunctionCheck {
   const { architecture } = image;
@@ -148,14 +154,7 @@ function checkFunction(
   const [relocation] = image.relocationsIn(place.rva, entrySize);
   if (relocation !== undefined) report('function.relocation', `${relocation.type} at ${hex(relocation.rva)}`);
   if (place.aliases.length > 0) report('function.folded', place.aliases.join(', '));
-  if (
-    unwound !== undefined &&
-    unwound.size > 0 &&
-    survey.callsOthers.has(place.rva) &&
-    !unwound.has(place.rva)
-  ) {
-    report('function.unwind');
-  }
+  if (lacksUnwindData && survey.callsOthers.has(place.rva)) report('function.unwind');
 
   return {
     name: place.name,
@@ -163,7 +162,13 @@ function checkFunction(
     rva: place.rva,
     ...(place.module === undefined ? {} : { module: place.module }),
     padding,
-    firstInstruction: { bytes: instruction, text: decoder.text(bytes, address), length: facts.length },
+    firstInstruction: {
+      bytes: instruction,
+      length: facts.length,
+      get text() {
+        return decoder.text(bytes, address);
+      },
+    },
     patchable: reasons.every(({ severity }) => severity !== 'error'),
     reasons,
   };

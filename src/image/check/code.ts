@@ -1,6 +1,7 @@
 import { FUNCTION_ENTRY_SIZE, FUNCTION_PADDING } from '../hotpatch/extent.js';
 import type { PeImage } from '../image.js';
 import { isExecutable } from '../sections.js';
+import { lastPossibleJump } from './branches.js';
 import type { FunctionPlace } from './functions.js';
 
 /** What the check needs to know of an instruction; the processor room has it. */
@@ -20,20 +21,27 @@ export interface CodeSurvey {
   readonly insideEntries: ReadonlyMap<number, number>;
   /** Functions that jump to their own first byte. */
   readonly loopsToEntry: ReadonlySet<number>;
+  /** Of the functions of which that matters. */
   readonly callsOthers: ReadonlySet<number>;
 }
 
 const LONGEST_INSTRUCTION = 15;
 
-/** Decodes every function once from its first byte to its end, or to the next function. */
+/**
+ * Looks through every function from its first byte to its end, or to the next function. Functions in which no byte can be
+ * a jump that matters are not decoded. `callsMatter`: whether {@link CodeSurvey.callsOthers} must tell of the function.
+ */
 export function surveyCode(
   image: PeImage,
   functions: readonly FunctionPlace[],
   decoder: InstructionDecoder,
+  callsMatter: (place: FunctionPlace) => boolean,
 ): CodeSurvey {
-  const entrySize = FUNCTION_ENTRY_SIZE[image.architecture];
-  const entries = new Set(functions.map(({ rva }) => rva));
-  const step = image.architecture === 'arm64' ? 4 : 1;
+  const { architecture } = image;
+  const entrySize = FUNCTION_ENTRY_SIZE[architecture];
+  const step = architecture === 'arm64' ? 4 : 1;
+  const inside = new Set<number>();
+  for (const { rva } of functions) for (let by = step; by < entrySize; by += step) inside.add(rva + by);
   const insideEntries = new Map<number, number>();
   const loopsToEntry = new Set<number>();
   const callsOthers = new Set<number>();
@@ -41,7 +49,10 @@ export function surveyCode(
 
   for (const [i, place] of functions.entries()) {
     const code = functionBytes(image, place, functions[i + 1]);
-    for (let at = 0; at < code.length; ) {
+    const matters = (rva: number) => rva === place.rva || inside.has(rva);
+    const lastJump = lastPossibleJump(architecture, code, place.rva, matters);
+    const last = callsMatter(place) ? code.length - 1 : lastJump;
+    for (let at = 0; at <= last; ) {
       const rva = place.rva + at;
       const facts = decoder.facts(code.subarray(at, at + LONGEST_INSTRUCTION), imageBase + BigInt(rva));
       if (facts.flow === 'invalid') break;
@@ -49,9 +60,7 @@ export function surveyCode(
       else if (facts.target !== undefined) {
         const target = Number(facts.target - imageBase);
         if (target === place.rva) loopsToEntry.add(place.rva);
-        for (let before = step; before < entrySize; before += step) {
-          if (entries.has(target - before)) insideEntries.set(target, rva);
-        }
+        if (inside.has(target)) insideEntries.set(target, rva);
       }
       at += facts.length;
     }

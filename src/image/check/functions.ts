@@ -25,9 +25,12 @@ export interface CheckSymbols {
  * The functions of an image by address: what its PDB or map says; without one, its exports and the entries of its
  * function table, which leaves out the leaf functions of x64 and everything that is not exported of x86.
  */
-export function listFunctions(image: PeImage, symbols: CheckSymbols): FunctionPlace[] {
+export function listFunctions(
+  image: PeImage,
+  symbols: CheckSymbols,
+  ends: ReadonlyMap<number, number> = functionEnds(image),
+): FunctionPlace[] {
   const complete = symbols.origin.kind === 'pdb' || symbols.origin.kind === 'map';
-  const ends = functionEnds(image);
   const byRva = new Map<number, SymbolInfo[]>();
   let covered = 0;
   for (const symbol of symbols.table.all) {

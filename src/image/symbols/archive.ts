@@ -1,6 +1,6 @@
 import { Budget } from '../budget.js';
 import { ByteReader } from '../reader.js';
-import { hex } from '../text.js';
+import { hex, latin1 } from '../text.js';
 
 const MAGIC = '!<arch>\n';
 const HEADER_SIZE = 60;
@@ -33,7 +33,7 @@ export interface ArchiveMember {
  */
 export function readArchive(bytes: Uint8Array, options: { file?: string | undefined } = {}): ArchiveMember[] {
   const reader = new ByteReader(bytes, 'library', options.file);
-  if (bytes.length < MAGIC.length || text(reader.bytesAt(0, MAGIC.length)) !== MAGIC) {
+  if (bytes.length < MAGIC.length || latin1(reader.bytesAt(0, MAGIC.length)) !== MAGIC) {
     throw reader.error('archive.magic', 'not a library of object files', 0);
   }
   reader.skip(MAGIC.length);
@@ -47,7 +47,7 @@ export function readArchive(bytes: Uint8Array, options: { file?: string | undefi
     const size = decimal(header, 48, 10);
     const data = reader.take(size);
     if (reader.remaining > 0) reader.align(2);
-    const stored = text(header.bytesAt(0, 16)).trimEnd();
+    const stored = latin1(header.bytesAt(0, 16)).trimEnd();
     if (stored === '//') longNames = new ByteReader(data, 'long names of the library', options.file);
     else if (stored !== '/' && !stored.startsWith('/<')) {
       const name = memberName(stored, longNames);
@@ -66,7 +66,7 @@ function memberName(stored: string, longNames: ByteReader): string {
   longNames.need(offset, 1);
   const rest = longNames.bytes.subarray(offset);
   const end = rest.findIndex((byte) => byte === 0 || byte === 0x0a);
-  return text(end < 0 ? rest : rest.subarray(0, end)).replace(/\/$/, '');
+  return latin1(end < 0 ? rest : rest.subarray(0, end)).replace(/\/$/, '');
 }
 
 function readShortImport(data: Uint8Array, member: string, file?: string): ShortImport | undefined {
@@ -89,13 +89,7 @@ function readShortImport(data: Uint8Array, member: string, file?: string): Short
 }
 
 function decimal(header: ByteReader, offset: number, length: number): number {
-  const digits = text(header.bytesAt(offset, length)).trim();
+  const digits = latin1(header.bytesAt(offset, length)).trim();
   if (!/^\d+$/.test(digits)) throw header.error('archive.header', `"${digits}" is not a size`, offset);
   return Number(digits);
-}
-
-const latin1 = new TextDecoder('latin1');
-
-function text(bytes: Uint8Array): string {
-  return latin1.decode(bytes);
 }
