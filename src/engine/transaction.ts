@@ -50,16 +50,18 @@ export class PatchTransaction {
       for (const plan of this.plans) yield* this.#callout(plan, 0);
       forwardBegun = true;
       yield* forward(this.context, this.plans, this.#applier);
+      for (const plan of this.plans) yield* this.#callout(plan, 1);
       committed = true;
     } catch (error) {
       hasFailed = forwardBegun;
-      if (forwardBegun) yield* this.#cancelled();
+      // The system has stopped: nothing more happens to it.
+      committed = error instanceof BugCheck;
+      if (forwardBegun && !committed) yield* this.#cancelled();
       throw error;
     } finally {
-      // Whoever steps through it may also leave it on the way.
+      // Whoever steps through it may also leave it on the way, before the last callout has come back.
       if (!committed) this.#takeBack(hasFailed);
     }
-    for (const plan of this.plans) yield* this.#callout(plan, 1);
     return this.plans.filter(isAlive).map((plan) => this.#complete(plan));
   }
 

@@ -1,13 +1,8 @@
-import { CpuError } from '../../cpu/index.js';
-import type { Lab } from '../../lab.js';
-import { KernelError } from '../../loader/index.js';
+import type { EngineStep } from '../../engine/index.js';
+import { BugCheck } from '../../loader/index.js';
+import { FAULTS, type FaultKind, failure, inject } from './injections.js';
 import { createSituation, type Situation, type SituationKind } from './situations.js';
-import { type SystemState, sameState, systemState } from './system-state.js';
-
-/**
- * What fails: the n-th store into code or data, the n-th page of memory, or the engine is stopped after its n-th step.
- */
-export type FaultKind = 'codeStore' | 'dataStore' | 'page' | 'step';
+import { differences, type SystemState, sameState, systemState } from './system-state.js';
 
 export interface FaultPoint {
   readonly kind: FaultKind;
@@ -15,13 +10,22 @@ export interface FaultPoint {
   readonly index: number;
 }
 
+/**
+ * `before`, `after`: as before the operation, as after it. `stopped`: by a bugcheck. `ended`: as before or after, but for
+ * processes that the failure ended. `between`: neither, which must not be.
+ */
+export type StateAfterFault = 'before' | 'after' | 'stopped' | 'ended' | 'between';
+
 export interface FaultResult extends FaultPoint {
-  /** The state afterwards: as before the operation, as after it, or something in between, which must not be. */
-  readonly state: 'before' | 'after' | 'between';
-  /** NTSTATUS of the error that the operation ended with; undefined when it succeeded in spite of the fault. */
+  readonly state: StateAfterFault;
+  /** NTSTATUS of the error that the operation ended with, or the bugcheck; undefined when it succeeded in spite of the fault. */
   readonly status: string | undefined;
-  /** What the function returns afterwards wherever the base is. */
-  readonly results: readonly number[];
+  /** The engine's last step before the fault, if there was one. */
+  readonly after: string | undefined;
+  /** Exit statuses of the processes that ended. */
+  readonly ended: readonly number[];
+  /** What the function returns afterwards wherever the base is; or how the call crashed. */
+  readonly results: readonly number[] | string;
   /** The loader has marked the image as one that could not be patched: user images only. */
   readonly failedToPatch: boolean;
   /** What differs, when it is neither. */
@@ -30,57 +34,80 @@ export interface FaultResult extends FaultPoint {
   readonly again: readonly number[] | string;
 }
 
-const STATUS: Readonly<Record<FaultKind, string>> = {
-  codeStore: 'STATUS_ACCESS_VIOLATION',
-  dataStore: 'STATUS_ACCESS_VIOLATION',
-  page: 'STATUS_NO_MEMORY',
-  step: 'STATUS_INTERNAL_ERROR',
-};
-
-/** The status that an operation must end with when this fails. */
-export const statusOf = (kind: FaultKind): string => STATUS[kind];
-
 /** Lets each thing that can fail fail once, each time in a fresh system. */
-export async function* faultCampaign(kind: SituationKind): AsyncGenerator<FaultResult> {
-  const after = await undisturbed(kind);
-  for (const fault of ['codeStore', 'dataStore', 'page', 'step'] as const) {
+export async function* faultCampaign(
+  kind: SituationKind,
+  faults: readonly FaultKind[] = Object.keys(FAULTS) as FaultKind[],
+): AsyncGenerator<FaultResult> {
+  for (const fault of faults) {
     for (let index = 0; ; index++) {
-      const result = await inject(kind, { kind: fault, index }, after);
+      const result = await tryFault(kind, { kind: fault, index });
       if (result === undefined) break;
       yield result;
     }
   }
 }
 
-async function undisturbed(kind: SituationKind): Promise<SystemState> {
-  using situation = await createSituation(kind);
-  for (const _step of situation.perform());
-  return systemState(situation.lab);
+const undisturbed = new Map<string, Promise<SystemState>>();
+
+/** The state of a system in which the processes of these names have ended, before or after the operation. */
+function stateOf(
+  kind: SituationKind,
+  moment: 'before' | 'after',
+  ended: readonly string[] = [],
+): Promise<SystemState> {
+  const key = JSON.stringify([kind, moment, ended]);
+  const known = undisturbed.get(key);
+  if (known !== undefined) return known;
+  const state = (async () => {
+    using situation = await createSituation(kind);
+    if (moment === 'after') for (const _step of situation.perform());
+    for (const process of situation.lab.kernel.processes)
+      if (ended.includes(process.domain.name)) process.terminate();
+    return systemState(situation.lab);
+  })();
+  undisturbed.set(key, state);
+  return state;
 }
 
 /** Undefined when the operation has not so many points of the kind. */
-async function inject(
-  kind: SituationKind,
-  point: FaultPoint,
-  after: SystemState,
-): Promise<FaultResult | undefined> {
+async function tryFault(kind: SituationKind, point: FaultPoint): Promise<FaultResult | undefined> {
   using situation = await createSituation(kind);
   const { lab } = situation;
-  const before = systemState(lab);
+  const processes = [...lab.kernel.processes];
   const run = performWithFault(situation, point);
   if (!run.fired) return undefined;
-  const state = systemState(lab);
-  const known = sameState(state, before) ? 'before' : sameState(state, after) ? 'after' : 'between';
-  const results = situation.results();
-  return {
+  const { status, last } = run;
+  const ended = processes.filter(({ terminated }) => terminated);
+  const common = {
     ...point,
-    state: known,
-    status: run.status,
-    results,
-    failedToPatch: state.failedToPatch,
-    ...(known === 'between' ? { difference: differenceOf(before, state) } : {}),
-    again: known === 'before' ? performAgain(situation) : results,
+    status,
+    after: last?.text.trim(),
+    ended: ended.map(({ exitStatus = 0 }) => exitStatus),
   };
+  if (run.stopped) return { ...common, state: 'stopped', results: [], failedToPatch: false, again: [] };
+  const now = systemState(lab);
+  const names = ended.map(({ domain }) => domain.name);
+  const before = await stateOf(kind, 'before', names);
+  const after = await stateOf(kind, 'after', names);
+  const state = sameState(now, before) ? 'before' : sameState(now, after) ? 'after' : 'between';
+  const results = resultsOf(situation);
+  return {
+    ...common,
+    state: state !== 'between' && ended.length > 0 ? 'ended' : state,
+    results,
+    failedToPatch: now.failedToPatch,
+    ...(state === 'between' ? { difference: differences(before, now).slice(0, 8).join(' | ') } : {}),
+    again: state === 'before' ? performAgain(situation) : results,
+  };
+}
+
+function resultsOf(situation: Situation): readonly number[] | string {
+  try {
+    return situation.results();
+  } catch (error) {
+    return String(error);
+  }
 }
 
 function performAgain(situation: Situation): readonly number[] | string {
@@ -92,24 +119,40 @@ function performAgain(situation: Situation): readonly number[] | string {
   }
 }
 
-function performWithFault(situation: Situation, { kind, index }: FaultPoint) {
+interface Run {
+  readonly fired: boolean;
+  readonly status: string | undefined;
+  readonly stopped: boolean;
+  readonly last: EngineStep | undefined;
+}
+
+function performWithFault(situation: Situation, { kind, index }: FaultPoint): Run {
   let fired = false;
   let count = 0;
+  let last: EngineStep | undefined;
   const isDue = () => {
     if (fired || count++ !== index) return false;
     fired = true;
     return true;
   };
-  using _fault = kind === 'step' ? undefined : install(situation.lab, kind, isDue);
+  using _ = inject(situation.lab, kind, isDue);
+  const told = (status: string | undefined, stopped = false): Run => ({ fired, status, stopped, last });
   try {
     const steps = situation.perform();
-    for (let step = steps.next(); step.done !== true; )
-      step = kind === 'step' && isDue() ? steps.throw(failure('step')) : steps.next();
-    return { fired, status: undefined };
+    for (let step = steps.next(); step.done !== true; ) {
+      if (!fired) last = step.value;
+      if (kind === 'step' && isDue()) step = steps.throw(failure('step'));
+      else if (kind === 'abandoned' && isDue()) step = steps.return();
+      else step = steps.next();
+    }
+    return told(undefined);
   } catch (error) {
-    return { fired, status: statusNameOf(error) };
+    return error instanceof BugCheck ? told(bugCheckText(error), true) : told(statusNameOf(error));
   }
 }
+
+const bugCheckText = ({ code, parameters: [first = 0n] }: BugCheck): string =>
+  `0x${code.toString(16)}/0x${first.toString(16)}`;
 
 function statusNameOf(error: unknown): string {
   if (error instanceof Error && 'status' in error) {
@@ -117,55 +160,4 @@ function statusNameOf(error: unknown): string {
     if (typeof status === 'object' && status !== null && 'name' in status) return String(status.name);
   }
   return String(error);
-}
-
-function failure(kind: FaultKind): Error {
-  if (kind === 'page')
-    return new CpuError('noMemory', 'injected: no page frame is free', { status: 'STATUS_NO_MEMORY' });
-  const status = kind === 'step' ? 'STATUS_INTERNAL_ERROR' : 'STATUS_ACCESS_VIOLATION';
-  return new KernelError({ rule: 'injected', status, message: `injected failure of a ${kind}` });
-}
-
-/** Replaces what can fail by something that does when it is due. */
-function install({ kernel }: Lab, kind: Exclude<FaultKind, 'step'>, isDue: () => boolean): Disposable {
-  const restore: (() => void)[] = [];
-  const check = () => {
-    if (isDue()) throw failure(kind);
-  };
-  if (kind === 'page') {
-    const { memory } = kernel.machine;
-    const allocate = memory.allocate.bind(memory);
-    memory.allocate = () => {
-      check();
-      return allocate();
-    };
-    restore.push(() => {
-      memory.allocate = allocate;
-    });
-  } else
-    for (const { writer } of kernel.domains) {
-      const method = kind === 'codeStore' ? 'writeCode' : 'writeData';
-      const write = writer[method].bind(writer);
-      writer[method] = (address, bytes) => {
-        check();
-        write(address, bytes);
-      };
-      restore.push(() => {
-        writer[method] = write;
-      });
-    }
-  return {
-    [Symbol.dispose]: () => {
-      for (const undo of restore) undo();
-    },
-  };
-}
-
-function differenceOf(before: SystemState, now: SystemState): string {
-  if (before.records === now.records) return 'memory';
-  const old = new Set(before.records.split('\n'));
-  return now.records
-    .split('\n')
-    .filter((line) => !old.has(line))
-    .join(' | ');
 }

@@ -1,4 +1,5 @@
-export { type FaultKind, type FaultPoint, type FaultResult, faultCampaign, statusOf } from './campaign.js';
+export { type FaultPoint, type FaultResult, faultCampaign, type StateAfterFault } from './campaign.js';
+export { FAULTS, type FaultKind, STATUS_OF_FAULT } from './injections.js';
 export {
   createSituation,
   type FaultyOperation,

@@ -31,7 +31,9 @@ export function differences(a: SystemState, b: SystemState): string[] {
   const changed = [...pages].filter((page) => a.memory.get(page) !== b.memory.get(page));
   return [
     ...records,
-    ...changed.map((page) => `${page}: ${a.memory.get(page) ?? 'absent'} -> ${b.memory.get(page) ?? 'absent'}`),
+    ...changed.map(
+      (page) => `${page}: ${a.memory.get(page) ?? 'absent'} -> ${b.memory.get(page) ?? 'absent'}`,
+    ),
   ];
 }
 
@@ -61,7 +63,6 @@ function pagesOf(lab: Lab): Map<string, string> {
   const skipped = loaderPages(lab);
   const pages = new Map<string, string>();
   for (const table of machine.pageTables) {
-    pages.set(table.name, 'page table');
     for (const { address, protection, frame, guard, service } of table.entries()) {
       const key = `${table.name} ${address}`;
       const contents = frame === undefined || skipped.has(key) ? undefined : machine.memory.peek(frame);

@@ -25,12 +25,13 @@ export interface PatchSource {
   readonly backward?: Readonly<Record<string, string>>;
 }
 
-/** Kinds of image: a driver, or a DLL of a process. */
-export type ImageForm = 'driver' | 'dll';
+/** Kinds of image: a driver, a DLL of a process, or its EXE. */
+export type ImageForm = 'driver' | 'dll' | 'exe';
 
 const FORM_OPTIONS = {
   driver: { extension: 'sys', subsystem: 'NATIVE', dll: false },
   dll: { extension: 'dll', subsystem: 'WINDOWS_CUI', dll: true },
+  exe: { extension: 'exe', subsystem: 'WINDOWS_CUI', dll: false },
 } as const;
 
 interface Assembled {
