@@ -13,6 +13,7 @@ import { HotPatchError } from './error.js';
 import { formFor } from './forms.js';
 import { ImageRecord } from './image-record.js';
 import { type Holder, holdersOf } from './in-use.js';
+import { domainOf } from './journal.js';
 import { ntManageHotPatch } from './manage-hot-patch.js';
 import type { EngineOptions } from './options.js';
 import { Patch } from './patch.js';
@@ -255,7 +256,7 @@ export class HotPatchEngine {
     const loaded: LoadedImage[] = [];
     let applied = false;
     try {
-      const plans = bases.map((base) => this.#planApplication(patch, base, loaded));
+      const plans = bases.map((base) => naming(base, () => this.#planApplication(patch, base, loaded)));
       for (const plan of plans)
         this.#tell(
           'applyBegun',
@@ -432,6 +433,16 @@ export class HotPatchEngine {
 
   #tell(kind: string, text: string): void {
     this.#context.emit({ kind, text });
+  }
+}
+
+/** Whatever is refused says whose address space it is about. */
+function naming<T>(base: LoadedImage, plan: () => T): T {
+  try {
+    return plan();
+  } catch (error) {
+    const { domain } = domainOf(base);
+    throw error instanceof HotPatchError && domain !== undefined ? error.in(domain) : error;
   }
 }
 

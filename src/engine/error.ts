@@ -10,6 +10,8 @@ export interface HotPatchErrorDetails {
   readonly place?: string;
   /** `demo!dispatch` */
   readonly symbol?: string;
+  /** Whose address space: `a.exe (16)`, `session 2`. */
+  readonly domain?: string;
   readonly hint?: string;
   readonly cause?: unknown;
 }
@@ -22,13 +24,15 @@ export class HotPatchError extends Error {
   readonly image?: string;
   readonly place?: string;
   readonly symbol?: string;
+  readonly domain?: string;
   readonly hint?: string;
   /** The message without image, place and status. */
   readonly reason: string;
 
   constructor(details: HotPatchErrorDetails) {
     const status = ntStatus(details.status);
-    const where = [details.image, details.place, details.symbol]
+    const { image, place, symbol, domain } = details;
+    const where = [image, place, symbol, domain === undefined ? undefined : `in ${domain}`]
       .filter((part) => part !== undefined)
       .join(', ');
     super(
@@ -41,6 +45,23 @@ export class HotPatchError extends Error {
     if (details.image !== undefined) this.image = details.image;
     if (details.place !== undefined) this.place = details.place;
     if (details.symbol !== undefined) this.symbol = details.symbol;
+    if (details.domain !== undefined) this.domain = details.domain;
     if (details.hint !== undefined) this.hint = details.hint;
+  }
+
+  /** The same refusal, and whose address space it was met in. */
+  in(domain: string): HotPatchError {
+    const { rule, image, place, symbol, hint, cause } = this;
+    return new HotPatchError({
+      rule,
+      status: this.status.name,
+      message: this.reason,
+      domain,
+      cause,
+      ...(image === undefined ? {} : { image }),
+      ...(place === undefined ? {} : { place }),
+      ...(symbol === undefined ? {} : { symbol }),
+      ...(hint === undefined ? {} : { hint }),
+    });
   }
 }

@@ -1,5 +1,6 @@
-import { formatAddress, isExecutable } from '../cpu/index.js';
-import { formatBytes, type Kernel, type LoadedImage } from '../loader/index.js';
+import { CpuError, formatAddress, isExecutable } from '../cpu/index.js';
+import { formatBytes, hex, type Kernel, type LoadedImage } from '../loader/index.js';
+import { HotPatchError } from './error.js';
 import type { EngineStep, StoreTarget } from './steps.js';
 import type { TrampolineForm } from './trampoline.js';
 
@@ -30,7 +31,7 @@ export class Journal {
     const write = (value: Uint8Array) =>
       isCode ? domain.writer.writeCode(address, value) : domain.writer.writeData(address, value);
     this.change(
-      () => write(bytes),
+      () => this.#attempt(write, bytes, { image, target, address, symbol }),
       () => {
         // The memory of a process that ended on the way is gone.
         if (domain.process?.terminated !== true) write(before);
@@ -51,6 +52,33 @@ export class Journal {
         return `  ${writer} stores ${formatBytes(bytes)} at ${where} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`;
       },
     };
+  }
+
+  #attempt(
+    write: (value: Uint8Array) => void,
+    bytes: Uint8Array,
+    {
+      image,
+      target,
+      address,
+      symbol,
+    }: { image: LoadedImage; target: StoreTarget; address: bigint; symbol: string },
+  ): void {
+    try {
+      write(bytes);
+    } catch (error) {
+      if (!(error instanceof CpuError)) throw error;
+      throw new HotPatchError({
+        rule: 'store.failed',
+        status: error.status?.name === 'STATUS_NO_MEMORY' ? 'STATUS_NO_MEMORY' : 'STATUS_ACCESS_VIOLATION',
+        image: image.baseDllName,
+        place: `${TARGET_TEXT[target]}, RVA ${hex(Number(address - image.dllBase))}`,
+        symbol,
+        ...domainOf(image),
+        message: error.message,
+        cause: error,
+      });
+    }
   }
 
   /** Gives the image's HPAT memory, when it has none yet. */
@@ -91,3 +119,8 @@ const TARGET_TEXT: Record<StoreTarget, string> = {
   relative: 'relative operand',
   value: 'dynamic value',
 };
+
+/** Named in reports only where there is more than one address space that it could be. */
+export function domainOf({ domain }: LoadedImage): { domain?: string } {
+  return domain.kind === 'user' || domain.kind === 'session' ? { domain: domain.name } : {};
+}

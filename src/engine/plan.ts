@@ -86,7 +86,7 @@ export function planPatch(
   table.bases[0]?.chunks.forEach((chunk, chunkIndex) => {
     if (options.forwardOnly === true && chunk.direction === 'backward') return;
     chunk.records.forEach((record, recordIndex) => {
-      const place = `chunk ${chunkIndex}, record ${recordIndex}`;
+      const place = `chunk ${chunkIndex}, record ${recordIndex}, RVA ${hex(record.rva)}`;
       if (chunk.direction === 'forward') forward.push(ofBase.plan(record, place));
       else if (chunk.type === 'FUNCTION') backward.push(ofPatch.plan(record, place));
       else if (chunk.type === 'CALL_TARGET') valid.push(record.rva);

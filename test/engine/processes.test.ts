@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { CpuError } from 'hotpatch-lab/cpu';
 import { describe, expect, it } from 'vitest';
 import { type Bench, bench, CELLS } from './kinds.js';
 
@@ -163,5 +164,38 @@ describe('between the steps of a patch', () => {
     for (let step = steps.next(); step.done !== true; ) step = steps.next();
     expect(late.call('leaf_opaque')).toBe(43);
     expect(lab.engine.patches[0]?.applications.length).toBe(4);
+  });
+});
+
+describe('a failure report', () => {
+  it('names image, chunk, record, RVA, symbol, process, rule and status', async () => {
+    using machine = await bench(dll);
+    const { lab, places } = machine;
+    const [, second] = places;
+    if (second === undefined) throw new Error('no place');
+    const entry = second.demo.symbol('dispatch');
+    lab.kernel.machine.writeCode(second.domain.addressSpace, entry, Uint8Array.of(0xeb, 0xf0));
+    expect(() => machine.load()).toThrow(
+      /^demo_hp\.dll, chunk \d+, record \d+, RVA 0x[0-9a-f]+, demo!dispatch, in b\.exe \(\d+\): .*\(function\.mismatch, STATUS_CONFLICTING_ADDRESSES\)$/,
+    );
+  });
+
+  it('names the store that failed', async () => {
+    using machine = await bench(dll);
+    const [, second] = machine.places;
+    if (second === undefined) throw new Error('no place');
+    const { writer } = second.domain;
+    const { writeCode } = writer;
+    const entry = second.demo.symbol('dispatch');
+    Object.assign(writer, {
+      writeCode(address: bigint, bytes: Uint8Array) {
+        if (address === entry)
+          throw new CpuError('memory.exhausted', 'no frame', { status: 'STATUS_NO_MEMORY' });
+        writeCode.call(writer, address, bytes);
+      },
+    });
+    expect(() => machine.load()).toThrow(
+      /^demo\.dll, entry, RVA 0x[0-9a-f]+, demo!dispatch, in b\.exe \(\d+\): no frame \(store\.failed, STATUS_NO_MEMORY\)$/,
+    );
   });
 });

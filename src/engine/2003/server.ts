@@ -1,0 +1,103 @@
+import type { PeImage, SymbolTable } from '../../image/index.js';
+import { FileSystem, type Kernel, type LoadedImage, type Process } from '../../loader/index.js';
+import { HotPatch2003Engine } from './engine.js';
+import type { HotPatch2003Options } from './options.js';
+
+export interface Server2003Options extends HotPatch2003Options {
+  /** The disk, which may be that of a server that ran before. Default: an empty one. */
+  readonly disk?: FileSystem;
+}
+
+/** `C:\WINDOWS\system32\shell.dll` */
+export const SYSTEM32 = 'C:\\WINDOWS\\system32\\';
+
+/**
+ * A running Windows Server 2003: a kernel, its hotpatch engine, and a disk that its modules come from. Each image that is
+ * mapped from the disk locks its file. A reboot is a new one with the same disk.
+ */
+export class Server2003 implements Disposable {
+  readonly engine: HotPatch2003Engine;
+  readonly disk: FileSystem;
+  /** The file that each mapped image keeps locked. */
+  readonly #sections = new Map<LoadedImage, Disposable>();
+  /** The section of ntdll that the kernel made at boot, and that every process gets (KnownDLLs). */
+  #ntdll: PeImage | undefined;
+  #ntdllSection: Disposable | undefined;
+
+  constructor(
+    readonly kernel: Kernel,
+    { disk = new FileSystem(), ...options }: Server2003Options = {},
+  ) {
+    this.disk = disk;
+    disk.startBoot();
+    this.engine = new HotPatch2003Engine(kernel, options);
+    this.engine.disk = disk;
+    this.engine.reloadNtdll = () => this.#reloadNtdll();
+    this.#mapNtdll();
+    kernel.onImageUnload((image) => this.#release(image));
+  }
+
+  /** Loads a driver from the disk into kernel space. */
+  loadDriver(path: string, symbols?: SymbolTable): LoadedImage {
+    return this.#locked(path, (image, name) => this.kernel.loadImage(image, { name, ...optional(symbols) }));
+  }
+
+  /** A process starts: it maps ntdll, from the section of the kernel and not from the disk. */
+  startProcess(name: string, options: { readonly wow64?: boolean } = {}): Process {
+    const process = this.kernel.createProcess({ name, ...options });
+    if (this.#ntdll !== undefined && this.#ntdll.architecture === process.domain.architecture.name)
+      process.loadImage(this.#ntdll, { name: 'ntdll.dll', initialize: false });
+    return process;
+  }
+
+  /** Loads a DLL into a process, from what the disk has under that name now. */
+  loadDll(process: Process, path: string, symbols?: SymbolTable): LoadedImage {
+    return this.#locked(path, (image, name) => process.loadImage(image, { name, ...optional(symbols) }));
+  }
+
+  /** The system is switched off: every file is free again. */
+  [Symbol.dispose](): void {
+    for (const section of this.#sections.values()) section[Symbol.dispose]();
+    this.#sections.clear();
+    this.#ntdllSection?.[Symbol.dispose]();
+  }
+
+  #mapNtdll(): void {
+    const path = `${SYSTEM32}ntdll.dll`;
+    this.#ntdllSection?.[Symbol.dispose]();
+    this.#ntdll = this.disk.readImage(path);
+    this.#ntdllSection = this.#ntdll === undefined ? undefined : this.disk.mapImage(path);
+  }
+
+  #locked(path: string, load: (image: PeImage, name: string) => LoadedImage): LoadedImage {
+    const image = this.disk.readImage(path);
+    if (image === undefined) throw new RangeError(`there is no ${path} on the disk`);
+    const section = this.disk.mapImage(path);
+    try {
+      const loaded = load(image, path.replace(/^.*[\\/]/, ''));
+      if (this.#sections.has(loaded)) section[Symbol.dispose]();
+      else this.#sections.set(loaded, section);
+      return loaded;
+    } catch (error) {
+      section[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  #reloadNtdll(): void {
+    this.#mapNtdll();
+    this.engine.tell(
+      'ntdllReloaded',
+      'RELOAD_NTDLL: processes that start from now on map the ntdll.dll that is on disk',
+    );
+  }
+
+  #release(image: LoadedImage): void {
+    this.#sections.get(image)?.[Symbol.dispose]();
+    this.#sections.delete(image);
+  }
+}
+
+function optional(symbols: SymbolTable | undefined): { readonly symbols?: SymbolTable } {
+  return symbols === undefined ? {} : { symbols };
+}
