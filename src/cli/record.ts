@@ -1,0 +1,80 @@
+import { writeFileSync } from 'node:fs';
+import { Command, InvalidArgumentError } from 'commander';
+import { DEFAULT_LIMIT, type RecordingHead, recordScenario, renderPage } from '../viewer/index.js';
+import { describeReport, reportOf } from './errors.js';
+import { EXIT, note, print, printJson } from './output.js';
+import { wholeNumber } from './run.js';
+import { loadScenario } from './scenario-file.js';
+
+interface RecordFlags {
+  readonly out: string;
+  readonly seed?: number;
+  readonly instructions: number;
+  readonly json?: boolean;
+}
+
+export function recordCommand(): Command {
+  return new Command('record')
+    .description('Records a scenario as a self-contained web page that replays it.')
+    .argument('<scenario>', 'a file whose default export is defineScenario(…)')
+    .requiredOption('--out <file>', 'the page, FILE.html')
+    .option('--instructions <n>', 'how many are recorded at most; the run goes on', positive, DEFAULT_LIMIT)
+    .option('--seed <n>', 'decides how processors interleave', wholeNumber)
+    .option('--json', 'one JSON document on stdout')
+    .addHelpText(
+      'after',
+      '\nExample:\n  hotpatch record scenarios/first-trampoline.ts --out first-trampoline.html',
+    )
+    .action(async (file: string, flags: RecordFlags) => {
+      process.exitCode = await record(file, flags);
+    });
+}
+
+/** A run that fails is recorded up to there: that is when one wants to look at it. */
+async function record(file: string, { out, seed, instructions, json }: RecordFlags): Promise<number> {
+  const scenario = await loadScenario(file);
+  const seeded = seed === undefined ? {} : { seed };
+  // Before the run, which may be long: a file that cannot be written should not be found out at its end.
+  writeFileSync(out, '', { flag: 'a' });
+  const { recording, result } = await recordScenario(scenario, { ...seeded, limit: instructions });
+  const report =
+    result.error === undefined ? undefined : (reportOf(result.error) ?? unexpected(result.error));
+  const page = await renderPage(recording);
+  writeFileSync(out, page);
+  const bytes = Buffer.byteLength(page);
+  if (json === true)
+    printJson({ ...summary(recording.head), out, bytes, ...(report === undefined ? {} : { error: report }) });
+  else print(`${out}: ${summaryText(recording.head)}, ${Math.ceil(bytes / 1024)} KB`);
+  if (recording.head.limit !== undefined)
+    note(`only the first ${recording.head.limit} instructions are recorded; --instructions N records more`);
+  if (report === undefined) return EXIT.done;
+  note(`${file}: ${describeReport(report)}`);
+  return report.exitCode;
+}
+
+function unexpected(error: unknown): { exitCode: number; message: string } {
+  return { exitCode: EXIT.failed, message: error instanceof Error ? error.message : String(error) };
+}
+
+function summary({ title, entries, instructions, events, processors, trampolines, limit }: RecordingHead) {
+  return {
+    title,
+    architecture: processors[0]?.architecture,
+    processors: processors.length,
+    steps: entries,
+    instructions,
+    events: events.length,
+    patchedFunctions: trampolines.length,
+    complete: limit === undefined,
+  };
+}
+
+function summaryText({ entries, instructions, events }: RecordingHead): string {
+  return `${entries} steps, of these ${instructions} instructions and ${events.length} events`;
+}
+
+function positive(text: string): number {
+  const value = wholeNumber(text);
+  if (value === 0) throw new InvalidArgumentError('at least one instruction is recorded');
+  return value;
+}
