@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   explore: async () => (await import('./explore.js')).exploreCommand(),
   step: async () => (await import('./step.js')).stepCommand(),
   gdb: async () => (await import('./gdb.js')).gdbCommand(),
+  record: async () => (await import('./record.js')).recordCommand(),
   trace: async () => (await import('./trace.js')).traceCommand(),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),
   completion: async () => (await import('./completion.js')).completionCommand(allCommands),
