@@ -36,6 +36,8 @@ const TARGETS = [
     dlltool: ['-m', 'i386', '-k', '-d', 'src/ntoskrnl.x86.def'],
     dllEntry: '_DllMainCRTStartup@12',
     driverEntry: 'DriverEntry@8',
+    // With a processor of that time clang fills the entry with mov edi,edi (8B FF), as cl /hotpatch did.
+    compiler: ['-march=pentium3'],
     linker: ['/machine:x86', '/functionpadmin:5', '/safeseh:no'],
   },
   {
@@ -44,6 +46,7 @@ const TARGETS = [
     dlltool: ['-m', 'i386:x86-64', '-d', 'src/ntoskrnl.def'],
     dllEntry: '_DllMainCRTStartup',
     driverEntry: 'DriverEntry',
+    compiler: [],
     linker: ['/machine:x64', '/functionpadmin:6'],
   },
 ] as const;
@@ -71,6 +74,7 @@ function build(target: (typeof TARGETS)[number], out: string): void {
     run(CLANG, [
       `--target=${target.triple}`,
       ...COMPILER_FLAGS,
+      ...target.compiler,
       `-DHP_FIX=${fix}`,
       '-c',
       `src/${source}`,

@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { defineScenario, HotPatch2003Engine, Lab } from 'hotpatch-lab';
+import { findSymbols, readImage } from 'hotpatch-lab/image';
+
+const images = new URL('../test/fixtures/2003/', import.meta.url);
+
+function open(file: string) {
+  const path = fileURLToPath(new URL(file, images));
+  const image = readImage(readFileSync(path), { file });
+  return { image, symbols: findSymbols(path).table };
+}
+
+/** Seed 002's fourth problem: a further hotfix on a system that has not been rebooted since the last one. */
+export default defineScenario('Server 2003: a second hotfix after the first', async ({ expect, say }) => {
+  for (const architecture of ['x86', 'x64'] as const) {
+    say(`\n${architecture}`);
+    const lab = await Lab.boot({ architecture, hotPatchTableSize: 0, vbs: false });
+    const engine = new HotPatch2003Engine(lab.kernel);
+    const base = open(`${architecture}/base/shell.dll`);
+    const process = lab.createProcess('explorer.exe');
+    const shell = process.loadImage(base.image, { name: 'shell.dll', symbols: base.symbols });
+    const call = (name: string, ...parameters: (number | bigint)[]) =>
+      Number(BigInt.asIntN(32, process.call(shell.symbol(name), parameters)));
+    const title = lab.allocate(new Uint8Array(8), process);
+    const state = () => [call('SetTitle', title, 1, 4), call('Weigh', 4)];
+    expect(state()).toEqual([4, 0x7fff]); // both functions are off by one
+
+    say('\nThe first hotfix mends CopyName.');
+    const first = open(`${architecture}/patch1/shell_hp.dll`);
+    const one = engine.loadPatch(first.image, { name: 'shell_hp1.dll', symbols: first.symbols });
+    expect(state()).toEqual([-1, 0x7fff]);
+    const afterFirst = shell.codeBytes();
+
+    say(
+      '\nThe second one mends ItemWeight as well. Its validations see the module without the first hotfix’s jumps.',
+    );
+    const second = open(`${architecture}/patch2/shell_hp.dll`);
+    const two = engine.loadPatch(second.image, { name: 'shell_hp2.dll', symbols: second.symbols });
+    expect(state()).toEqual([-1, 0]);
+    expect(engine.patchList(shell).map(({ patch }) => patch.name)).toEqual([
+      'shell_hp1.dll',
+      'shell_hp2.dll',
+    ]);
+
+    say('\nBoth count in the variable of the one running module.');
+    const copies = call('Copies') & 0xff;
+    call('SetTitle', title, 1, 8);
+    expect((call('Copies') & 0xff) - copies).toBe(1);
+
+    say('\nThe second lies over the first, so it goes first.');
+    expect(() => engine.disable(one)).toThrow('chain.covered');
+    engine.disable(two);
+    expect(state()).toEqual([-1, 0x7fff]);
+    expect(shell.codeBytes()).toEqual(afterFirst);
+    engine.disable(one);
+    expect(state()).toEqual([4, 0x7fff]);
+    expect(shell.codeBytes()).toEqual(shell.codeBytesBeforePatch);
+  }
+});
