@@ -25,6 +25,29 @@ async function violations(shape: Shape, operation: OperationKind) {
 
 /** What the proofs found, and the engine was mended for. `it.fails` would mark what is not mended yet. */
 describe('findings', () => {
+  it('a patch whose last callout cannot be called, or whose steps are left there, is taken back', async () => {
+    const kind = { architecture: 'x64', place: 'driver', operation: 'apply' } as const;
+    for (const fault of ['addressSpace', 'step', 'abandoned'] as const) {
+      let count = 0;
+      for await (const { state, results } of faultCampaign(kind, [fault])) {
+        expect(state).toBe('before');
+        expect(results).toEqual([72]);
+        count += 1;
+      }
+      expect(count).toBeGreaterThan(4);
+    }
+  });
+
+  it.fails('a thread that cannot be made gives its stack back', async () => {
+    const kind = { architecture: 'x64', place: 'dll', operation: 'apply' } as const;
+    for await (const { state } of faultCampaign(kind, ['addressSpace'])) expect(state).toBe('before');
+  });
+
+  it.fails('a process that cannot be made leaves no memory behind', async () => {
+    const kind = { architecture: 'x64', place: 'dll', operation: 'processCreation' } as const;
+    for await (const { state } of faultCampaign(kind, ['page'])) expect(state).toBe('before');
+  });
+
   it('the padding is visible before the entry leads to it, whichever pages they are on', async () => {
     expect(await violations(paddingOnAnotherPage, 'apply')).toEqual([]);
   });

@@ -50,6 +50,7 @@ const STATUS_UNSUCCESSFUL = 0xc000_0001n;
 /** Replaces what can fail by something that does when `isDue`, until it is disposed of. */
 export function inject({ kernel }: Lab, kind: FaultKind, isDue: () => boolean): Disposable {
   const undo: (() => void)[] = [];
+  const replaced = new Set<unknown>();
   /** Puts another method in the place of one of the object. */
   function replace<T extends object, K extends keyof T>(object: T, name: K, make: (own: T[K]) => T[K]): void {
     const method = object[name];
@@ -68,19 +69,41 @@ export function inject({ kernel }: Lab, kind: FaultKind, isDue: () => boolean): 
     };
     return replacement as F;
   };
+  let depth = 0;
+  /** Of every object of the class: those of processes, too, that do not exist yet. */
+  function replaceForAll(object: object, name: string): void {
+    const owner = ownerOf(object, name);
+    const own = owner[name];
+    if (typeof own !== 'function' || replaced.has(own)) return;
+    const replacement = function (this: unknown, ...of: readonly unknown[]): unknown {
+      // A method that calls the one it overrides is one thing that can fail, not two.
+      if (depth === 0 && isDue()) throw failure(kind);
+      depth += 1;
+      try {
+        return own.apply(this, of);
+      } finally {
+        depth -= 1;
+      }
+    };
+    replaced.add(replacement);
+    owner[name] = replacement;
+    undo.push(() => {
+      owner[name] = own;
+    });
+  }
   switch (kind) {
     case 'codeStore':
-      for (const { writer } of kernel.domains) replace(writer, 'writeCode', failing);
+      for (const { writer } of kernel.domains) replaceForAll(writer, 'writeCode');
       break;
     case 'dataStore':
-      for (const { writer } of kernel.domains) replace(writer, 'writeData', failing);
+      for (const { writer } of kernel.domains) replaceForAll(writer, 'writeData');
       break;
     case 'page':
       replace(kernel.machine.memory, 'allocate', failing);
       break;
     case 'addressSpace':
       for (const { pool, stacks, imageRegion } of kernel.domains)
-        for (const area of new Set([pool, stacks, imageRegion])) replace(area, 'allocate', failing);
+        for (const area of [pool, stacks, imageRegion]) replaceForAll(area, 'allocate');
       break;
     case 'attach':
       replace(kernel, 'attachSession', failing);
@@ -113,4 +136,12 @@ export function inject({ kernel }: Lab, kind: FaultKind, isDue: () => boolean): 
 function isCallout(image: LoadedImage, target: bigint): boolean {
   const rva = image.exportRva(PATCH_MAIN_CALLOUT);
   return rva !== undefined && image.address(rva) === target;
+}
+
+/** The class that defines a method. */
+function ownerOf(object: object, name: string): Record<string, unknown> {
+  let owner: object | null = object;
+  while (owner !== null && !Object.hasOwn(owner, name)) owner = Object.getPrototypeOf(owner);
+  if (owner === null) throw new TypeError(`there is no method ${name}`);
+  return owner as Record<string, unknown>;
 }
