@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { describeReport, reportOf } from './errors.js';
 import { EXIT, note, printJson } from './output.js';
+import { packageVersion } from './version.js';
 
 /** Each command is loaded when it is called: a cold `hotpatch call` must not pay for the debugger. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -27,6 +28,7 @@ export async function main(args: readonly string[]): Promise<number> {
   const json = args.includes('--json');
   const program = new Command('hotpatch')
     .description('A laboratory for Windows hotpatching: real machine code, patched while it runs.')
+    .version(packageVersion(), '--version', 'show the version')
     .option('--debug', 'show stack traces of errors')
     .helpCommand(true);
   const named = COMMANDS[args.find((arg) => !arg.startsWith('-')) ?? ''];
