@@ -147,15 +147,18 @@ const COMPILE_FLAG_HOT_PATCH = 1 << 14;
  * @throws ImageError `codeview.record`, `truncated`, `string`
  */
 export function* readSymbolRecords(reader: ByteReader, end = reader.length): Generator<CodeViewSymbol> {
+  reader.need(0, end);
+  const { bytes } = reader;
+  const u16 = (at: number) => (bytes[at] ?? 0) | ((bytes[at + 1] ?? 0) << 8);
   while (reader.position < end) {
     const at = reader.position;
-    const length = reader.u16At(at);
+    const length = u16(at);
     if (length < 2 || at + 2 + length > end) {
       throw reader.error('codeview.record', `a symbol record of ${hex(length)} bytes`, at);
     }
     reader.position = at + 2 + length;
-    const symbol = readSymbolRecord(reader, at);
-    if (symbol) yield symbol;
+    const kind = kindNames.get(u16(at + 2));
+    if (kind !== undefined) yield decode(new Record(reader, at), kind);
   }
 }
 
@@ -236,7 +239,8 @@ function decode(record: Record, kind: SymbolKind): CodeViewSymbol {
         debugStart: record.u32(16),
         debugEnd: record.u32(20),
         typeIndex: record.u32(24),
-        ...record.place(28),
+        section: record.u16(32),
+        offset: record.u32(28),
         flags: record.u8(34),
         name: record.name(35),
       };
@@ -244,9 +248,23 @@ function decode(record: Record, kind: SymbolKind): CodeViewSymbol {
     case 'S_LDATA32':
     case 'S_GTHREAD32':
     case 'S_LTHREAD32':
-      return { kind, at, typeIndex: record.u32(0), ...record.place(4), name: record.name(10) };
+      return {
+        kind,
+        at,
+        typeIndex: record.u32(0),
+        section: record.u16(8),
+        offset: record.u32(4),
+        name: record.name(10),
+      };
     case 'S_PUB32':
-      return { kind, at, flags: record.u32(0), ...record.place(4), name: record.name(10) };
+      return {
+        kind,
+        at,
+        flags: record.u32(0),
+        section: record.u16(8),
+        offset: record.u32(4),
+        name: record.name(10),
+      };
     case 'S_LABEL32':
       return { kind, at, ...record.place(0), flags: record.u8(6), name: record.name(7) };
     case 'S_THUNK32':

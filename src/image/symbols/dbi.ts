@@ -142,12 +142,9 @@ function readContributions(reader: ByteReader): SectionContribution[] {
   const size = version === CONTRIBUTIONS_V2 ? CONTRIBUTION_SIZE + 4 : CONTRIBUTION_SIZE;
   const contributions: SectionContribution[] = [];
   for (let at = 4; at + size <= reader.length; at += size) {
-    const contribution = contributionAt(reader, at);
-    contributions.push(
-      size === CONTRIBUTION_SIZE
-        ? contribution
-        : { ...contribution, coffSection: reader.u32At(at + CONTRIBUTION_SIZE) },
-    );
+    const contribution: SectionContribution & { coffSection?: number } = contributionAt(reader, at);
+    if (size > CONTRIBUTION_SIZE) contribution.coffSection = reader.u32At(at + CONTRIBUTION_SIZE);
+    contributions.push(contribution);
   }
   return contributions;
 }

@@ -16,10 +16,10 @@ const PUBLIC_FUNCTION = 2;
 export function symbolsFromPdb(pdb: Pdb): SymbolTable {
   const places: Places = new Map();
   const add = (symbol: SymbolInfo) => {
-    const here = places.get(symbol.rva) ?? new Map<string, SymbolInfo>();
-    places.set(symbol.rva, here);
-    const key = `${symbol.module}!${symbol.name}`;
-    if (!here.has(key)) here.set(key, symbol);
+    const here = places.get(symbol.rva);
+    if (here === undefined) places.set(symbol.rva, [symbol]);
+    else if (!here.some(({ name, module }) => name === symbol.name && module === symbol.module))
+      here.push(symbol);
   };
   const objectAt = contributors(pdb);
   for (const module of pdb.modules) {
@@ -40,8 +40,8 @@ export function symbolsFromPdb(pdb: Pdb): SymbolTable {
   return symbolTable(withPublics(pdb, places, objectAt));
 }
 
-/** RVA → the symbols there, by object and name: globals repeat what modules have. */
-type Places = Map<number, Map<string, SymbolInfo>>;
+/** RVA → the symbols there, different in object or name: globals repeat what modules have. */
+type Places = Map<number, SymbolInfo[]>;
 
 function isProcedure(symbol: CodeViewSymbol): symbol is ProcedureSymbol {
   return 'end' in symbol;
@@ -51,27 +51,31 @@ function symbolInfo(pdb: Pdb, symbol: CodeViewSymbol, module: string | undefined
   if (!('section' in symbol) || symbol.name === '') return undefined;
   const rva = pdb.rva(symbol);
   if (rva === undefined) return undefined;
-  const common = { name: symbol.name, rva, ...(module === undefined ? {} : { module }) };
+  const { name } = symbol;
   switch (symbol.kind) {
     case 'S_GPROC32':
     case 'S_GPROC32_ID':
-      return { ...common, size: symbol.size, kind: 'function', isStatic: false };
+      return ofModule(module, { name, rva, size: symbol.size, kind: 'function', isStatic: false });
     case 'S_LPROC32':
     case 'S_LPROC32_ID':
-      return { ...common, size: symbol.size, kind: 'function', isStatic: true };
     case 'S_THUNK32':
-      return { ...common, size: symbol.size, kind: 'function', isStatic: true };
+      return ofModule(module, { name, rva, size: symbol.size, kind: 'function', isStatic: true });
     case 'S_GDATA32':
     case 'S_GTHREAD32':
-      return { ...common, kind: 'data', isStatic: false };
+      return ofModule(module, { name, rva, kind: 'data', isStatic: false });
     case 'S_LDATA32':
     case 'S_LTHREAD32':
-      return { ...common, kind: 'data', isStatic: true };
+      return ofModule(module, { name, rva, kind: 'data', isStatic: true });
     case 'S_LABEL32':
-      return { ...common, kind: 'label', isStatic: true };
+      return ofModule(module, { name, rva, kind: 'label', isStatic: true });
     case 'S_PUB32':
       return undefined;
   }
+}
+
+function ofModule(module: string | undefined, symbol: SymbolInfo & { module?: string }): SymbolInfo {
+  if (module !== undefined) symbol.module = module;
+  return symbol;
 }
 
 function withPublics(pdb: Pdb, places: Places, objectAt: ObjectAt): SymbolInfo[] {
@@ -85,19 +89,21 @@ function withPublics(pdb: Pdb, places: Places, objectAt: ObjectAt): SymbolInfo[]
     else publics.set(rva, [symbol]);
   }
   const all: SymbolInfo[] = [];
-  for (const [rva, here] of places) if (!publics.has(rva)) all.push(...here.values());
+  for (const [rva, here] of places) if (!publics.has(rva)) all.push(...here);
   for (const [rva, here] of publics) {
-    const known = new Set(places.get(rva)?.values());
-    const named = [...known].filter(({ kind }) => kind !== 'label');
-    const byName = new Map(named.map((symbol) => [symbol.name, symbol]));
+    const known = places.get(rva) ?? NONE;
+    const named = known.filter(({ kind }) => kind !== 'label');
     const only = named.length === 1 && here.length === 1 ? named[0] : undefined;
     const size = named.find((symbol) => symbol.size !== undefined)?.size;
+    const renamed: SymbolInfo[] = [];
     for (const symbol of here) {
       const names = namesOf(symbol.name, isX86);
-      const same = byName.get(names.name) ?? only;
+      // Of several symbols with one name, from several objects, the last.
+      const same = named.findLast(({ name }) => name === names.name) ?? only;
       if (same) {
-        if (known.delete(same))
-          all.push(same.name === symbol.name ? same : { ...same, rawName: symbol.name });
+        if (renamed.includes(same)) continue;
+        renamed.push(same);
+        all.push(same.name === symbol.name ? same : { ...same, rawName: symbol.name });
         continue;
       }
       const module = named[0]?.module ?? objectAt(symbol.section, symbol.offset);
@@ -110,10 +116,12 @@ function withPublics(pdb: Pdb, places: Places, objectAt: ObjectAt): SymbolInfo[]
         isStatic: false,
       });
     }
-    all.push(...known);
+    for (const symbol of known) if (!renamed.includes(symbol)) all.push(symbol);
   }
   return all;
 }
+
+const NONE: readonly SymbolInfo[] = [];
 
 type ObjectAt = (section: number, offset: number) => string | undefined;
 
