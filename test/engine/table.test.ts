@@ -130,6 +130,21 @@ describe.each(CELLS)('$name', (cell) => {
     expect([patch.state, patch.applications.length]).toEqual(['applied', places.length]);
   });
 
+  it('far: the patch image may lie anywhere, because both ways lead through 64-bit slots', async () => {
+    using machine = await bench(cell);
+    const { places } = machine;
+    // Programs with 32 bits have no place that is far.
+    const distance = cell.images === 'x86' ? 0x1000_0000n : 0x1_8000_0000n;
+    for (const region of new Set(places.map(({ domain }) => domain.imageRegion))) region.skip(distance);
+    const patch = machine.load();
+    places.forEach((place, index) => {
+      const base = patch.applications[index]?.loaded.dllBase ?? 0n;
+      expect(base - place.demo.dllBase > distance).toBe(true);
+      expectPatched(place, form);
+      expect(place.call('hp_entry', 3, 9, 4)).toBe(171);
+    });
+  });
+
   it('HPAT full: refused before the first store, in every address space', async () => {
     using machine = await bench(cell);
     const { lab, places } = machine;
