@@ -14,6 +14,7 @@ import {
   decideBoot,
   hotPatchingEnabled,
 } from './boot.js';
+import { DpcQueues } from './dpc.js';
 import { EventLog } from './events.js';
 import { kernelModules } from './exports/index.js';
 import type { HpatLayout } from './hpat.js';
@@ -72,6 +73,8 @@ export class Kernel implements Disposable {
   readonly systemServices: SystemServices;
   readonly pool: Pool;
   readonly scheduler: Scheduler;
+  /** Deferred procedure calls and timers. */
+  readonly dpcs: DpcQueues;
   readonly loader: ImageLoader;
   readonly sections = new ImageSections();
   /** Image files that are found by name when an image imports from them. */
@@ -120,6 +123,11 @@ export class Kernel implements Disposable {
     this.scheduler = new Scheduler(this.machine, new SeededRandom(seed), (thread, processor, exit) =>
       handleExit(this, thread, processor, exit),
     );
+    this.dpcs = new DpcQueues((address, parameters, given) => {
+      const thread = this.#runner.create(address, parameters, given);
+      return { thread, destroy: () => this.#runner.destroy(thread) };
+    });
+    this.scheduler.dpcs = this.dpcs;
     announceBoot(this.boot, this.events);
     this.secureKernel = vbs ? new SecureKernel(this, this.machine) : undefined;
     this.systemProcess = this.#processes.createMinimal('System', this.system);

@@ -1,4 +1,5 @@
 import type { Exit, Machine, Processor, RunOptions } from '../cpu/index.js';
+import type { DpcQueues } from './dpc.js';
 import { KernelError } from './error.js';
 import { IRQL, irqlName } from './irql.js';
 import type { SeededRandom } from './random.js';
@@ -29,6 +30,8 @@ export interface SliceRunner {
 const LONGEST_SLICE = 200;
 /** Slices after which a thread gives its processor to one that waits for it. */
 const QUANTUM = 16;
+/** After so many turns for each processor in which threads have only spun, nothing will happen any more. */
+const IDLE_SPINS = 8;
 
 /**
  * Puts threads on processors, one slice of seeded length after the other, in one host thread: the same seed gives the
@@ -37,6 +40,8 @@ const QUANTUM = 16;
 export class Scheduler {
   /** Undefined: the processor itself. */
   sliceRunner: SliceRunner | undefined;
+  /** Deferred procedure calls, which come before threads. */
+  dpcs: DpcQueues | undefined;
   readonly #ready: Thread[] = [];
   readonly #waiting = new Set<Thread>();
   readonly #current = new Map<Processor, Thread>();
@@ -44,6 +49,8 @@ export class Scheduler {
   #turn = 0;
   #gathered = false;
   #time = 0n;
+  /** Turns of spinning threads since the last instruction. */
+  #spins = 0;
 
   constructor(
     private readonly machine: Machine,
@@ -82,13 +89,15 @@ export class Scheduler {
     let left = limit;
     while (!thread.finished) {
       if (left <= 0) return { reason: 'instructionLimit' };
-      if (thread.state === 'waiting') {
+      this.#drainDpcs(left);
+      if (thread.wait !== undefined) this.wake();
+      if (thread.state === 'waiting' && thread.wait?.spins !== true) {
         const result = this.#runOthersUntil(() => thread.state !== 'waiting', left);
         if (result !== undefined) return result;
         continue;
       }
       this.place(thread);
-      left -= Math.max(1, this.runThread(thread, left));
+      left -= Math.max(1, this.runThread(thread, this.#untilTimer(left)));
     }
     return { reason: 'condition', condition: thread.returns() };
   }
@@ -112,6 +121,7 @@ export class Scheduler {
   runThread(thread: Thread, instructions: number, conditions: readonly ThreadCondition[] = []): number {
     const processor = thread.processor;
     if (processor === undefined) throw new Error(`thread ${thread.id} is on no processor`);
+    if (thread.wait?.spins === true && !this.#endSpin(thread, processor)) return 1;
     const breakpoints = conditions.flatMap(({ thread: owner, address }) =>
       owner === thread && address !== undefined ? [address] : [],
     );
@@ -119,10 +129,11 @@ export class Scheduler {
     const options = { instructions, breakpoints };
     const exit = this.sliceRunner?.runSlice(thread, processor, options) ?? processor.run(options);
     thread.instructions += exit.instructions;
+    if (exit.instructions > 0) this.#spins = 0;
     this.#time += BigInt(exit.instructions);
     if (exit.reason !== 'instructionLimit' && exit.reason !== 'breakpoint')
       this.handle(thread, processor, exit);
-    if (thread.finished || thread.wait !== undefined) this.#leave(thread);
+    if (thread.finished || (thread.wait !== undefined && thread.wait.spins !== true)) this.#leave(thread);
     return exit.instructions;
   }
 
@@ -140,7 +151,9 @@ export class Scheduler {
     const allowed = this.machine.processors.filter((processor) => mayRun(thread, processor));
     const [first] = allowed;
     if (first === undefined) throw new RangeError(`thread ${thread.id} may run on no processor`);
-    const processor = allowed.find((candidate) => !this.#current.has(candidate)) ?? first;
+    const isBelow = (candidate: Processor) => (this.#current.get(candidate)?.irql ?? 0) < IRQL.DISPATCH_LEVEL;
+    const processor =
+      allowed.find((candidate) => !this.#current.has(candidate)) ?? allowed.find(isBelow) ?? first;
     this.#preempt(processor, 'front');
     const index = this.#ready.indexOf(thread);
     if (index >= 0) this.#ready.splice(index, 1);
@@ -175,10 +188,16 @@ export class Scheduler {
         message: 'the processors are gathered already',
       });
     let left = timeout;
-    for (const thread of [...this.#current.values()]) {
-      while (thread.processor !== undefined && thread.irql >= IRQL.DISPATCH_LEVEL && !thread.finished) {
-        if (left <= 0) throw this.#stuck(thread, timeout);
-        left -= Math.max(1, this.runThread(thread, Math.min(left, LONGEST_SLICE)));
+    const isBusy = (thread: Thread) =>
+      thread.processor !== undefined && thread.irql >= IRQL.DISPATCH_LEVEL && !thread.finished;
+    for (let busy = [...this.#current.values()]; busy.length > 0; busy = busy.filter(isBusy)) {
+      for (const thread of busy) {
+        while (isBusy(thread)) {
+          if (left <= 0) throw this.#stuck(thread, timeout);
+          left -= Math.max(1, this.runThread(thread, Math.min(left, LONGEST_SLICE)));
+          // One that spins waits for another of them.
+          if (thread.wait?.spins === true) break;
+        }
       }
     }
     this.#gathered = true;
@@ -191,6 +210,7 @@ export class Scheduler {
 
   /** Ends the waits that have come true. */
   wake(): void {
+    this.dpcs?.expire(this.#time);
     for (const thread of this.#waiting) {
       const { wait } = thread;
       if (wait === undefined) continue;
@@ -216,8 +236,57 @@ export class Scheduler {
     if (processor === undefined && this.#sleepToNextDeadline()) processor = this.#nextProcessor();
     const thread = processor === undefined ? undefined : this.#threadFor(processor);
     if (thread === undefined) return 'idle';
+    if (this.#spins > IDLE_SPINS * this.machine.processors.length && !this.#sleepToNextDeadline())
+      return 'idle';
     const slice = Math.min(limit, this.random.between(1, LONGEST_SLICE));
     return { thread, instructions: this.runThread(thread, slice, conditions) };
+  }
+
+  /** A thread that spins asks once more; false: it has to go on. */
+  #endSpin(thread: Thread, processor: Processor): boolean {
+    const result = thread.wait?.ready();
+    this.#time += 1n;
+    if (result === undefined) {
+      this.#spins += 1;
+      return false;
+    }
+    thread.wait = undefined;
+    thread.architecture.setResult(processor, result);
+    return true;
+  }
+
+  /** A DPC of this processor interrupts what runs there below DISPATCH_LEVEL. It may then go on elsewhere (modelled). */
+  #startDpc(processor: Processor): Thread | undefined {
+    const current = this.#current.get(processor);
+    if (this.dpcs?.isPending(processor.index) !== true) return undefined;
+    if (current !== undefined && current.irql >= IRQL.DISPATCH_LEVEL) return undefined;
+    const dpc = this.dpcs.start(processor.index);
+    if (dpc === undefined) return undefined;
+    this.#preempt(processor, 'front');
+    this.#ready.splice(this.#ready.indexOf(dpc), 1);
+    this.#assign(processor, dpc);
+    return dpc;
+  }
+
+  /** While one thread runs alone, DPCs run all the same: no thread can hold them off below DISPATCH_LEVEL. */
+  #drainDpcs(limit: number): void {
+    this.dpcs?.expire(this.#time);
+    for (let left = limit; left > 0 && this.#spins <= IDLE_SPINS * this.machine.processors.length; ) {
+      for (const processor of this.machine.processors) this.#startDpc(processor);
+      const active = this.dpcs?.active ?? [];
+      if (active.length === 0) return;
+      for (const dpc of active) {
+        this.place(dpc);
+        left -= Math.max(1, this.runThread(dpc, LONGEST_SLICE));
+      }
+    }
+  }
+
+  /** Instructions until the next timer expires, at most `limit`. */
+  #untilTimer(limit: number): number {
+    const due = this.dpcs?.nextDue;
+    if (due === undefined) return limit;
+    return Math.min(limit, Math.max(1, Number(due - this.#time)));
   }
 
   #runOthersUntil(done: () => boolean, limit: number): RunResult | undefined {
@@ -238,7 +307,10 @@ export class Scheduler {
       const deadline = wait?.deadline;
       if (deadline !== undefined && (next === undefined || deadline < next)) next = deadline;
     }
+    const timer = this.dpcs?.nextDue;
+    if (timer !== undefined && (next === undefined || timer < next)) next = timer;
     if (next === undefined) return false;
+    this.#spins = 0;
     if (next > this.#time) this.#time = next;
     this.wake();
     return true;
@@ -268,6 +340,8 @@ export class Scheduler {
   }
 
   #threadFor(processor: Processor): Thread | undefined {
+    const dpc = this.#startDpc(processor);
+    if (dpc !== undefined) return dpc;
     const current = this.#current.get(processor);
     const slices = (this.#slices.get(processor) ?? 0) + 1;
     this.#slices.set(processor, slices);
@@ -286,11 +360,19 @@ export class Scheduler {
     for (let i = 0; i < processors.length; i++) {
       const processor = processors[(this.#turn + i) % processors.length];
       if (processor === undefined) continue;
-      if (!this.#current.has(processor) && !this.#ready.some((thread) => mayRun(thread, processor))) continue;
+      if (!this.#hasWork(processor)) continue;
       this.#turn = (processor.index + 1) % processors.length;
       return processor;
     }
     return undefined;
+  }
+
+  #hasWork(processor: Processor): boolean {
+    return (
+      this.#current.has(processor) ||
+      this.dpcs?.isPending(processor.index) === true ||
+      this.#ready.some((thread) => mayRun(thread, processor))
+    );
   }
 
   #holds({ thread, address }: ThreadCondition, passed: ReadonlySet<Thread>): boolean {

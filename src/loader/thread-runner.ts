@@ -85,13 +85,14 @@ export class ThreadRunner {
     try {
       this.#judge([thread.returns()], this.kernel.scheduler.runAlone(thread, CALL_LIMIT));
     } finally {
-      this.#destroy(thread);
+      this.destroy(thread);
     }
     this.kernel.patchGuard.tick();
     return thread;
   }
 
-  #destroy(thread: Thread): void {
+  /** Gives back what a thread has that is over. */
+  destroy(thread: Thread): void {
     this.kernel.scheduler.remove(thread);
     if (thread.process.terminated) return;
     if (thread.teb !== undefined) thread.process.environment?.destroyTeb(thread.teb);

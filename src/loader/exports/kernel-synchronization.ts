@@ -1,11 +1,13 @@
-import { IRQL } from '../irql.js';
-import { defineExport, type ServiceCall, type SimulatedExport } from '../simulated-export.js';
+import { ATTEMPTED_SWITCH_FROM_DPC, BugCheck } from '../bug-check.js';
+import { IRQL, irqlName } from '../irql.js';
+import { CONTEXT_SET, defineExport, type ServiceCall, type SimulatedExport } from '../simulated-export.js';
 import { type Blocked, blocked } from '../wait.js';
 
 /** DISPATCHER_HEADER (wdm.h): UCHAR Type; …; LONG SignalState at +4. The guest's memory is the object. */
 const SIGNAL_STATE = 4n;
 const NOTIFICATION_OBJECT = 0;
 const MUTANT_OBJECT = 2;
+const TIMER_NOTIFICATION_OBJECT = 8;
 const SEMAPHORE_OBJECT = 5;
 const STATUS_SUCCESS = 0n;
 
@@ -27,7 +29,8 @@ function initialize(call: ServiceCall, object: bigint, type: number, signalState
 function take(call: ServiceCall, object: bigint): bigint | undefined {
   const signals = state(call, object);
   if (signals <= 0) return undefined;
-  if (call.thread.addressSpace.readU8(object) !== NOTIFICATION_OBJECT) setState(call, object, signals - 1);
+  const type = call.thread.addressSpace.readU8(object);
+  if (type !== NOTIFICATION_OBJECT && type !== TIMER_NOTIFICATION_OBJECT) setState(call, object, signals - 1);
   return STATUS_SUCCESS;
 }
 
@@ -41,13 +44,27 @@ export function deadlineOf({ kernel, thread }: ServiceCall, timeout: bigint): bi
   return value <= 0n ? kernel.scheduler.time - value : value;
 }
 
-function wait(call: ServiceCall, object: bigint, timeout: bigint): Blocked {
+function wait(call: ServiceCall, object: bigint, timeout: bigint): Blocked | typeof CONTEXT_SET {
   const deadline = deadlineOf(call, timeout);
+  const mayWait = deadline === undefined || deadline > call.kernel.scheduler.time;
+  if (mayWait && call.thread.irql >= IRQL.DISPATCH_LEVEL && state(call, object) <= 0)
+    return stopSwitchFromDpc(call);
   return blocked({
     reason: `the object at ${call.thread.describe(object)}`,
     ready: () => take(call, object),
     ...(deadline === undefined ? {} : { deadline }),
   });
+}
+
+/** Code at DISPATCH_LEVEL cannot wait: no other thread could run on its processor. */
+function stopSwitchFromDpc({ kernel, thread }: ServiceCall): typeof CONTEXT_SET {
+  const text = `thread ${thread.id} waits at ${irqlName(thread.irql)}`;
+  const bugCheck = new BugCheck(ATTEMPTED_SWITCH_FROM_DPC, [0n, BigInt(thread.id), 0n, 0n], text);
+  thread.state = 'crashed';
+  thread.crash = { text, bugCheck };
+  kernel.events.emit({ kind: 'threadCrashed', text: `thread ${thread.id} (${thread.name}): ${text}` });
+  kernel.events.emit({ kind: 'bugCheck', text: bugCheck.message });
+  return CONTEXT_SET;
 }
 
 /** A spin lock is the word at its address: 0 free, 1 held. Waiting for one gives the processor away (modelled: real ones spin). */

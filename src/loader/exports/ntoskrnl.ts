@@ -4,6 +4,7 @@ import { exceptionExports } from './exceptions.js';
 import { formatGuestString } from './format.js';
 import { guardExports } from './guard.js';
 import { interlockedExports } from './interlocked.js';
+import { kernelDpc } from './kernel-dpc.js';
 import { kernelSynchronization } from './kernel-synchronization.js';
 import { kernelThreads } from './kernel-threads.js';
 import { memoryExports } from './memory.js';
@@ -38,6 +39,7 @@ export function ntoskrnl(): SimulatedModule {
         poolOf(call).free(address, tag),
       ),
       defineExport('ExFreePool', ['pointer'], (call, address) => poolOf(call).free(address, 0)),
+      ...kernelDpc(),
       ...kernelSynchronization(),
       ...kernelThreads(),
       ...interlockedExports(),
