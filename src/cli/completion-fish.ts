@@ -18,7 +18,8 @@ export function fishCompletion(commands: readonly ShellCommand[]): string {
 }
 
 function optionLine(command: ShellCommand, { name, description, operand }: ShellOption): string {
-  const value = operand === undefined ? '' : ` -r ${operandFlags(operand)}`.trimEnd();
+  const needed = operand?.kind === 'file' ? ' -r' : ' -x';
+  const value = operand === undefined ? '' : `${needed} ${operandFlags(operand)}`.trimEnd();
   return `complete -c hotpatch -n ${seen(command)} -l ${name.replace('--', '')}${value} -d ${quote(description)}`;
 }
 

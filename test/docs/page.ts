@@ -32,7 +32,7 @@ export class Page {
   prepare(): void {
     rmSync(this.sandbox, { recursive: true, force: true });
     mkdirSync(this.sandbox, { recursive: true });
-    for (const name of ['test', 'scenarios', 'docs', 'examples', 'README.md'])
+    for (const name of ['test', 'scenarios', 'scripts', 'docs', 'examples', 'README.md'])
       symlinkSync(join(root, name), join(this.sandbox, name));
     for (const { language, text, directives } of this.blocks) {
       if (directives.file === undefined || directives.skip !== undefined) continue;
