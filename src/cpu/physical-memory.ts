@@ -64,6 +64,11 @@ export class PhysicalMemory implements Disposable {
 
   /** A zeroed frame with one reference. Throws STATUS_NO_MEMORY. */
   allocate(): number {
+    if (this.#buffer.byteLength === 0) {
+      throw new CpuError('machineDisposed', 'cannot allocate: the machine has been disposed of', {
+        status: 'STATUS_INVALID_DEVICE_STATE',
+      });
+    }
     this.#saved = undefined;
     const recycled = this.#free.pop();
     const frame = recycled ?? this.#fresh;

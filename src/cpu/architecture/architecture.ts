@@ -1,5 +1,6 @@
 import type { Arm64Encoder } from '../encode/arm64.js';
 import type { X86Encoder } from '../encode/x86.js';
+import { CpuError } from '../error.js';
 import type { Processor } from '../processor.js';
 import type { EngineKind } from '../unicorn/engine.js';
 import type { RegisterFile } from '../unicorn/registers.js';
@@ -67,11 +68,23 @@ const conversion = new DataView(new ArrayBuffer(8));
 /** The bits of a call argument as they lie in a register, and whether it goes into a floating-point one. */
 export function argumentBits(argument: CallArgument): { readonly bits: bigint; readonly isFloat: boolean } {
   if (typeof argument === 'bigint') return { bits: BigInt.asUintN(64, argument), isFloat: false };
-  if (typeof argument === 'number')
+  if (typeof argument === 'number') {
+    if (!Number.isFinite(argument)) throw invalid('callArgument', `${argument} is no integer argument`);
     return { bits: BigInt.asUintN(64, BigInt(Math.trunc(argument))), isFloat: false };
+  }
   if ('float' in argument) return { bits: floatBits(argument.float, 'single'), isFloat: true };
   return { bits: floatBits(argument.double, 'double'), isFloat: true };
 }
+
+/** Bytes of `count` things of `size` bytes. Throws CpuError `argumentIndex` unless there can be so many of them. */
+export function byteOffset(count: number, size: number): bigint {
+  if (!Number.isSafeInteger(count) || count < 0 || count > 0xffff_ffff)
+    throw invalid('argumentIndex', `${count} is no index of an argument and no count of bytes`);
+  return BigInt(count * size);
+}
+
+const invalid = (rule: string, message: string): CpuError =>
+  new CpuError(rule, message, { status: 'STATUS_INVALID_PARAMETER' });
 
 export function floatBits(value: number, size: 'single' | 'double'): bigint {
   if (size === 'single') {

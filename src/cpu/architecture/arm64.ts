@@ -1,7 +1,7 @@
 import { arm64Encoder } from '../encode/arm64.js';
 import { instructionLength } from '../instruction.js';
 import { ARM64_REGISTERS } from '../unicorn/registers.js';
-import { type Architecture, argumentBits, bitsToFloat, floatBits } from './architecture.js';
+import { type Architecture, argumentBits, bitsToFloat, byteOffset, floatBits } from './architecture.js';
 
 const REGISTER_ARGUMENTS = 8;
 const general = Array.from({ length: 31 }, (_, index) => `x${index}`);
@@ -49,14 +49,14 @@ export const arm64: Architecture = {
 
   argument(processor, index) {
     if (index < REGISTER_ARGUMENTS) return processor.get(`x${index}`);
-    return processor.addressSpace.readU64(processor.sp + BigInt((index - REGISTER_ARGUMENTS) * 8));
+    return processor.addressSpace.readU64(processor.sp + byteOffset(index - REGISTER_ARGUMENTS, 8));
   },
 
   floatArgument(processor, index, size = 'double') {
     const bits =
       index < REGISTER_ARGUMENTS
         ? processor.get(`d${index}`)
-        : processor.addressSpace.readU64(processor.sp + BigInt((index - REGISTER_ARGUMENTS) * 8));
+        : processor.addressSpace.readU64(processor.sp + byteOffset(index - REGISTER_ARGUMENTS, 8));
     return bitsToFloat(bits, size);
   },
 

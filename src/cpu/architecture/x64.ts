@@ -2,7 +2,7 @@ import { x64Encoder } from '../encode/x86.js';
 import { instructionLength } from '../instruction.js';
 import type { Processor } from '../processor.js';
 import { X86_REGISTERS } from '../unicorn/registers.js';
-import { type Architecture, argumentBits, bitsToFloat, floatBits } from './architecture.js';
+import { type Architecture, argumentBits, bitsToFloat, byteOffset, floatBits } from './architecture.js';
 
 const INTEGER_ARGUMENTS = ['rcx', 'rdx', 'r8', 'r9'] as const;
 const FLOAT_ARGUMENTS = ['xmm0', 'xmm1', 'xmm2', 'xmm3'] as const;
@@ -70,10 +70,11 @@ export const x64: Architecture = {
 
   returnFromCall(processor, { calleePops = 0 } = {}) {
     const target = processor.addressSpace.readU64(processor.sp);
-    processor.sp += 8n + BigInt(calleePops);
+    processor.sp += 8n + byteOffset(calleePops, 1);
     processor.pc = target;
   },
 };
 
 /** The four register arguments have homes in the shadow space right above the return address. */
-const stackArgument = (processor: Processor, index: number): bigint => processor.sp + 8n + BigInt(index * 8);
+const stackArgument = (processor: Processor, index: number): bigint =>
+  processor.sp + 8n + byteOffset(index, 8);

@@ -3,7 +3,7 @@ import { CpuError } from '../error.js';
 import { instructionLength } from '../instruction.js';
 import type { Processor } from '../processor.js';
 import { X86_REGISTERS } from '../unicorn/registers.js';
-import { type Architecture, argumentBits, bitsToFloat } from './architecture.js';
+import { type Architecture, argumentBits, bitsToFloat, byteOffset } from './architecture.js';
 import { extendedToNumber, numberToExtended } from './extended-float.js';
 
 /**
@@ -79,13 +79,13 @@ export const x86: Architecture = {
     }
     const sp = processor.get('esp');
     const target = processor.addressSpace.readU32(sp);
-    processor.set('esp', sp + 4n + BigInt(calleePops));
+    processor.set('esp', sp + 4n + byteOffset(calleePops, 1));
     processor.set('eip', BigInt(target));
   },
 };
 
 const stackArgument = (processor: Processor, index: number): bigint =>
-  processor.get('esp') + 4n + BigInt(index * 4);
+  processor.get('esp') + 4n + byteOffset(index, 4);
 
 /** Physical x87 register that is ST(0). */
 const topOfStack = (processor: Processor): string => `fp${(processor.get('fpsw') >> 11n) & 7n}`;
