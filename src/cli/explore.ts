@@ -33,7 +33,8 @@ Example:
   hotpatch explore scenarios/first-trampoline.ts --cpus 2 --fetch weak
 
 Every interleaving of the engine's steps with the instructions of the processors is visited. The processors make the
-call that the scenario made last before the operation. Protocols: ${PROTOCOLS.map(({ name }) => name).join(', ')}.`;
+call that the scenario made last before the operation; when it has called functions in several processes or sessions,
+each processor makes the call of another one. Protocols: ${PROTOCOLS.map(({ name }) => name).join(', ')}.`;
 
 export function exploreCommand(): Command {
   return new Command('explore')
@@ -101,12 +102,12 @@ async function exploreOperation(
 }
 
 async function printExploration({ source }: ScenarioOperation, exploration: Exploration): Promise<void> {
-  const { states, transitions, executed, complete, bound, violations, seconds, calls, expected } =
-    exploration;
+  const { states, transitions, executed, complete, bound, violations, seconds, calls, roles } = exploration;
   const { processors, fetch, protocol } = exploration;
   print(colours.bold(`\n${source.name}`));
   print(`${protocol}, ${processors} processor(s), ${fetch} instruction fetch, ${callsText(calls)}`);
-  print(`the call returns ${show(expected.before)} before and ${show(expected.after)} after`);
+  for (const { place, expected } of roles)
+    print(`the call in ${place} returns ${show(expected.before)} before and ${show(expected.after)} after`);
   const rate = Math.round(transitions / Math.max(seconds, 0.001));
   print(
     `${states} states, ${transitions} transitions, ${executed} instructions executed; ${rate} transitions/s`,
@@ -134,7 +135,7 @@ function report(
   { protocol: name, cpus, fetch }: ExploreFlags,
 ): object {
   const explorations = results.map(({ operation, exploration }) => {
-    const { states, transitions, executed, complete, bound, calls, expected, seconds, violations } =
+    const { states, transitions, executed, complete, bound, calls, expected, roles, seconds, violations } =
       exploration;
     return {
       operation: operation.index + 1,
@@ -146,6 +147,7 @@ function report(
       ...(bound === undefined ? {} : { bound }),
       ...(calls === undefined ? {} : { calls }),
       expected,
+      roles,
       seconds,
       violations: violations.map(({ rule, text, count, schedule }) => ({
         rule,

@@ -1,8 +1,15 @@
 import type { HotPatchEngine } from '../engine/index.js';
 import type { Lab } from '../lab.js';
-import type { BootOptions, ImageDomain } from '../loader/index.js';
+import type { BootOptions, ImageDomain, LoadedImage } from '../loader/index.js';
 import { currentScenarioRun, runScenario, type Scenario } from '../scenario.js';
-import type { OperationKind, Subject, SubjectCall, SubjectOptions, SubjectSource } from './subject.js';
+import {
+  type OperationKind,
+  placeOf,
+  type Subject,
+  type SubjectCall,
+  type SubjectOptions,
+  type SubjectSource,
+} from './subject.js';
 
 /** A hotpatch operation that a scenario performs, and the calls with which it is explored. */
 export interface ScenarioOperation {
@@ -23,62 +30,96 @@ class Reached extends Error {
   }
 }
 
+/** An operation that the scenario is about to perform. */
+interface Attempt {
+  readonly lab: Lab;
+  readonly kind: OperationKind;
+  readonly steps: Subject['steps'];
+  /** Names of the domains that have the base. */
+  readonly places: readonly string[];
+}
+
 interface Watch {
   onCall(call: SubjectCall): void;
   /** May throw, to end the scenario instead of performing the operation. */
-  beforeOperation(lab: Lab, kind: OperationKind, steps: Subject['steps']): void;
+  beforeOperation(attempt: Attempt): void;
   /** The operation was not refused. */
-  afterOperation?(lab: Lab, kind: OperationKind): void;
+  afterOperation?(attempt: Attempt): void;
 }
+
+/** An operation that was performed. */
+interface Found {
+  readonly kind: OperationKind;
+  readonly attempt: number;
+  /** Those that have the base, and all there are. */
+  readonly patched: readonly string[];
+  readonly places: ReadonlySet<string>;
+  /** Calls that the scenario had made before it. */
+  readonly callsBefore: number;
+}
+
+const MOST_PLACES = 3;
 
 /**
  * The operations of a scenario that change code in memory: each hotpatch that it applies or takes back. What the
- * processors do meanwhile are the calls that the scenario made last before it, one in each process and session that has
- * made one and still is, or else the first one after it. @throws what the scenario ends with
+ * processors do meanwhile are the calls that the scenario made last before it, one in each process or session; where it
+ * has made none, but the base is there, the first one after it that can be made. @throws what the scenario ends with
  */
 export async function scenarioOperations(scenario: Scenario): Promise<ScenarioOperation[]> {
   const calls: SubjectCall[] = [];
-  const found: { kind: OperationKind; callsBefore: number; attempt: number; places: Set<string> }[] = [];
+  const found: Found[] = [];
   let attempts = 0;
   let places = new Set<string>();
   await run(scenario, {
     onCall: (call) => void calls.push(call),
-    beforeOperation(lab) {
+    beforeOperation({ lab }) {
       attempts++;
       places = new Set(lab.kernel.domains.map(({ name }) => name));
     },
-    afterOperation: (_lab, kind) =>
-      void found.push({ kind, callsBefore: calls.length, attempt: attempts - 1, places }),
+    afterOperation: ({ kind, places: patched }) =>
+      void found.push({ kind, attempt: attempts - 1, patched, places, callsBefore: calls.length }),
   });
-  return found.flatMap(({ kind, callsBefore, attempt, places: there }, index) => {
-    const chosen = callsOf(calls, callsBefore, there);
-    const [first, ...others] = chosen;
-    if (first === undefined) return [];
-    const name = `${scenario.title}, operation ${index + 1}: ${kind}`;
+  const operations: ScenarioOperation[] = [];
+  for (const [index, one] of found.entries()) {
+    const [first, ...others] = await callsFor(scenario, one, calls);
+    if (first === undefined) continue;
+    const name = `${scenario.title}, operation ${index + 1}: ${one.kind}`;
     const create: SubjectSource['create'] = (options) =>
-      stopAt(scenario, attempt, [first, ...others], options);
-    return [
-      { index, kind, calls: [first, ...others], source: { name, create, roles: chosen.length } } as const,
-    ];
-  });
+      stopAt(scenario, one.attempt, [first, ...others], options);
+    const source = { name, create, roles: 1 + others.length };
+    operations.push({ index, kind: one.kind, calls: [first, ...others], source });
+  }
+  return operations;
 }
 
-/** The last call before the operation in each place, the newest first; without any the first one after it. */
-function callsOf(
+async function callsFor(
+  scenario: Scenario,
+  { attempt, callsBefore, patched, places }: Found,
   calls: readonly SubjectCall[],
-  before: number,
-  places: ReadonlySet<string>,
-): readonly SubjectCall[] {
-  const newestFirst = calls.slice(0, before).reverse();
-  const chosen = new Map<string | undefined, SubjectCall>();
-  for (const call of newestFirst)
-    if (!chosen.has(call.place) && (call.place === undefined || places.has(call.place)))
-      chosen.set(call.place, call);
-  if (chosen.size > 0) return [...chosen.values()];
-  return calls
-    .slice(before)
-    .filter(({ place }) => place === undefined || places.has(place))
-    .slice(0, 1);
+): Promise<readonly SubjectCall[]> {
+  const chosen = new Map<string, SubjectCall>();
+  for (const call of calls.slice(0, callsBefore).reverse()) {
+    const { place = '' } = call;
+    if (!chosen.has(place) && places.has(place)) chosen.set(place, call);
+  }
+  for (const call of calls.slice(callsBefore)) {
+    const { place = '' } = call;
+    if (chosen.size >= MOST_PLACES) break;
+    if (chosen.has(place) || !(patched.includes(place) || (chosen.size === 0 && places.has(place)))) continue;
+    if (await canBeMade(scenario, attempt, call)) chosen.set(place, call);
+  }
+  return [...chosen.values()];
+}
+
+/** Not when it needs memory that the scenario allocates later. */
+async function canBeMade(scenario: Scenario, attempt: number, call: SubjectCall): Promise<boolean> {
+  using subject = await stopAt(scenario, attempt, [call]);
+  try {
+    subject.lab.kernel.call(call.target, call.arguments, { domain: placeOf(subject.lab, call) });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function stopAt(
@@ -95,7 +136,7 @@ async function stopAt(
   };
   const watch: Watch = {
     onCall: () => undefined,
-    beforeOperation(lab, operation, steps) {
+    beforeOperation({ lab, kind: operation, steps }) {
       if (index++ !== wanted) return;
       currentScenarioRun()?.labs.delete(lab);
       throw new Reached({ lab, operation, calls, steps, [Symbol.dispose]: () => lab[Symbol.dispose]() });
@@ -167,27 +208,39 @@ function attachToEngine(lab: Lab, watch: Watch, quietly: <T>(action: () => T) =>
   const { engine } = lab;
   const loadPatch = engine.loadPatch.bind(engine);
   engine.loadPatch = (image, options) => {
-    const kind = kindOf(lab, image);
-    if (kind !== undefined) watch.beforeOperation(lab, kind, () => engine.loadPatchSteps(image, options));
+    const bases = basesOf(lab, image);
+    const [base] = bases;
+    if (base === undefined) return quietly(() => loadPatch(image, options));
+    const attempt: Attempt = {
+      lab,
+      kind: engine.record(base).active === undefined ? 'apply' : 'repatch',
+      steps: () => engine.loadPatchSteps(image, options),
+      places: bases.map(({ domain }) => domain.name),
+    };
+    watch.beforeOperation(attempt);
     const patch = quietly(() => loadPatch(image, options));
-    if (kind !== undefined) watch.afterOperation?.(lab, kind);
+    watch.afterOperation?.(attempt);
     return patch;
   };
   const unloadPatch = engine.unloadPatch.bind(engine);
   engine.unloadPatch = (patch) => {
-    const isApplied = patch.state === 'applied';
-    if (isApplied) watch.beforeOperation(lab, 'revert', () => engine.unloadPatchSteps(patch));
+    if (patch.state !== 'applied') return quietly(() => unloadPatch(patch));
+    const attempt: Attempt = {
+      lab,
+      kind: 'revert',
+      steps: () => engine.unloadPatchSteps(patch),
+      places: patch.applications.map(({ base }) => base.image.domain.name),
+    };
+    watch.beforeOperation(attempt);
     quietly(() => unloadPatch(patch));
-    if (isApplied) watch.afterOperation?.(lab, 'revert');
+    watch.afterOperation?.(attempt);
   };
 }
 
-/** Undefined for a patch whose base is not loaded: it changes nothing. */
-function kindOf(lab: Lab, image: Parameters<HotPatchEngine['loadPatch']>[0]): OperationKind | undefined {
+/** Where the patch will be applied: nowhere when its base is not loaded. */
+function basesOf({ kernel }: Lab, image: Parameters<HotPatchEngine['loadPatch']>[0]): LoadedImage[] {
   const base = image.hotPatch?.bases[0];
-  if (base === undefined) return undefined;
+  if (base === undefined) return [];
   const identity = { checkSum: base.originalCheckSum, timeDateStamp: base.originalTimeDateStamp };
-  const [loaded] = lab.kernel.imagesOf(identity);
-  if (loaded === undefined) return undefined;
-  return lab.engine.record(loaded.image).active === undefined ? 'apply' : 'repatch';
+  return kernel.imagesOf(identity).map((instance) => instance.image);
 }

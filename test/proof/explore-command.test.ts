@@ -1,0 +1,67 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, describe, expect, it } from 'vitest';
+import { hotpatch } from '../cli/hotpatch.js';
+
+const scenario = (name: string) => fileURLToPath(new URL(`../../scenarios/${name}.ts`, import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), 'hotpatch-explore-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+interface Report {
+  readonly complete: boolean;
+  readonly states: number;
+  readonly transitions: number;
+  readonly violations: readonly { readonly rule: string; readonly schedule: object }[];
+  readonly explorations: readonly {
+    readonly kind: string;
+    readonly roles: readonly { readonly place: string }[];
+  }[];
+}
+
+async function explore(name: string, ...options: readonly string[]) {
+  const { code, json, stderr } = await hotpatch('explore', scenario(name), ...options, '--json');
+  return { code, report: json as Report, stderr };
+}
+
+describe('hotpatch explore', () => {
+  it('visits every interleaving of a scenario', async () => {
+    const { code, report } = await explore('first-trampoline', '--fetch', 'weak');
+    expect(code).toBe(0);
+    expect(report).toMatchObject({ complete: true, violations: [] });
+    expect(report.transitions).toBeGreaterThan(report.states);
+  });
+
+  it.each([
+    ['dll-in-many-processes', ['mail.exe', 'web.exe', 'print.exe']],
+    ['session-driver', ['session 1', 'session 2']],
+    ['secure-kernel-module', ['vtl1']],
+  ] as const)('%s: each processor in another place', async (name, places) => {
+    const { code, report, stderr } = await explore(name, '--cpus', '2', '--operation', '1');
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect(report).toMatchObject({ complete: true, violations: [] });
+    const met = report.explorations[0]?.roles.map(({ place }) => place.replace(/ \(.*/, '')) ?? [];
+    expect(met).toHaveLength(Math.min(2, places.length));
+    for (const place of met) expect(places).toContain(place);
+  });
+
+  it('prints a violation with its shortest schedule, which `hotpatch run --schedule` replays', async () => {
+    const { code, report } = await explore('first-trampoline', '--protocol', 'padding-after-entry');
+    expect(code).toBe(1);
+    const [violation] = report.violations;
+    expect(violation?.rule).toBe('fault');
+    const file = join(folder, 'schedule.json');
+    writeFileSync(file, JSON.stringify(violation?.schedule));
+    const run = await hotpatch('run', scenario('first-trampoline'), '--schedule', file);
+    expect(run.code).toBe(1);
+    expect(run.stdout).toMatch(/breakpoint at /);
+  });
+
+  it('explores another generation of the engine than the scenario boots', async () => {
+    const { code, report } = await explore('first-trampoline', '--protocol', 'windows-earlier');
+    expect(code).toBe(0);
+    expect(report).toMatchObject({ complete: true, violations: [] });
+  });
+});
