@@ -122,6 +122,11 @@ export class HotPatchEngine {
       return patch;
     }
     using _ = this.#begin(patch);
+    if (bases.some(({ domain }) => domain.kind === 'secure'))
+      this.#tell(
+        'secureImageFound',
+        `patch ${patch.name}: the Secure Kernel, asked for its type, has a secure image with this checksum and timestamp`,
+      );
     yield* this.#apply(patch, bases, true);
     this.#register(patch);
     yield* this.#applyToLateBases(patch);

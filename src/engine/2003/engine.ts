@@ -50,8 +50,9 @@ export class HotPatch2003Engine {
       (call) => ntSetSystemInformation(this, call).value,
     );
     const widths = kernel.architecture.name === 'arm64' ? [false] : [false, true];
-    for (const wow64 of widths)
-      kernel.userServices({ wow64 }).define({
+    for (const wow64 of widths) {
+      const services = kernel.userServices({ wow64 });
+      services.define({
         name: 'ntdll.dll',
         exports: [
           defineExport('NtSetSystemInformation', STUB_PARAMETERS, (call) =>
@@ -62,6 +63,9 @@ export class HotPatch2003Engine {
           ),
         ],
       });
+      // Injecting needs its address; it is part of every process from the start.
+      services.address('ntdll.dll', LDR_HOT_PATCH_ROUTINE);
+    }
     kernel.onImageUnload((image) => this.#forget(image));
   }
 

@@ -38,21 +38,21 @@ export function* injectRoutine(
   const names = { name: patch.path, targetName: patch.hotp1.targetName };
   const buffer = encodeNames(flags, names, { pointerSize });
   const address = domain.allocateMemory('pool', buffer.length);
-  domain.addressSpace.write(address, buffer);
-  const routine = domain.services.address('ntdll.dll', LDR_HOT_PATCH_ROUTINE);
-  const thread = kernel.createThread(routine, [address], { domain, name: LDR_HOT_PATCH_ROUTINE });
-  context.operation.tell(
-    'threadInjected',
-    `thread ${thread.id} is injected into ${domain.name} at ntdll!${LDR_HOT_PATCH_ROUTINE}${isWow64(domain) ? ' (WOW64)' : ''}`,
-  );
-  const information = new CodeInformation(domain.addressSpace, address, buffer.length, pointerSize);
+  let thread: Thread | undefined;
   try {
+    domain.addressSpace.write(address, buffer);
+    const routine = domain.services.address('ntdll.dll', LDR_HOT_PATCH_ROUTINE);
+    thread = kernel.createThread(routine, [address], { domain, name: LDR_HOT_PATCH_ROUTINE });
+    context.operation.tell(
+      'threadInjected',
+      `thread ${thread.id} is injected into ${domain.name} at ntdll!${LDR_HOT_PATCH_ROUTINE}${isWow64(domain) ? ' (WOW64)' : ''}`,
+    );
     yield* ldrHotPatchRoutine(context, patch, target, options);
-    information.patchingFinished = true;
+    new CodeInformation(domain.addressSpace, address, buffer.length, pointerSize).patchingFinished = true;
     performed.set(thread, ntStatus('STATUS_SUCCESS').value);
     kernel.scheduler.runAlone(thread, LONGEST_ROUTINE);
   } finally {
-    end(engine, thread);
+    if (thread !== undefined) end(engine, thread);
     if (!process.terminated) domain.freeMemory(address, buffer.length);
   }
 }
