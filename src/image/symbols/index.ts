@@ -1,7 +1,7 @@
 export { type ArchiveMember, readArchive, type ShortImport } from './archive.js';
 export type * from './codeview.js';
 export { type CoffImage, type CoffSymbol, isFunctionSymbol, symbolsFromCoff } from './coff-symbols.js';
-export type { DbiModule, SectionContribution } from './dbi.js';
+export type { Dbi, DbiModule, DebugStreamName, SectionContribution } from './dbi.js';
 export { type ExportImage, symbolsFromExports } from './export-symbols.js';
 export { type FoundSymbols, findSymbols, type SymbolsOrigin } from './find-symbols.js';
 export { type MapAddress, type MapFile, type MapSection, readMapFile } from './map-file.js';

@@ -35,19 +35,37 @@ export interface PdbSection {
 }
 
 /**
- * Opens a PDB of lld-link or of MSVC 7 and later.
+ * Opens a PDB of lld-link, or of Microsoft's linker since Visual C++ 7. Needs nothing but its bytes: no processor, no
+ * other file, no network.
  *
- * @example
+ * ```ts
+ * import { pdbMatches, readImage, readPdb } from 'hotpatch-lab/image';
+ *
  * const pdb = readPdb(readFileSync('demo.pdb'), { file: 'demo.pdb' });
- * pdb.symbols.byName('copy_name');                        // { name, rva, size, kind: 'function', module: 'demo.obj' … }
- * pdb.modules.flatMap((module) => module.symbols);        // every decoded CodeView record
- * pdb.sectionContributions.map(({ dataCrc }) => dataCrc); // what changed between two builds?
+ * if (!pdbMatches(readImage(readFileSync('demo.dll')), pdb)) throw new Error('a PDB of another build');
  *
- * Only the directory and the information stream are read here, everything else when it is asked for.
- * @throws ImageError, here or when a malformed part is asked for
+ * pdb.symbols.byName('dispatch');       // { name: 'dispatch', rva: 0x1060, size: 118, kind: 'function', module: 'demo.obj', isStatic: false }
+ * pdb.symbols.byAddress(0x1069);        // { symbol: { name: 'dispatch', … }, offset: 9 }
+ * pdb.symbols.allByName('helper');      // one of each object file that has a static function of that name
+ *
+ * for (const module of pdb.modules)     // object files, with every CodeView record that is decoded
+ *   for (const symbol of module.symbols)
+ *     if (symbol.kind === 'S_GPROC32_ID') console.log(module.shortName, symbol.name, symbol.size);
+ *
+ * pdb.sectionContributions.map(({ dataCrc }) => dataCrc); // what changed between two builds?
+ * ```
+ *
+ * Only the directory and the information stream are read here, every other part when it is first asked for; asking again
+ * costs nothing. Addresses are RVAs (numbers), sizes bytes. What comes back may be a view of `bytes`: change neither.
+ * Types (the TPI stream) and line numbers are not decoded; `stream(2)` gives the bytes of the former.
+ *
+ * @param options.file how errors call the file
+ * @throws ImageError here, or from the part that is malformed when it is asked for; the other parts stay readable. Never
+ *   anything else, whatever the bytes are, and memory stays within a small multiple of the file.
  */
 export function readPdb(bytes: Uint8Array, options: { file?: string | undefined } = {}): Pdb {
-  return new Pdb(bytes, options.file);
+  // Slices of a Buffer would be views, not copies.
+  return new Pdb(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength), options.file);
 }
 
 export class Pdb {

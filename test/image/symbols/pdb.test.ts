@@ -59,3 +59,23 @@ group('GUID and age', () => {
     },
   );
 });
+
+test('what the documentation of readPdb shows, on a library of MSVC', () => {
+  const [file = ''] = nodePty(/^winpty\.pdb$/).filter((path) => path.includes('x64'));
+  const pdb = readPdb(readFileSync(file), { file });
+  expect(pdbMatches(readImage(readFileSync(file.replace(/pdb$/, 'dll'))), pdb)).toBe(true);
+
+  const symbol = pdb.symbols.byName('winpty_open');
+  expect(symbol).toMatchObject({ kind: 'function', isStatic: false, module: 'winpty.obj' });
+  const { rva = 0, size = 0 } = symbol ?? {};
+  expect(size).toBeGreaterThan(16);
+  expect(pdb.symbols.byAddress(rva + 9)).toEqual({ symbol, offset: 9 });
+
+  const records = pdb.modules.flatMap((module) => module.symbols.map((record) => ({ module, record })));
+  const procedure = records.find(({ record }) => 'end' in record && record.name === 'winpty_open');
+  expect(procedure?.record).toMatchObject({ kind: 'S_GPROC32', size });
+  expect(procedure?.module.shortName).toBe('winpty.obj');
+  expect(pdb.sectionContributions.some(({ dataCrc }) => dataCrc !== 0)).toBe(true);
+  // Bytes, and not a Buffer, whose slices would be views.
+  expect(Object.getPrototypeOf(pdb.stream(1))).toBe(Uint8Array.prototype);
+});
