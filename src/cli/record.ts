@@ -1,7 +1,7 @@
-import { writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { DEFAULT_LIMIT, type RecordingHead, recordScenario, renderPage } from '../viewer/index.js';
-import { describeReport, reportOf } from './errors.js';
+import { describeReport, reportOf, UsageError } from './errors.js';
 import { EXIT, note, print, printJson } from './output.js';
 import { wholeNumber } from './run.js';
 import { loadScenario } from './scenario-file.js';
@@ -34,11 +34,14 @@ export function recordCommand(): Command {
 async function record(file: string, { out, seed, instructions, json }: RecordFlags): Promise<number> {
   const scenario = await loadScenario(file);
   const seeded = seed === undefined ? {} : { seed };
-  // Before the run, which may be long: a file that cannot be written should not be found out at its end.
-  writeFileSync(out, '', { flag: 'a' });
+  assertWritable(out);
   const { recording, result } = await recordScenario(scenario, { ...seeded, limit: instructions });
   const report =
     result.error === undefined ? undefined : (reportOf(result.error) ?? unexpected(result.error));
+  if (recording.head.processors.length === 0) {
+    if (result.error !== undefined) throw result.error;
+    throw new UsageError(`${file}: the scenario boots no machine, so that there is nothing to record`);
+  }
   const page = await renderPage(recording);
   writeFileSync(out, page);
   const bytes = Buffer.byteLength(page);
@@ -50,6 +53,13 @@ async function record(file: string, { out, seed, instructions, json }: RecordFla
   if (report === undefined) return EXIT.done;
   note(`${file}: ${describeReport(report)}`);
   return report.exitCode;
+}
+
+/** The run may be long: that its page cannot be written should not be found out at its end. */
+function assertWritable(file: string): void {
+  const isNew = !existsSync(file);
+  closeSync(openSync(file, 'a'));
+  if (isNew) rmSync(file);
 }
 
 function unexpected(error: unknown): { exitCode: number; message: string } {

@@ -30,5 +30,6 @@ function whereWords({ scene, moment }: Player): string {
   if (slice === undefined) return step;
   const thread = head.threads[slice.thread];
   const processor = head.processors[slice.processor];
+  if (scene.story.event(moment - 1) !== undefined) return `${step} · event after position ${replay.position}`;
   return `${step} · thread ${thread?.id} (${thread?.name}) on processor ${processor?.index} · position ${replay.position}`;
 }

@@ -45,7 +45,7 @@ export class Catalogue {
       memory: new MemoryTracker(machine, this.numbers, this.spaces),
       firstProcessor: this.processors.length,
     };
-    const { name, registers, programCounter, stackPointer } = machine.architecture;
+    const { name, registers, programCounter, stackPointer, returnAddress } = machine.architecture;
     for (const { index } of machine.processors)
       this.processors.push({
         machine: this.labs.length,
@@ -54,6 +54,7 @@ export class Catalogue {
         registers,
         programCounter,
         stackPointer,
+        returnAddress: hex(returnAddress),
       });
     this.labs.push(recorded);
     return recorded;

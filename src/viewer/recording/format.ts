@@ -47,6 +47,8 @@ export interface ProcessorFacts {
   readonly registers: readonly string[];
   readonly programCounter: string;
   readonly stackPointer: string;
+  /** Where the function that a thread began with returns to. */
+  readonly returnAddress: string;
 }
 
 /** A page table: the pages of one range of addresses. */

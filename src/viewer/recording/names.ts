@@ -29,6 +29,7 @@ export class Names {
   readonly images: readonly KnownImage[];
   readonly trampolines: readonly KnownTrampoline[];
   readonly #services: ReadonlyMap<string, string>;
+  readonly #returnAddresses: ReadonlySet<bigint>;
 
   constructor(private readonly head: RecordingHead) {
     this.images = head.images.map((facts, index) => {
@@ -52,6 +53,7 @@ export class Names {
       codeSlot: facts.codeSlot === undefined ? undefined : BigInt(facts.codeSlot),
       dataSlot: BigInt(facts.dataSlot),
     }));
+    this.#returnAddresses = new Set(head.processors.map(({ returnAddress }) => BigInt(returnAddress)));
     this.#services = new Map(
       head.services.map(({ domain, address, name }) => [`${domain} ${BigInt(address)}`, name]),
     );
@@ -73,6 +75,7 @@ export class Names {
   nameOf(domain: number, address: bigint, moment: number): string | undefined {
     const service = this.#services.get(`${domain} ${address}`);
     if (service !== undefined) return service;
+    if (this.#returnAddresses.has(address)) return 'the end of the call';
     const image = this.imageAt(domain, address, moment);
     if (image === undefined) return undefined;
     const padding = this.trampolines.find(

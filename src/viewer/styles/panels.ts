@@ -20,10 +20,10 @@ export const panelStyles = `
 .station-bytes { font: 12.5px var(--mono); fill: var(--ink); }
 .station-text { font: 11px var(--mono); fill: var(--soft); }
 .station.left rect { stroke: var(--line); fill: var(--sunken); }
-.station.trail rect { fill: var(--hop-soft); stroke: var(--hop); }
-.station.running rect { fill: var(--hop); stroke: var(--hop); stroke-dasharray: none; }
+.station.station.trail rect { fill: var(--hop-soft); stroke: var(--hop); }
+.station.station.running rect { fill: var(--hop); stroke: var(--hop); stroke-dasharray: none; }
 .station.running text { fill: var(--card); }
-.station.changed rect { fill: var(--change-soft); stroke: var(--change); stroke-width: 2.4; }
+.station.station.changed rect { fill: var(--change-soft); stroke: var(--change); stroke-width: 2.4; }
 .arrow { fill: none; stroke-width: 2; }
 .arrow.idle { stroke: var(--line); stroke-dasharray: 3 4; }
 .arrow.set { stroke: var(--soft); }

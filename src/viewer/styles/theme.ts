@@ -2,7 +2,7 @@ const light = `
   color-scheme: light;
   --paper: #f5f4f1; --card: #ffffff; --sunken: #f0efeb; --line: #dcdad3; --ink: #1d1f24; --soft: #555a64;
   --accent: #1f5fbf; --accent-ink: #ffffff; --accent-soft: #dfe9f8;
-  --change: #b45309; --change-soft: #fdecc8; --differs: #8a3ffc; --differs-soft: #ede3fd;
+  --change: #934006; --change-soft: #fdecc8; --differs: #6d28d9; --differs-soft: #ede3fd;
   --hop: #0f766e; --hop-soft: #cdeee9; --good: #1a7341; --lane: #e4e2db; --run: #8fa3bd; --event: #8a8578;
   --shadow: 0 1px 2px rgb(30 25 15 / 7%), 0 4px 14px rgb(30 25 15 / 5%);`;
 
