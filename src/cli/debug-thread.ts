@@ -5,6 +5,8 @@ import type { ErrorReport } from './errors.js';
 export interface DebugWorkerData {
   readonly file: string;
   readonly seed: number | undefined;
+  /** File of an interleaving. */
+  readonly schedule?: string | undefined;
   /** Which front end the thread talks to. */
   readonly frontEnd: 'terminal' | 'gdb';
   readonly ends: ChannelEnds;

@@ -2,10 +2,10 @@ import { workerData } from 'node:worker_threads';
 import { BlockingEnd, DebugSession, GdbServer, Prompt, RemoteTerminal } from '../debugger/index.js';
 import type { DebugWorkerData, DebugWorkerDone } from './debug-thread.js';
 import { reportOf } from './errors.js';
-import { loadScenario } from './scenario-file.js';
+import { loadScheduled } from './schedule.js';
 
 /** The thread that a scenario runs in under the debugger; its front end is in the main thread. */
-const { file, seed, frontEnd, ends }: DebugWorkerData = workerData;
+const { file, seed, schedule, frontEnd, ends }: DebugWorkerData = workerData;
 
 async function run(): Promise<DebugWorkerDone> {
   try {
@@ -13,7 +13,11 @@ async function run(): Promise<DebugWorkerDone> {
       frontEnd === 'gdb'
         ? await GdbServer.create(new BlockingEnd(ends))
         : await Prompt.create(new RemoteTerminal(new BlockingEnd(ends)));
-    const session = new DebugSession(await loadScenario(file), front, seed === undefined ? {} : { seed });
+    const session = new DebugSession(
+      await loadScheduled(file, schedule),
+      front,
+      seed === undefined ? {} : { seed },
+    );
     const { error } = await session.run();
     // The prompt has told it; GDB cannot.
     if (error !== undefined && frontEnd === 'gdb') return failure(error);

@@ -11,7 +11,15 @@ import {
   string,
   ValiError,
 } from 'valibot';
-import { parseAction, protocolNamed, Replay, scenarioOperations } from '../proof/index.js';
+import {
+  type OperationSchedule,
+  parseAction,
+  protocolNamed,
+  Replay,
+  scenarioOperations,
+  scheduleScenario,
+} from '../proof/index.js';
+import type { Scenario } from '../scenario.js';
 import { UsageError } from './errors.js';
 import { readInput } from './files.js';
 import { colours, EXIT, print, printJson } from './output.js';
@@ -58,7 +66,8 @@ export async function runSchedule(file: string, scheduleFile: string, json: bool
   if (broken !== undefined) process.exitCode = EXIT.failed;
 }
 
-function readSchedule(file: string) {
+/** @throws UsageError when the file holds no schedule */
+export function readSchedule(file: string): OperationSchedule {
   const text = new TextDecoder().decode(readInput(file));
   try {
     return parse(scheduleSchema, JSON.parse(text));
@@ -67,4 +76,11 @@ function readSchedule(file: string) {
       throw new UsageError(`${file}: is not a schedule: ${error.message}`);
     throw error;
   }
+}
+
+/** The scenario of a file, or that with one operation as the schedule says. */
+export async function loadScheduled(file: string, scheduleFile: string | undefined): Promise<Scenario> {
+  const schedule = scheduleFile === undefined ? undefined : readSchedule(scheduleFile);
+  const scenario = await loadScenario(file);
+  return schedule === undefined ? scenario : scheduleScenario(scenario, schedule);
 }

@@ -3,9 +3,13 @@ import type { TerminalInput, TerminalOutput, WakingEnd } from '../debugger/index
 import { type DebugWorkerDone, startDebugThread } from './debug-thread.js';
 
 /** The debugger's prompt on standard input and output, with history and tab completion. */
-export async function stepAtTerminal(file: string, seed: number | undefined): Promise<DebugWorkerDone> {
+export async function stepAtTerminal(
+  file: string,
+  seed: number | undefined,
+  schedule?: string,
+): Promise<DebugWorkerDone> {
   const { channel, done } = startDebugThread<TerminalOutput, TerminalInput>(
-    { file, seed, frontEnd: 'terminal' },
+    { file, seed, schedule, frontEnd: 'terminal' },
     (message) => terminal.receive(message),
   );
   const terminal = new StandardTerminal(channel);

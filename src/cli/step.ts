@@ -4,12 +4,13 @@ import type { DebugWorkerDone } from './debug-thread.js';
 import { describeReport, reportOf } from './errors.js';
 import { EXIT, note } from './output.js';
 import { wholeNumber } from './run.js';
-import { loadScenario } from './scenario-file.js';
+import { loadScheduled } from './schedule.js';
 import { stepAtTerminal } from './step-terminal.js';
 
 interface StepFlags {
   readonly seed?: number;
   readonly command?: string;
+  readonly schedule?: string;
 }
 
 export function stepCommand(): Command {
@@ -18,6 +19,7 @@ export function stepCommand(): Command {
     .argument('<scenario>', 'a file whose default export is defineScenario(…)')
     .option('--seed <n>', 'decides how processors interleave', wholeNumber)
     .option('--command <commands>', 'runs these commands, separated by ;, and then the scenario to its end')
+    .option('--schedule <file>', 'one interleaving that `hotpatch explore --json` found, instead of its own')
     .addHelpText(
       'after',
       "\nExample:\n  hotpatch step scenarios/first-trampoline.ts --command 'bp packets_hp!ReceivePacket; g; k; t-; t-'",
@@ -25,14 +27,18 @@ export function stepCommand(): Command {
     .action(async (file: string, flags: StepFlags) => {
       process.exitCode =
         flags.command === undefined
-          ? exitCodeOf(await stepAtTerminal(file, flags.seed))
+          ? exitCodeOf(await stepAtTerminal(file, flags.seed, flags.schedule))
           : await stepByScript(file, flags, flags.command);
     });
 }
 
-async function stepByScript(file: string, { seed }: StepFlags, commands: string): Promise<number> {
+async function stepByScript(
+  file: string,
+  { seed, schedule }: StepFlags,
+  commands: string,
+): Promise<number> {
   const write = (text: string) => void process.stdout.write(text);
-  const scenario = await loadScenario(file);
+  const scenario = await loadScheduled(file, schedule);
   const { error } = await runDebugScript(scenario, commands, {
     write,
     ...(seed === undefined ? {} : { seed }),

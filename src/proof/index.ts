@@ -35,6 +35,7 @@ export {
 export { type ProtocolStep, type Recording, record } from './recording.js';
 export * from './refusals/index.js';
 export { type ScenarioOperation, scenarioOperations } from './scenario-subject.js';
+export { type OperationSchedule, scheduleScenario } from './schedule-scenario.js';
 export { Sequence, type SequenceImages, type SystemStep, sequenceImages } from './sequences.js';
 export * from './shapes/index.js';
 export type {

@@ -59,6 +59,25 @@ describe('hotpatch explore', () => {
     expect(run.stdout).toMatch(/breakpoint at /);
   });
 
+  it('prints a schedule that the debugger stops in and goes back in', async () => {
+    const { report } = await explore('first-trampoline', '--protocol', 'padding-after-entry');
+    const file = join(folder, 'schedule-to-debug.json');
+    writeFileSync(file, JSON.stringify(report.violations[0]?.schedule));
+    const commands = 'bu packets!ReceivePacket; g; t; t-; u rip L1; g';
+    const { code, stdout } = await hotpatch(
+      'step',
+      scenario('first-trampoline'),
+      '--schedule',
+      file,
+      '--command',
+      commands,
+    );
+    expect(stdout).toMatch(/packets!ReceivePacket:/);
+    expect(stdout).toMatch(/engine +SecureKernel stores/);
+    expect(stdout).toMatch(/The scenario has ended: breakpoint at /);
+    expect(code).toBe(1);
+  });
+
   it('explores another generation of the engine than the scenario boots', async () => {
     const { code, report } = await explore('first-trampoline', '--protocol', 'windows-earlier');
     expect(code).toBe(0);

@@ -199,6 +199,7 @@ export class Replay implements Disposable {
     const { pc } = processor;
     const { sliceRunner } = this.subject.lab.kernel.scheduler;
     const exit = sliceRunner?.runSlice(thread, processor, { instructions: 1 }) ?? processor.step();
+    thread.instructions += exit.instructions;
     if (exit.reason === 'instructionLimit') return undefined;
     const resumption =
       exit.reason === 'exception' && exit.name === 'breakpoint'
