@@ -17,13 +17,8 @@ import {
 } from './imports.js';
 import { type LoadConfig, readLoadConfig } from './load-config.js';
 import { MappedFile, type ReadImageOptions } from './mapped-file.js';
-import {
-  flattenRelocations,
-  RELOCATION_SIZE,
-  type Relocation,
-  type RelocationBlock,
-  readRelocationBlocks,
-} from './relocations.js';
+import type { Relocation, RelocationList } from './relocation-list.js';
+import { flattenRelocations, type RelocationBlock, readRelocationBlocks } from './relocations.js';
 import { readTls, type Tls } from './tls.js';
 import { type FunctionTableEntry, readFunctionTable } from './unwind/function-table.js';
 import { IMAGE_FILE } from './winnt.js';
@@ -56,7 +51,7 @@ export class PeImage extends MappedFile {
   }
 
   /** The base relocations in file order, padding left out. */
-  get relocations(): readonly Relocation[] {
+  get relocations(): RelocationList {
     return this.#once('relocations', () =>
       flattenRelocations(this.relocationBlocks, this.optionalHeader.sizeOfImage, this.file),
     );
@@ -64,22 +59,7 @@ export class PeImage extends MappedFile {
 
   /** The base relocations that change any of `length` bytes at an RVA. */
   relocationsIn(rva: number, length: number): readonly Relocation[] {
-    const sorted = this.#once('sortedRelocations', () => this.relocations.toSorted((a, b) => a.rva - b.rva));
-    let low = 0;
-    let high = sorted.length;
-    const WIDEST = 8;
-    while (low < high) {
-      const middle = (low + high) >>> 1;
-      if ((sorted[middle]?.rva ?? 0) <= rva - WIDEST) low = middle + 1;
-      else high = middle;
-    }
-    const found: Relocation[] = [];
-    for (let i = low; i < sorted.length; i++) {
-      const relocation = sorted[i];
-      if (relocation === undefined || relocation.rva >= rva + length) break;
-      if (relocation.rva + RELOCATION_SIZE[relocation.type] > rva) found.push(relocation);
-    }
-    return found;
+    return this.relocations.in(rva, length);
   }
 
   /** Whether the linker threw the relocations away: the image can only be loaded at its preferred base. */

@@ -29,13 +29,13 @@ export type { LoadConfig, LoadConfigField, LoadConfigValues } from './load-confi
 export { type ImageArchitecture, MappedFile, type ReadImageOptions } from './mapped-file.js';
 export { ByteReader } from './reader.js';
 export {
-  applyRelocations,
   IMAGE_REL_BASED,
   RELOCATION_SIZE,
   type Relocation,
-  type RelocationBlock,
+  RelocationList,
   type RelocationType,
-} from './relocations.js';
+} from './relocation-list.js';
+export { applyRelocations, type RelocationBlock } from './relocations.js';
 export { isExecutable, isWritable, type Section } from './sections.js';
 export { type NtStatus, type NtStatusName, ntStatus } from './status.js';
 export * from './symbols/index.js';

@@ -1,26 +1,14 @@
 import { ImageError } from './error.js';
 import type { ByteReader } from './reader.js';
+import {
+  IMAGE_REL_BASED,
+  RELOCATION_SIZE,
+  type Relocation,
+  type RelocationList,
+  RelocationListBuilder,
+  sizeOfRelocation,
+} from './relocation-list.js';
 import { hex } from './text.js';
-
-/** IMAGE_REL_BASED_*: the types that I386, AMD64 and ARM64 images use, plus ABSOLUTE, which pads a block. */
-export const IMAGE_REL_BASED = {
-  ABSOLUTE: 0,
-  HIGH: 1,
-  LOW: 2,
-  HIGHLOW: 3,
-  HIGHADJ: 4,
-  DIR64: 10,
-} as const;
-
-export type RelocationType = Exclude<keyof typeof IMAGE_REL_BASED, 'ABSOLUTE'>;
-
-/** A place that changes when the image is not loaded at its preferred base. */
-export interface Relocation {
-  readonly rva: number;
-  readonly type: RelocationType;
-  /** HIGHADJ only: the low 16 bits of the full value, kept in the slot after the entry. */
-  readonly low?: number;
-}
 
 /** IMAGE_BASE_RELOCATION: one 4 KB page's entries, raw: offset in bits 0-11, type in bits 12-15. */
 export interface RelocationBlock {
@@ -30,25 +18,6 @@ export interface RelocationBlock {
 }
 
 const BLOCK_HEADER_SIZE = 8;
-
-const typeNames: readonly (RelocationType | undefined)[] = (() => {
-  const names: (RelocationType | undefined)[] = [];
-  for (const [name, value] of Object.entries(IMAGE_REL_BASED)) {
-    if (value !== 0) names[value] = name as RelocationType;
-  }
-  return names;
-})();
-
-/** Bytes that each type changes. */
-export const RELOCATION_SIZE: Readonly<Record<RelocationType, number>> = {
-  HIGH: 2,
-  LOW: 2,
-  HIGHLOW: 4,
-  HIGHADJ: 2,
-  DIR64: 8,
-};
-
-const typeSizes = typeNames.map((name) => (name === undefined ? 0 : RELOCATION_SIZE[name]));
 
 export function readRelocationBlocks(directory: ByteReader): RelocationBlock[] {
   const blocks: RelocationBlock[] = [];
@@ -89,8 +58,8 @@ export function flattenRelocations(
   blocks: readonly RelocationBlock[],
   sizeOfImage: number,
   file?: string,
-): Relocation[] {
-  const relocations: Relocation[] = [];
+): RelocationList {
+  const list = new RelocationListBuilder(blocks.reduce((total, { entries }) => total + entries.length, 0));
   for (const [index, block] of blocks.entries()) {
     const { virtualAddress, entries } = block;
     const fail = (rule: string, message: string, entry: number) =>
@@ -105,19 +74,18 @@ export function flattenRelocations(
       const value = entry >>> 12;
       if (value === IMAGE_REL_BASED.ABSOLUTE) continue;
       const rva = virtualAddress + (entry & 0xfff);
-      const type = typeNames[value];
-      if (type === undefined)
-        throw fail('relocations.type', `type ${value} is none of I386, AMD64 or ARM64`, i);
-      if (rva + (typeSizes[value] ?? 0) > sizeOfImage)
+      const size = sizeOfRelocation(value);
+      if (size === 0) throw fail('relocations.type', `type ${value} is none of I386, AMD64 or ARM64`, i);
+      if (rva + size > sizeOfImage)
         throw fail('relocations.rva', `RVA ${hex(rva)} lies outside the image`, i);
       if (value === IMAGE_REL_BASED.HIGHADJ) {
         i++;
         if (i >= entries.length) throw fail('relocations.highAdj', 'HIGHADJ lacks its second slot', i - 1);
-        relocations.push({ rva, type, low: entries[i] ?? 0 });
-      } else relocations.push({ rva, type });
+        list.add(rva, value, entries[i]);
+      } else list.add(rva, value);
     }
   }
-  return relocations;
+  return list.build();
 }
 
 /**
@@ -127,7 +95,7 @@ export function flattenRelocations(
  */
 export function applyRelocations(
   memory: Uint8Array,
-  relocations: readonly Relocation[],
+  relocations: Iterable<Relocation>,
   delta: bigint,
   windowRva = 0,
 ): void {

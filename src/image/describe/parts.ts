@@ -18,7 +18,7 @@ export function describeImports(module: ImportModule | DelayImportModule) {
 export function describeRelocations(image: PeImage, all: boolean) {
   const byType: Record<string, number> = {};
   for (const { type } of image.relocations) byType[type] = (byType[type] ?? 0) + 1;
-  return { count: image.relocations.length, byType, ...(all ? { entries: image.relocations } : {}) };
+  return { count: image.relocations.length, byType, ...(all ? { entries: [...image.relocations] } : {}) };
 }
 
 /** Raw data of this many bytes is shown; the CodeView and flag entries are decoded anyway. */

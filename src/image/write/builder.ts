@@ -2,7 +2,7 @@ import type { HotPatchTableInput } from '../hotpatch/encode.js';
 import { type PeImage, readImage } from '../image.js';
 import { loadConfigStruct } from '../load-config.js';
 import type { ImageArchitecture } from '../mapped-file.js';
-import type { RelocationType } from '../relocations.js';
+import type { RelocationType } from '../relocation-list.js';
 import { type SymbolTable, symbolTable } from '../symbols/symbol-table.js';
 import {
   type DirectoryName,

@@ -1,7 +1,7 @@
 import { encodeHotPatchTable, type HotPatchTableInput } from '../hotpatch/encode.js';
 import { type LoadConfigField, loadConfigStruct } from '../load-config.js';
 import type { ImageArchitecture } from '../mapped-file.js';
-import { IMAGE_REL_BASED, type RelocationType } from '../relocations.js';
+import { IMAGE_REL_BASED, type RelocationType } from '../relocation-list.js';
 import type { PointerSize } from '../struct.js';
 import { IMAGE_DEBUG_TYPE } from '../winnt.js';
 import { type Contents, concat, cString, type Layout, pack, u32s } from './items.js';

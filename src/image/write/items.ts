@@ -1,4 +1,4 @@
-import type { RelocationType } from '../relocations.js';
+import type { RelocationType } from '../relocation-list.js';
 
 /** What a part of an image under construction may ask for about the finished layout. */
 export interface Layout {
