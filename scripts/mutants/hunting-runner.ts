@@ -1,9 +1,9 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { RunnerTestCase } from 'vitest';
 import { VitestTestRunner } from 'vitest/runners';
 import { getFn } from 'vitest/suite';
-import type { Line } from './results.js';
+import { type Line, tryingFile } from './results.js';
 
 /** Seconds after which whoever runs a mutant is ended from outside. */
 const PATIENCE = 45;
@@ -71,6 +71,8 @@ export default class HuntingRunner extends VitestTestRunner {
     const mutants = globalThis.__m;
     mutants.deadline = Date.now() + 5000 + 20 * milliseconds;
     this.#watchdog.postMessage({ id, test });
+    // For whoever finds that the process has ended: a mutant of the binding may crash the native library.
+    writeFileSync(tryingFile(this.#file), JSON.stringify({ id, test }));
     mutants.active = id;
     let error: unknown;
     try {
@@ -79,6 +81,7 @@ export default class HuntingRunner extends VitestTestRunner {
       error = thrown ?? 'undefined';
     }
     mutants.active = -1;
+    writeFileSync(tryingFile(this.#file), '');
     this.#watchdog.postMessage({ id: -1, test });
     if (error === undefined) {
       this.#survived.set(id, (this.#survived.get(id) ?? 0) + 1);

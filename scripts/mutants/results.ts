@@ -15,3 +15,6 @@ export type Line =
       readonly left: number;
     }
   | { readonly kind: 'poisoned'; readonly id: number; readonly test: string };
+
+/** Beside the record: the mutant and test that run now; empty between them. */
+export const tryingFile = (record: string): string => `${record}.trying`;

@@ -14,13 +14,14 @@ const engine: Target = {
   withoutFiles: ['application', 'error', 'index', 'options', 'steps'].map((name) => `src/engine/${name}.ts`),
   tests: [
     'test/engine',
+    'test/loader/hpat.test.ts',
     'test/proof/refusals.test.ts',
     'test/proof/findings.test.ts',
-    'test/proof/replay.test.ts',
-    'test/proof/properties.test.ts',
-    'test/proof/faults.test.ts',
     'test/engine/table.test.ts',
     'test/engine/conformance.test.ts',
+    'test/proof/faults.test.ts',
+    'test/proof/properties.test.ts',
+    'test/proof/replay.test.ts',
   ],
 };
 

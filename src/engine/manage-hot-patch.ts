@@ -1,5 +1,5 @@
 import { type AddressSpace, CpuError } from '../cpu/index.js';
-import { type NtStatus, type NtStatusName, ntStatus, type PeImage } from '../image/index.js';
+import { ImageError, type NtStatus, type NtStatusName, ntStatus, type PeImage } from '../image/index.js';
 import {
   type HandleTable,
   type ImageDomain,
@@ -117,7 +117,8 @@ function memoryOf({ addressSpace, domain }: HotPatchCaller): CallerMemory {
 
 function statusOf(error: unknown): NtStatus {
   if (error instanceof Refusal) return ntStatus(error.status as NtStatusName);
-  if (error instanceof HotPatchError || error instanceof KernelError) return error.status;
+  if (error instanceof HotPatchError || error instanceof KernelError || error instanceof ImageError)
+    return error.status;
   if (error instanceof CpuError) return ntStatus('STATUS_ACCESS_VIOLATION');
   throw error;
 }

@@ -1,6 +1,6 @@
 import { HOT_PATCH_RULES, hotPatchRule, isHotPatchRule, ntStatus } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
-import { DAMAGES, type Damage, tryDamage } from '../../src/proof/index.js';
+import { DAMAGES, type Damage, tryDamage, tryDamageBySystemCall } from '../../src/proof/index.js';
 
 /** The status that the damage, or else its rule, stands for. */
 function statusOf({ status, rule }: Damage): string | undefined {
@@ -21,9 +21,34 @@ describe('hotpatch images that must be refused', () => {
     const status = statusOf(damage);
     if (status === undefined) expect(refusal.status).toMatch(/^STATUS_(?!SUCCESS)/);
     else expect(refusal.status).toBe(status);
-    // A patch image takes PEB.ImageBaseAddress from the EXE at present, see findings.test.ts.
-    if (damage.architecture !== 'x86') expect(refusal.unchanged).toBe(true);
+    expect(refusal.unchanged).toBe(true);
   });
+
+  it.each(DAMAGES.filter((_, index) => process.env.HOTPATCH_PROOF === 'all' || index % 4 === 0))(
+    'NtManageHotPatch(LoadPatch) answers $name with the same status',
+    async (damage) => {
+      const { status } = await tryDamage(damage);
+      expect(await tryDamageBySystemCall(damage)).toMatchObject({ status, unchanged: true });
+    },
+  );
+
+  it.each(['originalCheckSum', 'originalTimeDateStamp'] as const)(
+    'or wait when their %s is that of no base; an updater that names the base hears STATUS_REVISION_MISMATCH',
+    async (field) => {
+      const damage: Damage = {
+        name: `another ${field}`,
+        rule: 'identity',
+        table: ({ table }) => ({
+          ...table,
+          bases: table.bases.map((base) => ({ ...base, [field]: base[field] + 1 })),
+        }),
+      };
+      expect(await tryDamage(damage)).toMatchObject({ rule: undefined, message: 'deferred' });
+      expect(await tryDamageBySystemCall(damage)).toMatchObject({ status: 'STATUS_PATCH_DEFERRED' });
+      const named = await tryDamageBySystemCall(damage, { forBase: true });
+      expect(named).toMatchObject({ status: 'STATUS_REVISION_MISMATCH', unchanged: true });
+    },
+  );
 
   it('include every rule of the table that a hotpatch image can break', () => {
     const damaged = new Set(DAMAGES.map(({ rule }) => rule));
@@ -34,7 +59,6 @@ describe('hotpatch images that must be refused', () => {
       'chunk.header',
       'chunk.noExtent',
       'record.relocation',
-      'identity.machine',
       'identity.checkSum',
       'identity.timeDateStamp',
     ];

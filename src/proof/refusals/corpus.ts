@@ -383,6 +383,50 @@ const engineDamages: readonly Damage[] = [
   },
 ];
 
+const FAILING_CALLOUT = [0xb8, 0x01, 0x00, 0x00, 0xc0, 0xc3]; // mov eax, STATUS_UNSUCCESSFUL; ret
+const FAR_AWAY = 0xffff_f802_1000_0000n;
+
+const otherDamages: readonly Damage[] = [
+  {
+    name: 'the callout refuses it before anything of the base is changed',
+    rule: 'callout.failed',
+    status: 'STATUS_UNSUCCESSFUL',
+    build: (builder) => builder.code('__PatchMainCallout__', FAILING_CALLOUT).export('__PatchMainCallout__'),
+  },
+  {
+    name: 'a driver that imports from its base',
+    rule: 'patch.importsBase',
+    status: 'STATUS_INVALID_IMAGE_FORMAT',
+    build: (builder) => builder.import('base.sys', ['f']),
+  },
+  {
+    name: 'a distance that does not fit into 32 bits',
+    rule: 'record.relativeRange',
+    status: 'STATUS_CONFLICTING_ADDRESSES',
+    baseAt: FAR_AWAY,
+    table: withChunks(({ base, layout }) => [
+      one('backward', 'REL32', [record(layout.rva('variable'), base.rva('h'))]),
+      forward(record(base.rva('f'), layout.rva('g'))),
+    ]),
+  },
+  {
+    name: 'an ARM64 patch of an x64 base',
+    rule: 'identity.machine',
+    patchArchitecture: 'arm64',
+  },
+  {
+    name: 'an x86 patch of an x64 base',
+    rule: 'identity.machine',
+    patchArchitecture: 'x86',
+  },
+  {
+    name: 'an x64 patch of an ARM64 base',
+    rule: 'identity.machine',
+    architecture: 'arm64',
+    patchArchitecture: 'x64',
+  },
+];
+
 const armDamages: readonly Damage[] = [
   {
     name: 'location off a word',
@@ -424,5 +468,6 @@ export const DAMAGES: readonly Damage[] = [
   ...recordDamages,
   ...imageDamages,
   ...engineDamages,
+  ...otherDamages,
   ...armDamages,
 ];

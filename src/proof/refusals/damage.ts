@@ -38,6 +38,10 @@ export interface Damage {
   /** NTSTATUS; default: that of the rule. */
   readonly status?: string;
   readonly architecture?: ArchitectureName;
+  /** Of the patch, when it is not that of the base. */
+  readonly patchArchitecture?: ArchitectureName;
+  /** Where the base is loaded, far from where patch images are. */
+  readonly baseAt?: bigint;
   /** Changes what the table says. */
   readonly table?: (draft: Draft) => HotPatchTableInput;
   /** Changes bytes of the file. */
@@ -104,7 +108,8 @@ function goodTable(architecture: ArchitectureName, base: BuiltImage, layout: Lay
 
 /** The damaged patch; `undefined` as damage makes the good one. */
 export function buildDamaged(base: BuiltImage, damage: Damage | undefined, sequenceNumber = 1): PeImage {
-  const { architecture = 'x64', options = {}, table, file, build } = damage ?? {};
+  const { options = {}, table, file, build } = damage ?? {};
+  const architecture = damage?.patchArchitecture ?? damage?.architecture ?? 'x64';
   const name = options.name ?? 'patch.sys';
   const builder = new ImageBuilder(architecture, { timeDateStamp: 0x60000000, ...options, name })
     .code('g', RETURN[architecture](9))

@@ -1,3 +1,3 @@
-export { type Refusal, tryDamage } from './check.js';
+export { type Refusal, tryDamage, tryDamageBySystemCall } from './check.js';
 export { DAMAGES } from './corpus.js';
 export type { Damage } from './damage.js';
