@@ -1,4 +1,4 @@
-import { CpuError, formatAddress, PAGE_SIZE } from '../cpu/index.js';
+import { type Architecture, CpuError, formatAddress, PAGE_SIZE } from '../cpu/index.js';
 import { type PeImage, type Section, type SymbolTable, symbolsFromExports } from '../image/index.js';
 import { type BoundImport, bindImports, resolveImports } from './bind-imports.js';
 import { KernelError } from './error.js';
@@ -10,6 +10,7 @@ import { hpatOffset, ImageSection, LARGE_PAGE_ALIGNMENT } from './image-section.
 import { bindGuardFunctions, setSecurityCookie } from './image-security.js';
 import type { Kernel } from './kernel.js';
 import { LoadedImage, type LoadReason } from './loaded-image.js';
+import { imageViews } from './map-image.js';
 import { applyRetpoline, mapRetpolinePage, RETPOLINE_PAGE_SIZE } from './retpoline.js';
 import { hex } from './text.js';
 
@@ -110,7 +111,7 @@ export class ImageLoader {
     batch: LoadedImage[],
   ): LoadedImage {
     const { name, loadReason = 'DynamicLoad' } = options;
-    refuseOtherMachine(domain, image, name);
+    refuseOtherMachine(domain.architecture, domain.name, image, name);
     const section = this.#openSection(domain, image, options);
     const hpatBase = section.dllBase + BigInt(hpatOffset(image, options.largePages === true));
     const reserve = this.kernel.hotPatchReserveSize;
@@ -243,6 +244,12 @@ export class ImageLoader {
   }
 }
 
+/** Refuses what cannot be loaded, before a process is created for it. */
+export function assertLoadable(image: PeImage): void {
+  readDirectories(image);
+  imageViews(image, fileName(image));
+}
+
 /** Reads everything that loading will need, so that a broken image is refused before anything has been done. */
 function readDirectories(image: PeImage): void {
   void [image.relocations, image.imports, image.delayImports, image.exports, image.tls, image.loadConfig];
@@ -273,12 +280,17 @@ function sharingOf(domain: ImageDomain): 'private' | 'copyOnWrite' {
   return domain.kind === 'user' || domain.kind === 'session' ? 'copyOnWrite' : 'private';
 }
 
-function refuseOtherMachine(domain: ImageDomain, image: PeImage, name: string): void {
-  if (image.architecture === domain.architecture.name) return;
+export function refuseOtherMachine(
+  architecture: Architecture,
+  where: string,
+  image: PeImage,
+  name: string,
+): void {
+  if (image.architecture === architecture.name) return;
   throw new KernelError({
     rule: 'machineMismatch',
     status: 'STATUS_IMAGE_MACHINE_TYPE_MISMATCH',
     image: name,
-    message: `is for ${image.architecture}, ${domain.name} runs ${domain.architecture.name} code`,
+    message: `is for ${image.architecture}, ${where} runs ${architecture.name} code`,
   });
 }

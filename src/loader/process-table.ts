@@ -3,7 +3,7 @@ import { IMAGE_DLLCHARACTERISTICS, type PeImage } from '../image/index.js';
 import { KernelError } from './error.js';
 import { userModules } from './exports/index.js';
 import type { ImageDomain } from './image-domain.js';
-import type { LoadOptions } from './image-loader.js';
+import { assertLoadable, fileName, type LoadOptions, refuseOtherMachine } from './image-loader.js';
 import type { Kernel } from './kernel.js';
 import type { KernelSpace } from './kernel-space.js';
 import { Process } from './process.js';
@@ -50,6 +50,10 @@ export class ProcessTable {
     const is32Bit = (image?.architecture ?? kernel.boot.architecture) === 'x86';
     const wow64 = options.wow64 ?? is32Bit;
     const world = this.#world(wow64);
+    if (image !== undefined) {
+      refuseOtherMachine(world.architecture, name, image, fileName(image));
+      assertLoadable(image);
+    }
     const enforceGuard = options.controlFlowGuard ?? wantsGuard(image);
     const process = new Process({
       kernel,

@@ -2,14 +2,21 @@ import { type Exit, PAGE_SIZE, type Processor } from '../cpu/index.js';
 import { emulateRegisterRead } from './arm64-system-registers.js';
 import { crashOf } from './crash.js';
 import { EXCEPTION_CODES, exceptionOf } from './exceptions/codes.js';
-import { isHandlerInSight, raise } from './exceptions/raise.js';
+import { isHandlerInSight, raise, raiseInCaller } from './exceptions/raise.js';
 import { endUnhandled, isFatalFault } from './exceptions/unhandled.js';
 import { endFailedFast } from './fail-fast.js';
 import { isProcedure, resumeProcedure, startProcedure } from './guest-call.js';
 import type { Kernel } from './kernel.js';
 import type { PlacedExport } from './service-table.js';
-import { CONTEXT_SET, calleePops, type ServiceCall, type ServiceResult } from './simulated-export.js';
+import {
+  CONTEXT_SET,
+  calleePops,
+  type ServiceCall,
+  type ServiceResult,
+  type SimulatedExport,
+} from './simulated-export.js';
 import type { Thread } from './thread.js';
+import { accessViolationOf } from './user-memory-access.js';
 import { isBlocked } from './wait.js';
 
 /** Decides what becomes of a thread whose processor left the guest. */
@@ -73,12 +80,35 @@ function serveExport(kernel: Kernel, thread: Thread, processor: Processor, { ent
     pointerSize: architecture.pointerSize,
     argument: (index) => architecture.argument(processor, index),
   };
-  const result = entry.serve(call);
+  const result = serveOrRaise(call, entry);
   kernel.scheduler.putBack(thread, processor);
   if (result === CONTEXT_SET || thread.finished) return;
   const leave = (on: Processor): void =>
     architecture.returnFromCall(on, { calleePops: calleePops(entry, architecture.pointerSize) });
   complete(kernel, thread, processor, result, leave);
+}
+
+/** What an export cannot do with an address that it was given is an access violation of its caller. */
+function serveOrRaise(call: ServiceCall, entry: SimulatedExport): ServiceResult {
+  try {
+    return entry.serve(call);
+  } catch (error) {
+    const violation = accessViolationOf(call, error);
+    if (violation === undefined) throw error;
+    const { access, address } = violation;
+    const parameters = [access === 'write' ? 1n : 0n, address];
+    const { thread } = call;
+    const caller = thread.describe(thread.architecture.returnAddressAtEntry(call.processor));
+    const text = `access violation: ${access} of ${thread.describe(address)} by ${entry.name}, called from ${caller}`;
+    return raiseInCaller(
+      call,
+      { code: EXCEPTION_CODES.STATUS_ACCESS_VIOLATION, flags: 0, parameters },
+      {
+        calleePops: calleePops(entry, call.pointerSize),
+        unhandled: (kernel, crashed, last) => endUnhandled(kernel, crashed, { text }, last),
+      },
+    );
+  }
 }
 
 /**

@@ -1,9 +1,11 @@
 import type { ServiceCall, ServiceResult } from './simulated-export.js';
+import { accessViolationOf } from './user-memory-access.js';
 
 /** A system service: what a number of the service table leads to. */
 export type SystemService = (call: ServiceCall) => ServiceResult;
 
 const STATUS_INVALID_SYSTEM_SERVICE = 0xc000_001cn;
+const STATUS_ACCESS_VIOLATION = 0xc000_0005n;
 
 /**
  * The system service table (KeServiceDescriptorTable). Numbers differ from build to build of Windows; these are given out
@@ -33,7 +35,14 @@ export class SystemServices {
   /** Calls a service by number, as the instruction does. */
   dispatch(number: number, call: ServiceCall): ServiceResult {
     const service = this.#services.get(this.#names[number] ?? '');
-    return service === undefined ? STATUS_INVALID_SYSTEM_SERVICE : service(call);
+    if (service === undefined) return STATUS_INVALID_SYSTEM_SERVICE;
+    try {
+      return service(call);
+    } catch (error) {
+      // As the exception handler around every service does that touches the caller's memory.
+      if (accessViolationOf(call, error) === undefined) throw error;
+      return STATUS_ACCESS_VIOLATION;
+    }
   }
 
   /** Calls a service by name, as the stub of ntdll does. */

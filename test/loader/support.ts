@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { LoadedImage, LoadOptions } from 'hotpatch-lab';
@@ -68,6 +69,18 @@ export function writableAndExecutable(domain: ImageDomain): string[] {
   return [...domain.table.entries()]
     .filter(({ protection }) => /^PAGE_EXECUTE_(READWRITE|WRITECOPY)$/.test(protection))
     .map(({ address }) => address.toString(16));
+}
+
+/** Contents and protection of every page of every address space. */
+export function memoryState(kernel: Kernel): string {
+  const { machine } = kernel;
+  const hash = createHash('sha256');
+  for (const table of machine.pageTables)
+    for (const { address, protection, frame, guard, service } of table.entries()) {
+      hash.update(`${table.name} ${address} ${protection} ${guard} ${service}\n`);
+      if (frame !== undefined) hash.update(machine.memory.peek(frame));
+    }
+  return hash.digest('hex');
 }
 
 /** Puts code into executable memory of its own in a domain; returns its address. */

@@ -4,6 +4,7 @@ import { isCurrentProcess } from '../handles.js';
 import { Process } from '../process.js';
 import { CONTEXT_SET, type ServiceCall, type ServiceResult } from '../simulated-export.js';
 import type { SystemServices } from '../system-services.js';
+import { probe } from '../user-memory-access.js';
 import { blocked } from '../wait.js';
 
 const STATUS_SUCCESS = 0;
@@ -43,6 +44,7 @@ export function defineProcessServices(services: SystemServices): void {
   );
   // (Alertable, *DelayInterval)
   services.define('NtDelayExecution', (call) => {
+    if (call.argument(1) !== 0n) probe(call, call.argument(1), 8, 'read');
     const deadline = deadlineOf(call, call.argument(1));
     return blocked({
       reason: 'its delay to end',

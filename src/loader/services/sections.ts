@@ -1,9 +1,11 @@
-import { ntStatus } from '../../image/index.js';
+import { CpuError } from '../../cpu/index.js';
+import { ImageError, ntStatus } from '../../image/index.js';
 import { KernelError } from '../error.js';
 import { isCurrentProcess } from '../handles.js';
 import { FileObject, SectionObject } from '../objects.js';
 import { type ServiceCall, writePointer } from '../simulated-export.js';
 import type { SystemServices } from '../system-services.js';
+import { probe } from '../user-memory-access.js';
 
 const SEC_IMAGE = 0x100_0000;
 const STATUS_SUCCESS = 0;
@@ -17,6 +19,7 @@ function createSection(call: ServiceCall): number {
   if (file === undefined) return INVALID_HANDLE;
   if ((Number(call.argument(5)) & SEC_IMAGE) === 0) return INVALID_PARAMETER;
   const section = new SectionObject(file.image, { name: file.name, initialize: false });
+  probe(call, call.argument(0), call.pointerSize, 'write');
   const handle = BigInt(call.process.handles.open(section));
   writePointer(call.thread.addressSpace, call.argument(0), handle, call.pointerSize);
   return STATUS_SUCCESS;
@@ -26,6 +29,7 @@ function createSection(call: ServiceCall): number {
 function mapView(call: ServiceCall): number {
   const section = call.process.handles.get(call.argument(0), SectionObject);
   if (section === undefined || !isCurrentProcess(call.argument(1))) return INVALID_HANDLE;
+  for (const index of [2, 6]) probe(call, call.argument(index), call.pointerSize, 'write');
   try {
     const options = { ...section.options, initialize: false };
     const loaded = call.kernel.loader.load(call.domain, section.image, options);
@@ -33,7 +37,8 @@ function mapView(call: ServiceCall): number {
     writePointer(call.thread.addressSpace, call.argument(6), BigInt(loaded.sizeOfImage), call.pointerSize);
     return STATUS_SUCCESS;
   } catch (error) {
-    if (error instanceof KernelError) return error.status.value;
+    if (error instanceof KernelError || error instanceof ImageError) return error.status.value;
+    if (error instanceof CpuError && error.status !== undefined) return error.status.value;
     throw error;
   }
 }
