@@ -1,39 +1,19 @@
-import { formatAddress } from '../cpu/index.js';
-import {
-  type HotPatchTable,
-  ntStatus,
-  type PeImage,
-  type SymbolTable,
-  validateHotPatch,
-} from '../image/index.js';
+import type { PeImage } from '../image/index.js';
 import { hex, type Kernel, type LoadedImage } from '../loader/index.js';
-import type { Application } from './application.js';
 import { APPLY_IMAGE_PATCH, applyImagePatch } from './apply-image.js';
 import { HotPatchError } from './error.js';
 import { formFor } from './forms.js';
 import { ImageRecord } from './image-record.js';
 import { type Holder, holdersOf } from './in-use.js';
-import { domainOf } from './journal.js';
 import { ntManageHotPatch } from './manage-hot-patch.js';
+import { type OperationsContext, PatchOperations } from './operations.js';
 import type { EngineOptions } from './options.js';
-import { Patch } from './patch.js';
-import { type PatchPlan, type PlanOptions, planPatch } from './plan.js';
-import { asHotPatchError, notInForce, refuseFindings, refuseImportOfBase } from './refusals.js';
+import { type LoadPatchOptions, type Patch, readPatch } from './patch.js';
+import { planPatch } from './plan.js';
+import { notInForce } from './refusals.js';
 import { PatchRegistry } from './registry.js';
-import { type Revert, revertPatch } from './revert.js';
 import { checkRollBack, checkSequence } from './sequence.js';
 import type { EngineStep } from './steps.js';
-import { PatchTransaction, type TransactionContext } from './transaction.js';
-
-export interface LoadPatchOptions {
-  /** BaseDllName of the patch image; default: the file's name. */
-  readonly name?: string;
-  readonly symbols?: SymbolTable;
-  /** NT path of the file; default: the name. */
-  readonly path?: string;
-  /** Registers it for the processes of this user alone (`S-1-5-21-…`). */
-  readonly userSid?: string;
-}
 
 /**
  * The hotpatch engine: what MiLoadHotPatch and its VTL1 counterpart do, as one transaction. Each operation exists twice:
@@ -42,8 +22,8 @@ export interface LoadPatchOptions {
 export class HotPatchEngine {
   readonly #registry: PatchRegistry;
   readonly #records = new Map<LoadedImage, ImageRecord>();
-  readonly #context: TransactionContext;
-  readonly #planOptions: PlanOptions;
+  readonly #context: OperationsContext;
+  readonly #operations: PatchOperations;
   #inProgress: Patch | undefined;
   #ready: boolean;
 
@@ -57,9 +37,12 @@ export class HotPatchEngine {
         kernel.events.emit(event);
         return event;
       },
+      planOptions: { ignoreRel32: options.ignoreRel32 ?? false, dynamicValues: options.dynamicValues },
+      enforcesSequence: options.enforcePatchSequenceNumbers ?? true,
+      record: (image) => this.record(image),
     };
     this.#registry = new PatchRegistry(kernel);
-    this.#planOptions = { ignoreRel32: options.ignoreRel32 ?? false, dynamicValues: options.dynamicValues };
+    this.#operations = new PatchOperations(this.#context);
     this.#ready = options.awaitBootPatches !== true;
     kernel.onImageLoad((image) => this.#applyRegistered(image));
     kernel.systemServices.define('NtManageHotPatch', (call) => ntManageHotPatch(this, call).value);
@@ -103,18 +86,20 @@ export class HotPatchEngine {
   }
 
   *loadPatchSteps(image: PeImage, options: LoadPatchOptions = {}): Generator<EngineStep, Patch> {
-    const patch = this.#read(image, options);
+    this.#checkReady(options.name ?? image.file ?? 'patch');
+    const patch = readPatch(image, options);
     const registered = this.#registry.sameBase(patch);
-    if (registered?.sequenceNumber === patch.sequenceNumber && this.#enforcesSequence) {
+    if (registered?.sequenceNumber === patch.sequenceNumber && this.#context.enforcesSequence) {
       this.#tell(
         'patchIgnored',
         `patch ${patch.name}: sequence ${patch.sequenceNumber} is registered already (${registered.name})`,
       );
       return registered;
     }
+    if (this.#context.enforcesSequence) this.#registry.checkSequence(patch);
     const bases = this.#basesOf(patch);
     if (bases.length === 0) {
-      this.#register(patch);
+      this.#registry.register(patch);
       this.#tell(
         'patchDeferred',
         `patch ${patch.name}: no loaded image has checksum ${hex(patch.originalCheckSum)} and timestamp ${hex(patch.originalTimeDateStamp)}: deferred (STATUS_PATCH_DEFERRED)`,
@@ -127,8 +112,8 @@ export class HotPatchEngine {
         'secureImageFound',
         `patch ${patch.name}: the Secure Kernel, asked for its type, has a secure image with this checksum and timestamp`,
       );
-    yield* this.#apply(patch, bases, true);
-    this.#register(patch);
+    yield* this.#operations.apply(patch, bases, true);
+    this.#registry.register(patch);
     yield* this.#applyToLateBases(patch);
     return patch;
   }
@@ -150,14 +135,9 @@ export class HotPatchEngine {
     }
     using _ = this.#begin(patch);
     checkRollBack(patch, this.options.allowUndo ?? true);
-    const reverts = patch.applications.map((application) => this.#planRevert(application));
-    if (reverts.length === 0 || patch.state !== 'applied') throw notInForce(patch);
-    const names = reverts.map(({ application }) => application.base.image.baseDllName);
-    this.#tell('revertBegun', `revert ${patch.name} from ${names.join(', ')}`);
-    yield* revertPatch(this.#context, reverts);
-    patch.state = 'reverted';
-    for (const { application } of reverts) this.#tellReverted(application.base);
-    yield* this.#applyPrevious(reverts.map(({ application }) => application.base));
+    if (patch.state !== 'applied') throw notInForce(patch);
+    const reverted = yield* this.#operations.revert(patch);
+    yield* this.#applyPrevious(reverted);
   }
 
   /**
@@ -173,10 +153,10 @@ export class HotPatchEngine {
       return;
     }
     using _ = this.#begin(patch);
-    checkSequence(patch, record, this.#enforcesSequence);
+    checkSequence(patch, record, this.#context.enforcesSequence);
     const own = this.record(loaded);
     const plan = (forwardOnly: boolean) =>
-      planPatch(patch.table, record, own, { ...this.#planOptions, forwardOnly });
+      planPatch(patch.table, record, own, { ...this.#context.planOptions, forwardOnly });
     drive(applyImagePatch(this.#context, { base: record, loaded, record: own, patch, flags, plan }));
   }
 
@@ -229,13 +209,12 @@ export class HotPatchEngine {
     for (const { loaded } of patch.applications.splice(0)) this.kernel.unloadImage(loaded);
   }
 
-  #read(image: PeImage, options: LoadPatchOptions): Patch {
-    const name = options.name ?? image.file?.replace(/^.*[\\/]/, '') ?? 'patch';
+  #checkReady(image: string): void {
     const refuse = (
       rule: string,
-      status: 'STATUS_NOT_SUPPORTED' | 'STATUS_DEVICE_NOT_READY' | 'STATUS_INVALID_IMAGE_FORMAT',
+      status: 'STATUS_NOT_SUPPORTED' | 'STATUS_DEVICE_NOT_READY',
       message: string,
-    ) => new HotPatchError({ rule, status, image: name, message });
+    ) => new HotPatchError({ rule, status, image, message });
     if (!this.kernel.hotPatchingEnabled)
       throw refuse(
         'hotPatching.disabled',
@@ -248,38 +227,6 @@ export class HotPatchEngine {
         'STATUS_DEVICE_NOT_READY',
         "the boot loader's patches are not registered yet",
       );
-    refuseFindings(validateHotPatch(image), name);
-    const table: HotPatchTable | undefined = image.hotPatch;
-    const description = table?.bases[0];
-    if (table === undefined || description === undefined)
-      throw refuse('hotPatch.absent', 'STATUS_INVALID_IMAGE_FORMAT', 'the image has no hotpatch table');
-    const status = ntStatus('STATUS_PATCH_DEFERRED');
-    return new Patch(name, image, table, description, options.symbols, status, options.path, options.userSid);
-  }
-
-  *#apply(patch: Patch, bases: readonly LoadedImage[], callouts: boolean): Generator<EngineStep, void> {
-    const loaded: LoadedImage[] = [];
-    let applied = false;
-    try {
-      const plans = bases.map((base) => naming(base, () => this.#planApplication(patch, base, loaded)));
-      for (const plan of plans)
-        this.#tell(
-          'applyBegun',
-          `apply ${patch.name} (sequence ${patch.sequenceNumber}) to ${plan.base.image.baseDllName}: ${plan.backward.length} backward, ${plan.forward.length} forward record(s)`,
-        );
-      const applications = yield* new PatchTransaction(this.#context, patch, plans, callouts).run();
-      this.#complete(patch, applications);
-      applied = true;
-    } catch (error) {
-      throw asHotPatchError(error, patch.name);
-    } finally {
-      if (!applied) this.#discard(patch, loaded);
-    }
-  }
-
-  #discard(patch: Patch, loaded: readonly LoadedImage[]): void {
-    for (const image of loaded) if (image.domain.process?.terminated !== true) this.kernel.unloadImage(image);
-    if (patch.applications.length === 0) patch.state = 'failed';
   }
 
   /** A process that started while the patch was being applied has loaded its base unpatched. */
@@ -289,7 +236,7 @@ export class HotPatchEngine {
     for (const base of this.#basesOf(patch)) {
       if (has(base)) continue;
       try {
-        yield* this.#apply(patch, [base], true);
+        yield* this.#operations.apply(patch, [base], true);
       } catch (error) {
         if (!(error instanceof HotPatchError)) throw error;
         this.#tell('lateBaseFailed', `${base.domain.name} goes on unpatched: ${error.message}`);
@@ -316,79 +263,12 @@ export class HotPatchEngine {
     };
   }
 
-  /** Maps the patch image beside the base and plans everything; nothing of the base is changed yet. */
-  #planApplication(patch: Patch, base: LoadedImage, loaded: LoadedImage[]): PatchPlan {
-    const record = this.record(base);
-    if (base.hotPatchState === 'FailedToPatch')
-      throw new HotPatchError({
-        rule: 'base.failedToPatch',
-        status: 'STATUS_PATCH_CONFLICT',
-        image: patch.name,
-        message: `an earlier patch of ${base.baseDllName} failed in its forward application`,
-      });
-    checkSequence(patch, record, this.#enforcesSequence);
-    refuseFindings(validateHotPatch(patch.image, base.image), patch.name);
-    refuseImportOfBase(patch, base);
-    const image = this.kernel.loadImage(patch.image, {
-      domain: base.domain,
-      name: patch.name,
-      loadReason: 'PatchImage',
-      ...(patch.symbols === undefined ? {} : { symbols: patch.symbols }),
-    });
-    loaded.push(image);
-    return planPatch(patch.table, record, this.record(image), this.#planOptions);
-  }
-
-  #complete(patch: Patch, applications: readonly Application[]): void {
-    if (applications.length === 0) return; // every process that had the base has ended
-    patch.applications.push(...applications);
-    patch.state = 'applied';
-    patch.status = ntStatus('STATUS_SUCCESS');
-    for (const { base, loaded, functions } of applications) {
-      const previous = base.applications.at(-2);
-      if (previous !== undefined) previous.patch.state = 'superseded';
-      this.#tell(
-        'applied',
-        `${patch.name} is applied: ${functions} function(s) of ${base.image.baseDllName} lead into ${loaded.baseDllName} at ${formatAddress(this.kernel.machine.architecture.name, loaded.dllBase)} (STATUS_SUCCESS)`,
-      );
-    }
-  }
-
-  #planRevert(application: Application): Revert {
-    const { base } = application;
-    if (base.active !== application) throw notInForce(application.patch);
-    const previous = base.applications.at(-2);
-    if (previous === undefined) return { application, previous: undefined };
-    return {
-      application,
-      previous: planPatch(previous.patch.table, base, this.record(previous.loaded), {
-        ...this.#planOptions,
-        forwardOnly: true,
-      }),
-    };
-  }
-
-  #tellReverted(base: ImageRecord): void {
-    const { active, image } = base;
-    if (active !== undefined) active.patch.state = 'applied';
-    this.#tell(
-      'reverted',
-      active === undefined
-        ? `${image.baseDllName} runs its original code again (STATUS_SUCCESS)`
-        : `${image.baseDllName} runs ${active.patch.name} again (STATUS_SUCCESS)`,
-    );
-  }
-
   /** A process that started under the newer patch never had the one before it, which is in force elsewhere again. */
   *#applyPrevious(bases: readonly ImageRecord[]): Generator<EngineStep, void> {
     for (const { image, active } of bases) {
       const previous = active === undefined ? this.registeredFor(image) : undefined;
-      if (previous?.state === 'applied') yield* this.#apply(previous, [image], true);
+      if (previous?.state === 'applied') yield* this.#operations.apply(previous, [image], true);
     }
-  }
-
-  #register(patch: Patch): void {
-    this.#registry.register(patch, this.#enforcesSequence);
   }
 
   #basesOf(patch: Patch): LoadedImage[] {
@@ -408,7 +288,7 @@ export class HotPatchEngine {
     const initialising = process !== undefined && !process.threads.some((thread) => thread.started);
     const wasDeferred = patch.state === 'deferred';
     try {
-      drive(this.#apply(patch, [image], !initialising));
+      drive(this.#operations.apply(patch, [image], !initialising));
     } catch (error) {
       // It goes on waiting: the next load of its base must not run unpatched.
       if (wasDeferred) patch.state = 'deferred';
@@ -432,22 +312,8 @@ export class HotPatchEngine {
     return this.options.patchUserImages ?? true;
   }
 
-  get #enforcesSequence(): boolean {
-    return this.options.enforcePatchSequenceNumbers ?? true;
-  }
-
   #tell(kind: string, text: string): void {
     this.#context.emit({ kind, text });
-  }
-}
-
-/** Whatever is refused says whose address space it is about. */
-function naming<T>(base: LoadedImage, plan: () => T): T {
-  try {
-    return plan();
-  } catch (error) {
-    const { domain } = domainOf(base);
-    throw error instanceof HotPatchError && domain !== undefined ? error.in(domain) : error;
   }
 }
 

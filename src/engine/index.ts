@@ -2,14 +2,14 @@ export * from './2003/index.js';
 export type { Application } from './application.js';
 export { APPLY_IMAGE_PATCH } from './apply-image.js';
 export { PATCH_MAIN_CALLOUT } from './callout.js';
-export { HotPatchEngine, type LoadPatchOptions } from './engine.js';
+export { HotPatchEngine } from './engine.js';
 export { HotPatchError, type HotPatchErrorDetails } from './error.js';
 export { type ImageRecord, VAD_HOT_PATCH_STATE, type VadHotPatchState } from './image-record.js';
 export type { Holder } from './in-use.js';
 export { type HotPatchCaller, type ManageHotPatchHost, manageHotPatch } from './manage-hot-patch.js';
 export { CLASS_FACTS, layoutOf, MANAGE_HOT_PATCH, type ManageHotPatchClass } from './manage-requests.js';
 export type { EngineOptions } from './options.js';
-export type { Patch, PatchState } from './patch.js';
+export type { LoadPatchOptions, Patch, PatchState } from './patch.js';
 export type { DynamicValues } from './plan.js';
 export type { CalloutPhase, EngineStep, StoreStep, StoreTarget, Writer } from './steps.js';
 export type {

@@ -1,6 +1,26 @@
-import type { HotPatchBase, HotPatchTable, NtStatus, PeImage, SymbolTable } from '../image/index.js';
+import {
+  type HotPatchBase,
+  type HotPatchTable,
+  type NtStatus,
+  ntStatus,
+  type PeImage,
+  type SymbolTable,
+  validateHotPatch,
+} from '../image/index.js';
 import type { LoadedImage } from '../loader/index.js';
 import type { Application } from './application.js';
+import { HotPatchError } from './error.js';
+import { refuseFindings } from './refusals.js';
+
+export interface LoadPatchOptions {
+  /** BaseDllName of the patch image; default: the file's name. */
+  readonly name?: string;
+  readonly symbols?: SymbolTable;
+  /** NT path of the file; default: the name. */
+  readonly path?: string;
+  /** Registers it for the processes of this user alone (`S-1-5-21-…`). */
+  readonly userSid?: string;
+}
 
 /**
  * `deferred`: registered, to be applied when its base is loaded. `applied`: in force. `superseded`: a newer patch has
@@ -66,4 +86,24 @@ export class Patch {
       image.timeDateStamp === this.originalTimeDateStamp
     );
   }
+}
+
+/**
+ * Reads and checks the hotpatch table of an image, without regard to a base.
+ * @throws HotPatchError with the rule that the table breaks
+ */
+export function readPatch(image: PeImage, options: LoadPatchOptions): Patch {
+  const name = options.name ?? image.file?.replace(/^.*[\\/]/, '') ?? 'patch';
+  refuseFindings(validateHotPatch(image), name);
+  const table = image.hotPatch;
+  const description = table?.bases[0];
+  if (table === undefined || description === undefined)
+    throw new HotPatchError({
+      rule: 'hotPatch.absent',
+      status: 'STATUS_INVALID_IMAGE_FORMAT',
+      image: name,
+      message: 'the image has no hotpatch table',
+    });
+  const status = ntStatus('STATUS_PATCH_DEFERRED');
+  return new Patch(name, image, table, description, options.symbols, status, options.path, options.userSid);
 }

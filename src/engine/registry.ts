@@ -35,16 +35,21 @@ export class PatchRegistry {
     );
   }
 
-  /** The same base: a lower sequence number is refused, a higher one takes the place of a deferred patch (2.5). */
-  register(patch: Patch, enforcesSequence: boolean): void {
+  /** A lower sequence number than the registered one is refused (2.5). */
+  checkSequence(patch: Patch): void {
     const registered = this.sameBase(patch);
-    if (registered !== undefined && enforcesSequence && registered.sequenceNumber > patch.sequenceNumber)
-      throw new HotPatchError({
-        rule: 'sequence.lowerThanRegistered',
-        status: 'STATUS_REQUEST_OUT_OF_SEQUENCE',
-        image: patch.name,
-        message: `sequence number ${patch.sequenceNumber} is below ${registered.sequenceNumber} of ${registered.name}, which is registered for this base`,
-      });
+    if (registered === undefined || registered.sequenceNumber <= patch.sequenceNumber) return;
+    throw new HotPatchError({
+      rule: 'sequence.lowerThanRegistered',
+      status: 'STATUS_REQUEST_OUT_OF_SEQUENCE',
+      image: patch.name,
+      message: `sequence number ${patch.sequenceNumber} is below ${registered.sequenceNumber} of ${registered.name}, which is registered for this base`,
+    });
+  }
+
+  /** It takes the place of a deferred patch of the same base. */
+  register(patch: Patch): void {
+    const registered = this.sameBase(patch);
     if (registered?.state === 'deferred') registered.state = 'superseded';
     this.#patches.push(patch);
   }

@@ -25,6 +25,8 @@ export type EngineStep = LabEvent &
         readonly bytes: Uint8Array;
         /** `demo!dispatch` */
         readonly symbol: string;
+        /** It was left to whether a thread stood here: otherwise it would not have been done. */
+        readonly unlessOccupied?: { readonly start: bigint; readonly end: bigint };
       }
     | { readonly kind: 'undoEntrySaved'; readonly index: number; readonly rva: number }
     | { readonly kind: 'undoEntryCleared'; readonly index: number; readonly rva: number }

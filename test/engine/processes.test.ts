@@ -199,3 +199,18 @@ describe('a failure report', () => {
     );
   });
 });
+
+describe('between the steps of a revert', () => {
+  it('a process may start, and is reverted with the others', async () => {
+    using machine = await bench(dll);
+    const { lab } = machine;
+    const patch = machine.load();
+    const steps = lab.engine.unloadPatchSteps(patch);
+    for (let step = 0; step < 5; step++) steps.next();
+    const late = machine.place(lab.kernel.createProcess({ name: 'late.exe' }).domain);
+    expect(late.call('leaf_opaque')).toBe(43);
+    for (let step = steps.next(); step.done !== true; ) step = steps.next();
+    for (const place of [...machine.places, late]) expect(place.call('leaf_opaque')).toBe(42);
+    expect(patch.state).toBe('reverted');
+  });
+});

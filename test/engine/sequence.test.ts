@@ -36,7 +36,7 @@ describe('sequence numbers', () => {
     [
       'an older one',
       (engine) => engine.loadPatch(demoPatch(form, 4)),
-      /sequence\.notNewer, STATUS_REQUEST_OUT_OF_SEQUENCE/,
+      /sequence\.lowerThanRegistered, STATUS_REQUEST_OUT_OF_SEQUENCE/,
     ],
     [
       'the least one that it needs',

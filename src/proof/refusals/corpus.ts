@@ -346,7 +346,7 @@ const engineDamages: readonly Damage[] = [
   },
   {
     name: 'older than the one in force',
-    rule: 'sequence.notNewer',
+    rule: 'sequence.lowerThanRegistered',
     status: 'STATUS_REQUEST_OUT_OF_SEQUENCE',
     after: 2,
   },
