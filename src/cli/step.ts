@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import { runDebugScript } from '../debugger/index.js';
 import type { DebugWorkerDone } from './debug-thread.js';
-import { describeReport, reportOf } from './errors.js';
-import { EXIT, note } from './output.js';
+import { describeReport, reportOf, UsageError } from './errors.js';
+import { EXIT, note, printJson } from './output.js';
 import { wholeNumber } from './run.js';
 import { loadScheduled } from './schedule.js';
 import { stepAtTerminal } from './step-terminal.js';
@@ -11,6 +11,7 @@ interface StepFlags {
   readonly seed?: number;
   readonly command?: string;
   readonly schedule?: string;
+  readonly json?: boolean;
 }
 
 export function stepCommand(): Command {
@@ -20,11 +21,14 @@ export function stepCommand(): Command {
     .option('--seed <n>', 'decides how processors interleave', wholeNumber)
     .option('--command <commands>', 'runs these commands, separated by ;, and then the scenario to its end')
     .option('--schedule <file>', 'one interleaving that `hotpatch explore --json` found, instead of its own')
+    .option('--json', 'with --command: one JSON document on stdout')
     .addHelpText(
       'after',
       "\nExample:\n  hotpatch step scenarios/first-trampoline.ts --command 'bp packets_hp!ReceivePacket; g; k; t-; t-'",
     )
     .action(async (file: string, flags: StepFlags) => {
+      if (flags.json === true && flags.command === undefined)
+        throw new UsageError('--json needs --command: the prompt is for people');
       process.exitCode =
         flags.command === undefined
           ? exitCodeOf(await stepAtTerminal(file, flags.seed, flags.schedule))
@@ -34,15 +38,29 @@ export function stepCommand(): Command {
 
 async function stepByScript(
   file: string,
-  { seed, schedule }: StepFlags,
+  { seed, schedule, json }: StepFlags,
   commands: string,
 ): Promise<number> {
-  const write = (text: string) => void process.stdout.write(text);
+  let output = '';
+  const write = (text: string) => {
+    if (json === true) output += text;
+    else process.stdout.write(text);
+  };
   const scenario = await loadScheduled(file, schedule);
   const { error } = await runDebugScript(scenario, commands, {
     write,
     ...(seed === undefined ? {} : { seed }),
   });
+  if (json === true) {
+    const failure = error === undefined ? {} : { error: reportOf(error) ?? { message: String(error) } };
+    printJson({
+      scenario: file,
+      commands,
+      output: output.split('\n'),
+      held: error === undefined,
+      ...failure,
+    });
+  }
   return error === undefined ? EXIT.done : (reportOf(error)?.exitCode ?? EXIT.failed);
 }
 

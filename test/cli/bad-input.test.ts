@@ -203,3 +203,26 @@ describe('what was asked for', () => {
     }
   });
 });
+
+describe('--json of the debugger and its exports', () => {
+  it('is one document with what was printed', async () => {
+    const { code, json } = await hotpatch('step', 'scenarios/rollback.ts', '--command', 'r; q', '--json');
+    expect(code).toBe(0);
+    expect(json).toMatchObject({ held: true, commands: 'r; q', output: expect.any(Array) });
+    expect((json as { output: string[] }).output.some((line) => line.includes('rip='))).toBe(true);
+  });
+
+  it('needs a script, not a prompt', async () => {
+    expect(await hotpatch('step', 'scenarios/rollback.ts', '--json')).toMatchObject({
+      code: 2,
+      json: { error: { message: expect.stringContaining('--json needs --command') } },
+    });
+  });
+
+  it('names what was written', async () => {
+    const events = join(work, 'events.jsonl');
+    const { code, json } = await hotpatch('trace', 'scenarios/rollback.ts', '--events', events, '--json');
+    expect(code).toBe(0);
+    expect(json).toEqual({ scenario: 'scenarios/rollback.ts', held: true, written: [events] });
+  });
+});
