@@ -8,6 +8,7 @@
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
+  appendFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -20,12 +21,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Line } from './mutants/results.js';
+import { type Line, tryingFile } from './mutants/results.js';
 import { type Mutant, mutate } from './mutants/schemata.js';
 import { TARGETS, type Target } from './mutants/targets.js';
 
 const repository = fileURLToPath(new URL('../', import.meta.url));
-const MOST_RESTARTS = 60;
+const MOST_RESTARTS = 200;
 
 const option = (name: string): string | undefined => {
   const at = process.argv.indexOf(name);
@@ -95,6 +96,19 @@ function linesOf(file: string): Line[] {
     .map((text) => JSON.parse(text) as Line);
 }
 
+/** The mutant that ran when the process ended has been noticed. */
+function blameCrash(results: string): void {
+  const file = tryingFile(results);
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  if (text === '') return;
+  const { id, test } = JSON.parse(text) as { id: number; test: string };
+  writeFileSync(file, '');
+  const known = linesOf(results).some((line) => line.kind === 'noticed' && line.id === id);
+  if (known) return;
+  const line: Line = { kind: 'noticed', id, test, by: 'the process ended' };
+  appendFileSync(results, `${JSON.stringify(line)}\n`);
+}
+
 /** Runs a test file until every test has met every mutant; a mutant that hangs or spoils the process costs a restart. */
 function hunt(folder: string, file: string, results: string): void {
   for (let restart = 0; restart < MOST_RESTARTS; restart++) {
@@ -108,6 +122,7 @@ function hunt(folder: string, file: string, results: string): void {
         stdio: ['ignore', 'ignore', 'ignore'],
       },
     );
+    if (status !== 0) blameCrash(results);
     if (status === 0 || linesOf(results).length === before) return;
   }
 }

@@ -40,7 +40,15 @@ const cpu: Target = {
     'unicorn/callbacks',
   ].map((name) => `src/cpu/${name}.ts`),
   withoutFiles: [],
-  tests: ['test/cpu', 'test/cpu/conformance', 'test/engine/apply.test.ts', 'test/proof/replay.test.ts'],
+  tests: [
+    'test/cpu/page-table.test.ts',
+    'test/cpu/conformance',
+    'test/cpu/hostile-arguments.test.ts',
+    'test/cpu/robustness.test.ts',
+    'test/cpu/wow64.test.ts',
+    'test/engine/apply.test.ts',
+    'test/proof/replay.test.ts',
+  ],
 };
 
 export const TARGETS: readonly Target[] = [engine, cpu];
