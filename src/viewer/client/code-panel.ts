@@ -1,4 +1,4 @@
-import type { CodeLine, CodeRange } from '../recording/code-book.js';
+import { type CodeLine, type CodeRange, plainText } from '../recording/code-book.js';
 import { byId, classes, el } from './dom.js';
 import type { Player } from './player.js';
 import type { Scene } from './scene.js';
@@ -92,13 +92,9 @@ export function bytesSpan(
   return span;
 }
 
-/** Where there is a name, the address behind it is noise, and so is the name of the module that is shown. */
+/** The name of the module that is shown would only take room. */
 function shortText(text: string, { facts }: CodeRange): string {
-  const module = `${facts.name.split('!')[0]}!`;
-  return text
-    .replace(/ \((?:[0-9a-f]{8}`)?[0-9a-f]{8}\)/g, '')
-    .replaceAll(module, '')
-    .replace(/^(\S+)\s+/, '$1 ');
+  return plainText(text).replaceAll(`${facts.name.split('!')[0]}!`, '');
 }
 
 function showCurrent(list: HTMLElement, isOther: boolean): void {

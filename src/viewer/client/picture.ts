@@ -1,4 +1,4 @@
-import { hexBytes } from '../recording/code-book.js';
+import { hexBytes, plainText } from '../recording/code-book.js';
 import type { KnownTrampoline } from '../recording/names.js';
 import type { PartKind, PartState, TrampolineState } from '../recording/trampolines.js';
 import { byId, classes, el, svg } from './dom.js';
@@ -231,7 +231,7 @@ function instructionAt(scene: Scene, state: TrampolineState, { kind, address, is
   const domain = scene.head.images[state.trampoline.image]?.domain ?? 0;
   const range = scene.code.at(domain, address);
   const line = range === undefined ? undefined : scene.code.line(range, address, scene.replay);
-  return (line?.text ?? '').replace(/ \([0-9a-f`]+\)/g, '').replace(/\s+/g, ' ');
+  return plainText(line?.text ?? '');
 }
 
 function shorten(text: string): string {

@@ -115,3 +115,8 @@ export function bytesOf(digits: string): Uint8Array {
 export function hexBytes(bytes: Iterable<number>): string {
   return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(' ');
 }
+
+/** An instruction's text in one column, without the addresses that stand behind names. */
+export function plainText(text: string): string {
+  return text.replace(/ \((?:[0-9a-f]{8}`)?[0-9a-f]{8}\)/g, '').replace(/\s+/g, ' ');
+}

@@ -1,4 +1,4 @@
-import { type CodeBook, type CodeLine, hexBytes } from './code-book.js';
+import { type CodeBook, type CodeLine, hexBytes, plainText } from './code-book.js';
 import type { EventFacts } from './format.js';
 import type { Names } from './names.js';
 import type { Replay } from './replay.js';
@@ -60,7 +60,7 @@ export class Story {
     const line = this.#executedLine();
     const detail = note === undefined ? {} : { detail: note };
     const hop = executed === undefined ? undefined : this.#tellHop(executed.part, executed.trampoline, line);
-    const code = line === undefined ? {} : { code: plain(line.text) };
+    const code = line === undefined ? {} : { code: plainText(line.text) };
     if (hop !== undefined) return { ...hop, ...code, ...detail };
     return { title: this.#executedPlace(), ...code, text: this.#effect(line), ...detail };
   }
@@ -226,11 +226,6 @@ const EVENTS: Readonly<Record<string, readonly [title: string, text?: string]>> 
     'Nothing of the patch image may be called through a pointer unless it is listed.',
   ],
 };
-
-/** Columns of an instruction's text are of no use in a sentence. */
-function plain(text: string): string {
-  return text.replace(/\s+/g, ' ');
-}
 
 function sentence(text: string): string {
   const trimmed = text.trim();

@@ -16,7 +16,7 @@ main { display: grid; grid-template-columns: minmax(0, 1fr) 360px; gap: 1rem; pa
 .choice { margin-left: auto; min-width: 0; }
 .choice.wide select { max-width: 15rem; }
 .call-out { min-height: 1.9rem; padding: 0 0.8rem; font-size: 0.8rem; font-weight: 600; color: var(--hop); border-color: var(--hop); }
-.choice select { max-width: 8.6rem; min-height: 1.9rem; padding: 0.1rem 0.4rem; font-size: 0.8rem; color: var(--soft); }
+.choice select { max-width: 7.6rem; min-height: 1.9rem; padding: 0.1rem 0.4rem; font-size: 0.8rem; color: var(--soft); }
 .chips { display: flex; flex-wrap: wrap; gap: 0.4rem; margin-bottom: 0.5rem; }
 .grow { flex: 1; min-width: 9rem; }
 .grow input { width: 100%; font-family: var(--mono); }
@@ -68,6 +68,6 @@ dialog p { margin: 0.8rem 0 1rem; color: var(--soft); font-size: 0.9rem; }
   .buttons .primary { flex: 1.4; min-width: 0; }
   .speed { flex: 1.6; margin: 0; }
   .speed select { width: 100%; min-height: 2.75rem; padding: 0 0.1rem; }
-  .call-out { min-height: 2.75rem; }
+  .call-out { min-height: 2.75rem; flex: 1; }
 }
 `;
