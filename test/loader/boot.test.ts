@@ -159,6 +159,77 @@ describe('the retpoline page', () => {
   });
 });
 
+describe('a switch table with retpoline', () => {
+  /**
+   * `int f(int n)`: `lea rax, [rip+cases]; lea rax, [rax+rcx*8]; jmp rax` with padding, then four cases of eight bytes.
+   * The jump through a register is what symbol 5 lists.
+   */
+  const JUMP = 11;
+  const CASES = 16;
+  const code = Uint8Array.of(
+    ...[0x48, 0x8d, 0x05, CASES - 7, 0, 0, 0],
+    ...[0x48, 0x8d, 0x04, 0xc8],
+    ...[0xff, 0xe0, 0xcc, 0xcc, 0xcc],
+    ...[0, 1, 2, 3].flatMap((n) => [0xb8, 100 + n, 0, 0, 0, 0xc3, 0xcc, 0xcc]),
+  );
+
+  /** IMAGE_DYNAMIC_RELOCATION_TABLE with one IMAGE_SWITCHTABLE_BRANCH_DYNAMIC_RELOCATION (winnt.h): offset, register. */
+  function table(rva: number, register: number) {
+    const bytes = new Uint8Array(8 + 12 + 8 + 4);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, 1, true);
+    view.setUint32(4, 12 + 8 + 4, true);
+    view.setBigUint64(8, 5n, true);
+    view.setUint32(16, 8 + 4, true);
+    view.setUint32(20, rva & ~0xfff, true);
+    view.setUint32(24, 8 + 4, true);
+    view.setUint16(28, (rva & 0xfff) | (register << 12), true);
+    return bytes;
+  }
+
+  const switching = (body: Uint8Array, register = 0) =>
+    builder('x64', { subsystem: 'NATIVE', name: 'switch.sys', dll: false })
+      .code('f', body)
+      .export('f')
+      .data('dvrt', (layout) => table(layout.rva('f') + JUMP, register), { section: '.rdata' })
+      .loadConfig({ dynamicValueRelocTable: 'dvrt' })
+      .build().image;
+
+  it.each([false, true])('leads to the same cases (retpoline %s)', (retpoline) => {
+    using kernel = boot('x64', { retpoline });
+    const driver = kernel.loadImage(switching(code));
+    const f = driver.symbol('f');
+    const results = [0, 1, 2, 3].map((n) => kernel.call(f, [n]) & 0xffffffffn);
+    expect(results).toEqual([100n, 101n, 102n, 103n]);
+    const branch = kernel.system.addressSpace.read(f + BigInt(JUMP), 5);
+    if (!retpoline) expect([...branch]).toEqual([0xff, 0xe0, 0xcc, 0xcc, 0xcc]);
+    else {
+      expect(branch[0]).toBe(0xe9);
+      const target = f + BigInt(JUMP + 5 + new DataView(branch.buffer).getInt32(1, true));
+      expect(target - (driver.retpolinePage ?? 0n)).toBe(BigInt(RETPOLINE_ROUTINES.switchtableJump(0)));
+    }
+  });
+
+  it('goes through the routine of the register that the jump uses', () => {
+    // The same through r9: lea r9, [rip+…]; lea r9, [r9+rcx*8]; jmp r9 (three bytes).
+    const r9 = code.slice();
+    r9.set([0x4c, 0x8d, 0x0d, CASES - 7, 0, 0, 0, 0x4d, 0x8d, 0x0c, 0xc9, 0x41, 0xff, 0xe1, 0xcc, 0xcc]);
+    using kernel = boot('x64', { retpoline: true });
+    const driver = kernel.loadImage(switching(r9, 9));
+    expect(kernel.call(driver.symbol('f'), [2]) & 0xffffffffn).toBe(102n);
+    const visited = driver.codeBytes()[driver.rva(driver.symbol('f')) + JUMP - 0x1000];
+    expect(visited).toBe(0xe9);
+  });
+
+  it('is refused when there is no padding behind the jump', () => {
+    using kernel = boot('x64', { retpoline: true });
+    const tight = code.slice();
+    tight.set([0xc3, 0xc3, 0xc3], JUMP + 2);
+    expect(() => kernel.loadImage(switching(tight))).toThrow(/no padding behind the branch/);
+    expect(kernel.system.images).toEqual([]);
+  });
+});
+
 describe.each(KERNEL_ARCHITECTURES)('protected code on %s', (architecture) => {
   const load = (vbs: boolean) => {
     const kernel = boot(architecture, { vbs });

@@ -1,3 +1,4 @@
+import { IMAGE_FILE, type PeImage, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import type { ImageDomain, Kernel, LoadedImage } from '../../src/loader/index.js';
 import {
@@ -16,6 +17,15 @@ interface Kind {
   /** Loads the image into every place of this kind: what must hold in each. */
   load(kernel: Kernel): { domain: ImageDomain; image: LoadedImage }[];
   readonly writable: 'PAGE_READWRITE' | 'PAGE_WRITECOPY';
+}
+
+/** The same file without the mark of a DLL: a program. */
+function asProgram(dll: PeImage): PeImage {
+  const bytes = dll.bytes.slice();
+  const view = new DataView(bytes.buffer);
+  const characteristics = view.getUint32(0x3c, true) + 22;
+  view.setUint16(characteristics, view.getUint16(characteristics, true) & ~IMAGE_FILE.DLL, true);
+  return readImage(bytes, { file: 'demo.exe' });
 }
 
 const KINDS: Kind[] = [
@@ -50,6 +60,21 @@ const KINDS: Kind[] = [
       }),
   },
   {
+    name: 'EXE',
+    architectures: ARCHITECTURES,
+    writable: 'PAGE_WRITECOPY',
+    load: (kernel) => {
+      const [dll, { symbols }] = described(`${kernel.boot.architecture}/base/demo.dll`);
+      const process = kernel.createProcess({
+        name: 'demo.exe',
+        image: asProgram(dll),
+        ...(symbols === undefined ? {} : { symbols }),
+      });
+      if (process.mainImage === undefined) throw new Error('no EXE');
+      return [{ domain: process.domain, image: process.mainImage }];
+    },
+  },
+  {
     name: 'secure module',
     architectures: ['x64', 'arm64'],
     writable: 'PAGE_READWRITE',
@@ -78,6 +103,33 @@ describe.each(CELLS)('$kind.name on $architecture', ({ kind, architecture }) => 
     }
   });
 
+  it('has every page of every section protected as its header says, and nothing between and behind them', () => {
+    using kernel = boot(architecture);
+    for (const { domain, image } of kind.load(kernel)) {
+      const expected = new Map<bigint, string>();
+      const add = (rva: number, size: number, protection: string) => {
+        for (let at = 0; at < size; at += 0x1000) expected.set(image.address(rva + at), protection);
+      };
+      add(0, image.image.optionalHeader.sizeOfHeaders, 'PAGE_READONLY');
+      for (const { virtualAddress, sizeInMemory, characteristics } of image.image.sections) {
+        const executable = (characteristics & 0x20000000) !== 0;
+        const writable = (characteristics & 0x80000000) !== 0;
+        add(
+          virtualAddress,
+          sizeInMemory,
+          executable ? 'PAGE_EXECUTE_READ' : writable ? 'writable' : 'PAGE_READONLY',
+        );
+      }
+      for (let page = image.dllBase; page < image.dllBase + BigInt(image.sizeOfImage); page += 0x1000n) {
+        const { state, protection } = domain.table.query(page);
+        const wanted = expected.get(page);
+        if (wanted === undefined) expect(state).toBe('reserved');
+        else if (wanted === 'writable') expect(['PAGE_READWRITE', 'PAGE_WRITECOPY']).toContain(protection);
+        else expect(protection).toBe(wanted);
+      }
+    }
+  });
+
   it('has an HPAT behind its end: address space without memory', () => {
     using kernel = boot(architecture, { hotPatchTableSize: 0x1800 });
     for (const { domain, image } of kind.load(kernel)) {
@@ -93,6 +145,12 @@ describe.each(CELLS)('$kind.name on $architecture', ({ kind, architecture }) => 
     using kernel = boot(architecture);
     for (const { domain, image } of kind.load(kernel)) {
       expect(image.imports.map(({ origin }) => origin)).toEqual(['image', 'image']);
+      const library = domain.findImage('hpimport.dll');
+      for (const { iatRva, address, name } of image.imports) {
+        expect(image.readPointer(iatRva)).toBe(address);
+        expect(library?.contains(address)).toBe(true);
+        expect(library?.describe(address)).toBe(`hpimport!${name}`);
+      }
       expect(kernel.call(image.symbol('hp_entry'), [0, 3, 4], { domain }) & 0xffffffffn).toBe(119n);
     }
   });
@@ -121,7 +179,16 @@ describe.each(CELLS)('$kind.name on $architecture', ({ kind, architecture }) => 
 
   it('frees everything when it is unloaded', () => {
     using kernel = boot(architecture);
+    // What the loader keeps for the first image of all, and for a first process, is not the image's.
+    for (const { image } of kind.load(kernel))
+      for (const each of [...image.domain.images].reverse()) kernel.unloadImage(each);
     const places = kind.load(kernel);
+    const extents = places.flatMap(({ domain }) =>
+      domain.images.map((each) => {
+        const behind = each.hpat === undefined ? each.sizeOfImage : each.hpat.reserveSize + each.sizeOfImage;
+        return { domain, start: each.dllBase, end: each.dllBase + BigInt(behind) };
+      }),
+    );
     const pages = places.map(({ domain }) => domain.table.committedPages);
     for (const { image } of places)
       for (const each of [...image.domain.images].reverse()) kernel.unloadImage(each);
@@ -131,6 +198,10 @@ describe.each(CELLS)('$kind.name on $architecture', ({ kind, architecture }) => 
       expect(domain.table.query(image.hpat?.base ?? 0n).state).toBe('free');
       expect(domain.table.committedPages).toBeLessThan(pages[i] ?? 0);
     }
+    for (const { domain, start, end } of extents)
+      for (let page = start; page < end; page += 0x1000n) expect(domain.table.query(page).state).toBe('free');
+    for (const section of kernel.sections) expect(section.prototypePages).toBe(0);
+    expect(kernel.patchGuard.pages).toBe(0);
     const before = kernel.machine.memory.framesInUse;
     const [again] = kind.load(kernel);
     for (const each of [...(again?.domain.images ?? [])].reverse()) kernel.unloadImage(each);
