@@ -44,9 +44,9 @@ export function gapsAboveRoom(maps: string): Gap[] {
 let isPlaced = false;
 
 /**
- * Before libunicorn is loaded: sees to it that it lies within 2 GB of the code buffers. On x86 hosts a call between
- * addresses that differ in their upper halves takes several times as long, and there is one for each counted instruction.
- * Reserves addresses, no memory. Without effect, also on speed, where it cannot be done.
+ * Before libunicorn is loaded: sees to it that it lies within 2 GB of the code buffers. Translated code calls it before each
+ * counted instruction; farther away the call goes through a register, and that halves the speed where it was measured
+ * (docs/performance.md). Reserves addresses, no memory. Where it cannot be done, guests only run slower.
  */
 export function placeLibrary(koffi: Koffi): void {
   if (isPlaced || process.platform !== 'linux') return;
