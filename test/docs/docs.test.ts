@@ -38,8 +38,12 @@ describe.skipIf(process.platform === 'win32')('the documentation', () => {
         '',
       );
     },
-    300_000,
+    600_000,
   );
+
+  it.each(pages)('$path: every link leads somewhere', (page) => {
+    expect(page.brokenLinks()).toEqual([]);
+  });
 
   it('shows TypeScript that compiles', () => {
     expect(typeErrors(pages)).toBe('');

@@ -1,5 +1,13 @@
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Block, difference, readBlocks, readConsole, type ShownCommand } from './blocks.js';
@@ -64,6 +72,16 @@ export class Page {
     }
     if (update && printed.size > 0) this.#rewrite(printed);
     return mistakes;
+  }
+
+  /** Links and pictures of the repository that are not there. */
+  brokenLinks(): string[] {
+    const targets = [...this.#markdown.matchAll(/\]\(([^)\s#]+)(?:#[^)]*)?\)/g)].map(
+      ([, target = '']) => target,
+    );
+    return targets.filter(
+      (target) => !/^[a-z]+:/.test(target) && !existsSync(join(root, dirname(this.path), target)),
+    );
   }
 
   async #runConsole({ text, line, directives }: Block) {
