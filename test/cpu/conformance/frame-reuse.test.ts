@@ -23,6 +23,20 @@ describe.each(ARCHITECTURE_NAMES)('a frame of code that is given back on %s', (a
       else expect(exit.reason === 'fault' || guest.architecture.result(guest.processor) !== 1n).toBe(true);
     });
 
+    test('counts as not fetched, so that code written into it is seen at once', async () => {
+      using guest = new Guest(architecture, { instructionFetch });
+      const { machine, table, space } = guest;
+      const target = await guest.code(guest.programs.constant(1));
+      expect(guest.call(target)).toBe(1n);
+      const { frame } = table.query(target);
+      table.release(target, 1);
+      table.commit(target, 1, 'PAGE_EXECUTE_READ');
+      expect(table.query(target).frame).toBe(frame);
+      const bytes = await assemble(architecture, guest.programs.constant(2), { address: target });
+      machine.writeCode(space, target, bytes);
+      expect(guest.call(target)).toBe(2n);
+    });
+
     test('is executed anew after an old page was given back stale', async () => {
       using guest = new Guest(architecture, { instructionFetch, processors: 2 });
       const { machine, table, space } = guest;
