@@ -1,32 +1,26 @@
-import { readdirSync } from 'node:fs';
+import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { type Lab, runScenario, type Scenario } from 'hotpatch-lab';
+import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
+import { outcome, scenarioFiles } from './outcome.js';
 
-const folder = fileURLToPath(new URL('../../scenarios/', import.meta.url));
-const files = readdirSync(folder).filter((file) => file.endsWith('.ts'));
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const ALL = `
+  const { outcome, scenarioFiles } = await import('./test/proof/outcome.ts');
+  for (const file of scenarioFiles) {
+    const { error, text, hashes } = await outcome(file, 5);
+    console.log(JSON.stringify([file, String(error), hashes, text]));
+  }`;
 
-/** Transcript and the state hashes of every machine that a scenario boots. */
-async function outcome(file: string, seed: number) {
-  const { default: scenario } = (await import(`${folder}${file}`)) as { default: Scenario };
-  const labs: Lab[] = [];
-  const hashes: string[] = [];
-  const watched: Scenario = {
-    ...scenario,
-    body: async (context) => {
-      try {
-        await scenario.body(context);
-      } finally {
-        for (const lab of labs) hashes.push(lab.kernel.machine.hash());
-      }
-    },
-  };
-  const result = await runScenario(watched, { seed, onBoot: (lab) => void labs.push(lab) });
-  return { error: result.error, text: result.transcript.map(({ text }) => text).join('\n'), hashes };
+/** Every scenario in a process of its own. */
+async function inAnotherProcess(): Promise<string> {
+  const parameters = ['--import', 'tsx', '--input-type=module', '-e', ALL];
+  const { stdout } = await promisify(execFile)('node', parameters, { cwd: root, maxBuffer: 2 ** 26 });
+  return stdout;
 }
 
 describe('every scenario runs twice the same, byte for byte', () => {
-  it.each(files)('%s', async (file) => {
+  it.each(scenarioFiles)('%s', async (file) => {
     const first = await outcome(file, 3);
     const second = await outcome(file, 3);
     expect(first.error).toBeUndefined();
@@ -34,4 +28,12 @@ describe('every scenario runs twice the same, byte for byte', () => {
     expect(second.hashes).toEqual(first.hashes);
     expect(first.hashes.length).toBeGreaterThan(0);
   });
+
+  it('also in two processes', async () => {
+    const first = await inAnotherProcess();
+    const lines = first.split('\n').filter((line) => line !== '');
+    expect(lines).toHaveLength(scenarioFiles.length);
+    for (const line of lines) expect(line).toMatch(/^\["[^"]+","undefined",\["[0-9a-f]{16}/);
+    expect(await inAnotherProcess()).toBe(first);
+  }, 240_000);
 });

@@ -32,11 +32,36 @@ async function holds(steps: readonly SystemStep[]): Promise<void> {
 }
 
 const images = sequenceImages();
-const numRuns = process.env.HOTPATCH_PROOF === 'all' ? 400 : 30;
+const sequences = fc.array(step, { maxLength: 12 });
+const { HOTPATCH_PROOF, HOTPATCH_SEED = '20', HOTPATCH_PATH, HOTPATCH_SEQUENCE } = process.env;
+const parameters = {
+  numRuns: HOTPATCH_PROOF === 'all' ? 400 : 30,
+  seed: Number(HOTPATCH_SEED),
+  ...(HOTPATCH_PATH === undefined ? {} : { path: HOTPATCH_PATH }),
+};
 
+/**
+ * A failure prints seed, path and shrunk steps. HOTPATCH_SEED and HOTPATCH_PATH, or the steps as HOTPATCH_SEQUENCE, run
+ * it again.
+ */
 describe('whatever happens to processes, patches and threads', () => {
-  // A failure prints its seed and the shrunk steps; put them in as `seed` and `path` to see it again.
   it('every process runs the patch in force, or its original code', async () => {
-    await fc.assert(fc.asyncProperty(fc.array(step, { maxLength: 12 }), holds), { numRuns, seed: 20 });
+    await fc.assert(fc.asyncProperty(sequences, holds), parameters);
+  });
+
+  it.runIf(HOTPATCH_SEQUENCE !== undefined)('also in the sequence that is to be run again', async () => {
+    await holds(JSON.parse(HOTPATCH_SEQUENCE ?? '[]') as SystemStep[]);
+  });
+
+  it('a failure is printed with its seed and shrunk, and comes again by it', async () => {
+    const fails = (steps: readonly SystemStep[]) => !steps.some(({ kind }) => kind === 'unmapPatch');
+    const first = await fc.check(fc.property(sequences, fails), { seed: 7, numRuns: 200 });
+    expect(first).toMatchObject({ failed: true, seed: 7, counterexample: [[{ kind: 'unmapPatch' }]] });
+    const report = String(await fc.asyncDefaultReportMessage(first));
+    expect(report).toContain(`seed: 7, path: "${first.counterexamplePath}"`);
+    expect(report).toContain('Counterexample: [[{"kind":"unmapPatch"}]]');
+    const path = first.counterexamplePath ?? '';
+    const again = await fc.check(fc.property(sequences, fails), { seed: 7, path, endOnFailure: true });
+    expect(again.counterexample).toEqual(first.counterexample);
   });
 });
