@@ -1,15 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import { Lab } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { defineExport, type Kernel, type LoadedImage } from '../../src/loader/index.js';
-import {
-  ARCHITECTURES,
-  type ArchitectureName,
-  boot,
-  builder,
-  built,
-  KERNEL_ARCHITECTURES,
-} from './support.js';
+import { defineExport, type LoadedImage } from '../../src/loader/index.js';
+import { ARCHITECTURES, type ArchitectureName, boot, built, KERNEL_ARCHITECTURES } from './support.js';
 
 const path = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));
 
@@ -255,62 +248,5 @@ describe('the guard page of a stack', () => {
     expect(int(process.call(dll.symbol('guarded'), [2, page]))).toBe(1020);
     expect(story(dll)).toEqual([20, 121, 1]);
     expect(int(process.call(dll.symbol('guarded'), [2, page]))).toBe(1);
-  });
-});
-
-describe('SafeSEH', () => {
-  /** push handler; push fs:[0]; mov fs:[0], esp; ud2: a registration by hand. */
-  function registering(noSeh: boolean) {
-    return builder('x86', { name: 'byhand.dll', ...(noSeh ? { dllCharacteristics: 0x540 } : {}) })
-      .code('handler', Uint8Array.of(0x31, 0xc0, 0xc3))
-      .code(
-        'f',
-        (layout) => {
-          const code = Uint8Array.of(
-            0x68,
-            0,
-            0,
-            0,
-            0,
-            0x64,
-            0xff,
-            0x35,
-            0,
-            0,
-            0,
-            0,
-            0x64,
-            0x89,
-            0x25,
-            0,
-            0,
-            0,
-            0,
-            0x0f,
-            0x0b,
-          );
-          new DataView(code.buffer).setUint32(1, Number(layout.address('handler')), true);
-          return code;
-        },
-        { relocations: [1] },
-      )
-      .export('f')
-      .build().image;
-  }
-
-  it.each([
-    [false, /50 instructions|waited for/],
-    [true, /invalidOpcode/],
-  ])('refuses the handlers of an image marked NO_SEH: %s', (noSeh, message) => {
-    using kernel: Kernel = boot('x86');
-    const process = kernel.createProcess({ name: 'a.exe' });
-    const dll = process.loadImage(registering(noSeh));
-    const thread = process.createThread(dll.symbol('f'));
-    const run = () => {
-      // A handler that says "continue" lets the instruction fail again and again.
-      kernel.run({ until: thread.returns(), instructions: 50 });
-      throw new Error('waited for 50 instructions');
-    };
-    expect(run).toThrow(message);
   });
 });

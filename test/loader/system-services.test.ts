@@ -136,7 +136,7 @@ describe.each(ARCHITECTURES)('system services on %s', (architecture) => {
   });
 
   /** Arguments as words: a number, `$n` the address of variable n, and the names of places below. */
-  const PLACES = ['null', 'kernel', 'readOnly', 'guard', 'reserved', 'wild', 'image'] as const;
+  const PLACES = ['null', 'kernel', 'readOnly', 'guard', 'reserved', 'wild', 'image', 'odd'] as const;
   type Word = number | `$${number}` | (typeof PLACES)[number];
   const ACCESS_VIOLATION = 0xc0000005;
   const CASES: readonly (readonly [service: string, words: readonly Word[], status: number])[] = [
@@ -146,6 +146,8 @@ describe.each(ARCHITECTURES)('system services on %s', (architecture) => {
     ),
     ['NtQuerySystemInformation', [11, '$4', 0x400, 'kernel'], ACCESS_VIOLATION],
     ['NtQuerySystemInformation', [11, '$4', 0x400, 'readOnly'], ACCESS_VIOLATION],
+    ['NtQuerySystemInformation', [11, 'odd', 0x400, '$0'], 0x80000002],
+    ['NtQuerySystemInformation', [11, '$4', 0x400, 'odd'], 0x80000002],
     ['NtQuerySystemInformation', [0, '$4', 0x20, '$0'], 0xc0000004],
     ['NtQuerySystemInformation', [0, '$4', 0x41, '$0'], 0xc0000004],
     ['NtQuerySystemInformation', [0, 0, 0, 0], 0xc0000004],
@@ -219,6 +221,7 @@ describe.each(ARCHITECTURES)('system services on %s', (architecture) => {
       reserved,
       wild: pool.region.allocate(0x1000),
       image: image.address(0x1000),
+      odd: at(4) + 2n,
     };
     const end = table.range.end;
     const values = [
