@@ -94,7 +94,11 @@ export function record(subject: Subject): Recording {
       }
       if (step.target === 'dataSlot') dataSlots.set(`${place} ${step.symbol}`, readPointer(step.bytes));
     }
-    const isRestoring = step.kind === 'store' && step.target === 'padding' && operation === 'revert';
+    const isRestoring =
+      step.kind === 'store' &&
+      step.unlessOccupied === undefined &&
+      step.target === 'padding' &&
+      operation === 'revert';
     steps.push(protocolStep(step, place, isRestoring, restores));
     restores ||= isRestoring;
   }
@@ -154,7 +158,8 @@ function protocolStep(
       const { target, address, bytes } = step;
       const store = { kind: 'store', target, place, address, bytes, text } as const;
       const range = { start: address, end: address + BigInt(bytes.length) };
-      return isRestoring ? { ...store, unlessOccupied: range } : store;
+      const unlessOccupied = step.unlessOccupied ?? (isRestoring ? range : undefined);
+      return unlessOccupied === undefined ? store : { ...store, unlessOccupied };
     }
     case 'rendezvous':
       return { kind: 'rendezvous', phase: step.phase, text };

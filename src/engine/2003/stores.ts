@@ -10,6 +10,8 @@ export interface StoreRequest {
   readonly bytes: Uint8Array;
   /** `shell!CopyName` */
   readonly symbol: string;
+  /** See the step. */
+  readonly unlessOccupied?: { readonly start: bigint; readonly end: bigint } | undefined;
 }
 
 /** What an operation of this engine works with; everything that it changes goes through its journal. */
@@ -44,7 +46,7 @@ export class Operation {
    * One store. NT itself writes, through a writable alias of the locked pages: there is no Secure Kernel in this
    * generation. Pages of a process become its own first.
    */
-  store({ domain, target, address, bytes, symbol }: StoreRequest): EngineStep {
+  store({ domain, target, address, bytes, symbol, unlessOccupied }: StoreRequest): EngineStep {
     const { addressSpace } = domain;
     const before = addressSpace.read(address, bytes.length);
     this.change(
@@ -63,6 +65,7 @@ export class Operation {
       before,
       bytes,
       symbol,
+      ...(unlessOccupied === undefined ? {} : { unlessOccupied }),
       get text() {
         return `  NT stores ${formatBytes(bytes)} at ${formatAddress(name, address)} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`;
       },

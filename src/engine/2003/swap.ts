@@ -12,8 +12,6 @@ export interface Swap {
   readonly symbol: string;
   /** Left out while a thread of this address space stands here. */
   readonly leaveWhile?: { readonly start: bigint; readonly end: bigint };
-  /** It belongs to the store before it: no processor runs in between, and none can tell them apart. */
-  readonly isPartOfPrevious?: boolean;
   /** Told whether it was left out. */
   settled?(left: boolean): void;
 }
@@ -35,8 +33,8 @@ export function* swapCode(
         operation.tell('hookLeft', `  the ${swap.target} of ${swap.symbol} stays: a thread stands in it`);
       else {
         const { domain, target, location: address, bytes, symbol } = swap;
-        const step = operation.store({ domain, target, address, bytes, symbol });
-        if (swap.isPartOfPrevious !== true) yield step;
+        const unlessOccupied = spareOccupiedPadding ? swap.leaveWhile : undefined;
+        yield operation.store({ domain, target, address, bytes, symbol, unlessOccupied });
       }
     }
     yield operation.serialise();
