@@ -143,6 +143,16 @@ describe.skipIf(!hasBrowser && !browserIsNeeded)('the page, in Chromium', () => 
     expect(await page.textContent('#story-title')).toBe('Store: the entry. The patch goes live');
   });
 
+  it('shows the function that was touched last, also after a jump', async () => {
+    await using opened = await open('leaf', { moment: recordingOf('leaf').head.entries });
+    const { page } = opened;
+    expect(await page.textContent('#trampoline-name')).toBe('demo!leaf_opaque');
+    const first = recordingOf('leaf').head.trampolines.find(({ symbol }) => symbol.startsWith('demo!'));
+    await page.keyboard.press('Home');
+    expect(first?.symbol).not.toBe('demo!leaf_opaque');
+    expect(await page.textContent('#trampoline-name')).toBe(first?.symbol);
+  });
+
   it('marks the bytes that a store changes, and later those that are not the original ones', async () => {
     const store = entryStore('leaf', 'demo!leaf_opaque');
     await using opened = await open('leaf', { moment: store });

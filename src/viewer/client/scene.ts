@@ -26,13 +26,13 @@ export class Scene {
     this.code = new CodeBook(recording.head);
     this.trampolines = new Trampolines(this.replay, this.names, this.code);
     this.story = new Story(this.replay, this.names, this.code, this.trampolines);
-    this.#touched = this.#firstOfBase ?? this.trampolines.all[0];
+    this.#touched = this.#first;
   }
 
   goTo(moment: number): void {
     this.replay.goTo(moment);
-    const touched = this.trampolines.touched()?.trampoline;
-    if (touched !== undefined) this.#touched = touched;
+    const { trampolines } = this;
+    this.#touched = trampolines.touched()?.trampoline ?? trampolines.lastTouched() ?? this.#first;
   }
 
   get actingProcessor(): number {
@@ -99,7 +99,9 @@ export class Scene {
     return formatAddress(this.head.domains[this.domain], address);
   }
 
-  get #firstOfBase(): KnownTrampoline | undefined {
-    return this.trampolines.all.find(({ image }) => this.head.images[image]?.isPatch === false);
+  /** Of the base, if there is one: the patch image has trampolines too. */
+  get #first(): KnownTrampoline | undefined {
+    const { all } = this.trampolines;
+    return all.find(({ image }) => this.head.images[image]?.isPatch === false) ?? all[0];
   }
 }

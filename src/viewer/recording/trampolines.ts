@@ -1,6 +1,6 @@
 import { bytesOf, type CodeBook, type CodeRange } from './code-book.js';
 import type { KnownTrampoline, Names } from './names.js';
-import type { Replay } from './replay.js';
+import { lastUntil, type Replay } from './replay.js';
 
 /** The stations from a patched function to its replacement, and the old code that is left out. */
 export type PartKind = 'entry' | 'body' | 'padding' | 'codeSlot' | 'retpoline' | 'dataSlot' | 'target';
@@ -39,11 +39,16 @@ const WAY: readonly PartKind[] = ['entry', 'padding', 'codeSlot', 'retpoline', '
 
 /** The trampolines of a recording at the replay's moment. */
 export class Trampolines {
+  /** Moments behind steps that stored into a trampoline or entered it. */
+  readonly #touches: readonly { readonly from: number; readonly trampoline: KnownTrampoline }[];
+
   constructor(
     private readonly replay: Replay,
     private readonly names: Names,
     private readonly code: CodeBook,
-  ) {}
+  ) {
+    this.#touches = this.#findTouches();
+  }
 
   get all(): readonly KnownTrampoline[] {
     return this.names.trampolines;
@@ -59,6 +64,11 @@ export class Trampolines {
       for (const part of ['entry', 'padding', 'codeSlot', 'dataSlot'] as const)
         if (this.#changed(trampoline, part)) return { trampoline, part };
     return undefined;
+  }
+
+  /** The one that was stored into or entered last, up to the replay's moment. */
+  lastTouched(): KnownTrampoline | undefined {
+    return lastUntil(this.#touches, this.replay.moment)?.trampoline;
   }
 
   /** The trampoline that an instruction belongs to: as the entry, a jump, or one of the two functions. */
@@ -106,6 +116,25 @@ export class Trampolines {
   /** The patched function's code. */
   entryCode(trampoline: KnownTrampoline): CodeRange | undefined {
     return this.code.at(this.#domain(trampoline), trampoline.entry);
+  }
+
+  #findTouches(): { from: number; trampoline: KnownTrampoline }[] {
+    const { head, addresses, notes } = this.replay;
+    const stores = head.events.flatMap(({ entry, store }) => {
+      const address = store === undefined ? 0n : BigInt(store.address);
+      const trampoline = this.all.find(
+        (candidate) =>
+          candidate.facts.symbol === store?.symbol &&
+          this.#places(candidate, undefined).some(([, at]) => at === address),
+      );
+      return trampoline === undefined ? [] : [{ from: entry + 1, trampoline }];
+    });
+    const entered = new Map(this.all.map((trampoline) => [trampoline.entry, trampoline] as const));
+    const hops = [...notes].flatMap((note, entry) => {
+      const trampoline = note < 0 ? undefined : entered.get(addresses[entry] ?? 0n);
+      return trampoline === undefined ? [] : [{ from: entry + 1, trampoline }];
+    });
+    return [...stores, ...hops].sort((a, b) => a.from - b.from);
   }
 
   #places(
