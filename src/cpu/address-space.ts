@@ -33,7 +33,7 @@ export class AddressSpace {
     return this.#tables;
   }
 
-  /** Puts a list back that {@link tables} once gave; for snapshots. */
+  /** Puts a list back that `tables` once gave; for snapshots. */
   loadTables(tables: readonly PageTable[]): void {
     this.#tables = tables;
   }
