@@ -48,6 +48,7 @@ export class Applier {
         for (const rva of callTargets.invalid) guard.setTarget(image.address(rva), false);
       },
       () => guard.restoreImage(image.dllBase, saved),
+      image,
     );
     yield {
       kind: 'callTargetsSet',

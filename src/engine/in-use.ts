@@ -14,6 +14,24 @@ export interface Holder {
  */
 export function holdersOf(kernel: Kernel, patch: LoadedImage, base: LoadedImage): Holder[] {
   const { pointerSize } = base.domain.architecture;
+  const holders = threadsIn(kernel, patch);
+  for (const section of base.writableSections) {
+    const found = pointers(
+      patch,
+      base.address(section.virtualAddress),
+      section.virtualSize,
+      pointerSize,
+      base,
+    );
+    for (const { at, value } of found)
+      holders.push({ text: `${base.describe(at)} points to ${patch.describe(value)}` });
+  }
+  return holders;
+}
+
+/** The threads among {@link holdersOf}. */
+export function threadsIn(kernel: Kernel, patch: LoadedImage): Holder[] {
+  const { pointerSize } = patch.domain.architecture;
   const holders: Holder[] = [];
   for (const thread of kernel.threads) {
     if (thread.domain.addressSpace !== patch.domain.addressSpace) continue;
@@ -34,17 +52,6 @@ export function holdersOf(kernel: Kernel, patch: LoadedImage, base: LoadedImage)
         thread,
         text: `the stack of thread ${thread.id} has a return address to ${patch.describe(value)} at sp+0x${(at - thread.sp).toString(16)}`,
       });
-  }
-  for (const section of base.writableSections) {
-    const found = pointers(
-      patch,
-      base.address(section.virtualAddress),
-      section.virtualSize,
-      pointerSize,
-      base,
-    );
-    for (const { at, value } of found)
-      holders.push({ text: `${base.describe(at)} points to ${patch.describe(value)}` });
   }
   return holders;
 }

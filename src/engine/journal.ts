@@ -8,7 +8,7 @@ import type { TrampolineForm } from './trampoline.js';
  * Every change that a transaction makes goes through its journal, which can take all of them back, last one first.
  */
 export class Journal {
-  readonly #undo: (() => void)[] = [];
+  readonly #changes: { readonly undo: () => void; readonly image: LoadedImage | undefined }[] = [];
 
   constructor(private readonly kernel: Kernel) {}
 
@@ -36,6 +36,7 @@ export class Journal {
         // The memory of a process that ended on the way is gone.
         if (domain.process?.terminated !== true) write(before);
       },
+      image,
     );
     const { name } = this.kernel.machine.architecture;
     return {
@@ -90,6 +91,7 @@ export class Journal {
       () => {
         if (image.domain.process?.terminated !== true) hpat.decommit();
       },
+      image,
     );
     return {
       kind: 'hpatCommitted',
@@ -98,15 +100,19 @@ export class Journal {
     };
   }
 
-  /** A change, and how it is taken back. */
-  change(perform: () => void, undo: () => void): void {
+  /** A change, how it is taken back, and the image whose bytes it changes. */
+  change(perform: () => void, undo: () => void, image?: LoadedImage): void {
     perform();
-    this.#undo.push(undo);
+    this.#changes.push({ undo, image });
   }
 
-  /** Takes everything back. */
-  rollBack(): void {
-    for (let undo = this.#undo.pop(); undo !== undefined; undo = this.#undo.pop()) undo();
+  /**
+   * Takes everything back.
+   * @param kept images that keep what was stored into them: threads are in them, and go on as they have begun
+   */
+  rollBack(kept: readonly LoadedImage[] = []): void {
+    for (let change = this.#changes.pop(); change !== undefined; change = this.#changes.pop())
+      if (change.image === undefined || !kept.includes(change.image)) change.undo();
   }
 }
 

@@ -4,6 +4,7 @@ import type { LoadedImage } from '../loader/index.js';
 import type { Application } from './application.js';
 import { HotPatchError } from './error.js';
 import type { ImageRecord } from './image-record.js';
+import { threadsIn } from './in-use.js';
 import { domainOf } from './journal.js';
 import type { Patch } from './patch.js';
 import { type PatchPlan, type PlanOptions, planPatch } from './plan.js';
@@ -44,9 +45,19 @@ export class PatchOperations {
     }
   }
 
+  /** Unmaps the patch images, but for those that a thread has come into before another place failed (U-15). */
   #discard(patch: Patch, loaded: readonly LoadedImage[]): void {
-    for (const image of loaded)
-      if (image.domain.process?.terminated !== true) this.context.kernel.unloadImage(image);
+    const { kernel } = this.context;
+    for (const image of loaded) {
+      if (image.domain.process?.terminated === true) continue;
+      const [holder] = threadsIn(kernel, image);
+      if (holder === undefined) kernel.unloadImage(image);
+      else
+        this.#tell(
+          'patchImageHeld',
+          `${image.baseDllName} stays mapped in ${image.domain.name}: ${holder.text}`,
+        );
+    }
     if (patch.applications.length === 0) patch.state = 'failed';
   }
 

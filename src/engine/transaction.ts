@@ -4,6 +4,7 @@ import { Applier, rendezvous } from './apply.js';
 import { type CalloutStep, callPatchMain, failed } from './callout.js';
 import { HotPatchError } from './error.js';
 import { type ImageRecord, VAD_HOT_PATCH_STATE } from './image-record.js';
+import { threadsIn } from './in-use.js';
 import { Journal } from './journal.js';
 import type { Patch } from './patch.js';
 import type { PatchPlan } from './plan.js';
@@ -66,8 +67,10 @@ export class PatchTransaction {
   }
 
   #takeBack(forwardFailed: boolean): void {
-    this.#journal.rollBack();
-    this.context.kernel.machine.serialise();
+    const { kernel } = this.context;
+    const images = this.plans.filter(isAlive).map(({ patch }) => patch.image);
+    this.#journal.rollBack(images.filter((image) => threadsIn(kernel, image).length > 0));
+    kernel.machine.serialise();
     if (forwardFailed) for (const plan of this.plans) markFailed(plan);
   }
 

@@ -101,6 +101,17 @@ export class ProcessEnvironment {
   /** A TEB with the thread's own copy of every image's thread-local storage. */
   createTeb(threadId: number, stack: ThreadStack): bigint {
     const teb = this.process.domain.allocateMemory('pool', TEB_SIZE + TLS_VECTOR_SIZE);
+    this.#tebs.add(teb);
+    try {
+      this.#fillTeb(teb, threadId, stack);
+    } catch (error) {
+      this.destroyTeb(teb);
+      throw error;
+    }
+    return teb;
+  }
+
+  #fillTeb(teb: bigint, threadId: number, stack: ThreadStack): void {
     const { teb: at } = this.#offsets;
     this.#write(teb + BigInt(at.stackBase), stack.end);
     this.#write(teb + BigInt(at.deallocationStack), stack.base);
@@ -111,9 +122,7 @@ export class ProcessEnvironment {
     this.#write(teb + BigInt(at.clientId + this.#pointerSize), BigInt(threadId));
     this.#write(teb + BigInt(at.peb), this.peb);
     this.#write(teb + BigInt(at.tls), teb + BigInt(TEB_SIZE));
-    this.#tebs.add(teb);
     for (const module of this.#tlsModules.values()) this.#giveBlock(teb, module);
-    return teb;
   }
 
   /** TEB.NtTib.StackLimit: the lowest address of the stack that has memory. */
@@ -180,15 +189,22 @@ export class ProcessEnvironment {
   }
 
   #giveBlock(teb: bigint, { index, template, size }: TlsModule): void {
-    const block = this.process.heap.allocate(Math.max(1, size), 0, { fill: 0, quota: false });
-    this.#space.write(block, template);
-    this.#write(this.#vectorEntry(teb, index), block);
+    const { heap } = this.process;
+    const block = heap.allocate(Math.max(1, size), 0, { fill: 0, quota: false });
+    try {
+      this.#space.write(block, template);
+      this.#write(this.#vectorEntry(teb, index), block);
+    } catch (error) {
+      heap.free(block, 0);
+      throw error;
+    }
   }
 
   #takeBlock(teb: bigint, { index }: TlsModule): void {
     const entry = this.#vectorEntry(teb, index);
     const block = this.#pointerSize === 8 ? this.#space.readU64(entry) : BigInt(this.#space.readU32(entry));
-    if (block !== 0n) this.process.heap.free(block, 0);
+    if (block === 0n) return;
+    this.process.heap.free(block, 0);
     this.#write(entry, 0n);
   }
 

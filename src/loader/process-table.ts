@@ -55,17 +55,16 @@ export class ProcessTable {
       assertLoadable(image);
     }
     const enforceGuard = options.controlFlowGuard ?? wantsGuard(image);
-    const process = new Process({
-      kernel,
-      id: this.nextId(),
-      name,
-      session,
-      wow64,
-      minimal: false,
-      domain: (self) => world.createDomain(self, kernel.machine, space.tables(session), enforceGuard),
-    });
+    const process = this.#withDomain(
+      (self) => world.createDomain(self, kernel.machine, space.tables(session), enforceGuard),
+      (domain) => {
+        const id = this.nextId();
+        const created = new Process({ kernel, id, name, session, wow64, minimal: false, domain });
+        this.#sharedUserData.map(created.domain.table, SHARED_USER_DATA);
+        return created;
+      },
+    );
     this.#processes.set(process.id, process);
-    this.#sharedUserData.map(process.domain.table, SHARED_USER_DATA);
     const where = session === undefined ? '' : `, session ${session.id}`;
     kernel.events.emit({
       kind: 'processCreated',
@@ -73,6 +72,23 @@ export class ProcessTable {
     });
     if (image !== undefined) this.#loadProgram(process, image, options);
     return process;
+  }
+
+  /** Gives the user space back when the process cannot be made in it. */
+  #withDomain(
+    createDomain: (process: Process) => ImageDomain,
+    create: (domain: (process: Process) => ImageDomain) => Process,
+  ): Process {
+    let domain: ImageDomain | undefined;
+    try {
+      return create((process) => {
+        domain = createDomain(process);
+        return domain;
+      });
+    } catch (error) {
+      if (domain !== undefined) releaseUserSpace(domain);
+      throw error;
+    }
   }
 
   /** A process without user space. */
@@ -99,9 +115,7 @@ export class ProcessTable {
     const { kernel } = this;
     for (const thread of process.threads) kernel.scheduler.remove(thread);
     for (const image of [...process.images].reverse()) kernel.unloadImage(image);
-    const { services, table } = process.domain;
-    services.detach(table);
-    for (const { address } of [...table.entries()]) table.release(address, 1);
+    releaseUserSpace(process.domain);
     this.#processes.delete(process.id);
     const status = (process.exitStatus ?? 0).toString(16);
     kernel.events.emit({
@@ -133,6 +147,11 @@ export class ProcessTable {
     this.#worlds.set(wow64, world);
     return world;
   }
+}
+
+function releaseUserSpace({ services, table }: ImageDomain): void {
+  services.detach(table);
+  for (const { address } of [...table.entries()]) table.release(address, 1);
 }
 
 function wantsGuard(image: PeImage | undefined): boolean {

@@ -324,9 +324,10 @@ export class Scheduler {
   }
 
   #assign(processor: Processor, thread: Thread): void {
+    // It may fail, when there is no memory for the stack: the processor has no thread then.
+    thread.attach(processor);
     this.#current.set(processor, thread);
     this.#slices.set(processor, 0);
-    thread.attach(processor);
   }
 
   #preempt(processor: Processor, queue: 'front' | 'back'): void {

@@ -43,7 +43,12 @@ export class ThreadRunner {
       if (teb !== undefined) environment?.setStackLimit(teb, limit);
     });
     const id = this.nextId();
-    teb = environment?.createTeb(id, stack);
+    try {
+      teb = environment?.createTeb(id, stack);
+    } catch (error) {
+      stack.free();
+      throw error;
+    }
     const thread = new Thread({
       id,
       name: options.name ?? 'thread',

@@ -214,3 +214,37 @@ describe('between the steps of a revert', () => {
     expect(patch.state).toBe('reverted');
   });
 });
+
+describe('a patch that fails in the last process', () => {
+  it('stays mapped where a thread has come into it already, until nothing leads there', async () => {
+    using machine = await bench(dll);
+    const { lab, places } = machine;
+    const [first] = places;
+    if (first === undefined) throw new Error('no place');
+    const thread = lab.kernel.createThread(first.demo.symbol('dispatch'), [6, 77, 1], {
+      domain: first.domain,
+    });
+    const steps = lab.engine.loadPatchSteps(machine.image(), { name: 'demo_hp.dll' });
+    const patchImage = () => first.domain.findImage('demo_hp');
+    const isInside = () => thread.started && patchImage()?.contains(thread.pc) === true;
+    while (!isInside()) {
+      const { value, done } = steps.next();
+      if (done === true) throw new Error('the patch came through');
+      const isEntry = value.kind === 'store' && value.target === 'entry' && value.symbol === 'demo!dispatch';
+      for (let count = 0; isEntry && count < 10 && !isInside(); count++) lab.run({ instructions: 1 });
+    }
+    steps.return(undefined as never);
+    expect(places.map(({ domain }) => domain.findImage('demo_hp') !== undefined)).toEqual([
+      true,
+      false,
+      false,
+    ]);
+    expect(lab.transcript).toMatch(
+      /demo_hp\.dll stays mapped in a\.exe \(\d+\): thread \d+ stands at demo_hp\+/,
+    );
+    lab.run({ until: thread.returns() });
+    // The image that was given up still reaches the variables of the base.
+    expect(first.domain.addressSpace.readU32(first.demo.symbol('g_counter'))).toBe(77);
+    for (const { call } of places) expect(call('leaf_opaque')).toBe(42);
+  });
+});
