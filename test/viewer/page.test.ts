@@ -242,16 +242,19 @@ describe.skipIf(!hasBrowser && !browserIsNeeded)('the page, in Chromium', () => 
     await using opened = await open('leaf');
     const { page } = opened;
     const { entries } = recordingOf('leaf').head;
-    await page.selectOption('#speed', '5');
+    const buttons = (name: string) => page.getByRole('button', { name }).count();
+    // Slowly at first, so that it is still playing when it is looked at.
+    await page.selectOption('#speed', '0');
     await page.locator('#story').focus();
     await page.keyboard.press('Space');
-    expect(await page.getByRole('button', { name: 'Pause' }).count()).toBe(1);
+    await expect.poll(() => buttons('Pause')).toBe(1);
+    await page.selectOption('#speed', '5');
     await expect.poll(() => momentOf(page), { timeout: 20_000 }).toBe(entries);
-    expect(await page.getByRole('button', { name: 'Play' }).count()).toBe(1);
+    await expect.poll(() => buttons('Play')).toBe(1);
     await page.selectOption('#speed', '0');
     await page.getByRole('button', { name: 'Play' }).click();
     await page.keyboard.press('ArrowRight');
-    expect(await page.getByRole('button', { name: 'Play' }).count()).toBe(1);
+    await expect.poll(() => buttons('Play')).toBe(1);
   });
 
   it('shows memory at a name, the HPAT with its owners, the undo table and the address space', async () => {

@@ -49,7 +49,10 @@ describe('the list of refusals', () => {
 
   it('shows every rule that refuses', () => {
     const shown = new Set<string>(covered.map(({ rule }) => rule));
-    const rules = BUILD_RULES.filter(({ severity }) => severity === 'refusal').map(({ id }) => id);
+    // Those of the 2003 generation are for its own builder.
+    const rules = BUILD_RULES.filter(
+      ({ id, severity }) => severity === 'refusal' && !id.startsWith('hotp1.'),
+    ).map(({ id }) => id);
     expect(rules.filter((rule) => !shown.has(rule))).toEqual([]);
   });
 });
