@@ -17,6 +17,14 @@ describe('boot', () => {
     expect(kernel.hotPatchProcess !== undefined).toBe(enabled);
     expect(kernel.events.toString().includes('phase 1: the minimal process HotPatch')).toBe(enabled);
     expect(kernel.secureKernel !== undefined).toBe(kernel.boot.vbs);
+    const { vbs, retpoline, hotPatchReserveSize } = kernel.boot;
+    expect(kernel.events.all[0]).toMatchObject({
+      kind: 'booted',
+      vbs,
+      retpoline,
+      hotPatchReserveSize,
+      hotPatchingEnabled: enabled,
+    });
   });
 
   it('keeps its decisions in the registry', () => {
