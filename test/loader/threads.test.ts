@@ -118,6 +118,22 @@ describe.each(ARCHITECTURES)('threads on %s', (architecture) => {
   });
 });
 
+describe.each(KERNEL_ARCHITECTURES)('the quantum on %s', (architecture) => {
+  it.each([
+    ['ends at PASSIVE_LEVEL: others get the processor', IRQL.PASSIVE_LEVEL, true],
+    ['does not end at DISPATCH_LEVEL', IRQL.DISPATCH_LEVEL, false],
+  ] as const)('%s', (_name, irql, others) => {
+    using kernel = boot(architecture);
+    const demo = kernel.loadImage(...described(`${architecture}/base/demo.dll`));
+    const first = kernel.createThread(demo.symbol('fib'), [24], { irql });
+    const second = kernel.createThread(demo.symbol('fib'), [24]);
+    kernel.run({ until: first.reaches(demo.symbol('fib')) });
+    kernel.run({ instructions: 50_000 });
+    expect(first.finished).toBe(false);
+    expect(second.started).toBe(others);
+  });
+});
+
 describe.each(KERNEL_ARCHITECTURES)('a rendezvous of all processors on %s', (architecture) => {
   function busy(irql: number) {
     const kernel = boot(architecture, { processors: 3 });
