@@ -4,16 +4,18 @@ import { APPLY_IMAGE_PATCH, applyImagePatch } from './apply-image.js';
 import { HotPatchError } from './error.js';
 import { formFor } from './forms.js';
 import { ImageRecord } from './image-record.js';
-import { type Holder, holdersOf } from './in-use.js';
+import { type Holder, holdersOfPatch } from './in-use.js';
 import { ntManageHotPatch } from './manage-hot-patch.js';
 import { type OperationsContext, PatchOperations } from './operations.js';
 import type { EngineOptions } from './options.js';
 import { type LoadPatchOptions, type Patch, readPatch } from './patch.js';
 import { planPatch } from './plan.js';
-import { notInForce } from './refusals.js';
+import { notInForce, refuseUnlessReady } from './refusals.js';
 import { PatchRegistry } from './registry.js';
+import { drive, type OperationFacts, performOperation } from './requested-operation.js';
 import { checkRollBack, checkSequence } from './sequence.js';
 import type { EngineStep } from './steps.js';
+import { unmapPatch } from './unmap.js';
 
 /**
  * The hotpatch engine: what MiLoadHotPatch and its VTL1 counterpart do, as one transaction. Each operation exists twice:
@@ -82,11 +84,15 @@ export class HotPatchEngine {
    * @throws HotPatchError when it is refused; the machine is then as it was before
    */
   loadPatch(image: PeImage, options: LoadPatchOptions = {}): Patch {
-    return drive(this.loadPatchSteps(image, options));
+    return performOperation(
+      this.kernel,
+      () => this.#factsOfLoad(image, options),
+      () => this.loadPatchSteps(image, options),
+    );
   }
 
   *loadPatchSteps(image: PeImage, options: LoadPatchOptions = {}): Generator<EngineStep, Patch> {
-    this.#checkReady(options.name ?? image.file ?? 'patch');
+    refuseUnlessReady(options.name ?? image.file ?? 'patch', this.kernel, this.#ready);
     const patch = readPatch(image, options);
     const registered = this.#registry.sameBase(patch);
     if (registered?.sequenceNumber === patch.sequenceNumber && this.#context.enforcesSequence) {
@@ -124,7 +130,11 @@ export class HotPatchEngine {
    * into it; `unmapPatch` takes it out of the address space when nothing does.
    */
   unloadPatch(patch: Patch): void {
-    drive(this.unloadPatchSteps(patch));
+    performOperation(
+      this.kernel,
+      () => this.#factsOfUnload(patch),
+      () => this.unloadPatchSteps(patch),
+    );
   }
 
   *unloadPatchSteps(patch: Patch): Generator<EngineStep, void> {
@@ -177,6 +187,11 @@ export class HotPatchEngine {
     return this.#registry.registeredFor(base);
   }
 
+  /** The patch image that functions of this base lead into now. */
+  patchOf(base: LoadedImage): LoadedImage | undefined {
+    return this.record(base).active?.loaded;
+  }
+
   /** Takes back every patch of this patch's base, the newest first. */
   unloadAll(base: LoadedImage): void {
     for (let active = this.record(base).active; active !== undefined; active = this.record(base).active)
@@ -185,48 +200,12 @@ export class HotPatchEngine {
 
   /** Who still needs the image of a patch that was taken back: threads, stacks, pointers in the base's data. */
   holdersOf(patch: Patch): Holder[] {
-    return patch.applications.flatMap(({ base, loaded }) => holdersOf(this.kernel, loaded, base.image));
+    return holdersOfPatch(this.kernel, patch);
   }
 
   /** Takes the image of a reverted patch out of its address spaces; refused as long as anything leads into it. */
   unmapPatch(patch: Patch): void {
-    if (patch.state === 'applied' || patch.state === 'superseded')
-      throw new HotPatchError({
-        rule: 'unmap.inForce',
-        status: 'STATUS_INVALID_PARAMETER',
-        image: patch.name,
-        message: `the patch is ${patch.state}; take it back first`,
-      });
-    const [holder] = this.holdersOf(patch);
-    if (holder !== undefined)
-      throw new HotPatchError({
-        rule: 'unmap.inUse',
-        status: 'STATUS_OPERATION_IN_PROGRESS',
-        image: patch.name,
-        message: holder.text,
-        hint: 'let the thread finish, or reset the pointer, and try again',
-      });
-    for (const { loaded } of patch.applications.splice(0)) this.kernel.unloadImage(loaded);
-  }
-
-  #checkReady(image: string): void {
-    const refuse = (
-      rule: string,
-      status: 'STATUS_NOT_SUPPORTED' | 'STATUS_DEVICE_NOT_READY',
-      message: string,
-    ) => new HotPatchError({ rule, status, image, message });
-    if (!this.kernel.hotPatchingEnabled)
-      throw refuse(
-        'hotPatching.disabled',
-        'STATUS_NOT_SUPPORTED',
-        'hotpatching is disabled: it needs a HotPatchTableSize and virtualization-based security',
-      );
-    if (!this.#ready)
-      throw refuse(
-        'hotPatching.notReady',
-        'STATUS_DEVICE_NOT_READY',
-        "the boot loader's patches are not registered yet",
-      );
+    unmapPatch(this.kernel, patch);
   }
 
   /** A process that started while the patch was being applied has loaded its base unpatched. */
@@ -269,6 +248,20 @@ export class HotPatchEngine {
       const previous = active === undefined ? this.registeredFor(image) : undefined;
       if (previous?.state === 'applied') yield* this.#operations.apply(previous, [image], true);
     }
+  }
+
+  #factsOfLoad(image: PeImage, options: LoadPatchOptions): OperationFacts {
+    const bases = this.#basesOf(readPatch(image, options));
+    if (bases.length === 0) return undefined;
+    const kind = bases.some((base) => this.patchOf(base)) ? 'repatch' : 'apply';
+    const domains = bases.map(({ domain }) => domain);
+    return { kind, domains, patchOf: (base) => this.patchOf(base) };
+  }
+
+  #factsOfUnload({ state, applications }: Patch): OperationFacts {
+    if (state !== 'applied') return undefined;
+    const domains = applications.map(({ base }) => base.image.domain);
+    return { kind: 'revert', domains, patchOf: (base) => this.patchOf(base) };
   }
 
   #basesOf(patch: Patch): LoadedImage[] {
@@ -314,13 +307,5 @@ export class HotPatchEngine {
 
   #tell(kind: string, text: string): void {
     this.#context.emit({ kind, text });
-  }
-}
-
-/** Runs an operation through without letting processors run in between. */
-function drive<T>(steps: Generator<EngineStep, T>): T {
-  for (;;) {
-    const step = steps.next();
-    if (step.done === true) return step.value;
   }
 }

@@ -1,4 +1,5 @@
 import type { Kernel, LoadedImage, Thread } from '../loader/index.js';
+import type { Patch } from './patch.js';
 
 /** Something that would break if the image were unmapped. */
 export interface Holder {
@@ -70,4 +71,9 @@ function* pointers(
     const value = width === 8 ? view.getBigUint64(offset, true) : BigInt(view.getUint32(offset, true));
     if (patch.contains(value)) yield { at: start + BigInt(offset), value };
   }
+}
+
+/** Who still needs the image of a patch that was taken back. */
+export function holdersOfPatch(kernel: Kernel, { applications }: Patch): Holder[] {
+  return applications.flatMap(({ base, loaded }) => holdersOf(kernel, loaded, base.image));
 }

@@ -11,6 +11,12 @@ export { CLASS_FACTS, layoutOf, MANAGE_HOT_PATCH, type ManageHotPatchClass } fro
 export type { EngineOptions } from './options.js';
 export type { LoadPatchOptions, Patch, PatchState } from './patch.js';
 export type { DynamicValues } from './plan.js';
+export {
+  type OperationKind,
+  type OperationObserver,
+  observeOperations,
+  type RequestedOperation,
+} from './requested-operation.js';
 export type { CalloutPhase, EngineStep, StoreStep, StoreTarget, Writer } from './steps.js';
 export type {
   EntryState,

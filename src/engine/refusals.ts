@@ -1,5 +1,5 @@
 import type { Finding } from '../image/index.js';
-import { KernelError, type LoadedImage } from '../loader/index.js';
+import { type Kernel, KernelError, type LoadedImage } from '../loader/index.js';
 import { HotPatchError } from './error.js';
 import type { Patch } from './patch.js';
 
@@ -47,4 +47,25 @@ export function asHotPatchError(error: unknown, image: string): unknown {
     cause: error,
     ...(error.hint === undefined ? {} : { hint: error.hint }),
   });
+}
+
+/** Nothing is loaded where hotpatching is off, or before the boot loader's patches are registered. */
+export function refuseUnlessReady(image: string, kernel: Kernel, ready: boolean): void {
+  const refuse = (
+    rule: string,
+    status: 'STATUS_NOT_SUPPORTED' | 'STATUS_DEVICE_NOT_READY',
+    message: string,
+  ) => new HotPatchError({ rule, status, image, message });
+  if (!kernel.hotPatchingEnabled)
+    throw refuse(
+      'hotPatching.disabled',
+      'STATUS_NOT_SUPPORTED',
+      'hotpatching is disabled: it needs a HotPatchTableSize and virtualization-based security',
+    );
+  if (!ready)
+    throw refuse(
+      'hotPatching.notReady',
+      'STATUS_DEVICE_NOT_READY',
+      "the boot loader's patches are not registered yet",
+    );
 }

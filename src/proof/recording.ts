@@ -1,5 +1,5 @@
-import { type ArchitectureName, isExecutable, PAGE_SIZE } from '../cpu/index.js';
-import type { EngineStep, StoreTarget } from '../engine/index.js';
+import { type ArchitectureName, instructionFacts, isExecutable, PAGE_SIZE } from '../cpu/index.js';
+import type { EngineStep, StoreStep, StoreTarget } from '../engine/index.js';
 import type { Lab } from '../lab.js';
 import type { ImageDomain, LoadedImage } from '../loader/index.js';
 import { type OperationKind, placeNamed, placeOf, type Subject } from './subject.js';
@@ -60,7 +60,7 @@ export interface Recording {
   readonly before: (place: string, address: bigint) => number;
   /** Pages that got memory of their own by the first store: whoever runs there fetches anew, as after a TLB shootdown. */
   readonly isCopiedOnWrite: (place: string, page: bigint) => boolean;
-  /** The patch images whose functions ran before a revert, or run after an apply: one for each place. */
+  /** The patch images that functions led into before a revert, or lead into after an apply or repatch. */
   readonly patchImages: readonly PlacedRange[];
   /**
    * The byte of an image as it was loaded, at an address of a base that no patch is in force on after the operation;
@@ -75,7 +75,9 @@ export function record(subject: Subject): Recording {
   const steps: ProtocolStep[] = [];
   const before = new Map<string, number>();
   const redirections = new Map<string, Redirection>();
-  const dataSlots = new Map<string, bigint>();
+  const targets = new Map<string, bigint>();
+  const { name: architecture } = placeOf(lab, subject.calls[0]).architecture;
+  const patchedBefore = patchImagesOf(subject);
   const copiedOnWrite = copyOnWritePages(lab);
   using stores = watchStores(lab);
   let restores = false;
@@ -92,7 +94,9 @@ export function record(subject: Subject): Recording {
         const old = redirections.get(key)?.before ?? step.before;
         redirections.set(key, { place, entry, before: old, after, symbol, target: undefined });
       }
-      if (step.target === 'dataSlot') dataSlots.set(`${place} ${step.symbol}`, readPointer(step.bytes));
+      const target = targetIn(architecture, step);
+      const key = `${place} ${step.symbol}`;
+      if (target !== undefined && !(step.target === 'padding' && targets.has(key))) targets.set(key, target);
     }
     const isRestoring =
       step.kind === 'store' &&
@@ -103,7 +107,7 @@ export function record(subject: Subject): Recording {
     restores ||= isRestoring;
   }
   return {
-    architecture: placeOf(lab, subject.calls[0]).architecture.name,
+    architecture,
     operation,
     steps,
     before: (place, address) =>
@@ -111,11 +115,10 @@ export function record(subject: Subject): Recording {
     isCopiedOnWrite: (place, page) => copiedOnWrite.has(keyOf(place, page)),
     redirections: [...redirections.values()].map((redirection) => ({
       ...redirection,
-      target:
-        operation === 'revert' ? undefined : dataSlots.get(`${redirection.place} ${redirection.symbol}`),
+      target: operation === 'revert' ? undefined : targets.get(`${redirection.place} ${redirection.symbol}`),
     })),
-    patchImages: lab.kernel.domains.flatMap(newestPatchImage),
-    original: (place, address) => originalByte(lab, placeNamed(lab, place), address),
+    patchImages: operation === 'revert' ? patchedBefore : patchImagesOf(subject),
+    original: (place, address) => originalByte(subject, placeNamed(lab, place), address),
   };
 }
 
@@ -181,16 +184,24 @@ function copyOnWritePages({ kernel }: Lab): Set<string> {
   return pages;
 }
 
-function newestPatchImage({ images, name: place }: ImageDomain): PlacedRange[] {
-  const image = images.findLast(({ loadReason }) => loadReason === 'PatchImage');
-  if (image === undefined) return [];
-  return [{ place, start: image.dllBase, end: image.dllBase + BigInt(image.sizeOfImage) }];
+/** The patch images that functions lead into at this moment. */
+function patchImagesOf(subject: Subject): PlacedRange[] {
+  return subject.lab.kernel.domains.flatMap(({ images, name: place }) =>
+    images
+      .filter(({ loadReason }) => loadReason !== 'PatchImage')
+      .flatMap((base) => patchOf(subject, base) ?? [])
+      .map(({ dllBase, sizeOfImage }) => ({ place, start: dllBase, end: dllBase + BigInt(sizeOfImage) })),
+  );
 }
 
-function originalByte(lab: Lab, domain: ImageDomain, address: bigint): number | undefined {
+function patchOf(subject: Subject, base: LoadedImage): LoadedImage | undefined {
+  return subject.patchOf === undefined ? subject.lab.engine.patchOf(base) : subject.patchOf(base);
+}
+
+function originalByte(subject: Subject, domain: ImageDomain, address: bigint): number | undefined {
   const image = domain.images.find((candidate) => candidate.contains(address));
   if (image === undefined || image.loadReason === 'PatchImage') return undefined;
-  return lab.engine.record(image).active === undefined ? codeByte(image, address) : undefined;
+  return patchOf(subject, image) === undefined ? codeByte(image, address) : undefined;
 }
 
 function codeByte(image: LoadedImage, address: bigint): number | undefined {
@@ -204,8 +215,11 @@ function codeByte(image: LoadedImage, address: bigint): number | undefined {
   return undefined;
 }
 
-function readPointer(bytes: Uint8Array): bigint {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getBigUint64(0, true);
+/** Where the function of a store goes: the pointer that a trampoline reads, or a jump that leads there by itself. */
+function targetIn(architecture: ArchitectureName, { target, bytes, address }: StoreStep): bigint | undefined {
+  if (target === 'dataSlot' || target === 'pointer')
+    return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+  return target === 'padding' ? instructionFacts(architecture, bytes, address).target : undefined;
 }
 
 /** Whether code can be fetched from `address` in the machine of the subject. */

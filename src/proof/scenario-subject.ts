@@ -1,7 +1,8 @@
-import type { HotPatchEngine } from '../engine/index.js';
+import { observeOperations, type RequestedOperation, type StoreStep } from '../engine/index.js';
 import type { Lab } from '../lab.js';
-import type { BootOptions, ImageDomain, LoadedImage } from '../loader/index.js';
+import type { BootOptions, ImageDomain, LabEvent } from '../loader/index.js';
 import { currentScenarioRun, runScenario, type Scenario } from '../scenario.js';
+import { lastCalls, type ScenarioCall, ThreadCoverage } from './scenario-calls.js';
 import {
   type OperationKind,
   placeOf,
@@ -33,14 +34,12 @@ class Reached extends Error {
 /** An operation that the scenario is about to perform. */
 interface Attempt {
   readonly lab: Lab;
-  readonly kind: OperationKind;
-  readonly steps: Subject['steps'];
-  /** Names of the domains that have the base. */
-  readonly places: readonly string[];
+  readonly operation: RequestedOperation;
 }
 
 interface Watch {
-  onCall(call: SubjectCall): void;
+  onBoot?(lab: Lab): void;
+  onCall(call: ScenarioCall): void;
   /** May throw, to end the scenario instead of performing the operation. */
   beforeOperation(attempt: Attempt): void;
   /** The operation was not refused. */
@@ -49,11 +48,14 @@ interface Watch {
 
 /** An operation that was performed. */
 interface Found {
+  readonly lab: Lab;
   readonly kind: OperationKind;
   readonly attempt: number;
   /** Those that have the base, and all there are. */
   readonly patched: readonly string[];
   readonly places: ReadonlySet<string>;
+  /** Where functions begin that it leads elsewhere, or back. */
+  readonly entries: ReadonlySet<bigint>;
   /** Calls that the scenario had made before it. */
   readonly callsBefore: number;
 }
@@ -61,27 +63,43 @@ interface Found {
 const MOST_PLACES = 3;
 
 /**
- * The operations of a scenario that change code in memory: each hotpatch that it applies or takes back. What the
- * processors do meanwhile are the calls that the scenario made last before it, one in each process or session; where it
- * has made none, but the base is there, the first one after it that can be made. @throws what the scenario ends with
+ * The operations of a scenario that change code in memory: each hotpatch of either generation that it applies or takes
+ * back. What the processors do meanwhile are the calls that the scenario made last before it, one in each process or
+ * session, rather those that execute a changed function; where it has made none, but the base is there, the first one
+ * after it that can be made. @throws what the scenario ends with
  */
 export async function scenarioOperations(scenario: Scenario): Promise<ScenarioOperation[]> {
-  const calls: SubjectCall[] = [];
+  const calls: ScenarioCall[] = [];
   const found: Found[] = [];
+  const coverage = new Map<Lab, ThreadCoverage>();
   let attempts = 0;
   let places = new Set<string>();
+  let entries = new Set<bigint>();
   await run(scenario, {
+    onBoot(lab) {
+      const executed = new ThreadCoverage();
+      coverage.set(lab, executed);
+      lab.kernel.scheduler.sliceRunner = executed;
+      lab.kernel.events.on((event) => {
+        if (isEntryStore(event)) entries.add(event.address);
+      });
+    },
     onCall: (call) => void calls.push(call),
     beforeOperation({ lab }) {
       attempts++;
       places = new Set(lab.kernel.domains.map(({ name }) => name));
+      entries = new Set();
     },
-    afterOperation: ({ kind, places: patched }) =>
-      void found.push({ kind, attempt: attempts - 1, patched, places, callsBefore: calls.length }),
+    afterOperation({ lab, operation: { kind, domains } }) {
+      const patched = domains.map(({ name }) => name);
+      const callsBefore = calls.length;
+      found.push({ lab, kind, attempt: attempts - 1, patched, places, entries, callsBefore });
+    },
   });
   const operations: ScenarioOperation[] = [];
   for (const [index, one] of found.entries()) {
-    const [first, ...others] = await callsFor(scenario, one, calls);
+    const reachesChange = (call: ScenarioCall) => coverage.get(call.lab)?.reaches(call, one.entries) ?? false;
+    const [first, ...others] = await callsFor(scenario, one, calls, reachesChange);
     if (first === undefined) continue;
     const name = `${scenario.title}, operation ${index + 1}: ${one.kind}`;
     const create: SubjectSource['create'] = (options) =>
@@ -94,21 +112,23 @@ export async function scenarioOperations(scenario: Scenario): Promise<ScenarioOp
 
 async function callsFor(
   scenario: Scenario,
-  { attempt, callsBefore, patched, places }: Found,
-  calls: readonly SubjectCall[],
+  { lab, attempt, callsBefore, patched, places }: Found,
+  calls: readonly ScenarioCall[],
+  reachesChange: (call: ScenarioCall) => boolean,
 ): Promise<readonly SubjectCall[]> {
-  const chosen = new Map<string, SubjectCall>();
-  for (const call of calls.slice(0, callsBefore).reverse()) {
-    const { place = '' } = call;
-    if (!chosen.has(place) && places.has(place)) chosen.set(place, call);
-  }
-  for (const call of calls.slice(callsBefore)) {
+  const isHere = ({ lab: where, place = '' }: ScenarioCall) => where === lab && places.has(place);
+  const chosen = lastCalls(calls.slice(0, callsBefore).filter(isHere), reachesChange);
+  for (const call of calls.slice(callsBefore).filter(isHere)) {
     const { place = '' } = call;
     if (chosen.size >= MOST_PLACES) break;
-    if (chosen.has(place) || !(patched.includes(place) || (chosen.size === 0 && places.has(place)))) continue;
+    if (chosen.has(place) || !(patched.includes(place) || chosen.size === 0)) continue;
     if (await canBeMade(scenario, attempt, call)) chosen.set(place, call);
   }
-  return [...chosen.values()];
+  return [...chosen.values()].map(({ lab: _, ...call }) => call);
+}
+
+function isEntryStore(event: LabEvent): event is LabEvent & StoreStep {
+  return event.kind === 'store' && 'target' in event && event.target === 'entry';
 }
 
 /** Not when it needs memory that the scenario allocates later. */
@@ -136,10 +156,11 @@ async function stopAt(
   };
   const watch: Watch = {
     onCall: () => undefined,
-    beforeOperation({ lab, kind: operation, steps }) {
+    beforeOperation({ lab, operation: { kind: operation, steps, patchOf } }) {
       if (index++ !== wanted) return;
       currentScenarioRun()?.labs.delete(lab);
-      throw new Reached({ lab, operation, calls, steps, [Symbol.dispose]: () => lab[Symbol.dispose]() });
+      const release = () => lab[Symbol.dispose]();
+      throw new Reached({ lab, operation, calls, steps, patchOf, [Symbol.dispose]: release });
     },
   };
   try {
@@ -164,6 +185,7 @@ async function run(
     ...(within === undefined ? {} : { onEvent: within.record }),
     onBoot(lab) {
       within?.onBoot?.(lab);
+      watch.onBoot?.(lab);
       attach(lab, watch);
     },
   });
@@ -184,7 +206,7 @@ function attach(lab: Lab, watch: Watch): void {
   };
   const told = (target: bigint, parameters: SubjectCall['arguments'], domain: ImageDomain | undefined) => {
     const { name: place } = domain ?? kernel.domainOf(target);
-    if (inside === 0) watch.onCall({ target, arguments: parameters, place });
+    if (inside === 0) watch.onCall({ lab, target, arguments: parameters, place });
   };
   const createThread = kernel.createThread.bind(kernel);
   kernel.createThread = (target, parameters = [], options = {}) => {
@@ -201,46 +223,13 @@ function attach(lab: Lab, watch: Watch): void {
   loader.load = (...of) => quietly(() => load(...of));
   const release = loader.release.bind(loader);
   loader.release = (image) => quietly(() => release(image));
-  attachToEngine(lab, watch, quietly);
-}
-
-function attachToEngine(lab: Lab, watch: Watch, quietly: <T>(action: () => T) => T): void {
-  const { engine } = lab;
-  const loadPatch = engine.loadPatch.bind(engine);
-  engine.loadPatch = (image, options) => {
-    const bases = basesOf(lab, image);
-    const [base] = bases;
-    if (base === undefined) return quietly(() => loadPatch(image, options));
-    const attempt: Attempt = {
-      lab,
-      kind: engine.record(base).active === undefined ? 'apply' : 'repatch',
-      steps: () => engine.loadPatchSteps(image, options),
-      places: bases.map(({ domain }) => domain.name),
-    };
-    watch.beforeOperation(attempt);
-    const patch = quietly(() => loadPatch(image, options));
-    watch.afterOperation?.(attempt);
-    return patch;
-  };
-  const unloadPatch = engine.unloadPatch.bind(engine);
-  engine.unloadPatch = (patch) => {
-    if (patch.state !== 'applied') return quietly(() => unloadPatch(patch));
-    const attempt: Attempt = {
-      lab,
-      kind: 'revert',
-      steps: () => engine.unloadPatchSteps(patch),
-      places: patch.applications.map(({ base }) => base.image.domain.name),
-    };
-    watch.beforeOperation(attempt);
-    quietly(() => unloadPatch(patch));
-    watch.afterOperation?.(attempt);
-  };
-}
-
-/** Where the patch will be applied: nowhere when its base is not loaded. */
-function basesOf({ kernel }: Lab, image: Parameters<HotPatchEngine['loadPatch']>[0]): LoadedImage[] {
-  const base = image.hotPatch?.bases[0];
-  if (base === undefined) return [];
-  const identity = { checkSum: base.originalCheckSum, timeDateStamp: base.originalTimeDateStamp };
-  return kernel.imagesOf(identity).map((instance) => instance.image);
+  observeOperations(kernel, {
+    perform(operation, perform) {
+      if (operation === undefined) return quietly(perform);
+      watch.beforeOperation({ lab, operation });
+      const result = quietly(perform);
+      watch.afterOperation?.({ lab, operation });
+      return result;
+    },
+  });
 }

@@ -1,9 +1,8 @@
-import type { EngineStep } from '../engine/index.js';
+import type { EngineStep, OperationKind } from '../engine/index.js';
 import type { Lab } from '../lab.js';
-import type { BootOptions, ImageDomain } from '../loader/index.js';
+import type { BootOptions, ImageDomain, LoadedImage } from '../loader/index.js';
 
-/** `repatch`: a newer patch takes the place of the one in force. */
-export type OperationKind = 'apply' | 'repatch' | 'revert';
+export type { OperationKind } from '../engine/index.js';
 
 /** What the processors do, over and over, while the engine works. */
 export interface SubjectCall {
@@ -24,6 +23,8 @@ export interface Subject extends Disposable {
   readonly calls: readonly [SubjectCall, ...SubjectCall[]];
   /** Begins the operation: the real engine, which yields after each step that it has done. */
   steps(): Generator<EngineStep, unknown>;
+  /** The patch image that functions of this base lead into now. Default: what the lab's engine knows. */
+  patchOf?(base: LoadedImage): LoadedImage | undefined;
 }
 
 /** Results of the call as 32-bit values. */

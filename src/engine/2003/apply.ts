@@ -55,7 +55,7 @@ export function* applyToTarget(
     },
     () => {
       lists.remove(application);
-      patch.applications.splice(patch.applications.indexOf(application), 1);
+      patch.forget(application);
     },
   );
   if (active) yield* enable(context, application);

@@ -1,12 +1,5 @@
 import { formatAddress } from '../../cpu/index.js';
-import {
-  isModule,
-  type NtStatus,
-  ntStatus,
-  type PeImage,
-  readHotp1,
-  validateHotp1,
-} from '../../image/index.js';
+import { type NtStatus, ntStatus, type PeImage } from '../../image/index.js';
 import {
   defineExport,
   type FileSystem,
@@ -15,11 +8,15 @@ import {
   type LoadedImage,
 } from '../../loader/index.js';
 import { HotPatchError } from '../error.js';
+import { asHotPatchError } from '../refusals.js';
+import { drive, type OperationFacts, type OperationKind, performOperation } from '../requested-operation.js';
 import type { EngineStep } from '../steps.js';
 import { type ApplyContext, applyToTarget, disable, enable } from './apply.js';
 import { injectRoutine, LDR_HOT_PATCH_ROUTINE, serveRoutine } from './inject.js';
+import { threadsInOldCode } from './old-code.js';
 import type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
-import { type Application2003, Patch2003, PatchList } from './patch.js';
+import { type Application2003, type Patch2003, PatchList } from './patch.js';
+import { PatchFiles, readPatch2003 } from './patch-files.js';
 import { ntSetSystemInformation } from './set-system-information.js';
 import { Operation } from './stores.js';
 
@@ -34,10 +31,7 @@ const STUB_PARAMETERS = ['u32', 'pointer', 'u32'] as const;
 export class HotPatch2003Engine {
   readonly #patches: Patch2003[] = [];
   readonly #lists = new PatchList();
-  /** Hotpatch files that were handed to the engine, by NT path in lower case. */
-  readonly #given = new Map<string, Patch2003>();
-  /** Files of hotpatches and coldpatches; undefined: only what `loadPatch` is given. */
-  disk: FileSystem | undefined;
+  readonly #files: PatchFiles;
   /** RELOAD_NTDLL: makes later processes use the ntdll that is on disk now. */
   reloadNtdll: (() => void) | undefined;
 
@@ -45,6 +39,7 @@ export class HotPatch2003Engine {
     readonly kernel: Kernel,
     readonly options: HotPatch2003Options = {},
   ) {
+    this.#files = new PatchFiles(kernel);
     kernel.systemServices.define(
       'NtSetSystemInformation',
       (call) => ntSetSystemInformation(this, call).value,
@@ -79,8 +74,22 @@ export class HotPatch2003Engine {
     return this.#lists.of(target);
   }
 
+  /** The image of the newest hotpatch that is in force for a module. */
+  patchOf(target: LoadedImage): LoadedImage | undefined {
+    return this.#lists.of(target).findLast(({ active }) => active)?.loaded;
+  }
+
   get lists(): PatchList {
     return this.#lists;
+  }
+
+  /** Files of hotpatches and coldpatches; undefined: only what `loadPatch` is given. */
+  get disk(): FileSystem | undefined {
+    return this.#files.disk;
+  }
+
+  set disk(disk: FileSystem | undefined) {
+    this.#files.disk = disk;
   }
 
   /**
@@ -89,13 +98,17 @@ export class HotPatch2003Engine {
    * @throws HotPatchError when it is refused anywhere; the machine is then as it was before
    */
   loadPatch(image: PeImage, options: LoadPatch2003Options = {}): Patch2003 {
-    return drive(this.loadPatchSteps(image, options));
+    const facts = () => {
+      const targets = this.targetsOf(readPatch2003(image, options));
+      return options.active === false ? undefined : this.#facts(targets, true);
+    };
+    return performOperation(this.kernel, facts, () => this.loadPatchSteps(image, options));
   }
 
   *loadPatchSteps(image: PeImage, options: LoadPatch2003Options = {}): Generator<EngineStep, Patch2003> {
-    const patch = this.read(image, options);
+    const patch = readPatch2003(image, options);
     const targets = this.targetsOf(patch);
-    this.#given.set(patch.path.toLowerCase(), patch);
+    this.#files.give(patch);
     if (targets.length === 0) {
       this.#patches.push(patch);
       this.tell(
@@ -107,9 +120,7 @@ export class HotPatch2003Engine {
     yield* this.transaction(patch.name, function* (context) {
       for (const target of targets) yield* context.engine.applySteps(context, patch, target, options);
     });
-    this.#patches.push(patch);
-    patch.state = options.active === false ? 'inactive' : 'applied';
-    patch.status = ntStatus('STATUS_SUCCESS');
+    this.#settle(patch);
     this.#tellState(patch);
     return patch;
   }
@@ -123,7 +134,13 @@ export class HotPatch2003Engine {
   ): Generator<EngineStep, void> {
     const { process } = target.domain;
     if (target.domain.kind === 'user' && process !== undefined) {
-      yield* injectRoutine(this, context, process, patch, target, options);
+      try {
+        if (!process.terminated) yield* injectRoutine(this, context, process, patch, target, options);
+      } catch (error) {
+        if (!process.terminated) throw error;
+      }
+      if (process.terminated)
+        context.operation.tell('processEnded', `${target.domain.name} has ended meanwhile: it is left out`);
       return;
     }
     context.operation.tell(
@@ -135,7 +152,8 @@ export class HotPatch2003Engine {
 
   /** Swaps the original bytes back, everywhere; the hotpatch images stay loaded. */
   disable(patch: Patch2003): void {
-    drive(this.disableSteps(patch));
+    const facts = () => this.#factsOfSwap(patch, false);
+    performOperation(this.kernel, facts, () => this.disableSteps(patch));
   }
 
   *disableSteps(patch: Patch2003): Generator<EngineStep, void> {
@@ -144,7 +162,8 @@ export class HotPatch2003Engine {
 
   /** Puts a disabled hotpatch in force again. */
   enable(patch: Patch2003): void {
-    drive(this.enableSteps(patch));
+    const facts = () => this.#factsOfSwap(patch, true);
+    performOperation(this.kernel, facts, () => this.enableSteps(patch));
   }
 
   *enableSteps(patch: Patch2003): Generator<EngineStep, void> {
@@ -153,31 +172,39 @@ export class HotPatch2003Engine {
 
   /** One target alone, as a request of its own process or of the kernel asks: apply it, enable it, or disable it. */
   patchOne(patch: Patch2003, target: LoadedImage, active: boolean): void {
-    const known = this.#lists.of(target).find((application) => application.patch === patch);
-    if (known?.active === active) return;
-    const steps = (context: ApplyContext): Generator<EngineStep, unknown> => {
-      if (known === undefined) return applyToTarget(context, patch, target, { active });
-      return active ? enable(context, known) : disable(context, known);
-    };
-    drive(this.transaction(patch.name, steps));
-    if (!this.#patches.includes(patch)) this.#patches.push(patch);
-    patch.state = patch.applications.some((application) => application.active) ? 'applied' : 'inactive';
-    patch.status = ntStatus('STATUS_SUCCESS');
-    this.#tellState(patch);
+    const facts = () => this.#facts([target], active);
+    performOperation(this.kernel, facts, () => this.#patchOneSteps(patch, target, active));
   }
 
   /** A request to inject: the routine in each of these processes, all of them or none. */
   inject(patch: Patch2003, targets: readonly LoadedImage[], active: boolean): void {
-    const fresh = targets.filter((target) => !this.#lists.of(target).some((one) => one.patch === patch));
-    drive(
-      this.transaction(patch.name, function* (context) {
-        for (const target of fresh) yield* context.engine.applySteps(context, patch, target, { active });
-      }),
-    );
-    for (const target of targets) this.patchOne(patch, target, active);
-    if (!this.#patches.includes(patch)) this.#patches.push(patch);
-    patch.state = patch.applications.some((application) => application.active) ? 'applied' : 'inactive';
-    patch.status = ntStatus('STATUS_SUCCESS');
+    const facts = () => this.#facts(targets, active);
+    performOperation(this.kernel, facts, () => this.#injectSteps(patch, targets, active));
+  }
+
+  *#patchOneSteps(patch: Patch2003, target: LoadedImage, active: boolean): Generator<EngineStep, void> {
+    const known = this.#applicationOf(patch, target);
+    if (known?.active === active) return;
+    yield* this.transaction(patch.name, (context): Generator<EngineStep, unknown> => {
+      if (known === undefined) return applyToTarget(context, patch, target, { active });
+      return active ? enable(context, known) : disable(context, known);
+    });
+    this.#settle(patch);
+    this.#tellState(patch);
+  }
+
+  *#injectSteps(
+    patch: Patch2003,
+    targets: readonly LoadedImage[],
+    active: boolean,
+  ): Generator<EngineStep, void> {
+    const fresh = targets.filter((target) => this.#applicationOf(patch, target) === undefined);
+    yield* this.transaction(patch.name, function* (context) {
+      for (const target of fresh) yield* context.engine.applySteps(context, patch, target, { active });
+    });
+    for (const target of targets)
+      if (target.domain.process?.terminated !== true) yield* this.#patchOneSteps(patch, target, active);
+    this.#settle(patch);
   }
 
   /** Hooks of disabled hotpatches that had to be left because a thread stood in them, tried again. */
@@ -190,75 +217,17 @@ export class HotPatch2003Engine {
 
   /** Threads that still run, or will return into, code that a hotpatch has replaced: they finish in the old code. */
   threadsInOldCode(patch: Patch2003): string[] {
-    return patch.applications.flatMap(({ target, hooks }) =>
-      this.kernel.threads
-        .filter(({ domain }) => domain.addressSpace === target.domain.addressSpace)
-        .flatMap((thread) => {
-          const inside = thread
-            .stackWalk()
-            .map(({ pc }) => target.symbols.byAddress(target.rva(pc))?.symbol)
-            .find((symbol) =>
-              hooks.some(
-                ({ location, target: kind }) => kind === 'entry' && symbol?.rva === target.rva(location),
-              ),
-            );
-          return inside === undefined
-            ? []
-            : [`thread ${thread.id} is in the old ${target.moduleName}!${inside.name}`];
-        }),
-    );
+    return threadsInOldCode(this.kernel, patch);
   }
 
-  /** The hotpatch file at an NT path: what was given to the engine, what is on disk, or what the kernel's files know. */
+  /** The hotpatch file at an NT path. @throws HotPatchError when it is no valid hotpatch */
   openPatch(path: string): Patch2003 | undefined {
-    const given = this.#given.get(path.toLowerCase());
-    if (given !== undefined) return given;
-    const image = this.disk?.readImage(path);
-    const file = path.replace(/^.*[\\/]/, '');
-    const known = image ?? this.kernel.files.find(file, this.kernel.boot.architecture)?.image;
-    if (known === undefined) return undefined;
-    const patch = this.read(known, { name: file, path });
-    this.#given.set(path.toLowerCase(), patch);
-    return patch;
+    return this.#files.open(path);
   }
 
-  /** Reads and validates a hotpatch image by itself. */
-  read(image: PeImage, options: LoadPatch2003Options): Patch2003 {
-    const name = options.name ?? image.file?.replace(/^.*[\\/]/, '') ?? 'hotpatch';
-    const found = validateHotp1(image).find(({ severity }) => severity === 'error');
-    if (found !== undefined) {
-      const { rule, status, place, message } = found;
-      throw new HotPatchError({ rule, status: status.name, image: name, place, message });
-    }
-    const hotp1 = readHotp1(image);
-    if (hotp1 === undefined) throw new RangeError('a valid hotpatch has a .hotp1 section');
-    return new Patch2003(name, options.path ?? name, image, hotp1, options.symbols);
-  }
-
-  /**
-   * Modules that the hotpatch is for, by name and identification, in every address space. Modules of that name and
-   * another identification are left alone as long as there is a right one: they were coldpatched.
-   */
-  targetsOf({ name, hotp1, image }: Patch2003): LoadedImage[] {
-    const named = this.kernel.domains
-      .filter(({ kind }) => kind !== 'secure')
-      .flatMap(({ images }) => images)
-      .filter(
-        ({ baseDllName, loadReason, image: { machine } }) =>
-          loadReason !== 'PatchImage' &&
-          machine === image.machine &&
-          baseDllName.toLowerCase() === hotp1.targetName.toLowerCase(),
-      );
-    const targets = named.filter((loaded) => isModule(loaded.image, hotp1));
-    const [other] = named;
-    if (targets.length > 0 || other === undefined) return targets;
-    throw new HotPatchError({
-      rule: 'target.moduleId',
-      status: 'STATUS_REVISION_MISMATCH',
-      image: name,
-      place: '.hotp1 +0x38',
-      message: `${other.baseDllName} in ${other.domain.name} is not the build that the hotpatch is for`,
-    });
+  /** Modules that the hotpatch is for, in every address space. @throws HotPatchError when they are another build's */
+  targetsOf(patch: Patch2003): LoadedImage[] {
+    return this.#files.targetsOf(patch);
   }
 
   /** Runs steps with a journal; when they fail, every store is taken back, last one first. */
@@ -300,6 +269,31 @@ export class HotPatch2003Engine {
     this.#tellState(patch);
   }
 
+  #facts(targets: readonly LoadedImage[], active: boolean): OperationFacts {
+    if (targets.length === 0) return undefined;
+    const patchOf = (target: LoadedImage) => this.patchOf(target);
+    const towards: OperationKind = targets.some(patchOf) ? 'repatch' : 'apply';
+    const domains = targets.map(({ domain }) => domain);
+    return { kind: active ? towards : 'revert', domains, patchOf };
+  }
+
+  #factsOfSwap({ applications }: Patch2003, active: boolean): OperationFacts {
+    const targets = applications.filter((one) => one.active !== active).map(({ target }) => target);
+    return this.#facts(targets, active);
+  }
+
+  #applicationOf(patch: Patch2003, target: LoadedImage): Application2003 | undefined {
+    return this.#lists.of(target).find((application) => application.patch === patch);
+  }
+
+  /** Its state is that of its applications; every process that had the target may have ended meanwhile. */
+  #settle(patch: Patch2003): void {
+    if (!this.#patches.includes(patch)) this.#patches.push(patch);
+    if (patch.applications.length === 0) return;
+    patch.state = patch.applications.some(({ active }) => active) ? 'applied' : 'inactive';
+    patch.status = ntStatus('STATUS_SUCCESS');
+  }
+
   #tellState(patch: Patch2003): void {
     const { name } = this.kernel.machine.architecture;
     for (const { target, loaded } of patch.applications)
@@ -310,27 +304,9 @@ export class HotPatch2003Engine {
   }
 
   #forget(image: LoadedImage): void {
+    for (const application of this.#lists.of(image)) application.patch.forget(application);
     this.#lists.forget(image);
-    for (const patch of this.#patches) {
-      const kept = patch.applications.filter(({ target }) => target !== image);
-      if (kept.length < patch.applications.length) patch.applications.splice(0, Infinity, ...kept);
-    }
   }
-}
-
-/** Runs a generator through. */
-export function drive<T>(steps: Generator<EngineStep, T>): T {
-  for (;;) {
-    const { done, value } = steps.next();
-    if (done === true) return value;
-  }
-}
-
-/** What an operation ended with, as this engine's error; bug checks and the project's own bugs stay what they are. */
-export function asHotPatchError(error: unknown, image: string): unknown {
-  if (!(error instanceof KernelError)) return error;
-  const { rule, status, reason } = error;
-  return new HotPatchError({ rule, status: status.name, image, message: reason, cause: error });
 }
 
 export function statusOfError(error: unknown): NtStatus | undefined {

@@ -23,6 +23,12 @@ export class Patch2003 {
     readonly symbols: SymbolTable | undefined,
   ) {}
 
+  /** The target is gone, or the hotpatch was never applied to it. */
+  forget(application: Application2003): void {
+    const index = this.applications.indexOf(application);
+    if (index >= 0) this.applications.splice(index, 1);
+  }
+
   /** Functions and pointers of the target that lead into it now. */
   get functions(): number {
     const [first] = this.applications;

@@ -7,10 +7,11 @@ import {
   Process,
   type ServiceCall,
 } from '../../loader/index.js';
+import { drive } from '../requested-operation.js';
 import { codePatchContext } from './apply.js';
 import { applyCodePatch } from './apply-code-patch.js';
 import { ALL_FLAGS, CodeInformation, FLG_HOTPATCH, SYSTEM_HOTPATCH_INFORMATION } from './code-information.js';
-import { drive, type HotPatch2003Engine, statusOfError } from './engine.js';
+import { type HotPatch2003Engine, statusOfError } from './engine.js';
 import { patchProcess } from './inject.js';
 
 /** Who calls NtSetSystemInformation. */

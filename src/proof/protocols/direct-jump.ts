@@ -66,7 +66,7 @@ function isBackward({ patchImages }: Recording) {
 }
 
 function jumpsOf({ architecture, redirections }: Recording): Jump[] | undefined {
-  if (architecture === 'arm64') return undefined;
+  if (architecture === 'arm64' || !redirections.some(({ target }) => target !== undefined)) return undefined;
   const encoder = architecture === 'x64' ? x64Encoder : x86Encoder;
   return redirections.flatMap(({ place, entry, target, symbol }) =>
     target === undefined ? [] : [{ place, entry, target, symbol, bytes: encoder.nearJump(entry, target) }],

@@ -74,6 +74,7 @@ export async function shape2003Subject(
             operation === 'revert' && inForce !== undefined
               ? engine.disableSteps(inForce)
               : engine.loadPatchSteps(operation === 'repatch' ? newer : older),
+          patchOf: (target) => engine.patchOf(target),
           [Symbol.dispose]: () => lab[Symbol.dispose](),
         };
       } catch (error) {
