@@ -2,13 +2,17 @@
  * Leaves out or alters, one at a time, every store, flush, check and rollback of the engine and of the processors' write
  * paths in a copy of the repository, and runs the tests that reach it. Lists the mutants that no test noticed.
  *
- *   npx tsx scripts/mutation-check.ts [--target engine|cpu] [--only PATH] [--state FOLDER] [--json FILE]
+ *   npx tsx scripts/mutation-check.ts [--target engine|engine-2003|cpu] [--only PATH] [--state FOLDER] [--json FILE]
+ *   npx tsx scripts/mutation-check.ts --target engine --state FOLDER --mutant ID,ID… --tests FILE
  *
- * What was found is kept in the folder; a second call goes on where the first one ended.
+ * What was found is kept in the folder; a second call goes on where the first one ended. The second form runs one test
+ * file, as it is in the working tree, with a mutant in force from the start, so that it meets code that runs when a module
+ * is loaded, too.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {
   appendFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -21,6 +25,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { judgementOf } from './mutants/judged.js';
 import { type Line, tryingFile } from './mutants/results.js';
 import { type Mutant, mutate } from './mutants/schemata.js';
 import { TARGETS, type Target } from './mutants/targets.js';
@@ -52,11 +57,11 @@ const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig({
   resolve: { alias: [
     { find: /^hotpatch-lab$/, replacement: at('./src/index.ts') },
-    { find: /^hotpatch-lab\\/(image|cpu)$/, replacement: at('./src/$1/index.ts') },
+    { find: /^hotpatch-lab\\/(\\w+)$/, replacement: at('./src/$1/index.ts') },
   ] },
   test: {
     include: ['test/**/*.test.ts'], pool: 'forks', maxWorkers: 1, fileParallelism: false,
-    testTimeout: 3_600_000, hookTimeout: 60_000,
+    testTimeout: 3_600_000, hookTimeout: 60_000, sequence: { shuffle: { tests: true }, seed: 1 },
     setupFiles: [at('./scripts/mutants/switch.ts')], runner: at('./scripts/mutants/hunting-runner.ts'),
   },
 });
@@ -127,9 +132,8 @@ function hunt(folder: string, file: string, results: string): void {
   }
 }
 
-function check(target: Target, base: string): { mutants: readonly Mutant[]; survivors: readonly Mutant[] } {
-  const folder = join(base, target.name);
-  const results = join(folder, 'mutants.jsonl');
+/** Makes the copy with the mutants in it, if it is not there. */
+function prepare(target: Target, folder: string): Mutant[] {
   const list = join(folder, 'mutants.json');
   const only = option('--only');
   if (!existsSync(list)) {
@@ -140,9 +144,40 @@ function check(target: Target, base: string): { mutants: readonly Mutant[]; surv
     const chosen = files.filter((file) => only === undefined || file.startsWith(only));
     writeFileSync(list, JSON.stringify(plant(folder, chosen)));
   }
+  return JSON.parse(readFileSync(list, 'utf8')) as Mutant[];
+}
+
+/** Runs one test file with one mutant. @returns whether it was noticed */
+function tryOne(folder: string, id: number, file: string): boolean {
+  const { status } = spawnSync(
+    process.execPath,
+    [join(repository, 'node_modules/vitest/vitest.mjs'), 'run', file, '--reporter=dot', '--bail=1'],
+    { cwd: folder, env: { ...process.env, HOTPATCH_MUTANT: String(id) }, stdio: 'ignore', timeout: 120_000 },
+  );
+  return status !== 0;
+}
+
+/** Mutants that no test reaches, because their code runs when its module is loaded, or not at all. */
+function tryUnreached(target: Target, folder: string, survivors: readonly Mutant[]): void {
+  const results = join(folder, 'mutants.jsonl');
+  const lines = linesOf(results);
+  const reached = new Set(lines.flatMap((line) => (line.kind === 'done' ? line.reached : [])));
+  const tried = new Set(lines.flatMap((line) => (line.kind === 'unreached' ? [line.id] : [])));
+  for (const { id } of survivors) {
+    if (reached.has(id) || tried.has(id)) continue;
+    const test = target.whole.find((file) => tryOne(folder, id, file));
+    const by = 'in force from the start';
+    const line: Line = test === undefined ? { kind: 'unreached', id } : { kind: 'noticed', id, test, by };
+    appendFileSync(results, `${JSON.stringify(line)}\n`);
+  }
+}
+
+function check(target: Target, base: string): { mutants: readonly Mutant[]; survivors: readonly Mutant[] } {
+  const folder = join(base, target.name);
+  const results = join(folder, 'mutants.jsonl');
+  const mutants = prepare(target, folder);
   // Tests that were added since have yet to run.
   checkOut(folder, ['test', 'scripts/mutants']);
-  const mutants = JSON.parse(readFileSync(list, 'utf8')) as Mutant[];
   const noticed = () =>
     new Set(linesOf(results).flatMap((line) => (line.kind === 'noticed' ? [line.id] : [])));
   for (const file of filesOf(folder, target.tests)) {
@@ -151,22 +186,47 @@ function check(target: Target, base: string): { mutants: readonly Mutant[]; surv
     const seconds = ((performance.now() - start) / 1000).toFixed(0);
     console.log(`${target.name}: ${file}: ${noticed().size} of ${mutants.length} noticed, ${seconds} s`);
   }
-  const found = noticed();
-  return { mutants, survivors: mutants.filter(({ id }) => !found.has(id)) };
+  const survivors = () => mutants.filter(({ id }) => !noticed().has(id));
+  tryUnreached(target, folder, survivors());
+  return { mutants, survivors: survivors() };
+}
+
+/** The second form: these mutants, this test file as it is now. */
+function tryChosen(target: Target, base: string, ids: readonly number[], file: string): void {
+  const folder = join(base, target.name);
+  const mutants = prepare(target, folder);
+  cpSync(join(repository, 'test'), join(folder, 'test'), { recursive: true });
+  for (const mutant of mutants.filter(({ id }) => ids.includes(id))) {
+    const verdict = tryOne(folder, mutant.id, file) ? 'noticed' : 'SURVIVED';
+    console.log(`${verdict} ${mutant.id} ${mutant.file}:${mutant.line}: ${mutant.change}: ${mutant.code}`);
+    if (verdict === 'SURVIVED') process.exitCode = 1;
+  }
 }
 
 const base = option('--state') ?? join(tmpdir(), 'hotpatch-mutants');
 const wanted = option('--target');
+const chosen = TARGETS.filter(({ name }) => wanted === undefined || name === wanted);
+const [ids, file] = [option('--mutant'), option('--tests')];
 const report: object[] = [];
 let survived = 0;
-for (const target of TARGETS.filter(({ name }) => wanted === undefined || name === wanted)) {
-  const { mutants, survivors } = check(target, base);
-  survived += survivors.length;
-  for (const { file, line, change, code } of survivors)
-    console.log(`SURVIVED ${file}:${line}: ${change}: ${code}`);
-  console.log(`${target.name}: ${mutants.length} mutants, ${survivors.length} survived`);
-  report.push({ target: target.name, mutants: mutants.length, survivors });
-}
+if (ids !== undefined && file !== undefined)
+  for (const target of chosen) tryChosen(target, base, ids.split(',').map(Number), file);
+else
+  for (const target of chosen) {
+    const { mutants, survivors } = check(target, base);
+    const judged = survivors.filter((mutant) => judgementOf(mutant) !== undefined);
+    survived += survivors.length - judged.length;
+    for (const mutant of survivors) {
+      const { id, file, line, change, code } = mutant;
+      const judgement = judgementOf(mutant);
+      const verdict = judgement === undefined ? 'SURVIVED' : `of no matter (${judgement})`;
+      console.log(`${verdict} ${id} ${file}:${line}: ${change}: ${code}`);
+    }
+    console.log(
+      `${target.name}: ${mutants.length} mutants, ${survivors.length} not noticed, ${judged.length} of them of no matter`,
+    );
+    report.push({ target: target.name, mutants: mutants.length, survivors });
+  }
 const json = option('--json');
 if (json !== undefined) writeFileSync(json, JSON.stringify(report, null, 2));
-process.exitCode = survived > 0 ? 1 : 0;
+if (survived > 0) process.exitCode = 1;

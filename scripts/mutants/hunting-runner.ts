@@ -8,7 +8,7 @@ import { type Line, tryingFile } from './results.js';
 /** Seconds after which whoever runs a mutant is ended from outside. */
 const PATIENCE = 45;
 /** Tests of one file that a mutant must survive to be left alone by the others of the file. */
-const ENOUGH = 30;
+const ENOUGH = Number(process.env.HOTPATCH_MUTANTS_ENOUGH ?? 30);
 const LONGEST_TEST = Number(process.env.HOTPATCH_MUTANTS_LONGEST ?? 3000);
 
 /** Ends the process when a mutant keeps its thread busy for ever, and counts it as noticed. */
@@ -49,6 +49,10 @@ export default class HuntingRunner extends VitestTestRunner {
 
   async runTask(task: RunnerTestCase): Promise<void> {
     const run = getFn(task);
+    if (process.env.HOTPATCH_MUTANT !== undefined) {
+      await run();
+      return;
+    }
     const test = `${task.file.name} > ${nameOf(task)}`;
     const mutants = globalThis.__m;
     mutants.active = -1;

@@ -14,6 +14,8 @@ export type Line =
       readonly milliseconds: number;
       readonly left: number;
     }
+  /** No test reaches it, nor does a whole test file notice it that begins with it in force. */
+  | { readonly kind: 'unreached'; readonly id: number }
   | { readonly kind: 'poisoned'; readonly id: number; readonly test: string };
 
 /** Beside the record: the mutant and test that run now; empty between them. */

@@ -27,7 +27,7 @@ interface Insertion {
 
 /** Statements that only tell what happens. */
 const TELLS =
-  /^(yield )?(\(?this\.)?(#tell|emit|this\.#tell|context\.emit|this\.context\.emit|kernel\.events\.emit)\(/;
+  /^(yield )?((this\.)?#?(context\.|operation\.|context\.operation\.|server\.engine\.|engine\.|kernel\.events\.)?#?(tell\w*|emit))\(/;
 const PREDICATE_METHODS = new Set(['filter', 'some', 'every', 'find', 'findLast', 'findIndex']);
 
 const COMPARISONS: Readonly<Record<string, readonly [name: string, change: string]>> = {

@@ -46,7 +46,7 @@ globalThis.__m = Object.assign(isActive, {
   ne: (id: number, a: unknown, b: unknown) => (isActive(id) ? a === b : a !== b),
   add: (id: number, a: number, b: number) => (isActive(id) ? a - b : a + b),
   sub: (id: number, a: number, b: number) => (isActive(id) ? a + b : a - b),
-  active: -1,
+  active: Number(process.env.HOTPATCH_MUTANT ?? -1),
   reached: new Set<number>(),
   deadline: Number.POSITIVE_INFINITY,
 });

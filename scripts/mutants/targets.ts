@@ -6,6 +6,8 @@ export interface Target {
   /** Lists of exports, types, and what errors look like. */
   readonly withoutFiles: readonly string[];
   readonly tests: readonly string[];
+  /** Test files that are run as a whole with mutants of code that runs when a module is loaded. */
+  readonly whole: readonly string[];
 }
 
 const engine: Target = {
@@ -23,6 +25,15 @@ const engine: Target = {
     'test/proof/properties.test.ts',
     'test/proof/replay.test.ts',
   ],
+  whole: ['test/engine/apply.test.ts', 'test/engine/table.test.ts', 'test/engine/guest-requests.test.ts'],
+};
+
+const engine2003: Target = {
+  name: 'engine-2003',
+  files: ['src/engine/2003'],
+  withoutFiles: ['index', 'options'].map((name) => `src/engine/2003/${name}.ts`),
+  tests: ['test/engine/2003', 'test/proof/explore-2003.test.ts', 'test/scenarios/scenarios.test.ts'],
+  whole: ['test/engine/2003/apply.test.ts', 'test/engine/2003/set-system-information.test.ts'],
 };
 
 /** The paths by which bytes of memory change, and by which processors come to see it. */
@@ -49,6 +60,7 @@ const cpu: Target = {
     'test/engine/apply.test.ts',
     'test/proof/replay.test.ts',
   ],
+  whole: ['test/cpu/conformance/calls.test.ts', 'test/cpu/conformance/faults.test.ts'],
 };
 
-export const TARGETS: readonly Target[] = [engine, cpu];
+export const TARGETS: readonly Target[] = [engine, engine2003, cpu];
