@@ -37,8 +37,31 @@ export class OpenFile {
     return this.disk.pathOf(this) ?? '(no name)';
   }
 
+  get isOpen(): boolean {
+    return recordOf(this).handles.has(this);
+  }
+
   close(): void {
     this.disk.close(this);
+  }
+}
+
+/** An image section of a file: it locks the file, whatever its name becomes, until it is disposed of. */
+export class FileSection implements Disposable {
+  #open = true;
+
+  constructor(private readonly record: FileRecord) {
+    record.sections += 1;
+  }
+
+  /** The same file, mapped once more: the lock ends with the last of them. */
+  mapAgain(): FileSection {
+    return new FileSection(this.record);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#open) this.record.sections -= 1;
+    this.#open = false;
   }
 }
 
@@ -99,10 +122,21 @@ export class FileSystem {
     });
   }
 
-  /** @throws KernelError STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SHARING_VIOLATION */
+  /**
+   * What is asked for must be shared by whoever has the file open, and what those may do must be shared by the opener.
+   * @throws KernelError STATUS_OBJECT_NAME_NOT_FOUND, STATUS_SHARING_VIOLATION
+   */
   open(path: string, options: OpenOptions): OpenFile {
     const record = this.#find(path);
     refuseSharing(record, path, options.access);
+    const denied = [...record.handles].find((other) => !sharedBy(options).includes(other.options.access));
+    if (denied !== undefined)
+      throw refuse(
+        'file.sharing',
+        'STATUS_SHARING_VIOLATION',
+        path,
+        `somebody has it open for ${denied.options.access}, which must be shared`,
+      );
     if (options.access === 'write')
       refuseMapped(record, path, 'STATUS_SHARING_VIOLATION', 'opened for writing');
     const file = new OpenFile(this, record, options);
@@ -120,16 +154,8 @@ export class FileSystem {
   }
 
   /** A running system maps the file as an image; what it returns ends that. */
-  mapImage(path: string): Disposable {
-    const record = this.#find(path);
-    record.sections += 1;
-    let open = true;
-    return {
-      [Symbol.dispose]: () => {
-        if (open) record.sections -= 1;
-        open = false;
-      },
-    };
+  mapImage(path: string): FileSection {
+    return new FileSection(this.#find(path));
   }
 
   isMapped(path: string): boolean {
@@ -145,11 +171,14 @@ export class FileSystem {
   }
 
   /**
-   * Gives an open file another name, also while it is mapped.
-   * @throws KernelError STATUS_OBJECT_NAME_COLLISION when the name is taken
+   * Gives an open file another name, also while it is mapped (FileRenameInformation, which needs DELETE access).
+   * @throws KernelError STATUS_OBJECT_NAME_COLLISION when the name is taken, STATUS_ACCESS_DENIED when the file was opened
+   * for something else, STATUS_INVALID_HANDLE when it was closed
    */
   rename(file: OpenFile, to: string): void {
     const from = this.#nameOf(file);
+    if (file.options.access !== 'delete')
+      throw refuse('file.access', 'STATUS_ACCESS_DENIED', from, `it is open for ${file.options.access}`);
     if (this.exists(to)) throw refuse('file.exists', 'STATUS_OBJECT_NAME_COLLISION', to, 'the name is taken');
     this.#do('rename', `${from} -> ${to}`, () => {
       this.#entries.delete(keyOf(from));
@@ -157,9 +186,15 @@ export class FileSystem {
     });
   }
 
-  /** Exchanges the names of two open files: one operation, done or not done, also while they are mapped. */
+  /**
+   * Exchanges the names of two open files: one operation, done or not done, also while they are mapped. Modelled: that
+   * whoever else has one of them open must share `delete`.
+   * @throws KernelError STATUS_SHARING_VIOLATION, STATUS_INVALID_HANDLE when one was closed
+   */
   swap(first: OpenFile, second: OpenFile): void {
     const [a, b] = [this.#nameOf(first), this.#nameOf(second)];
+    refuseSharing(recordOf(first), a, 'delete', first);
+    refuseSharing(recordOf(second), b, 'delete', second);
     this.#do('swap', `${a} <-> ${b}`, () => {
       this.#entries.set(keyOf(a), { path: a, record: recordOf(second) });
       this.#entries.set(keyOf(b), { path: b, record: recordOf(first) });
@@ -193,6 +228,8 @@ export class FileSystem {
 
   #nameOf(file: OpenFile): string {
     const path = this.pathOf(file);
+    if (!file.isOpen)
+      throw refuse('file.closed', 'STATUS_INVALID_HANDLE', path ?? '(no name)', 'the handle was closed');
     if (path !== undefined) return path;
     throw refuse(
       'file.noName',
@@ -228,8 +265,15 @@ function refuseMapped(record: FileRecord, path: string, status: NtStatusName, do
   throw refuse('file.mapped', status, path, `it is mapped as an image and cannot be ${doing}`);
 }
 
-function refuseSharing(record: FileRecord, path: string, access: OpenOptions['access']): void {
-  const denied = [...record.handles].some(({ options }) => !(options.share ?? ['read']).includes(access));
+function sharedBy({ share = ['read'] }: OpenOptions): readonly OpenOptions['access'][] {
+  return share;
+}
+
+/** `by`: the handle that asks, whose own share mode binds others only. */
+function refuseSharing(record: FileRecord, path: string, access: OpenOptions['access'], by?: OpenFile): void {
+  const denied = [...record.handles].some(
+    (other) => other !== by && !sharedBy(other.options).includes(access),
+  );
   if (denied)
     throw refuse(
       'file.sharing',

@@ -15,7 +15,13 @@ export { findDelayImport } from './delay-load.js';
 export { KernelError, type KernelErrorDetails } from './error.js';
 export { EventLog, type LabEvent } from './events.js';
 export { failFast, fastFailName } from './fail-fast.js';
-export { type DiskOperation, FileSystem, OpenFile, type OpenOptions } from './file-system.js';
+export {
+  type DiskOperation,
+  type FileSection,
+  FileSystem,
+  OpenFile,
+  type OpenOptions,
+} from './file-system.js';
 export { type FunctionEntry, lookupFunctionEntry } from './function-entry.js';
 export { HandleTable, isCurrentProcess } from './handles.js';
 export { HotPatchAddressTable, HPAT_PAIR_SIZE, type HpatLayout, hotPatchReserveSize } from './hpat.js';

@@ -1,5 +1,11 @@
 import type { PeImage, SymbolTable } from '../../image/index.js';
-import { FileSystem, type Kernel, type LoadedImage, type Process } from '../../loader/index.js';
+import {
+  type FileSection,
+  FileSystem,
+  type Kernel,
+  type LoadedImage,
+  type Process,
+} from '../../loader/index.js';
 import { HotPatch2003Engine } from './engine.js';
 import type { HotPatch2003Options } from './options.js';
 
@@ -10,6 +16,8 @@ export interface Server2003Options extends HotPatch2003Options {
 
 /** `C:\WINDOWS\system32\shell.dll` */
 export const SYSTEM32 = 'C:\\WINDOWS\\system32\\';
+/** Where a 64-bit system has its 32-bit DLLs. */
+export const SYSWOW64 = 'C:\\WINDOWS\\SysWOW64\\';
 
 /**
  * A running Windows Server 2003: a kernel, its hotpatch engine, and a disk that its modules come from. Each image that is
@@ -20,9 +28,8 @@ export class Server2003 implements Disposable {
   readonly disk: FileSystem;
   /** The file that each mapped image keeps locked. */
   readonly #sections = new Map<LoadedImage, Disposable>();
-  /** The section of ntdll that the kernel made at boot, and that every process gets (KnownDLLs). */
-  #ntdll: PeImage | undefined;
-  #ntdllSection: Disposable | undefined;
+  /** The sections of ntdll that the kernel made at boot, by folder: every process gets one of them (KnownDLLs). */
+  readonly #ntdlls = new Map<string, { readonly image: PeImage; readonly section: FileSection }>();
 
   constructor(
     readonly kernel: Kernel,
@@ -45,8 +52,12 @@ export class Server2003 implements Disposable {
   /** A process starts: it maps ntdll, from the section of the kernel and not from the disk. */
   startProcess(name: string, options: { readonly wow64?: boolean } = {}): Process {
     const process = this.kernel.createProcess({ name, ...options });
-    if (this.#ntdll !== undefined && this.#ntdll.architecture === process.domain.architecture.name)
-      process.loadImage(this.#ntdll, { name: 'ntdll.dll', initialize: false });
+    const is32BitSystem = this.kernel.boot.architecture === 'x86';
+    const ntdll = this.#ntdlls.get(process.wow64 && !is32BitSystem ? SYSWOW64 : SYSTEM32);
+    if (ntdll?.image.architecture === process.domain.architecture.name) {
+      const loaded = process.loadImage(ntdll.image, { name: 'ntdll.dll', initialize: false });
+      this.#sections.set(loaded, ntdll.section.mapAgain());
+    }
     return process;
   }
 
@@ -59,14 +70,18 @@ export class Server2003 implements Disposable {
   [Symbol.dispose](): void {
     for (const section of this.#sections.values()) section[Symbol.dispose]();
     this.#sections.clear();
-    this.#ntdllSection?.[Symbol.dispose]();
+    for (const { section } of this.#ntdlls.values()) section[Symbol.dispose]();
+    this.#ntdlls.clear();
   }
 
   #mapNtdll(): void {
-    const path = `${SYSTEM32}ntdll.dll`;
-    this.#ntdllSection?.[Symbol.dispose]();
-    this.#ntdll = this.disk.readImage(path);
-    this.#ntdllSection = this.#ntdll === undefined ? undefined : this.disk.mapImage(path);
+    for (const folder of [SYSTEM32, SYSWOW64]) {
+      const path = `${folder}ntdll.dll`;
+      const image = this.disk.readImage(path);
+      this.#ntdlls.get(folder)?.section[Symbol.dispose]();
+      this.#ntdlls.delete(folder);
+      if (image !== undefined) this.#ntdlls.set(folder, { image, section: this.disk.mapImage(path) });
+    }
   }
 
   #locked(path: string, load: (image: PeImage, name: string) => LoadedImage): LoadedImage {

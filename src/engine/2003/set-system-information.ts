@@ -1,17 +1,12 @@
 import { CpuError } from '../../cpu/index.js';
 import { type NtStatus, ntStatus } from '../../image/index.js';
-import {
-  type ImageDomain,
-  isCurrentProcess,
-  OpenFile,
-  Process,
-  type ServiceCall,
-} from '../../loader/index.js';
+import { type ImageDomain, isCurrentProcess, Process, type ServiceCall } from '../../loader/index.js';
 import { drive } from '../requested-operation.js';
 import { codePatchContext } from './apply.js';
 import { applyCodePatch } from './apply-code-patch.js';
 import { ALL_FLAGS, CodeInformation, FLG_HOTPATCH, SYSTEM_HOTPATCH_INFORMATION } from './code-information.js';
 import { type HotPatch2003Engine, statusOfError } from './engine.js';
+import { atomicSwap, renameFiles } from './file-requests.js';
 import { patchProcess } from './inject.js';
 
 /** Who calls NtSetSystemInformation. */
@@ -69,8 +64,16 @@ interface Request {
 
 /** Which member of the union is meant, by the first of these flags that is set. */
 const REQUESTS: readonly Request[] = [
-  { flag: FLG_HOTPATCH.MAP_ATOMIC_SWAP, privilege: 'SeRestorePrivilege', handle: atomicSwap },
-  { flag: FLG_HOTPATCH.RENAME_INFO, privilege: 'SeRestorePrivilege', handle: renameFiles },
+  {
+    flag: FLG_HOTPATCH.MAP_ATOMIC_SWAP,
+    privilege: 'SeRestorePrivilege',
+    handle: ({ disk }, { process }, info) => atomicSwap(disk, process, info),
+  },
+  {
+    flag: FLG_HOTPATCH.RENAME_INFO,
+    privilege: 'SeRestorePrivilege',
+    handle: ({ disk }, { process }, info) => renameFiles(disk, process, info),
+  },
   { flag: FLG_HOTPATCH.RELOAD_NTDLL, privilege: 'SeLoadDriverPrivilege', handle: reloadNtdll },
   { flag: FLG_HOTPATCH.KERNEL, privilege: 'SeLoadDriverPrivilege', handle: patchKernel },
   { flag: FLG_HOTPATCH.INJECT_THREAD, privilege: 'SeDebugPrivilege', handle: injectThread },
@@ -144,43 +147,6 @@ function injectThread(
   if (targets.length === 0) return ntStatus('STATUS_NOT_FOUND');
   engine.inject(patch, targets, (information.flags & FLG_HOTPATCH.ACTIVE) !== 0);
   return ntStatus('STATUS_SUCCESS');
-}
-
-/** AtomicSwap: two files of one directory change names in one operation of the file system. */
-function atomicSwap(
-  { disk }: HotPatch2003Engine,
-  { process }: SetInformationCaller,
-  information: CodeInformation,
-): NtStatus {
-  const files = openFiles(process, information);
-  if (files === undefined || disk === undefined) return ntStatus('STATUS_INVALID_HANDLE');
-  disk.swap(...files);
-  return ntStatus('STATUS_SUCCESS');
-}
-
-/** RenameInfo (pre-Vista): the same by renames, one after the other; whoever looks in between finds no file. */
-function renameFiles(
-  { disk }: HotPatch2003Engine,
-  { process }: SetInformationCaller,
-  information: CodeInformation,
-): NtStatus {
-  const files = openFiles(process, information);
-  if (files === undefined || disk === undefined) return ntStatus('STATUS_INVALID_HANDLE');
-  const [inUse, replacement] = files;
-  const { path: name } = inUse;
-  const { path: other } = replacement;
-  const aside = `${name}.cp`;
-  disk.rename(inUse, aside);
-  disk.rename(replacement, name);
-  disk.rename(inUse, other);
-  return ntStatus('STATUS_SUCCESS');
-}
-
-function openFiles(process: Process, information: CodeInformation): [OpenFile, OpenFile] | undefined {
-  const [first, second] = ([1, 2] as const).map((index) =>
-    process.handles.get(information.handle(index), OpenFile),
-  );
-  return first === undefined || second === undefined ? undefined : [first, second];
 }
 
 /** RELOAD_NTDLL: processes that start from now on map the ntdll that is on disk. */

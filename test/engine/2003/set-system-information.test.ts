@@ -5,27 +5,11 @@ import {
   encodeNames,
   FLG_HOTPATCH,
   LDR_HOT_PATCH_ROUTINE,
-  type Process,
-  SYSTEM_HOTPATCH_INFORMATION,
 } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { buildPatch, nearHooks, type Running, run } from './support.js';
+import { buildPatch, nearHooks, run, setSystemInformation } from './support.js';
 
 const PATH = 'C:\\WINDOWS\\hotpatch\\patch.dll';
-
-/** Calls NtSetSystemInformation as guest code does, through ntdll's export; returns the NTSTATUS. */
-function call(
-  { lab }: Running,
-  process: Process,
-  buffer: Uint8Array,
-  { kind = SYSTEM_HOTPATCH_INFORMATION, length = buffer.length } = {},
-): { status: number; flags: number } {
-  const address = process.domain.allocateMemory('pool', Math.max(1, buffer.length));
-  process.addressSpace.write(address, buffer);
-  const service = process.domain.services.address('ntdll.dll', 'NtSetSystemInformation');
-  const status = lab.kernel.call(service, [kind, address, length], { domain: process.domain });
-  return { status: Number(status & 0xffff_ffffn), flags: process.addressSpace.readU32(address) };
-}
 
 const SUCCESS = 0;
 
@@ -49,7 +33,7 @@ describe('NtSetSystemInformation(SystemHotpatchInformation), from guest code', (
     ['an InfoSize beyond the buffer', { length: 0x30 }, 0xc0000004],
   ])('%s', async (_, options, status) => {
     using one = await withProcess();
-    expect(call(one.running, one.process, one.names(FLG_HOTPATCH.NAME_INFO), options).status).toBe(status);
+    expect(setSystemInformation(one.process, one.names(FLG_HOTPATCH.NAME_INFO), options).status).toBe(status);
   });
 
   const { KERNEL, NAME_INFO, INJECT_THREAD, ACTIVE, RELOAD_NTDLL, MAP_ATOMIC_SWAP, RENAME_INFO } =
@@ -65,7 +49,7 @@ describe('NtSetSystemInformation(SystemHotpatchInformation), from guest code', (
     ['RELOAD_NTDLL without a disk', RELOAD_NTDLL, ['SeLoadDriverPrivilege'], 0xc00000bb],
   ] as const)('%s', async (_, flags, privileges, status) => {
     using one = await withProcess('x64', privileges);
-    expect(call(one.running, one.process, one.names(flags)).status).toBe(status);
+    expect(setSystemInformation(one.process, one.names(flags)).status).toBe(status);
   });
 
   it.each(['x86', 'x64'] as const)(
@@ -73,11 +57,11 @@ describe('NtSetSystemInformation(SystemHotpatchInformation), from guest code', (
     async (processor) => {
       using one = await withProcess(processor);
       const { running, process, names } = one;
-      expect(call(running, process, names(NAME_INFO + ACTIVE)).status).toBe(SUCCESS);
+      expect(setSystemInformation(process, names(NAME_INFO + ACTIVE)).status).toBe(SUCCESS);
       expect(running.call()).toEqual([9, 1]);
-      expect(call(running, process, names(NAME_INFO)).status).toBe(SUCCESS);
+      expect(setSystemInformation(process, names(NAME_INFO)).status).toBe(SUCCESS);
       expect(running.call()).toEqual([1, 1]);
-      expect(call(running, process, names(NAME_INFO + ACTIVE, 'nothing.dll')).status).toBe(0xc0000034);
+      expect(setSystemInformation(process, names(NAME_INFO + ACTIVE, 'nothing.dll')).status).toBe(0xc0000034);
     },
   );
 
@@ -89,10 +73,12 @@ describe('NtSetSystemInformation(SystemHotpatchInformation), from guest code', (
       const other = running.loaded[1]?.domain.process;
       if (other === undefined) throw new Error('no second process');
       const handle = BigInt(process.handles.open(other));
-      expect(call(running, process, names(INJECT_THREAD + ACTIVE, PATH, handle)).status).toBe(SUCCESS);
+      expect(setSystemInformation(process, names(INJECT_THREAD + ACTIVE, PATH, handle)).status).toBe(SUCCESS);
       expect(running.call()).toEqual([1, 9]);
-      expect(call(running, process, names(INJECT_THREAD + ACTIVE, PATH, 0x4444n)).status).toBe(0xc0000008);
-      expect(call(running, process, names(INJECT_THREAD + ACTIVE, PATH, 0n)).status).toBe(SUCCESS);
+      expect(setSystemInformation(process, names(INJECT_THREAD + ACTIVE, PATH, 0x4444n)).status).toBe(
+        0xc0000008,
+      );
+      expect(setSystemInformation(process, names(INJECT_THREAD + ACTIVE, PATH, 0n)).status).toBe(SUCCESS);
       expect(running.call()).toEqual([9, 9]);
     },
   );
@@ -119,24 +105,24 @@ describe('NtSetSystemInformation(SystemHotpatchInformation), from guest code', (
       origCode: Uint8Array.of(0xb8, 1),
       validation: Uint8Array.of(0xb8, 1),
     };
-    expect(call(running, process, encodeCodeInfo(ACTIVE, [descriptor])).status).toBe(SUCCESS);
+    expect(setSystemInformation(process, encodeCodeInfo(ACTIVE, [descriptor])).status).toBe(SUCCESS);
     expect(running.call()).toEqual([7, 1]);
-    const again = call(running, process, encodeCodeInfo(ACTIVE, [descriptor]));
+    const again = setSystemInformation(process, encodeCodeInfo(ACTIVE, [descriptor]));
     expect(again.status).toBe(0xc000003e);
     expect(again.flags & FLG_HOTPATCH.VERIFICATION_ERROR).not.toBe(0);
     const back = { ...descriptor, validation: Uint8Array.of(0xb8, 7) };
-    expect(call(running, process, encodeCodeInfo(0, [back])).status).toBe(SUCCESS);
+    expect(setSystemInformation(process, encodeCodeInfo(0, [back])).status).toBe(SUCCESS);
     expect(running.call()).toEqual([1, 1]);
     const nowhere = { ...descriptor, targetAddress: 0x12345n };
-    expect(call(running, process, encodeCodeInfo(ACTIVE, [nowhere])).status).toBe(0xc0000005);
-    expect(call(running, process, encodeCodeInfo(ACTIVE, [])).status).toBe(0xc000000d);
+    expect(setSystemInformation(process, encodeCodeInfo(ACTIVE, [nowhere])).status).toBe(0xc0000005);
+    expect(setSystemInformation(process, encodeCodeInfo(ACTIVE, [])).status).toBe(0xc000000d);
   });
 
   it('handles that lead to no file are refused', async () => {
     using one = await withProcess('x64', ['SeRestorePrivilege']);
-    const { running, process } = one;
+    const { process } = one;
     for (const flag of [MAP_ATOMIC_SWAP, RENAME_INFO])
-      expect(call(running, process, encodeHandles(flag, [0n, 4n, 8n])).status).toBe(0xc0000008);
+      expect(setSystemInformation(process, encodeHandles(flag, [0n, 4n, 8n])).status).toBe(0xc0000008);
   });
 
   it('KernelInfo patches a driver and takes it back', async () => {
@@ -148,10 +134,10 @@ describe('NtSetSystemInformation(SystemHotpatchInformation), from guest code', (
       buildPatch(running.target, { processor: 'x64', kind: 'driver' }),
     );
     const names = (flags: number) => encodeNames(flags, { name: 'patch.sys' });
-    expect(call(running, process, names(KERNEL + NAME_INFO + ACTIVE)).status).toBe(SUCCESS);
+    expect(setSystemInformation(process, names(KERNEL + NAME_INFO + ACTIVE)).status).toBe(SUCCESS);
     expect(running.call()).toEqual([9]);
     running.lab.kernel.patchGuard.check();
-    expect(call(running, process, names(KERNEL + NAME_INFO)).status).toBe(SUCCESS);
+    expect(setSystemInformation(process, names(KERNEL + NAME_INFO)).status).toBe(SUCCESS);
     expect(running.call()).toEqual([1]);
   });
 });

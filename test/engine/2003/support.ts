@@ -1,4 +1,11 @@
-import { HotPatch2003Engine, type HotPatch2003Options, Lab, type LoadedImage } from 'hotpatch-lab';
+import {
+  HotPatch2003Engine,
+  type HotPatch2003Options,
+  Lab,
+  type LoadedImage,
+  type Process,
+  SYSTEM_HOTPATCH_INFORMATION,
+} from 'hotpatch-lab';
 import {
   type BuiltImage,
   encodeHotp1,
@@ -172,4 +179,17 @@ export async function run(options: RunOptions = {}): Promise<Running> {
       ),
     [Symbol.dispose]: () => lab[Symbol.dispose](),
   };
+}
+
+/** Calls NtSetSystemInformation as guest code does, through ntdll's export; returns the NTSTATUS, and the flags afterwards. */
+export function setSystemInformation(
+  { domain, addressSpace, kernel }: Process,
+  buffer: Uint8Array,
+  { kind = SYSTEM_HOTPATCH_INFORMATION, length = buffer.length } = {},
+): { status: number; flags: number } {
+  const address = domain.allocateMemory('pool', Math.max(1, buffer.length));
+  addressSpace.write(address, buffer);
+  const service = domain.services.address('ntdll.dll', 'NtSetSystemInformation');
+  const status = kernel.call(service, [kind, address, length], { domain });
+  return { status: Number(status & 0xffff_ffffn), flags: addressSpace.readU32(address) };
 }
