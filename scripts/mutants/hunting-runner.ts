@@ -11,19 +11,29 @@ const PATIENCE = 45;
 const ENOUGH = Number(process.env.HOTPATCH_MUTANTS_ENOUGH ?? 30);
 const LONGEST_TEST = Number(process.env.HOTPATCH_MUTANTS_LONGEST ?? 3000);
 
-/** Ends the process when a mutant keeps its thread busy for ever, and counts it as noticed. */
+/** Bytes that a mutant may take, and that the process may have before it begins anew. */
+const MOST_MEMORY = 1.5e9;
+const MOST_MEMORY_IN_ALL = 3e9;
+
+/** Ends the process when a mutant keeps its thread busy for ever or takes all memory, and counts it as noticed. */
 const WATCHDOG = `
 const { parentPort, workerData } = require('node:worker_threads');
 const { appendFileSync } = require('node:fs');
-let timer;
-parentPort.on('message', ({ id, test }) => {
-  clearTimeout(timer);
-  if (id < 0) return;
-  timer = setTimeout(() => {
-    appendFileSync(workerData.file, JSON.stringify({ kind: 'noticed', id, test, by: 'it ran for ever' }) + '\\n');
-    process.kill(process.pid, 'SIGKILL');
-  }, workerData.patience * 1000);
-});`;
+let running, since, memory;
+parentPort.on('message', (message) => {
+  running = message.id < 0 ? undefined : message;
+  since = Date.now();
+  memory = process.memoryUsage.rss();
+});
+const end = (by) => {
+  appendFileSync(workerData.file, JSON.stringify({ kind: 'noticed', ...running, by }) + '\\n');
+  process.kill(process.pid, 'SIGKILL');
+};
+setInterval(() => {
+  if (running === undefined) return;
+  if (Date.now() - since > workerData.patience * 1000) end('it ran for ever');
+  if (process.memoryUsage.rss() - memory > workerData.mostMemory) end('it took all memory');
+}, 250);`;
 
 /** Runs each test once for each mutant that it reaches and that no test has noticed yet. */
 export default class HuntingRunner extends VitestTestRunner {
@@ -31,9 +41,11 @@ export default class HuntingRunner extends VitestTestRunner {
   readonly #noticed = new Set<number>();
   readonly #done = new Set<string>();
   readonly #survived = new Map<number, number>();
+  /** Mutant and test that have met before the process began anew. */
+  readonly #met = new Set<string>();
   readonly #watchdog = new Worker(WATCHDOG, {
     eval: true,
-    workerData: { file: this.#file, patience: PATIENCE },
+    workerData: { file: this.#file, patience: PATIENCE, mostMemory: MOST_MEMORY },
   });
 
   constructor(...parameters: ConstructorParameters<typeof VitestTestRunner>) {
@@ -44,6 +56,7 @@ export default class HuntingRunner extends VitestTestRunner {
       const line = JSON.parse(text) as Line;
       if (line.kind === 'noticed') this.#noticed.add(line.id);
       if (line.kind === 'done') this.#done.add(line.test);
+      if (line.kind === 'met') this.#met.add(`${line.id} ${line.test}`);
     }
   }
 
@@ -67,7 +80,11 @@ export default class HuntingRunner extends VitestTestRunner {
       this.#tell({ kind: 'tooLong', test, milliseconds: Math.round(milliseconds), left: left.length });
       return;
     }
-    for (const id of left) await this.#hunt(id, test, run, milliseconds);
+    for (const id of left) {
+      // Mutants that keep machines from being released leave their memory behind.
+      if (process.memoryUsage.rss() > MOST_MEMORY_IN_ALL) process.kill(process.pid, 'SIGKILL');
+      if (!this.#met.has(`${id} ${test}`)) await this.#hunt(id, test, run, milliseconds);
+    }
     this.#tell({ kind: 'done', test, milliseconds: Math.round(milliseconds), reached, tried: left.length });
   }
 
@@ -89,6 +106,7 @@ export default class HuntingRunner extends VitestTestRunner {
     this.#watchdog.postMessage({ id: -1, test });
     if (error === undefined) {
       this.#survived.set(id, (this.#survived.get(id) ?? 0) + 1);
+      this.#tell({ kind: 'met', id, test });
       return;
     }
     this.#noticed.add(id);

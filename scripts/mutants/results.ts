@@ -14,6 +14,8 @@ export type Line =
       readonly milliseconds: number;
       readonly left: number;
     }
+  /** The test did not notice the mutant. */
+  | { readonly kind: 'met'; readonly id: number; readonly test: string }
   /** No test reaches it, nor does a whole test file notice it that begins with it in force. */
   | { readonly kind: 'unreached'; readonly id: number }
   | { readonly kind: 'poisoned'; readonly id: number; readonly test: string };

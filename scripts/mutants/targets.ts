@@ -32,7 +32,12 @@ const engine2003: Target = {
   name: 'engine-2003',
   files: ['src/engine/2003'],
   withoutFiles: ['index', 'options'].map((name) => `src/engine/2003/${name}.ts`),
-  tests: ['test/engine/2003', 'test/proof/explore-2003.test.ts', 'test/scenarios/scenarios.test.ts'],
+  tests: [
+    'test/engine/2003',
+    'test/proof/explore-2003.test.ts',
+    'test/scenarios/scenarios.test.ts',
+    'test/engine/2003/conformance.test.ts',
+  ],
   whole: ['test/engine/2003/apply.test.ts', 'test/engine/2003/set-system-information.test.ts'],
 };
 
