@@ -14,16 +14,17 @@ export {
 export { PROPERTIES, type PropertyName } from './explore/properties.js';
 export {
   Replay,
-  ReplayDivergence,
   type ReplayOptions,
   type ReplayOutcome,
   replay,
 } from './explore/replay.js';
+export { ReplayDivergence } from './explore/replay-memory.js';
 export type { Action, Schedule, ScheduledAction } from './explore/schedule.js';
 export * from './faults/index.js';
 export { type Cell, catchControl, exploreCell, MATRIX, PLACES_MATRIX } from './matrix.js';
 export {
   arm64Rendezvous,
+  oneStore,
   PROTOCOLS,
   protocolNamed,
   type WriteProtocol,

@@ -2,16 +2,12 @@ import type { Exit, Processor, ProcessorContext } from '../../cpu/index.js';
 import type { EngineStep } from '../../engine/index.js';
 import type { Thread } from '../../loader/index.js';
 import type { WriteProtocol } from '../protocols/write-protocol.js';
-import { placeNamed, placeOf, type Subject, type SubjectSource } from '../subject.js';
+import { placeOf, type Subject, type SubjectSource } from '../subject.js';
 import type { EngineEdge, EngineNode } from './engine-graph.js';
 import { createModelled, type Model, modelOf } from './model.js';
+import { compareMemory, prepareForProtocol, ReplayDivergence, storeDifference } from './replay-memory.js';
 import type { Action, Schedule } from './schedule.js';
 import { LOCAL_STATES } from './transitions.js';
-
-/** The machine did not do what the explorer says it does: a defect of the proof, of the engine or of the processors. */
-export class ReplayDivergence extends Error {
-  override readonly name = 'ReplayDivergence';
-}
 
 export interface ReplayOptions {
   readonly protocol: WriteProtocol;
@@ -84,7 +80,7 @@ export class Replay implements Disposable {
       return { thread, processor, context: processor.saveContext(), stack: { address, bytes } };
     });
     this.#engine = protocol.isEngine === true ? subject.steps() : undefined;
-    if (this.#engine === undefined) this.#prepareForProtocol();
+    if (this.#engine === undefined) prepareForProtocol(this.subject, this.model);
     this.#node = model.graph.node(0);
     this.#locals = this.#runners.map((_, index) => model.transitions.idle(index));
     this.#shared = model.shared.first;
@@ -155,7 +151,7 @@ export class Replay implements Disposable {
       if (to.committed && this.#engine.next().done !== true)
         throw new ReplayDivergence('the engine has a further step where its recording ends');
     } else {
-      this.#storeDifference(from, to);
+      storeDifference(this.subject, this.model.graph, from, to);
       if (edge.serialises) this.subject.lab.kernel.machine.serialise();
     }
     this.#locals = this.#locals.map((local) => this.model.transitions.afterEngine(local, edge));
@@ -211,56 +207,10 @@ export class Replay implements Disposable {
     return undefined;
   }
 
-  /** Protocols other than the engine's find the machine as the recording's operation left it, with the old bytes. */
-  #prepareForProtocol(): void {
-    for (const _step of this.subject.steps());
-    const { machine } = this.subject.lab.kernel;
-    const first = this.model.graph.node(0);
-    for (const [page, { place, addresses }] of this.model.graph.pages.entries()) {
-      const { addressSpace } = placeNamed(this.subject.lab, place);
-      const contents = this.model.graph.contents(page, first.memory[page] ?? 0);
-      for (const [index, address] of addresses.entries())
-        machine.writeCode(addressSpace, address, contents.subarray(index, index + 1));
-    }
-    machine.serialise();
-  }
-
-  #storeDifference(from: EngineNode, to: EngineNode): void {
-    const { machine } = this.subject.lab.kernel;
-    const { graph } = this.model;
-    for (const [page, { place, addresses }] of graph.pages.entries()) {
-      const { addressSpace } = placeNamed(this.subject.lab, place);
-      const before = graph.contents(page, from.memory[page] ?? 0);
-      const after = graph.contents(page, to.memory[page] ?? 0);
-      for (const [index, address] of addresses.entries())
-        if (before[index] !== after[index])
-          machine.writeCode(addressSpace, address, after.subarray(index, index + 1));
-    }
-  }
-
   /** Memory, what each processor fetches, and where it is. */
   #compare(): void {
-    const { graph, transitions, executors } = this.model;
-    for (const [page, { place, base, addresses, executable }] of graph.pages.entries()) {
-      const { addressSpace } = placeNamed(this.subject.lab, place);
-      // The HPAT has no memory before its first use.
-      if (addressSpace.query(base).state !== 'committed') continue;
-      const current = this.#node.memory[page] ?? 0;
-      const contents = graph.contents(page, current);
-      for (const [index, address] of addresses.entries()) {
-        if (addressSpace.readU8(address) !== contents[index])
-          throw new ReplayDivergence(`${this.subject.lab.describe(address)} is not what the model says`);
-        if (!executable) continue;
-        for (const [number, { processor }] of this.#runners.entries()) {
-          if (executors[number % executors.length]?.seen[page] !== true) continue;
-          const seen = transitions.locals.state(this.#local(number)).view[page] || current;
-          if (processor.fetchBytes(address, 1)[0] !== graph.contents(page, seen)[index])
-            throw new ReplayDivergence(
-              `processor ${number} fetches other bytes at ${this.subject.lab.describe(address)} than the model says`,
-            );
-        }
-      }
-    }
+    const { transitions } = this.model;
+    compareMemory(this.subject, this.model, this.#node, this.processors, this.#locals);
     for (const [number, { processor }] of this.#runners.entries()) {
       const { pc } = transitions.locals.state(this.#local(number)).guest;
       if (processor.pc !== pc)

@@ -128,27 +128,17 @@ export const breakpointWithoutFixUp = directJump({
 export const server2003: WriteProtocol = {
   name: 'server-2003',
   description:
-    'Server 2003 SP1: a near jump in the padding straight to the new function, a short jump at the entry',
+    'Server 2003 SP1: a near jump in the padding straight to the new function, a short jump at the entry, both while all processors are gathered',
   kind: 'real',
-  operations: ['apply', 'revert'],
+  operations: ['apply'],
   steps(recording) {
-    const { architecture, redirections, operation } = recording;
+    const { architecture, redirections } = recording;
     if (architecture === 'arm64') return undefined;
     const encoder = architecture === 'x64' ? x64Encoder : x86Encoder;
-    if (operation === 'revert') return undefined;
-    const stage = (redirection: Redirection): ProtocolStep[] => {
-      const { place, entry, target, symbol } = redirection;
+    if (!redirections.some(({ target }) => target !== undefined)) return undefined;
+    const stage = ({ place, entry, target, symbol }: Redirection): ProtocolStep[] => {
       if (target === undefined) return [];
       const padding = entry - PADDING_SIZE;
-      const isStraddling = (entry & 7n) === 7n;
-      const live: ProtocolStep = {
-        kind: 'store',
-        target: 'entry',
-        place,
-        address: entry,
-        bytes: encoder.shortJump(entry, padding),
-        text: `short jump at ${symbol}`,
-      };
       return [
         {
           kind: 'store',
@@ -158,10 +148,23 @@ export const server2003: WriteProtocol = {
           bytes: encoder.nearJump(padding, target),
           text: `near jump in the padding of ${symbol}`,
         },
-        ...(isStraddling ? [gather('begin'), live, gather('end')] : [live]),
+        {
+          kind: 'store',
+          target: 'entry',
+          place,
+          address: entry,
+          bytes: encoder.shortJump(entry, padding),
+          text: `short jump at ${symbol}`,
+        },
       ];
     };
-    return [...recording.steps.filter(isBackward(recording)), ...redirections.flatMap(stage), serialise];
+    return [
+      ...recording.steps.filter(isBackward(recording)),
+      gather('begin'),
+      ...redirections.flatMap(stage),
+      serialise,
+      gather('end'),
+    ];
   },
 };
 

@@ -16,7 +16,7 @@ function engine(
     operations: ['apply', 'repatch', 'revert'],
     steps: ({ steps, architecture }) =>
       form === undefined || form.architectures.includes(architecture) ? steps : undefined,
-    ...(form === undefined ? {} : { generation: form.generation }),
+    ...form,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { ArchitectureName } from '../../cpu/index.js';
 import type { ProtocolStep, Recording } from '../recording.js';
 import type { Generation, OperationKind } from '../subject.js';
 
@@ -16,6 +17,8 @@ export interface WriteProtocol {
   readonly operations: readonly OperationKind[];
   /** The hotpatch engine itself performs it: a replay asks the engine for one step after the other. */
   readonly isEngine?: true;
+  /** Processors that it exists on; undefined: all. */
+  readonly architectures?: readonly ArchitectureName[];
   /** How a machine is booted whose engine works this way; undefined: as the subject boots it. */
   readonly generation?: Generation;
   /** The steps in order; undefined when the protocol means nothing for this recording. */
