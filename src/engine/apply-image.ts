@@ -6,6 +6,7 @@ import { type ImageRecord, VAD_HOT_PATCH_STATE } from './image-record.js';
 import { Journal } from './journal.js';
 import type { Patch } from './patch.js';
 import type { PatchPlan } from './plan.js';
+import { asHotPatchError } from './refusals.js';
 import type { EngineStep } from './steps.js';
 import { forward as forwardPlans, putInForce, type TransactionContext } from './transaction.js';
 
@@ -72,7 +73,7 @@ export function* applyImagePatch(
     done = true;
   } catch (error) {
     if (forwardBegun) base.image.hotPatchState = 'FailedToPatch';
-    throw error;
+    throw asHotPatchError(error, patch.name);
   } finally {
     if (!done) {
       journal.rollBack();

@@ -1,3 +1,4 @@
+import { CpuError } from '../cpu/index.js';
 import type { Finding } from '../image/index.js';
 import { type Kernel, KernelError, type LoadedImage } from '../loader/index.js';
 import { HotPatchError } from './error.js';
@@ -37,7 +38,16 @@ export function refuseFindings(findings: readonly Finding[], image: string): voi
   });
 }
 
+/** What an operation ended with, as the engine's error; bug checks and the project's own bugs stay what they are. */
 export function asHotPatchError(error: unknown, image: string): unknown {
+  if (error instanceof CpuError && error.status?.name === 'STATUS_NO_MEMORY')
+    return new HotPatchError({
+      rule: error.rule,
+      status: 'STATUS_NO_MEMORY',
+      image,
+      message: error.message,
+      cause: error,
+    });
   if (!(error instanceof KernelError)) return error;
   return new HotPatchError({
     rule: error.rule,
