@@ -58,6 +58,13 @@ const cpu: Target = {
   withoutFiles: [],
   tests: [
     'test/cpu/page-table.test.ts',
+    'test/cpu/physical-memory.test.ts',
+    'test/cpu/address-space.test.ts',
+    'test/cpu/snapshot.test.ts',
+    'test/cpu/serialising.test.ts',
+    'test/cpu/engine.test.ts',
+    'test/cpu/machine.test.ts',
+    'test/cpu/instruction-fetch.test.ts',
     'test/cpu/conformance',
     'test/cpu/hostile-arguments.test.ts',
     'test/cpu/robustness.test.ts',
@@ -65,7 +72,13 @@ const cpu: Target = {
     'test/engine/apply.test.ts',
     'test/proof/replay.test.ts',
   ],
-  whole: ['test/cpu/conformance/calls.test.ts', 'test/cpu/conformance/faults.test.ts'],
+  whole: [
+    'test/cpu/address-space.test.ts',
+    'test/cpu/engine.test.ts',
+    'test/cpu/instruction-fetch.test.ts',
+    'test/cpu/conformance/calls.test.ts',
+    'test/cpu/conformance/faults.test.ts',
+  ],
 };
 
 export const TARGETS: readonly Target[] = [engine, engine2003, cpu];

@@ -11,7 +11,6 @@ export interface AddressSpaceOwner {
 }
 
 const OFFSET_MASK = BigInt(PAGE_SIZE - 1);
-const TOP = 1n << 64n;
 
 /**
  * Page tables of disjoint ranges. Tables are shared by reference, so that kernel space is the same in all. The read and
@@ -113,7 +112,7 @@ export class AddressSpace {
   /** Writes whatever the protection; for Machine.writeCode. */
   store(address: bigint, bytes: Uint8Array): void {
     if (this.#isInOnePage(address, bytes.byteLength)) {
-      const frame = this.#resolve(Number(BigInt.asUintN(64, address) >> PAGE_SHIFT), true);
+      const frame = this.#resolve(Number(address >> PAGE_SHIFT), true);
       this.#owner.memory.write(frame, Number(address & OFFSET_MASK), bytes);
       return;
     }
@@ -223,8 +222,6 @@ export class AddressSpace {
     length: number,
     visit: (page: number, offset: number, done: number, count: number) => void,
   ): void {
-    this.#length(length);
-    if (address < 0n || address + BigInt(length) > TOP) throw this.#notCommitted(address);
     let page = Number(address >> PAGE_SHIFT);
     let offset = Number(address & OFFSET_MASK);
     for (let done = 0; done < length; page++, offset = 0) {

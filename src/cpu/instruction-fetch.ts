@@ -31,7 +31,6 @@ export class FetchUnit {
 
   flushTranslations(): void {
     this.flush = true;
-    this.writable.clear();
   }
 }
 
@@ -94,16 +93,14 @@ export class InstructionFetch {
   /** Before the guest on `unit` may write to `frame`. */
   beforeGuestWrite(unit: FetchUnit, frame: number): FetchOutcome {
     for (const other of this.units) if (other !== unit) this.#outdate(other, frame);
-    if (this.mode === 'weak') {
-      if (this.#seesOwnStores) {
-        if (unit.views.has(frame)) {
-          this.#dropView(unit, frame);
-          return this.#retry(unit);
-        }
-      } else if (unit.fetched.has(frame) && !unit.views.has(frame)) {
-        this.#outdate(unit, frame);
+    if (this.#seesOwnStores) {
+      if (unit.views.has(frame)) {
+        this.#dropView(unit, frame);
         return this.#retry(unit);
       }
+    } else if (unit.fetched.has(frame) && !unit.views.has(frame)) {
+      this.#outdate(unit, frame);
+      return this.#retry(unit);
     }
     unit.writable.add(frame);
     return frame;
@@ -155,7 +152,6 @@ export class InstructionFetch {
       unit.fetched.clear();
       unit.flushTranslations();
     }
-    unit.invalidated.clear();
   }
 
   /** Arm IC IVAU, broadcast to all processors: the line at `offset` of `frame` leaves their caches at their next ISB. */
@@ -189,19 +185,17 @@ export class InstructionFetch {
       if (memory.peek(view).every((byte, index) => byte === current[index])) {
         this.#dropView(unit, frame);
         unit.fetched.delete(frame);
-        unit.flushTranslations();
       }
     }
     unit.invalidated.clear();
   }
 
   #outdate(unit: FetchUnit, frame: number): void {
-    if (this.mode === 'weak' && unit.fetched.has(frame) && !unit.views.has(frame)) {
+    if (unit.fetched.has(frame) && !unit.views.has(frame)) {
       const memory = this.#memory();
       const view = memory.allocate();
       memory.copy(frame, view);
       unit.views.set(frame, view);
-      unit.flushTranslations();
     }
     unit.forgetFrame(frame);
   }
@@ -211,8 +205,6 @@ export class InstructionFetch {
     if (view === undefined) return;
     unit.views.delete(frame);
     unit.invalidated.delete(frame);
-    unit.forgetFrame(view);
-    unit.flushTranslations();
     this.#memory().release(view);
   }
 

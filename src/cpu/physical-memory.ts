@@ -40,7 +40,7 @@ export class PhysicalMemory implements Disposable {
 
   /** `size` in bytes. The host commits memory as frames are touched. */
   constructor(size: number, watcher: MemoryWatcher) {
-    if (!Number.isSafeInteger(size) || size <= 0 || size % PAGE_SIZE !== 0 || size > 2 ** 32) {
+    if (size <= 0 || size % PAGE_SIZE !== 0 || size > 2 ** 32) {
       throw new CpuError(
         'memorySize',
         `${size} bytes of physical memory: not 1 page to 4 GB in whole pages`,
@@ -191,21 +191,16 @@ export class PhysicalMemory implements Disposable {
   loadAllocator(state: AllocatorState): void {
     if (this.#saved === state) return;
     // Frames handed out since then are not fresh any more: their memory has been written to.
-    const since = Array.from(
-      { length: Math.max(0, this.#fresh - state.fresh) },
-      (_, i) => this.#fresh - 1 - i,
-    );
+    const since = Array.from({ length: this.#fresh - state.fresh }, (_, i) => this.#fresh - 1 - i);
     this.#references.set(state.references);
     this.#secondLevel.set(state.secondLevel);
     this.#free.splice(0, this.#free.length, ...since, ...state.free);
     for (const frame of since) this.#references[frame] = 0;
-    this.#fresh = Math.max(this.#fresh, state.fresh);
     this.#saved = undefined;
   }
 
   /** The engines that map the memory must have been closed. Contents that were handed out must not be used any more. */
   [Symbol.dispose](): void {
-    if (this.#buffer.byteLength === 0) return;
     giveBuffer(this.#buffer, this.#fresh);
     this.#buffer = new Uint8Array(0);
     this.#references.fill(0);

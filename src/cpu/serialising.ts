@@ -68,10 +68,9 @@ export function findFetchEffects(kind: EngineKind, page: Uint8Array): number[] {
     return [...offsets];
   }
   for (let at = 0; at < page.byteLength; at++) {
-    const byte = page[at];
-    if ((byte !== IRET && byte !== TWO_BYTE) || !isX86Serialising(page, at)) continue;
+    if (!isX86Serialising(page, at)) continue;
     offsets.add(at);
-    for (let start = at - 1; start >= 0 && isX86Prefix(page[start] ?? 0); start--) offsets.add(start);
+    for (let start = at - 1; isX86Prefix(page[start] ?? 0); start--) offsets.add(start);
   }
   return [...offsets];
 }

@@ -35,16 +35,26 @@ describe.each(ARCHITECTURE_NAMES)('on %s', (architecture) => {
     ['change a page', (guest: Guest) => guest.table.release(guest.data, 1)],
     ['serialise', (guest: Guest) => guest.machine.serialise()],
     ['take a snapshot', (guest: Guest) => guest.machine.snapshot()],
+    [
+      'put back a page table',
+      (guest: Guest) => guest.table.load({ entries: new Map(), reserved: new Set() }),
+    ],
     ['observe', (guest: Guest) => guest.processor.observe({ block: () => {} })],
     ['dispose', (guest: Guest) => guest.machine[Symbol.dispose]()],
-  ] satisfies [string, (guest: Guest) => unknown][])('an observer cannot %s', async (_, change) => {
-    using guest = new Guest(architecture, { processors: 2 });
-    const target = await guest.code(guest.programs.constant(4));
-    using _observer = guest.processor.observe({ instruction: () => void change(guest) });
-    guest.prepare(target);
-    expect(() => guest.processor.run()).toThrow(rule('processorRunning'));
-    expect(guest.processor.pc).toBe(target);
-  });
+  ] satisfies [string, (guest: Guest) => unknown][])(
+    'an observer cannot %s, and the call ends as if it had not tried',
+    async (_, change) => {
+      using guest = new Guest(architecture, { processors: 2 });
+      const target = await guest.code(guest.programs.constant(4));
+      const observer = guest.processor.observe({ instruction: () => void change(guest) });
+      guest.prepare(target);
+      expect(() => guest.processor.run()).toThrow(rule('processorRunning'));
+      expect(guest.processor.pc).toBe(target);
+      observer[Symbol.dispose]();
+      expect(guest.processor.run()).toMatchObject({ reason: 'returned' });
+      expect(guest.architecture.result(guest.processor)).toBe(4n);
+    },
+  );
 
   test('an observer may read registers and memory', async () => {
     using guest = new Guest(architecture);
@@ -188,6 +198,9 @@ function hostileCode(isArm: boolean, random: () => number): Uint8Array {
   return bytes;
 }
 
+/** More than there are screened pages in an engine. */
+const PAGES_WITH_SUCH_WORDS = 300;
+
 describe('A64 words that Unicorn cannot translate', () => {
   // Each of these would end the process: unallocated operations on half-precision vectors.
   test.each([0x4ed924fd, 0x0edd24b8, 0x0ef89b8c, 0x2ef8191b, 0x0ef9f8fe, 0x7ef9f931, 0x5ef8f97a])(
@@ -215,6 +228,18 @@ describe('A64 words that Unicorn cannot translate', () => {
     for (const value of [3, 4, 5]) {
       const word = 0x5280_0000 | (value << 5);
       expect(guest.call(modify, [target, BigInt(word), target])).toBe(BigInt(value));
+    }
+  });
+
+  test('on hundreds of pages are screened run after run, and each page keeps its code', async () => {
+    using guest = new Guest('arm64');
+    const address = (index: number) => guest.base + 0x100_0000n + BigInt(index) * 0x1000n;
+    const call = (index: number) => Number(guest.call(address(index)));
+    guest.table.commit(address(0), PAGES_WITH_SUCH_WORDS, 'PAGE_EXECUTE_READ');
+    for (let index = 0; index < PAGES_WITH_SUCH_WORDS; index++) {
+      const code = Uint32Array.of(0x5280_0000 | (index << 5), 0xd65f_03c0, 0x4ed9_24fd); // movz w0, #index; ret
+      guest.machine.writeCode(guest.space, address(index), new Uint8Array(code.buffer));
+      expect([call(index), call(index >> 1)]).toEqual([index, index >> 1]);
     }
   });
 

@@ -104,7 +104,6 @@ export class Engine implements Disposable {
       abandoned.register(this, remains, this);
     } catch (error) {
       this.#functions.close(this.#handle);
-      this.#handle = 0n;
       throw error;
     }
   }
@@ -166,7 +165,7 @@ export class Engine implements Disposable {
     return {
       kind,
       [Symbol.dispose]: () => {
-        if (this.#handle === 0n || !this.#hooks.delete(hook)) return;
+        if (!this.#hooks.delete(hook)) return;
         check(this.#functions.hookDelete(this.#handle, hook), 'uc_hook_del');
       },
     };
@@ -192,7 +191,6 @@ export class Engine implements Disposable {
     this.#assertIdle('run');
     const handle = this.handle;
     if (this.#screen?.isNearlyFull) this.forgetAllCode();
-    this.failure = undefined;
     const outer = enter(this);
     let code: number;
     try {
@@ -254,7 +252,6 @@ export class Engine implements Disposable {
       this.forgetAllCode();
     } else {
       this.#invalidating = true;
-      this.failure = undefined;
       const outer = enter(this);
       try {
         for (const page of pages) {
@@ -265,7 +262,6 @@ export class Engine implements Disposable {
         enter(outer);
         this.#invalidating = false;
       }
-      this.#rethrow();
     }
     this.flushTranslations();
   }
@@ -318,7 +314,7 @@ const none = (): void => {};
 
 /** While code is being forgotten, Unicorn looks the window up and nothing else. */
 const WINDOW: EngineEvents = {
-  translate: (page) => (page >= WINDOW_PAGE ? (page - WINDOW_PAGE) * 8 + uc.UC_PROT_EXEC : REFUSED),
+  translate: (page) => (page - WINDOW_PAGE) * 8 + uc.UC_PROT_EXEC,
   retry: none,
   interrupt: none,
   systemCall: none,

@@ -140,6 +140,17 @@ describe.each(ARCHITECTURE_NAMES)('code on %s', (architecture) => {
     });
   });
 
+  test.each([1, 24, 25, 60])('%i pages of code that change at once are all executed anew', async (pages) => {
+    using guest = new Guest(architecture);
+    const targets: bigint[] = [];
+    for (let page = 0; page < pages; page++) targets.push(await guest.code(guest.programs.constant(1)));
+    const two = await assemble(architecture, guest.programs.constant(2), { address: guest.base });
+    const results = () => new Set(targets.map((target) => guest.call(target)));
+    expect(results()).toEqual(new Set([1n]));
+    for (const target of targets) guest.machine.writeCode(guest.space, target, two);
+    expect(results()).toEqual(new Set([2n]));
+  });
+
   test('stale code is part of a snapshot', async () => {
     const { guest, patch, run, first } = await open('weak');
     using _guest = guest;

@@ -1,0 +1,224 @@
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { assemble } from '../../src/cpu/assembler.js';
+import { type ArchitectureName, architectureNamed } from '../../src/cpu/index.js';
+import { callbackFor, type EngineEvents, REFUSED } from '../../src/cpu/unicorn/callbacks.js';
+import * as uc from '../../src/cpu/unicorn/constants.js';
+import { Engine } from '../../src/cpu/unicorn/engine.js';
+import { unicorn } from '../../src/cpu/unicorn/library.js';
+
+const PAGE = 0x1000;
+const PAGES = 4;
+const EVERYTHING = uc.UC_PROT_ALL;
+const rule = (name: string) => expect.objectContaining({ rule: name });
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+/** An engine that sees its four pages of memory at virtual address 0. */
+function open(architecture: ArchitectureName, events: Partial<EngineEvents> = {}, memory = PAGES * PAGE) {
+  const { engine, registerFile } = architectureNamed(architecture);
+  const bytes = new Uint8Array(new ArrayBuffer(memory));
+  const all: EngineEvents = {
+    translate: (page) => (page < PAGES ? page * 8 + EVERYTHING : REFUSED),
+    retry: (_, resolve) => resolve(),
+    interrupt: () => {},
+    systemCall: () => {},
+    code: () => {},
+    block: () => {},
+    memory: () => {},
+    ...events,
+  };
+  const write = async (source: string, address = 0) =>
+    bytes.set(await assemble(architecture, source, { address: BigInt(address) }), address);
+  return { engine: new Engine(engine, bytes, registerFile, all), write, bytes };
+}
+
+const failure = () => {
+  throw new RangeError('from a callback');
+};
+
+describe('an engine', () => {
+  test.each([0, 1, PAGE - 1, PAGE + 1])('is not opened over %d bytes', (bytes) => {
+    expect(() => open('x64', {}, bytes)).toThrow(rule('memorySize'));
+  });
+
+  test('that cannot have its hooks is closed again', () => {
+    const functions = unicorn();
+    vi.spyOn(functions, 'hookAdd').mockReturnValueOnce(0).mockReturnValueOnce(20);
+    const close = vi.spyOn(functions, 'close');
+    expect(() => open('x64')).toThrow(rule('unicorn'));
+    expect(close).toHaveBeenCalledTimes(1);
+  });
+
+  test('is closed once, with its context, however often it is disposed of', () => {
+    const functions = unicorn();
+    const { engine } = open('x64');
+    const { handle } = engine;
+    const [close, free] = [vi.spyOn(functions, 'close'), vi.spyOn(functions, 'contextFree')];
+    engine[Symbol.dispose]();
+    engine[Symbol.dispose]();
+    expect(close.mock.calls).toEqual([[handle]]);
+    expect(free).toHaveBeenCalledTimes(1);
+  });
+
+  test('that is closed has no state', async () => {
+    const { engine, write } = open('x64');
+    await write('nop\nhlt');
+    engine.run(0n, 1);
+    expect(engine.begun).toBe(2);
+    engine[Symbol.dispose]();
+    const uses = [
+      () => engine.begun,
+      () => engine.refusedAddress,
+      () => engine.run(0n, 1),
+      () => engine.readRegister('rip'),
+      () => engine.saveContext(),
+    ];
+    for (const use of uses) expect(use).toThrow(rule('engineClosed'));
+  });
+
+  test('has each callback once', () => {
+    expect(callbackFor(uc.UC_HOOK_CODE)).toBe(callbackFor(uc.UC_HOOK_CODE));
+    expect(callbackFor(uc.UC_HOOK_BLOCK)).not.toBe(callbackFor(uc.UC_HOOK_CODE));
+    expect(() => callbackFor(12345)).toThrow('no callback for hook kind 12345');
+  });
+});
+
+describe('a hook', () => {
+  const openHooked = async () => {
+    const seen: number[] = [];
+    const opened = open('x64', { code: (address, _, tag) => void seen.push(Number(address), tag) });
+    await opened.write('nop\nnop\nhlt');
+    return { ...opened, seen };
+  };
+
+  test('is called in its range, until it is disposed of', async () => {
+    const { engine, seen } = await openHooked();
+    using _engine = engine;
+    const hook = engine.addHook(uc.UC_HOOK_CODE, 5, { first: 1n, last: 1n });
+    engine.run(0n, 3);
+    expect(seen).toEqual([1, 5]);
+    hook[Symbol.dispose]();
+    engine.run(0n, 3);
+    expect(seen).toEqual([1, 5]);
+  });
+
+  test('is deleted once, and not from an engine that is closed', async () => {
+    const { engine } = await openHooked();
+    const remove = vi.spyOn(unicorn(), 'hookDelete');
+    const [hook, late] = [1, 2].map((tag) => engine.addHook(uc.UC_HOOK_CODE, tag));
+    hook?.[Symbol.dispose]();
+    hook?.[Symbol.dispose]();
+    expect(remove).toHaveBeenCalledTimes(1);
+    engine[Symbol.dispose]();
+    late?.[Symbol.dispose]();
+    expect(remove).toHaveBeenCalledTimes(1);
+  });
+
+  test('that Unicorn refuses is an error', async () => {
+    const { engine } = await openHooked();
+    using _engine = engine;
+    vi.spyOn(unicorn(), 'hookAdd').mockReturnValueOnce(20);
+    expect(() => engine.addHook(uc.UC_HOOK_CODE, 1)).toThrow(rule('unicorn'));
+  });
+});
+
+describe('from within a callback', () => {
+  test.each<[string, (engine: Engine) => unknown]>([
+    ['run', (engine) => engine.run(0n, 1)],
+    ['add a hook', (engine) => engine.addHook(uc.UC_HOOK_CODE, 1)],
+    ['forget all code', (engine) => engine.forgetAllCode()],
+    ['forget the code of a page', (engine) => engine.forgetCode(new Set([1]))],
+    ['look into a context', (engine) => engine.stateOf(engine.saveContext())],
+    ['close', (engine) => engine[Symbol.dispose]()],
+  ])('no engine can %s', async (_, use) => {
+    using other = open('x64').engine;
+    for (const which of ['itself', 'another'] as const) {
+      let isTried = false;
+      const opened = open('x64', {
+        code: () => {
+          if (isTried) return;
+          isTried = true;
+          use(which === 'itself' ? opened.engine : other);
+        },
+      });
+      using engine = opened.engine;
+      await opened.write('nop\nhlt');
+      engine.addHook(uc.UC_HOOK_CODE, 1);
+      expect(() => engine.run(0n, 1)).toThrow(rule('processorRunning'));
+      expect(engine.run(0n, 1)).toBe(0);
+    }
+  });
+
+  test.each<{ kind: string; source: string; events: Partial<EngineEvents> }>([
+    { kind: 'translation', source: 'nop', events: { translate: failure } },
+    { kind: 'interrupt', source: 'int3', events: { interrupt: failure } },
+    { kind: 'system call', source: 'syscall', events: { systemCall: failure } },
+    { kind: 'instruction', source: 'nop', events: { code: failure } },
+    { kind: 'block', source: 'nop', events: { block: failure } },
+    { kind: 'memory access', source: 'mov dword ptr [rsp], eax', events: { memory: failure } },
+  ])('an error comes out of run, and the engine stops: $kind', async ({ source, events }) => {
+    const { engine, write } = open('x64', events);
+    using _engine = engine;
+    await write(`${source}\n${'nop\n'.repeat(50)}hlt`);
+    engine.writeRegister('rsp', 0x2000n);
+    for (const kind of [uc.UC_HOOK_CODE, uc.UC_HOOK_BLOCK, uc.UC_HOOK_MEM_WRITE]) engine.addHook(kind, 1);
+    for (let time = 0; time < 2; time++) {
+      expect(() => engine.run(0n, 50)).toThrow(new RangeError('from a callback'));
+      expect(engine.begun).toBeLessThanOrEqual(1);
+    }
+  });
+
+  test.each<{ kind: number; name: keyof EngineEvents }>([
+    { kind: uc.UC_HOOK_CODE, name: 'code' },
+    { kind: uc.UC_HOOK_BLOCK, name: 'block' },
+    { kind: uc.UC_HOOK_MEM_WRITE, name: 'memory' },
+  ])('nothing is heard any more after one has failed: $name', async ({ kind, name }) => {
+    const callback = vi.fn(failure);
+    const { engine, write } = open('x64', { [name]: callback });
+    using _engine = engine;
+    await write('mov dword ptr [rsp], eax\nhlt');
+    engine.writeRegister('rsp', 0x2000n);
+    for (const tag of [1, 2]) engine.addHook(kind, tag);
+    expect(() => engine.run(0n, 1)).toThrow(new RangeError('from a callback'));
+    expect(callback).toHaveBeenCalledTimes(1);
+  });
+});
+
+describe('host code', () => {
+  test('of a page is forgotten with the page, also after a callback has failed', async () => {
+    let failing = false;
+    const { engine, write } = open('x64', { block: () => failing && failure() });
+    using _engine = engine;
+    engine.addHook(uc.UC_HOOK_BLOCK, 1);
+    await write('mov eax, 1\nhlt');
+    engine.run(0n, 1);
+    await write('mov eax, 2\nhlt');
+    failing = true;
+    expect(() => engine.run(0n, 1)).toThrow(new RangeError('from a callback'));
+    failing = false;
+    engine.forgetCode(new Set([0]));
+    engine.run(0n, 1);
+    expect(engine.readRegister('rax')).toBe(2n);
+  });
+});
+
+test('a context is looked into without the engine moving', () => {
+  const { engine } = open('x64');
+  using _engine = engine;
+  const index = engine.registers.stateNames.indexOf('rbx');
+  engine.writeRegister('rbx', 1n);
+  const context = engine.saveContext();
+  engine.writeRegister('rbx', 2n);
+  expect(engine.stateOf(context)[2 * index]).toBe(1n);
+  expect(engine.readRegister('rbx')).toBe(2n);
+});
+
+test('words that only an ARM64 engine cannot translate are constants to x64', async () => {
+  const { engine, write } = open('x64');
+  using _engine = engine;
+  await write('nop\nnop\nnop\nmov eax, 0x4ed924fd\nhlt');
+  engine.run(0n, 4);
+  expect(engine.readRegister('rax')).toBe(0x4ed9_24fdn);
+});

@@ -1,0 +1,97 @@
+import { describe, expect, test } from 'vitest';
+import {
+  arm64FetchEffect,
+  findFetchEffects,
+  isSerialize,
+  isX86Serialising,
+} from '../../src/cpu/serialising.js';
+
+const PAGE = 0x1000;
+
+describe('A64 instructions', () => {
+  test.each([
+    { name: 'isb', word: 0xd5033fdf, effect: 'synchronise' },
+    { name: 'isb #0', word: 0xd50330df, effect: 'synchronise' },
+    { name: 'eret', word: 0xd69f03e0, effect: 'synchronise' },
+    { name: 'ic ialluis', word: 0xd508711f, effect: 'invalidateAllShared' },
+    { name: 'ic iallu', word: 0xd508751f, effect: 'invalidateAll' },
+    { name: 'ic ivau, x0', word: 0xd50b7520, effect: 'invalidateLine' },
+    { name: 'ic ivau, x30', word: 0xd50b753e, effect: 'invalidateLine' },
+    { name: 'dc cvau, x0', word: 0xd50b7b20, effect: undefined },
+    { name: 'dsb ish', word: 0xd5033b9f, effect: undefined },
+    { name: 'ret', word: 0xd65f03c0, effect: undefined },
+    { name: 'nop', word: 0xd503201f, effect: undefined },
+  ])('$name: $effect', ({ word, effect }) => {
+    expect(arm64FetchEffect(word)).toBe(effect);
+  });
+
+  test('are found in every word of a page', () => {
+    const page = new Uint8Array(PAGE);
+    const view = new DataView(page.buffer);
+    for (const at of [0, 0x800, PAGE - 4]) view.setUint32(at, 0xd5033fdf, true);
+    view.setUint32(0x102, 0xd5033fdf, true);
+    expect(findFetchEffects('arm64', page)).toEqual([0, 0x800, PAGE - 4]);
+  });
+});
+
+describe('x86 instructions', () => {
+  const MEMORY = { lgdt: 0x10, lidt: 0x18, invlpg: 0x38 };
+  test.each([
+    { name: 'iret', bytes: [0xcf], serialises: true },
+    { name: 'invd', bytes: [0x0f, 0x08], serialises: true },
+    { name: 'wbinvd', bytes: [0x0f, 0x09], serialises: true },
+    { name: 'mov cr0, rax', bytes: [0x0f, 0x22, 0xc0], serialises: true },
+    { name: 'mov dr7, rax', bytes: [0x0f, 0x23, 0xf8], serialises: true },
+    { name: 'wrmsr', bytes: [0x0f, 0x30], serialises: true },
+    { name: 'cpuid', bytes: [0x0f, 0xa2], serialises: true },
+    { name: 'rsm', bytes: [0x0f, 0xaa], serialises: true },
+    { name: 'lldt ax', bytes: [0x0f, 0x00, 0xd0], serialises: true },
+    { name: 'ltr ax', bytes: [0x0f, 0x00, 0xd8], serialises: true },
+    { name: 'lgdt [rax]', bytes: [0x0f, 0x01, MEMORY.lgdt], serialises: true },
+    { name: 'lidt [rax]', bytes: [0x0f, 0x01, MEMORY.lidt], serialises: true },
+    { name: 'invlpg [rax]', bytes: [0x0f, 0x01, MEMORY.invlpg], serialises: true },
+    { name: 'serialize', bytes: [0x0f, 0x01, 0xe8], serialises: true },
+    { name: 'sldt ax', bytes: [0x0f, 0x00, 0xc0], serialises: false },
+    { name: 'verr ax', bytes: [0x0f, 0x00, 0xe0], serialises: false },
+    { name: 'sgdt [rax]', bytes: [0x0f, 0x01, 0x00], serialises: false },
+    { name: 'vmcall', bytes: [0x0f, 0x01, 0xc1], serialises: false },
+    { name: 'xgetbv', bytes: [0x0f, 0x01, 0xd0], serialises: false },
+    { name: 'swapgs', bytes: [0x0f, 0x01, 0xf8], serialises: false },
+    { name: 'mov rax, cr0', bytes: [0x0f, 0x20, 0xc0], serialises: false },
+    { name: 'rdmsr', bytes: [0x0f, 0x32], serialises: false },
+    { name: 'syscall', bytes: [0x0f, 0x05], serialises: false },
+    { name: 'nop', bytes: [0x90], serialises: false },
+    { name: 'and dl, byte ptr [rdx], not behind 0F', bytes: [0x22, 0xa2, 0x30], serialises: false },
+  ])('$name: $serialises', ({ name, bytes, serialises }) => {
+    const code = Uint8Array.of(0x90, ...bytes);
+    expect(isX86Serialising(code, 1)).toBe(serialises);
+    expect(isSerialize(code, 1)).toBe(name === 'serialize');
+  });
+
+  test.each([
+    { what: 'two other opcodes', bytes: [0x00, 0x01, 0xe8] },
+    { what: 'another group', bytes: [0x0f, 0x00, 0xe8] },
+    { what: 'the next extension', bytes: [0x0f, 0x01, 0xe9] },
+  ])('$what: not SERIALIZE', ({ bytes }) => {
+    expect(isSerialize(Uint8Array.from(bytes), 0)).toBe(false);
+  });
+
+  test.each([
+    { what: 'without prefixes', bytes: [0x0f, 0xa2], begins: [0] },
+    { what: 'behind REX', bytes: [0x48, 0xcf], begins: [0, 1] },
+    { what: 'behind REX of another nibble', bytes: [0x50, 0xcf], begins: [1] },
+    { what: 'behind two prefixes', bytes: [0x66, 0x44, 0x0f, 0x22, 0xc0], begins: [0, 1, 2] },
+    { what: 'behind something else', bytes: [0x66, 0x90, 0x0f, 0xa2], begins: [2] },
+    ...[0x66, 0x67, 0x2e, 0x36, 0x3e, 0x26, 0x64, 0x65, 0xf2, 0xf3].map((prefix) => ({
+      what: `behind ${prefix.toString(16)}`,
+      bytes: [prefix, 0x0f, 0xa2],
+      begins: [0, 1],
+    })),
+  ])('may begin at each prefix: $what', ({ bytes, begins }) => {
+    for (const at of [0, 0x800, PAGE - bytes.length]) {
+      const page = new Uint8Array(PAGE);
+      page.set(bytes, at);
+      expect(findFetchEffects('x86-64', page).sort((a, b) => a - b)).toEqual(begins.map((one) => at + one));
+    }
+  });
+});
