@@ -33,8 +33,9 @@ Example:
   hotpatch explore scenarios/first-trampoline.ts --cpus 2 --fetch weak
 
 Every interleaving of the engine's steps with the instructions of the processors is visited. The processors make the
-call that the scenario made last before the operation; when it has called functions in several processes or sessions,
-each processor makes the call of another one. Protocols: ${PROTOCOLS.map(({ name }) => name).join(', ')}.`;
+call that the scenario made last before the operation, rather one that executes what the operation changes; when it has
+called functions in several processes or sessions, each processor makes the call of another one. Hotpatches of either
+generation are explored. Protocols: ${PROTOCOLS.map(({ name }) => name).join(', ')}.`;
 
 export function exploreCommand(): Command {
   return new Command('explore')

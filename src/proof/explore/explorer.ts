@@ -1,8 +1,9 @@
 import type { WriteProtocol } from '../protocols/write-protocol.js';
-import type { Range, Recording } from '../recording.js';
+import type { Range } from '../recording.js';
 import type { ExpectedResults, SubjectSource } from '../subject.js';
-import type { EngineGraph, EngineNode } from './engine-graph.js';
-import { type CallPhase, TooManyLocalStates } from './local-states.js';
+import { checkRestored, checkThatCallsEnd } from './end-checks.js';
+import type { EngineNode } from './engine-graph.js';
+import { TooManyLocalStates } from './local-states.js';
 import { createModelled, type Model, modelOf } from './model.js';
 import type { Broken, PropertyName } from './properties.js';
 import { type Action, type Schedule, scheduleTo } from './schedule.js';
@@ -87,8 +88,6 @@ export async function explore(
 }
 
 class Search {
-  readonly #recording: Recording;
-  readonly #graph: EngineGraph;
   readonly #processors: number;
   readonly #isWeak: boolean;
   readonly #calls: number;
@@ -111,8 +110,6 @@ class Search {
     this.#processors = processors;
     this.#isWeak = model.isWeak;
     this.#calls = model.calls;
-    this.#recording = model.recording;
-    this.#graph = model.graph;
     this.#transitions = model.transitions;
     this.#transitions.executesEach = options.executeEach ?? false;
     this.#here = new Array<number>(processors).fill(0);
@@ -141,8 +138,9 @@ class Search {
       if (!(error instanceof TooManyLocalStates)) throw error;
       bound = error.message;
     }
-    if (bound === undefined) this.#checkThatCallsEnd();
-    this.#checkRestored();
+    const report = this.#report.bind(this);
+    if (bound === undefined) checkThatCallsEnd(states, this.#transitions, this.#processors, report);
+    checkRestored(states, this.model, report);
     const { processors = 1, fetch = 'coherent', protocol } = this.options;
     return {
       subject: this.source.name,
@@ -255,69 +253,6 @@ class Search {
     else found.count += 1;
   }
 
-  /** With the engine done, every processor must come to the end of its call by itself. */
-  #checkThatCallsEnd(): void {
-    const { locals } = this.#transitions;
-    const ends = new Set<number>();
-    for (let state = 0; state < this.#states.size; state++) {
-      const global = this.#states.high(state) >>> 16;
-      if (!this.#transitions.global(global).node.committed) continue;
-      const low = this.#states.low(state);
-      const all = [low & 0xffff, low >>> 16, this.#states.high(state) & 0xffff].slice(0, this.#processors);
-      for (const [processor, first] of all.entries()) {
-        const path: number[] = [];
-        let key = first + LOCAL_STATES * global;
-        const seen = new Set<number>();
-        while (key >= 0 && !ends.has(key) && !seen.has(key)) {
-          seen.add(key);
-          path.push(key);
-          const local = key % LOCAL_STATES;
-          if (isBetweenCalls(locals.state(local).phase)) break;
-          key = this.#transitions.next(local, Math.floor(key / LOCAL_STATES));
-        }
-        const isLoop = key >= 0 && !ends.has(key) && !isBetweenCalls(locals.state(key % LOCAL_STATES).phase);
-        if (isLoop)
-          this.#report({ rule: 'stuck', text: 'the call never ends' }, state, {
-            actor: 'processor',
-            processor,
-          });
-        for (const step of path) ends.add(step);
-      }
-    }
-  }
-
-  #checkRestored(): void {
-    if (this.#recording.operation !== 'revert') return;
-    for (let state = 0; state < this.#states.size; state++) {
-      const { node } = this.#transitions.global(this.#states.high(state) >>> 16);
-      if (node.committed && this.#isNotRestored(node)) {
-        this.#report({ rule: 'restored', text: 'the bytes of the base are not the original ones' }, state, {
-          actor: 'engine',
-          edge: -1,
-        });
-        return;
-      }
-    }
-  }
-
-  /** Jumps in the padding may stay where a processor stood in them. */
-  #isNotRestored({ memory }: EngineNode): boolean {
-    const { original, before, redirections } = this.#recording;
-    const isEntry = (place: string, address: bigint) =>
-      redirections.some(
-        (one) =>
-          one.place === place && address >= one.entry && address < one.entry + BigInt(one.before.length),
-      );
-    return this.#graph.pages.some(({ place, addresses }, page) => {
-      const contents = this.#graph.contents(page, memory[page] ?? 0);
-      return addresses.some((address, index) => {
-        const wanted = original(place, address);
-        if (wanted === undefined || contents[index] === wanted) return false;
-        return isEntry(place, address) || contents[index] !== before(place, address);
-      });
-    });
-  }
-
   #violation(found: { broken: Broken; state: number; action: Action; count: number }): Violation {
     const path: number[] = [];
     for (let state = found.state; state >= 0; state = this.#states.parent(state)) path.unshift(state);
@@ -327,14 +262,10 @@ class Search {
       processors: this.#processors,
       subject: this.source.name,
       protocol: this.options.protocol.name,
-      architecture: this.#recording.architecture,
+      architecture: this.model.recording.architecture,
       fetch: this.options.fetch ?? 'coherent',
       firstGlobal: this.#transitions.first,
     });
     return { ...found.broken, count: found.count, schedule };
   }
-}
-
-function isBetweenCalls(phase: CallPhase): boolean {
-  return phase === 'idle' || phase === 'finished';
 }
