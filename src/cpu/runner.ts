@@ -63,8 +63,12 @@ export class Runner {
     if (instructionFetch.mode === 'coherent') return;
     const effects = new FetchEffectHooks(this.engine, instructionFetch);
     this.#fetchEffects = effects;
-    this.#translator.beforeFetch = (page, source) => {
-      const missing = effects.missing(page, memory.peek(source));
+    const fetched = (page: number): Uint8Array => {
+      const { frame } = processor.addressSpace.tableOfPage(page)?.lookup(page) ?? {};
+      return frame === undefined ? NOTHING : memory.peek(processor.fetchUnit.views.get(frame) ?? frame);
+    };
+    this.#translator.beforeFetch = (page) => {
+      const missing = effects.missing(page, fetched);
       return missing.length === 0 ? undefined : () => effects.add(missing);
     };
   }
@@ -185,6 +189,8 @@ export class Runner {
     }
   }
 }
+
+const NOTHING = new Uint8Array(0);
 
 function checkLimit(instructions: number): void {
   const isCount = Number.isSafeInteger(instructions) && instructions >= 0;

@@ -77,7 +77,8 @@ export function findFetchEffects(kind: EngineKind, page: Uint8Array): number[] {
 
 /**
  * Hooks on the instructions of weak mode that change what a processor fetches. Unicorn has no hook for most of them, so
- * each page is searched when the processor first fetches from it; an address at which no instruction begins never fires.
+ * each page is searched when the processor first fetches from it; an address at which no instruction begins never fires,
+ * and one at which another instruction lies by now has no effect.
  */
 export class FetchEffectHooks {
   static readonly TAG = 3;
@@ -90,10 +91,13 @@ export class FetchEffectHooks {
     this.#fetch = fetch;
   }
 
-  /** Addresses in the virtual page that are not hooked yet. */
-  missing(page: number, contents: Uint8Array): readonly bigint[] {
-    const base = BigInt(page) * BigInt(PAGE_SIZE);
-    return findFetchEffects(this.#engine.kind, contents)
+  /** Addresses of instructions in the virtual page, or partly in it, that are not hooked yet. */
+  missing(page: number, contents: (page: number) => Uint8Array): readonly bigint[] {
+    const { kind } = this.#engine;
+    const before = kind === 'arm64' ? NOTHING : contents(page - 1).subarray(1 - LONGEST_INSTRUCTION);
+    const behind = kind === 'arm64' ? NOTHING : contents(page + 1).subarray(0, LONGEST_INSTRUCTION - 1);
+    const base = BigInt(page) * BigInt(PAGE_SIZE) - BigInt(before.byteLength);
+    return findFetchEffects(kind, Buffer.concat([before, contents(page), behind]))
       .map((offset) => base + BigInt(offset))
       .filter((address) => !this.#hooked.has(address));
   }
@@ -103,12 +107,17 @@ export class FetchEffectHooks {
     const { addressSpace, fetchUnit } = processor;
     const fetch = this.#fetch;
     if (this.#engine.kind === 'x86-64') {
-      const isMissing = isSerialize(processor.fetchBytes(address, 3), 0);
+      const bytes = fetchInstruction(processor, address);
+      const isMissing = isSerialize(bytes, 0);
+      const isSerialising = isX86Serialising(
+        bytes,
+        bytes.findIndex((byte) => !isX86Prefix(byte)),
+      );
       return {
         emulated: isMissing,
         apply: () => {
           if (isMissing) processor.pc = address + 3n;
-          fetch.serialise(fetchUnit);
+          if (isSerialising) fetch.serialise(fetchUnit);
         },
       };
     }
@@ -124,7 +133,8 @@ export class FetchEffectHooks {
         if (frame !== undefined) fetch.invalidateLine(frame, Number(line % BigInt(PAGE_SIZE)));
       },
     };
-    return { emulated: false, apply: effects[arm64FetchEffect(word) ?? 'synchronise'] };
+    const effect = arm64FetchEffect(word);
+    return { emulated: false, apply: effect === undefined ? () => {} : effects[effect] };
   }
 
   add(addresses: readonly bigint[]): void {
@@ -141,6 +151,16 @@ export class FetchEffectHooks {
   }
 }
 
+/** The bytes that the processor fetches at `address`, as far as there are any. */
+function fetchInstruction(processor: Processor, address: bigint): Uint8Array {
+  const inPage = PAGE_SIZE - Number(address % BigInt(PAGE_SIZE));
+  const hasNextPage = processor.addressSpace.query(address + BigInt(inPage)).frame !== undefined;
+  return processor.fetchBytes(
+    address,
+    hasNextPage ? LONGEST_INSTRUCTION : Math.min(LONGEST_INSTRUCTION, inPage),
+  );
+}
+
 export interface AppliedEffect {
   /** Unicorn's processor does not have the instruction; `apply` does all of it. */
   readonly emulated: boolean;
@@ -149,3 +169,7 @@ export interface AppliedEffect {
 
 /** Each hook costs about 100 bytes and a comparison per translated instruction. */
 const LIMIT = 100_000;
+
+/** In bytes, of x86. */
+const LONGEST_INSTRUCTION = 15;
+const NOTHING = new Uint8Array(0);

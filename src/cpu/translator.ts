@@ -37,7 +37,7 @@ export class Translator {
   /** Virtual page through which the engine last reached a frame; for memory observers, which get physical addresses. */
   readonly virtualPages = new Map<number, number>();
   /** Weak mode: asked before a page is fetched from; what it returns is done before the fetch. */
-  beforeFetch: ((page: number, source: number) => (() => void) | undefined) | undefined;
+  beforeFetch: ((page: number) => (() => void) | undefined) | undefined;
   readonly #processor: Processor;
   readonly #owner: ProcessorOwner;
   readonly #isX86: boolean;
@@ -102,7 +102,7 @@ export class Translator {
       const outcome = instructionFetch.beforeFetch(unit, frame);
       if (outcome === 'retry') return this.#refuse({ kind: 'retry', access });
       source = outcome;
-      const resolve = this.beforeFetch?.(page, source);
+      const resolve = this.beforeFetch?.(page);
       if (resolve !== undefined) return this.#refuse({ kind: 'retry', access, resolve });
       permissions = source === frame ? permissions | EXECUTE : EXECUTE;
     } else if (access === 'write') {

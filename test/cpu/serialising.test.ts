@@ -1,12 +1,26 @@
 import { describe, expect, test } from 'vitest';
+import type { ArchitectureName } from '../../src/cpu/index.js';
 import {
   arm64FetchEffect,
   findFetchEffects,
   isSerialize,
   isX86Serialising,
 } from '../../src/cpu/serialising.js';
+import { Guest } from './conformance/guest.js';
 
 const PAGE = 0x1000;
+
+/** A weak machine that has fetched a function which returned 1 then, and would return 2 now. */
+async function openStale(architecture: ArchitectureName) {
+  const guest = new Guest(architecture, { instructionFetch: 'weak' });
+  const { programs, machine, space } = guest;
+  const target = await guest.code(programs.constant(1));
+  const other = await guest.code(programs.constant(2));
+  guest.call(target);
+  machine.writeCode(space, target, space.read(other, 4));
+  expect(guest.call(target)).toBe(1n);
+  return { guest, sees: () => Number(guest.call(target)) };
+}
 
 describe('A64 instructions', () => {
   test.each([
@@ -93,5 +107,74 @@ describe('x86 instructions', () => {
       page.set(bytes, at);
       expect(findFetchEffects('x86-64', page).sort((a, b) => a - b)).toEqual(begins.map((one) => at + one));
     }
+  });
+});
+
+describe('in weak mode', () => {
+  const CPUID = [0x53, 0x48, 0x0f, 0xa2, 0x5b, 0xc3]; // push rbx; rex.w cpuid; pop rbx; ret
+  const IRETQ = [0x48, 0xcf];
+
+  test.each([1, 2, 3, 4, 5])(
+    'cpuid serialises when %i byte(s) of its code are on the page before',
+    async (before) => {
+      const { guest, sees } = await openStale('x64');
+      using _guest = guest;
+      const start = guest.base + 0x8_0000n;
+      guest.table.commit(start, 2, 'PAGE_EXECUTE_READ');
+      const code = start + BigInt(PAGE - before);
+      guest.machine.writeCode(guest.space, code, Uint8Array.from(CPUID));
+      guest.call(code);
+      expect(sees()).toBe(2);
+    },
+  );
+
+  test('cpuid serialises when its second half is stored after both pages have been executed', async () => {
+    const { guest, sees } = await openStale('x64');
+    using _guest = guest;
+    const start = guest.base + 0x8_0000n;
+    guest.table.commit(start, 2, 'PAGE_EXECUTE_READ');
+    const code = start + BigInt(PAGE - 3);
+    const ud2 = CPUID.with(3, 0x0b);
+    guest.machine.writeCode(guest.space, code, Uint8Array.from(ud2));
+    expect(guest.start(code).reason).toBe('exception');
+    guest.machine.serialise();
+    guest.machine.writeCode(guest.space, code, Uint8Array.from(CPUID));
+    expect(guest.call(code)).toBeTypeOf('bigint');
+    expect(guest.processor.fetchUnit.views.size).toBe(0);
+    expect(sees()).toBe(2);
+  });
+
+  test('iretq serialises at the end of the last page', async () => {
+    const { guest, sees } = await openStale('x64');
+    using _guest = guest;
+    const page = guest.base + 0x8_0000n;
+    guest.table.commit(page, 1, 'PAGE_EXECUTE_READ');
+    const code = page + BigInt(PAGE - IRETQ.length);
+    guest.machine.writeCode(guest.space, code, Uint8Array.from(IRETQ));
+    const frame = guest.data + 0x100n;
+    for (const [index, word] of [guest.architecture.returnAddress, 0x10n, 2n, frame, 0x18n].entries())
+      guest.space.writeU64(frame + BigInt(8 * index), word);
+    guest.processor.sp = frame;
+    guest.processor.pc = code;
+    expect(guest.processor.run({ instructions: 2 }).reason).toBe('returned');
+    expect(sees()).toBe(2);
+  });
+
+  test.each<[ArchitectureName, string, string]>([
+    ['x64', 'push rbx\ncpuid\npop rbx\nret', 'push rbx\nxor eax, eax\npop rbx\nret'],
+    ['arm64', 'ic iallu\nisb\nret', 'ic iallu\nnop\nret'],
+  ])('an instruction of %s that was replaced has no effect any more', async (architecture, old, current) => {
+    const guest = new Guest(architecture, { instructionFetch: 'weak' });
+    using _guest = guest;
+    const { machine, space } = guest;
+    const between = await guest.code(old);
+    guest.call(between);
+    machine.writeCode(space, between, space.read(await guest.code(current), 12));
+    machine.serialise();
+    const target = await guest.code(guest.programs.constant(1));
+    guest.call(target);
+    machine.writeCode(space, target, space.read(await guest.code(guest.programs.constant(2)), 4));
+    guest.call(between);
+    expect(guest.call(target)).toBe(1n);
   });
 });
