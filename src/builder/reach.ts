@@ -1,4 +1,5 @@
 import { isImagePrivate } from './compare-data.js';
+import { handlersOf } from './handlers.js';
 import type { CodeFunction, Program, Variable } from './program.js';
 
 /** What decides where a walk through patched code ends. */
@@ -70,9 +71,11 @@ class Walk implements Reach {
   ) {}
 
   run(): void {
-    for (let code = this.#work.pop(); code !== undefined; code = this.#work.pop())
+    for (let code = this.#work.pop(); code !== undefined; code = this.#work.pop()) {
       for (const { kind, target, offset } of this.program.stream(code).references)
         this.#follow(code, kind, target, offset);
+      for (const handler of handlersOf(this.program, code)) this.#reachFunction(handler, 0, code);
+    }
   }
 
   enter(code: CodeFunction, by: CodeFunction | undefined): void {

@@ -2,6 +2,7 @@ import { FIXUP_TYPE, type Hotp1Fixup } from '../../image/index.js';
 import type { Comparison } from '../compare.js';
 import { isImagePrivate } from '../compare-data.js';
 import type { Findings } from '../finding.js';
+import { handlersOf } from '../handlers.js';
 import type { CodeFunction, Variable } from '../program.js';
 import { type AddressField, codeFields, constantFields, ShortBranch } from './fields.js';
 
@@ -43,6 +44,8 @@ export class Redirector {
   #walk(code: CodeFunction): void {
     try {
       for (const field of codeFields(this.comparison.fixed, code)) this.#follow(field, code);
+      // Unwind data holds RVAs of its own image: whatever it leads to runs in the hotpatch image.
+      for (const handler of handlersOf(this.comparison.fixed, code)) this.#enter(handler);
     } catch (error) {
       if (!(error instanceof ShortBranch)) throw error;
       const where = this.comparison.fixed.describe(error.target);
@@ -97,10 +100,14 @@ export class Redirector {
         this.findings.report('hotp1.tls', `${by.name} reads _tls_index`, by.name);
       return;
     }
-    if (variable.isThreadLocal)
+    if (variable.isThreadLocal) {
       this.findings.report('hotp1.tls', `${by.name} uses ${variable.name}`, by.name);
-    if (matching.variables.ambiguous.has(variable))
+      return;
+    }
+    if (matching.variables.ambiguous.has(variable)) {
       this.findings.report('hotp1.ambiguous', `${by.name} uses it`, variable.name);
+      return;
+    }
     const original = matching.variables.baseOf(variable);
     const isShared =
       original !== undefined &&

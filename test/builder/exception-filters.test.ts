@@ -1,0 +1,85 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { HotPatch2003Engine, Lab } from 'hotpatch-lab';
+import { readImage } from 'hotpatch-lab/image';
+import { afterAll, describe, expect, it } from 'vitest';
+import { type BuildSource, buildHotPatch, buildHotPatch2003 } from '../../src/builder/index.js';
+import { buildImage, hasToolchain } from '../corpus/toolchain.js';
+import { readSource } from '../corpus/victim.js';
+import { SERVER_2003 } from '../engine/2003/support.js';
+
+/** Filter and `__finally` are functions of their own; on x64 only the unwind data of `f` leads to them. */
+const SOURCE = `
+#define EXPORT __declspec(dllexport)
+#define NOINLINE __attribute__((noinline))
+int __stdcall start(void *m, unsigned r, void *p) { (void)m; (void)r; (void)p; return 1; }
+static int s_faults, s_left;
+EXPORT int faults(void) { return s_faults; }
+EXPORT int left(void) { return s_left; }
+static NOINLINE int load(const int *from) { return *from; }
+EXPORT NOINLINE int f(const int *from) {
+  int value;
+  __try {
+    __try { value = load(from) + HP_FIX; } __finally { s_left++; }
+  } __except (++s_faults, 1) { value = -1 - HP_FIX; }
+  return value;
+}`;
+
+interface Generation {
+  readonly generation: string;
+  readonly boot: Partial<Parameters<typeof Lab.boot>[0]>;
+  readonly marked: readonly string[];
+  apply(lab: Lab, builds: { readonly base: BuildSource; readonly fixed: BuildSource }): void;
+}
+
+const GENERATIONS: readonly Generation[] = [
+  {
+    generation: 'modern',
+    boot: {},
+    marked: ['f'],
+    apply: (lab, builds) =>
+      void lab.engine.loadPatch(readImage(buildHotPatch(builds).bytes, { file: 'victim_hp.dll' })),
+  },
+  {
+    generation: '2003',
+    boot: SERVER_2003,
+    marked: [],
+    apply: ({ kernel }, builds) =>
+      void new HotPatch2003Engine(kernel).loadPatch(buildHotPatch2003(builds).image, {
+        name: 'victim_hp.dll',
+      }),
+  },
+];
+
+describe.skipIf(!hasToolchain())('functions with exception filters', () => {
+  const work = mkdtempSync(join(tmpdir(), 'hotpatch-filters-'));
+  afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+  it.each(GENERATIONS)('$generation: filter and __finally count in the base', async (row) => {
+    const { generation, boot, marked, apply } = row;
+    const definition = join(work, 'ntdll.def');
+    writeFileSync(definition, 'LIBRARY ntdll.dll\nEXPORTS\n__C_specific_handler\n');
+    const build = (fix: 0 | 1) => {
+      const folder = join(work, `${generation}-${fix}`);
+      mkdirSync(folder);
+      const file = join(folder, 'a.c');
+      writeFileSync(file, SOURCE);
+      const sources = [{ file, flags: [`-DHP_FIX=${fix}`], marked: fix === 1 ? marked : [] }];
+      const image = 'victim.dll';
+      return readSource(
+        buildImage({ architecture: 'x64', folder, image, sources, entry: 'start', imports: [definition] }),
+      );
+    };
+    const [base, fixed] = [build(0), build(1)];
+    using lab = await Lab.boot({ architecture: 'x64', memorySize: 16 << 20, ...boot });
+    const process = lab.createProcess('victim.exe');
+    const victim = process.loadImage(base.image, { name: 'victim.dll', symbols: base.symbols });
+    const call = (name: string, ...parameters: number[]) =>
+      Number(BigInt.asIntN(32, process.call(victim.symbol(name), parameters)));
+    const state = () => [call('f', 0), call('faults'), call('left')];
+    expect(state()).toEqual([-1, 1, 1]);
+    apply(lab, { base, fixed });
+    expect(state()).toEqual([-2, 2, 2]);
+  });
+});
