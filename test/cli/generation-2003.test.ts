@@ -1,8 +1,9 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { findSymbols } from 'hotpatch-lab/image';
 import { afterAll, describe, expect, it } from 'vitest';
-import { fixture } from '../support.js';
+import { damaged, fixture } from '../support.js';
 import { hotpatch } from './hotpatch.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'hotpatch-2003-'));
@@ -64,6 +65,55 @@ describe.each(['x86', 'x64'] as const)('hotpatches of 2003 at the command line, 
     expect(rules.map(({ rule }) => rule)).toContain('target.moduleId');
   });
 
+  describe('build refuses', () => {
+    const out = join(folder, `${architecture}_refused.dll`);
+    const build = (from: string, fixed: string, ...more: string[]) =>
+      hotpatch('build', '--generation', '2003', '--base', from, '--fixed', fixed, '--out', out, ...more);
+    const fixed = file('fixed2/shell.dll');
+    /** The base, with something in the padding before a function. */
+    const crowded = () => {
+      const path = join(folder, architecture, 'shell.dll');
+      const { image, symbols } = damagedBefore(architecture, 'ItemWeight');
+      mkdirSync(join(folder, architecture), { recursive: true });
+      writeFileSync(path, image.bytes);
+      copyFileSync(symbols, join(folder, architecture, 'shell.map'));
+      return path;
+    };
+
+    it.each([
+      { what: 'equal builds', args: () => [base, base], rule: 'patch.empty', place: 'no function differs' },
+      {
+        what: 'a fix of another module',
+        args: () => [base, file('fixed1/ntdll.dll')],
+        rule: 'hotp1.exports',
+        place: 'Copies: ',
+      },
+      {
+        what: 'a function without padding',
+        args: () => [crowded(), fixed],
+        rule: 'hotp1.padding',
+        place: 'ItemWeight: ',
+      },
+    ])('$what: it says which rule and where, and writes no file', async ({ args, rule, place }) => {
+      const [from = '', to = ''] = args();
+      const text = await build(from, to);
+      expect(text).toMatchObject({ code: 1, stdout: '' });
+      expect(text.stderr).toContain(`(${rule})`);
+      expect(text.stderr).toContain(place);
+      expect(text.stderr).toContain('hint: ');
+      const { code, json } = await build(from, to, '--json');
+      expect(code).toBe(1);
+      expect(json).toMatchObject({ error: { rule, message: expect.stringContaining(place) } });
+      expect(existsSync(out)).toBe(false);
+    });
+
+    it('what is not allowed to be allowed, and what is no rule', async () => {
+      expect(await build(crowded(), fixed, '--allow', 'hotp1.padding')).toMatchObject({ code: 1 });
+      expect(await build(base, fixed, '--allow', 'hotp1.nothing')).toMatchObject({ code: 2 });
+      expect(existsSync(out)).toBe(false);
+    });
+  });
+
   it('inspect shows the section', async () => {
     const path = file('patch2/shell_hp.dll');
     const text = await hotpatch('inspect', path, '--only', 'hotpatch');
@@ -74,3 +124,13 @@ describe.each(['x86', 'x64'] as const)('hotpatches of 2003 at the command line, 
     expect(json.hotp1).toMatchObject({ generation: '2003', targetName: 'shell.dll', findings: [] });
   });
 });
+
+/** shell.dll with other bytes directly before a function, and the path of its symbols. */
+function damagedBefore(architecture: 'x86' | 'x64', name: string) {
+  const path = `2003/${architecture}/base/shell.dll`;
+  const intact = damaged(path, () => undefined);
+  const rva = findSymbols({ image: intact, path: fixture(path) }).table.byName(name)?.rva ?? 0;
+  const offset = intact.rvaToOffset(rva - 1) ?? 0;
+  const image = damaged(path, (view) => void view.setUint8(offset, 0x41));
+  return { image, symbols: fixture(path.replace('.dll', '.map')) };
+}

@@ -8,17 +8,18 @@ import {
   type SupportedModuleIdMethod,
 } from '../../image/index.js';
 import { checkSharedData, checkTypes } from '../checks/data.js';
-import { checkCoverage, checkSignatures } from '../checks/functions.js';
+import { checkCoverage, checkFolding, checkSignatures } from '../checks/functions.js';
+import { checkSymbols } from '../checks/images.js';
 import { type Comparison, compare } from '../compare.js';
 import { BuildError } from '../error.js';
 import type { Examination } from '../examination.js';
 import { type BuildFinding, Findings } from '../finding.js';
 import { type BuildSource, Program } from '../program.js';
-import { checkInterface } from './checks.js';
-import { checkEntry, type HookedFunction, type HookForm, hookFunctions } from './hooks.js';
+import { checkImages, checkInterface } from './checks.js';
+import { checkEntry, formFor, type HookedFunction, type HookForm, hookFunctions } from './hooks.js';
 import { endlessCode } from './loops.js';
 import { fixupOf, Redirector } from './redirect.js';
-import { writeRedirected } from './write.js';
+import { targetOrigin, writeRedirected } from './write.js';
 
 export interface Build2003Input {
   readonly base: BuildSource;
@@ -58,27 +59,30 @@ export function buildHotPatch2003(input: Build2003Input): Built2003 {
   const findings = new Findings(new Set(input.allow));
   const { image } = input.base;
   const { image: fixedImage } = input.fixed;
-  if (image.architecture === 'arm64' || image.machine !== fixedImage.machine)
-    findings.report('image.machine', `the base is ${image.machine}, the fixed build ${fixedImage.machine}`);
-  if (fixedImage.isSigned) findings.report('image.signed', 'it has a certificate table');
-  if (findings.refusals.length > 0) throw BuildError.from(findings.all);
+  const method = input.moduleIdMethod ?? 'PeChecksum';
+  checkImages(image, fixedImage, findings);
+  if (method === 'PeChecksum' && image.optionalHeader.checkSum === 0)
+    findings.report('base.checkSum', 'CheckSum is 0');
+  refuse(findings);
+  const [base, fixed] = [new Program(input.base), new Program(input.fixed)];
+  checkSymbols(base, fixed, findings);
+  refuse(findings);
 
-  const comparison = compare(new Program(input.base), new Program(input.fixed));
+  const comparison = compare(base, fixed);
   const changed = changedFunctions(comparison);
   const redirector = new Redirector(comparison, findings);
   redirector.run(changed.map(({ fixed }) => fixed));
-  const form: HookForm = image.architecture === 'x86' ? 'near' : (input.form ?? 'indirect');
+  const form = formFor(image, changed.length, input.form);
   check(comparison, changed, form, findings);
-  if (findings.refusals.length > 0) throw BuildError.from(findings.all);
+  refuse(findings);
 
   const bytes = writeRedirected(comparison, redirector.redirected);
   const rewritten = readImage(bytes, fixedImage.file === undefined ? {} : { file: fixedImage.file });
-  const method = input.moduleIdMethod ?? 'PeChecksum';
   const section: Hotp1Input = {
     ...hookFunctions(comparison.base, changed, form),
     fixups: redirector.redirected.map((one) => fixupOf(one, image.pointerSize)),
     origHotpBaseAddress: fixedImage.optionalHeader.imageBase,
-    origTargetBaseAddress: image.optionalHeader.imageBase,
+    origTargetBaseAddress: targetOrigin(comparison),
     targetName: input.targetName ?? image.file?.replace(/^.*[\\/]/, '') ?? image.exports?.name ?? '',
     moduleIdMethod: MODULE_ID_METHOD[method],
     moduleIdValue: moduleIdValue(image, method),
@@ -98,6 +102,10 @@ export function buildHotPatch2003(input: Build2003Input): Built2003 {
   };
 }
 
+function refuse(findings: Findings): void {
+  if (findings.refusals.length > 0) throw BuildError.from(findings.all);
+}
+
 function changedFunctions({ functions }: Comparison): HookedFunction[] {
   return functions
     .flatMap(({ verdict, base, fixed }) =>
@@ -115,11 +123,10 @@ function check(
 ): void {
   const { base, fixed } = comparison;
   checkInterface(base.image, fixed.image, findings);
-  if (base.functions.length === 0 || fixed.functions.length === 0)
-    findings.report('symbols.missing', 'there are no symbols of functions');
   if (changed.length === 0) findings.report('patch.empty', 'no function differs');
   for (const { base: code } of changed) {
     checkEntry(base, code, form, findings);
+    checkFolding(comparison, code, findings);
     const endless = endlessCode(base, code);
     if (endless !== undefined)
       findings.report('hotp1.neverLeaves', `from +0x${endless.toString(16)} on nothing leads out`, code.name);

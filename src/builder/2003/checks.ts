@@ -1,23 +1,27 @@
-import type { PeImage } from '../../image/index.js';
+import { hasHotp1Section, type PeImage } from '../../image/index.js';
+import { exportChanges } from '../checks/exports.js';
+import { checkRoom } from '../checks/images.js';
 import type { Findings } from '../finding.js';
+
+/** Are they two plain builds of which that generation could make a hotpatch? Asked before anything is compared. */
+export function checkImages(base: PeImage, fixed: PeImage, findings: Findings): void {
+  if (base.architecture === 'arm64')
+    findings.report('image.machine', `that generation is for I386 and AMD64, the base is ${base.machine}`);
+  else if (base.machine !== fixed.machine)
+    findings.report('image.machine', `the base is ${base.machine}, the fixed build ${fixed.machine}`);
+  checkRoom(fixed, findings);
+  if (hasHotp1Section(fixed)) findings.report('image.hasTable', 'it has a section .hotp1');
+}
 
 /**
  * "Changed exports" and "changed dependencies" were listed among what cannot be hotpatched (technet cc778993): importers
  * have bound themselves to the running image, and the hotpatch's own imports are not the target's.
  */
 export function checkInterface(base: PeImage, fixed: PeImage, findings: Findings): void {
-  const [before, after] = [exportsOf(base), exportsOf(fixed)];
-  for (const name of after)
-    if (!before.has(name)) findings.report('hotp1.exports', 'the base does not export it', name);
-  for (const name of before)
-    if (!after.has(name)) findings.report('hotp1.exports', 'the fix does not export it', name);
+  for (const { name, text } of exportChanges(base, fixed)) findings.report('hotp1.exports', text, name);
   const [had, has] = [importsOf(base), importsOf(fixed)];
   for (const name of has)
     if (!had.has(name)) findings.report('hotp1.imports', 'the base does not import it', name);
-}
-
-function exportsOf({ exports }: PeImage): Set<string> {
-  return new Set((exports?.functions ?? []).map(({ name, ordinal }) => `${name ?? ''}#${ordinal}`));
 }
 
 function importsOf({ imports }: PeImage): Set<string> {

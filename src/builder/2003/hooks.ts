@@ -29,6 +29,12 @@ const ENTRY_SIZE = 2;
 const POINTER_SIZE = 8;
 const FILL = new Set([0xcc, 0x90, 0x00]);
 
+/** The form that so many functions of a target can have: indirect on x64 where there is room for the pointers. */
+export function formFor(image: PeImage, count: number, wanted: HookForm = 'indirect'): HookForm {
+  if (image.architecture !== 'x64' || pointerCells(image, count) === undefined) return 'near';
+  return wanted;
+}
+
 /** Hooks and validations for every function that the fix changes. The order of the hooks is that of their stores. */
 export function hookFunctions(
   program: Program,
@@ -38,8 +44,7 @@ export function hookFunctions(
   const hooks: Hotp1HookInput[] = [];
   const validations: Hotp1ValidationInput[] = [];
   const cells = form === 'indirect' ? pointerCells(program.image, functions.length) : undefined;
-  const used = cells === undefined ? 'near' : form;
-  const size = PADDING_SIZE[used];
+  const size = PADDING_SIZE[form];
   for (const [index, { base, fixed }] of functions.entries()) {
     const padding = base.rva - size;
     const validation = validations.length;
@@ -64,12 +69,16 @@ export function hookFunctions(
   return { hooks, validations };
 }
 
+/** ByteCount of a validation is a word. */
+const LONGEST_VALIDATION = 0xffff;
+
 /** Parts of a function that are the same wherever the image lies: between its base relocations. */
 function fixedRanges(program: Program, code: CodeFunction): { rva: number; length: number }[] {
   const ranges: { rva: number; length: number }[] = [];
   let rva = code.rva;
   for (const relocation of [...program.relocationsIn(code.rva, code.size), code.rva + code.size]) {
-    if (relocation > rva) ranges.push({ rva, length: relocation - rva });
+    for (; rva < relocation; rva += LONGEST_VALIDATION)
+      ranges.push({ rva, length: Math.min(LONGEST_VALIDATION, relocation - rva) });
     rva = relocation + program.image.pointerSize;
   }
   return ranges;
@@ -98,9 +107,12 @@ export function checkEntry(program: Program, code: CodeFunction, form: HookForm,
   const first = image.read(code.rva, Math.min(LONGEST, code.size));
   if (instructionLength(image.architecture, first, 0n) < ENTRY_SIZE)
     findings.report('hotp1.entry', `it begins with ${hexBytes(first.subarray(0, 1))}`, code.name);
-  for (const { offset, branch } of program.stream(code).instructions)
-    if (branch !== undefined && branch > 0 && branch < ENTRY_SIZE)
-      findings.report('hotp1.entry', `the branch at +0x${offset.toString(16)} leads into it`, code.name);
+  for (const { offset, branch, flow } of program.stream(code).instructions) {
+    if (branch === undefined || branch >= ENTRY_SIZE) continue;
+    const at = `the branch at +0x${offset.toString(16)}`;
+    if (branch > 0) findings.report('hotp1.entry', `${at} leads into it`, code.name);
+    else if (flow !== 'call') findings.report('entry.loop', `${at} leads to the entry`, code.name);
+  }
   const [relocation] = program.relocationsIn(code.rva - size, size + ENTRY_SIZE);
   if (relocation !== undefined)
     findings.report('hotp1.entry', `a base relocation is at RVA 0x${relocation.toString(16)}`, code.name);

@@ -27,15 +27,10 @@ export function endlessCode(program: Program, code: CodeFunction): number | unde
         return { to: through, leaves: follow === undefined };
     }
   });
+  const from = next.map((): number[] => []);
+  for (const [index, { to }] of next.entries()) for (const other of to) from[other]?.push(index);
   const canLeave = new Set(next.flatMap(({ leaves }, index) => (leaves ? [index] : [])));
-  for (let grew = true; grew; ) {
-    grew = false;
-    for (const [index, { to }] of next.entries())
-      if (!canLeave.has(index) && to.some((other) => canLeave.has(other))) {
-        canLeave.add(index);
-        grew = true;
-      }
-  }
+  for (const index of canLeave) for (const other of from[index] ?? []) canLeave.add(other);
   const reachable = new Set([0]);
   for (const index of reachable) for (const to of next[index]?.to ?? []) reachable.add(to);
   const stuck = [...reachable].find((index) => !canLeave.has(index));

@@ -1,19 +1,29 @@
 import type { Comparison } from '../compare.js';
 import type { Redirected } from './redirect.js';
 
+/** Within this a distance between the two images has room in 32 bits, whatever the RVAs at its ends. */
+const NEAR = 1n << 30n;
+
+/** Where the target lies for the fixups: at its preferred base, or at the hotpatch's when 32 bits do not reach that far. */
+export function targetOrigin({ base, fixed }: Comparison): bigint {
+  const { imageBase: target } = base.image.optionalHeader;
+  const { imageBase: own } = fixed.image.optionalHeader;
+  return target - own > -NEAR && target - own < NEAR ? target : own;
+}
+
 /**
- * The fixed build's file with every redirected field leading into the target, as if both lay at their preferred bases,
- * and without the base relocations of those fields.
+ * The fixed build's file with every redirected field leading into the target, as if it lay at its origin and the hotpatch
+ * at its preferred base, and without the base relocations of those fields.
  */
-export function writeRedirected({ base, fixed }: Comparison, redirected: readonly Redirected[]): Uint8Array {
-  const { image } = fixed;
+export function writeRedirected(comparison: Comparison, redirected: readonly Redirected[]): Uint8Array {
+  const { image } = comparison.fixed;
   const bytes = image.bytes.slice();
   const view = new DataView(bytes.buffer);
   const origins = {
-    target: base.image.optionalHeader.imageBase,
+    target: targetOrigin(comparison),
     own: image.optionalHeader.imageBase,
   };
-  const relocations = relocationEntries(view, fixed.image);
+  const relocations = relocationEntries(view, image);
   for (const { field, to } of redirected) {
     const offset = image.rvaToOffset(field.rva);
     if (offset === undefined) throw new RangeError(`RVA 0x${field.rva.toString(16)} is not in the file`);

@@ -29,7 +29,7 @@ export function checkEntries({ comparison, records, findings, reserveSize }: Exa
 }
 
 /** Identical code folding: several names at one address of the base, which the fixed build tells apart. */
-function checkFolding(
+export function checkFolding(
   { fixed, matching }: Examination['comparison'],
   code: CodeFunction,
   findings: Examination['findings'],

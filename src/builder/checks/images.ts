@@ -5,7 +5,7 @@ import type { Program } from '../program.js';
 /** Is the fixed image one that a table can be added to? Asked before anything is compared. */
 export function checkFixedImage(base: PeImage, fixed: PeImage, findings: Findings): void {
   checkPair(base, fixed, findings);
-  if (fixed.isSigned) findings.report('image.signed', 'it has a certificate table');
+  checkRoom(fixed, findings);
   if (fixed.loadConfig === undefined) findings.report('image.loadConfig', 'it has none');
   else if (!fixed.loadConfig.has('hotPatchTableOffset'))
     findings.report('image.loadConfig', `its size is 0x${fixed.loadConfig.size.toString(16)}`);
@@ -14,8 +14,12 @@ export function checkFixedImage(base: PeImage, fixed: PeImage, findings: Finding
       'image.hasTable',
       `HotPatchTableOffset is 0x${fixed.loadConfig.hotPatchTableOffset.toString(16)}`,
     );
-  const spare = spareHeaders(fixed);
-  if (!spare) findings.report('image.headerRoom', 'no free 40 bytes behind the section table');
+}
+
+/** Can a section be added to it? */
+export function checkRoom(fixed: PeImage, findings: Findings): void {
+  if (fixed.isSigned) findings.report('image.signed', 'it has a certificate table');
+  if (!spareHeaders(fixed)) findings.report('image.headerRoom', 'no free 40 bytes behind the section table');
 }
 
 /** What must hold of any base and any hotpatch image. */
@@ -47,33 +51,6 @@ export function checkSymbols(base: Program, fixed: Program, findings: Findings):
   const hasSizes = (program: Program) => program.variables.every((v) => !v.isMutable || v.hasExactSize);
   if (!hasSizes(base) || !hasSizes(fixed))
     findings.report('symbols.noSizes', 'the symbols of at least one build have no sizes');
-}
-
-/** Each export must stay what it was: callers have bound themselves to it. */
-export function checkExports(base: PeImage, fixed: PeImage, findings: Findings): void {
-  const key = ({ name, ordinal }: { name?: string; ordinal: number }) => name ?? `#${ordinal}`;
-  const isCallout = (name: string) => name === '__PatchMainCallout__';
-  const before = new Map((base.exports?.functions ?? []).map((entry) => [key(entry), entry]));
-  const after = new Map((fixed.exports?.functions ?? []).map((entry) => [key(entry), entry]));
-  for (const [name, entry] of before) {
-    const now = after.get(name);
-    if (now === undefined) findings.report('export.removed', 'the fixed build does not export it', name);
-    else if (now.ordinal !== entry.ordinal)
-      findings.report('export.changed', `ordinal ${entry.ordinal} → ${now.ordinal}`, name);
-    else if (now.forwarder !== entry.forwarder)
-      findings.report('export.changed', `${kind(base, entry)} → ${kind(fixed, now)}`, name);
-    else if (kind(base, entry) !== kind(fixed, now))
-      findings.report('export.changed', `${kind(base, entry)} → ${kind(fixed, now)}`, name);
-  }
-  for (const name of after.keys())
-    if (!before.has(name) && !isCallout(name))
-      findings.report('export.added', 'the base has no such export', name);
-}
-
-function kind(image: PeImage, { rva, forwarder }: { rva: number; forwarder?: string }): string {
-  if (forwarder !== undefined) return `forwarder to ${forwarder}`;
-  const section = image.sectionAt(rva);
-  return section !== undefined && (section.characteristics & 0x2000_0000) !== 0 ? 'function' : 'variable';
 }
 
 const SECTION_HEADER_SIZE = 40;

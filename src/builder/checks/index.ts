@@ -1,7 +1,8 @@
 import type { Examination } from '../examination.js';
 import { checkSharedData, checkTypes } from './data.js';
+import { checkExports } from './exports.js';
 import { checkCoverage, checkEntries, checkSignatures } from './functions.js';
-import { checkExports, checkPair, checkSymbols } from './images.js';
+import { checkPair, checkSymbols } from './images.js';
 import { checkEscapes, checkGlobals, checkReferences } from './reach.js';
 import { checkAbsolute, checkCallTargets, checkFunctionRecords, checkIndirect } from './records.js';
 
