@@ -28,51 +28,56 @@ EXPORT NOINLINE int f(const int *from) {
 
 interface Generation {
   readonly generation: string;
+  readonly architecture: 'x86' | 'x64';
   readonly boot: Partial<Parameters<typeof Lab.boot>[0]>;
   readonly marked: readonly string[];
   apply(lab: Lab, builds: { readonly base: BuildSource; readonly fixed: BuildSource }): void;
 }
 
+const OLD: Omit<Generation, 'architecture'> = {
+  generation: '2003',
+  boot: SERVER_2003,
+  marked: [],
+  apply: ({ kernel }, builds) =>
+    void new HotPatch2003Engine(kernel).loadPatch(buildHotPatch2003(builds).image, {
+      name: 'victim_hp.dll',
+    }),
+};
+
 const GENERATIONS: readonly Generation[] = [
   {
     generation: 'modern',
+    architecture: 'x64',
     boot: {},
     marked: ['f'],
     apply: (lab, builds) =>
       void lab.engine.loadPatch(readImage(buildHotPatch(builds).bytes, { file: 'victim_hp.dll' })),
   },
-  {
-    generation: '2003',
-    boot: SERVER_2003,
-    marked: [],
-    apply: ({ kernel }, builds) =>
-      void new HotPatch2003Engine(kernel).loadPatch(buildHotPatch2003(builds).image, {
-        name: 'victim_hp.dll',
-      }),
-  },
+  { ...OLD, architecture: 'x64' },
+  // There code and scope tables hold addresses, as any other data.
+  { ...OLD, architecture: 'x86' },
 ];
 
 describe.skipIf(!hasToolchain())('functions with exception filters', () => {
   const work = mkdtempSync(join(tmpdir(), 'hotpatch-filters-'));
   afterAll(() => rmSync(work, { recursive: true, force: true }));
 
-  it.each(GENERATIONS)('$generation: filter and __finally count in the base', async (row) => {
-    const { generation, boot, marked, apply } = row;
-    const definition = join(work, 'ntdll.def');
-    writeFileSync(definition, 'LIBRARY ntdll.dll\nEXPORTS\n__C_specific_handler\n');
+  it.each(GENERATIONS)('$generation, $architecture: filter and __finally count in the base', async (row) => {
+    const { generation, architecture, boot, marked, apply } = row;
+    const definition = join(work, 'vcruntime140.def');
+    writeFileSync(definition, 'LIBRARY vcruntime140.dll\nEXPORTS\n__C_specific_handler\n_except_handler3\n');
     const build = (fix: 0 | 1) => {
-      const folder = join(work, `${generation}-${fix}`);
+      const folder = join(work, `${generation}-${architecture}-${fix}`);
       mkdirSync(folder);
       const file = join(folder, 'a.c');
       writeFileSync(file, SOURCE);
       const sources = [{ file, flags: [`-DHP_FIX=${fix}`], marked: fix === 1 ? marked : [] }];
       const image = 'victim.dll';
-      return readSource(
-        buildImage({ architecture: 'x64', folder, image, sources, entry: 'start', imports: [definition] }),
-      );
+      const entry = architecture === 'x86' ? 'start@12' : 'start';
+      return readSource(buildImage({ architecture, folder, image, sources, entry, imports: [definition] }));
     };
     const [base, fixed] = [build(0), build(1)];
-    using lab = await Lab.boot({ architecture: 'x64', memorySize: 16 << 20, ...boot });
+    using lab = await Lab.boot({ architecture, memorySize: 16 << 20, ...boot });
     const process = lab.createProcess('victim.exe');
     const victim = process.loadImage(base.image, { name: 'victim.dll', symbols: base.symbols });
     const call = (name: string, ...parameters: number[]) =>

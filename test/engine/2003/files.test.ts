@@ -126,15 +126,15 @@ const REFUSALS: readonly {
     status: { swap: 0xc0000008, rename: 0xc0000008 },
     handles: (machine) => [0x4444, ...machine.open([machine.shell]).handles],
   },
-  {
-    // Whoever shares no `delete` keeps others from opening the file for it: there are handles for reading only.
-    what: 'a file that somebody has open without sharing delete',
+  // Whoever shares no `delete` keeps others from opening the file for it: there are handles for reading only.
+  ...(['shell', 'shellNew'] as const).map((file) => ({
+    what: `somebody has ${file} open without sharing delete`,
     status: { swap: 0xc0000043, rename: 0xc0000022 },
-    handles(machine) {
-      machine.disk.open(machine.shellNew, { access: 'read', share: ['read', 'write'] });
+    handles(machine: Machine) {
+      machine.disk.open(machine[file], { access: 'read', share: ['read', 'write'] });
       return machine.open([machine.shell, machine.shellNew], { ...SHARE_ALL, access: 'read' }).handles;
     },
-  },
+  })),
 ];
 
 describe.each(CALLERS)('handles that no file is renamed by, for $caller', (caller) => {
