@@ -75,6 +75,8 @@ export function findFetchEffects(kind: EngineKind, page: Uint8Array): number[] {
   return [...offsets];
 }
 
+type HookedEngine = Pick<Engine, 'kind' | 'addHook' | 'forgetAllCode'>;
+
 /**
  * Hooks on the instructions of weak mode that change what a processor fetches. Unicorn has no hook for most of them, so
  * each page is searched when the processor first fetches from it; an address at which no instruction begins never fires,
@@ -82,11 +84,11 @@ export function findFetchEffects(kind: EngineKind, page: Uint8Array): number[] {
  */
 export class FetchEffectHooks {
   static readonly TAG = 3;
-  readonly #engine: Engine;
+  readonly #engine: HookedEngine;
   readonly #fetch: InstructionFetch;
   readonly #hooked = new Set<bigint>();
 
-  constructor(engine: Engine, fetch: InstructionFetch) {
+  constructor(engine: HookedEngine, fetch: InstructionFetch) {
     this.#engine = engine;
     this.#fetch = fetch;
   }

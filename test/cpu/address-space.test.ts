@@ -187,6 +187,14 @@ describe('free addresses', () => {
   });
 });
 
+test('an address has the table in whose range it lies, and may have none', () => {
+  const { machine, table, top, space } = open();
+  using _machine = machine;
+  expect([START, END - 1n, TOP - 1n].map((address) => space.table(address))).toEqual([table, table, top]);
+  for (const address of [START - 1n, END, TOP - PAGE - 1n])
+    expect(() => space.table(address)).toThrow(rule('notCommitted'));
+});
+
 test('a table that the address space does not have cannot be replaced', () => {
   const { machine, table, top, space } = open();
   using _machine = machine;

@@ -1,3 +1,6 @@
+import { setImmediate } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { assemble } from '../../src/cpu/assembler.js';
 import { type ArchitectureName, architectureNamed } from '../../src/cpu/index.js';
@@ -184,6 +187,79 @@ describe('from within a callback', () => {
     expect(() => engine.run(0n, 1)).toThrow(new RangeError('from a callback'));
     expect(callback).toHaveBeenCalledTimes(1);
   });
+});
+
+/** The source reads memory at rsp, and then does something that could be heard of (a5: movsd). */
+test.each<{ next: string; source: string; name: keyof EngineEvents; times: number }>([
+  {
+    next: 'stores elsewhere',
+    source: 'mov rdi, 0x3000\nmov rsi, rsp\n.byte 0xa5',
+    name: 'translate',
+    times: 2,
+  },
+  {
+    next: 'stores beside it',
+    source: 'lea rdi, [rsp + 8]\nmov rsi, rsp\n.byte 0xa5',
+    name: 'memory',
+    times: 1,
+  },
+  { next: 'divides by it', source: 'mov ecx, 1\nnop\ndiv dword ptr [rsp]', name: 'interrupt', times: 0 },
+])('an instruction of which a memory access has failed is not heard of when it $next', async (row) => {
+  const heard = vi.fn();
+  const events: Partial<EngineEvents> = {
+    translate: (page) => {
+      if (row.name === 'translate') heard();
+      return page * 8 + EVERYTHING;
+    },
+    memory: () => {
+      if (row.name === 'memory') heard();
+      failure();
+    },
+    interrupt: () => row.name === 'interrupt' && heard(),
+  };
+  const { engine, write, bytes } = open('x64', events);
+  using _engine = engine;
+  await write(`${row.source}\nhlt`);
+  bytes[0x2000] = row.name === 'interrupt' ? 0 : 1;
+  engine.writeRegister('rsp', 0x2000n);
+  engine.addHook(uc.UC_HOOK_MEM_READ, 1);
+  engine.addHook(uc.UC_HOOK_MEM_WRITE, 1);
+  expect(() => engine.run(0n, 3)).toThrow(new RangeError('from a callback'));
+  expect(heard).toHaveBeenCalledTimes(row.times);
+});
+
+test.each([
+  { source: 'syscall', name: 'systemCall', end: 2n },
+  { source: 'int3', name: 'interrupt', end: 1n },
+] as const)('$source stops the engine behind it', async ({ source, name, end }) => {
+  const callback = vi.fn();
+  const { engine, write } = open('x64', { [name]: callback });
+  using _engine = engine;
+  await write(`${source}\n${'nop\n'.repeat(50)}hlt`);
+  engine.run(0n, 40);
+  expect(engine.readRegister('rip')).toBe(end);
+  expect(callback).toHaveBeenCalledTimes(1);
+});
+
+test('engines that are forgotten are closed when they are collected, those that were closed are not', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const functions = unicorn();
+  const [close, free] = [vi.spyOn(functions, 'close'), vi.spyOn(functions, 'contextFree')];
+  const handles = { forgotten: 0n, closed: 0n };
+  (() => {
+    handles.forgotten = open('x64').engine.handle;
+    const { engine } = open('x64');
+    handles.closed = engine.handle;
+    engine[Symbol.dispose]();
+  })();
+  const timesClosed = (handle: bigint) => close.mock.calls.filter(([one]) => one === handle).length;
+  for (let turn = 0; turn < 100 && timesClosed(handles.forgotten) === 0; turn++) {
+    collect();
+    await setImmediate();
+  }
+  expect([timesClosed(handles.forgotten), timesClosed(handles.closed)]).toEqual([1, 1]);
+  expect(free).toHaveBeenCalledTimes(2);
 });
 
 describe('host code', () => {

@@ -41,6 +41,16 @@ describe.each(ARCHITECTURE_NAMES)('a weak %s processor', (architecture) => {
     expect(run()).toBe(1);
   });
 
+  test('has fetched what it fetches again after it was serialised', async () => {
+    const { guest, patch, run } = await open(architecture);
+    using _guest = guest;
+    run();
+    guest.machine.serialise();
+    run();
+    await patch(2);
+    expect(run()).toBe(1);
+  });
+
   test('that returns from an exception does so once', async () => {
     const { guest, patch, run } = await open(architecture);
     using _guest = guest;
@@ -249,19 +259,26 @@ describe('a weak ARM64 processor', () => {
   });
 
   test.each([
-    { what: 'that it fetched before', isFetched: true, source: 'str w1, [x0]\nbr x0' },
+    { what: 'that it fetched before', isFetched: true, source: 'str w1, [x2]\nbr x0' },
     {
       what: 'that it fetched after an earlier store to the page',
       isFetched: false,
-      source: 'mov x19, x30\nmov x2, x0\nstr w1, [x2, #0x800]\nblr x2\nstr w1, [x2]\nmov x30, x19\nbr x2',
+      source: [
+        ...['mov x19, x30', 'mov x3, x0', 'str w1, [x2, #0x800]', 'blr x3'],
+        ...['str w1, [x2]', 'mov x30, x19', 'br x3'],
+      ].join('\n'),
     },
   ])('does not see its own store to code $what', async ({ isFetched, source }) => {
-    using guest = new Guest('arm64', { instructionFetch: 'weak' });
-    const target = await guest.code(guest.programs.constant(1), 'PAGE_EXECUTE_READWRITE');
-    const modify = await guest.code(source);
-    if (isFetched) guest.call(target);
-    expect(guest.call(modify, [target, MOVZ_W0_2])).toBe(1n);
-    expect(guest.space.readU32(target)).toBe(Number(MOVZ_W0_2));
+    for (const isAliased of [false, true]) {
+      using guest = new Guest('arm64', { instructionFetch: 'weak' });
+      const target = await guest.code(guest.programs.constant(1), 'PAGE_EXECUTE_READWRITE');
+      const alias = guest.base + 0x8_0000n;
+      guest.table.commit(alias, 1, 'PAGE_READWRITE', { frames: [guest.table.query(target).frame ?? -1] });
+      const modify = await guest.code(source);
+      if (isFetched) guest.call(target);
+      expect(guest.call(modify, [target, MOVZ_W0_2, isAliased ? alias : target])).toBe(1n);
+      expect(guest.space.readU32(target)).toBe(Number(MOVZ_W0_2));
+    }
   });
 });
 

@@ -225,6 +225,17 @@ describe.each(CHANGES)('to %s a page', (name, change) => {
   });
 });
 
+test.each(CHANGES.slice(0, 3))('to %s a page is allowed between pages in use', (_, change) => {
+  const { machine, table } = open();
+  using _machine = machine;
+  table.commit(START, 1, 'PAGE_READWRITE');
+  table.reserve(START + 2n * PAGE, 1);
+  table.commit(START + 4n * PAGE, 1, 'PAGE_READWRITE');
+  change(table, START + PAGE);
+  change(table, START + 3n * PAGE);
+  expect([1n, 3n].map((page) => table.query(START + page * PAGE).state)).not.toContain('free');
+});
+
 test('pages are listed in ascending order', () => {
   const { machine, table } = open();
   using _machine = machine;

@@ -147,6 +147,7 @@ test.each<[string, (memory: PhysicalMemory, frame: number) => unknown]>([
 describe('the state of the allocator', () => {
   const stateOf = (memory: PhysicalMemory) => ({
     references: Array.from({ length: FRAMES }, (_, frame) => memory.references(frame)),
+    saved: Array.from({ length: FRAMES }, (_, frame) => memory.saveAllocator().references[frame] ?? 0),
     inUse: memory.framesInUse,
   });
 
@@ -169,6 +170,7 @@ describe('the state of the allocator', () => {
     const saved = memory.saveAllocator();
     const before = stateOf(memory);
     change(memory, used);
+    stateOf(memory);
     memory.loadAllocator(saved);
     expect(stateOf(memory)).toEqual(before);
 

@@ -1,7 +1,9 @@
-import { describe, expect, test } from 'vitest';
-import type { ArchitectureName } from '../../src/cpu/index.js';
+import { describe, expect, test, vi } from 'vitest';
+import type { ArchitectureName, PhysicalMemory } from '../../src/cpu/index.js';
+import { InstructionFetch } from '../../src/cpu/instruction-fetch.js';
 import {
   arm64FetchEffect,
+  FetchEffectHooks,
   findFetchEffects,
   isSerialize,
   isX86Serialising,
@@ -9,6 +11,10 @@ import {
 import { Guest } from './conformance/guest.js';
 
 const PAGE = 0x1000;
+
+const failing = (): PhysicalMemory => {
+  throw new Error('no memory is needed');
+};
 
 /** A weak machine that has fetched a function which returned 1 then, and would return 2 now. */
 async function openStale(architecture: ArchitectureName) {
@@ -71,6 +77,7 @@ describe('x86 instructions', () => {
     { name: 'vmcall', bytes: [0x0f, 0x01, 0xc1], serialises: false },
     { name: 'xgetbv', bytes: [0x0f, 0x01, 0xd0], serialises: false },
     { name: 'swapgs', bytes: [0x0f, 0x01, 0xf8], serialises: false },
+    { name: 'lar edx, word ptr [rax]', bytes: [0x0f, 0x02, 0x10], serialises: false },
     { name: 'mov rax, cr0', bytes: [0x0f, 0x20, 0xc0], serialises: false },
     { name: 'rdmsr', bytes: [0x0f, 0x32], serialises: false },
     { name: 'syscall', bytes: [0x0f, 0x05], serialises: false },
@@ -158,6 +165,17 @@ describe('in weak mode', () => {
     guest.processor.pc = code;
     expect(guest.processor.run({ instructions: 2 }).reason).toBe('returned');
     expect(sees()).toBe(2);
+  });
+
+  test('a processor looks out for at most a hundred thousand instructions', () => {
+    const hook = { kind: 0, [Symbol.dispose]() {} };
+    const addHook = vi.fn(() => hook);
+    const engine = { kind: 'x86-64' as const, addHook, forgetAllCode() {} };
+    const hooks = new FetchEffectHooks(engine, new InstructionFetch('weak', [], true, failing));
+    hooks.add(Array.from({ length: 99_999 }, (_, index) => BigInt(index)));
+    hooks.add([99_999n]);
+    expect(() => hooks.add([100_000n])).toThrow(expect.objectContaining({ rule: 'tooManyFetchEffects' }));
+    expect(addHook).toHaveBeenCalledTimes(100_000);
   });
 
   test.each<[ArchitectureName, string, string]>([
