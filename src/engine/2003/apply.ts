@@ -80,7 +80,7 @@ function* swap(
   application: Application2003,
   active: boolean,
 ): Generator<EngineStep, void> {
-  const { operation, lists, options } = context;
+  const { operation, options } = context;
   const { domain } = application.target;
   const before = application.hooks.map(({ left }) => left);
   const was = application.active;
@@ -105,7 +105,9 @@ function* swap(
         `  NtSetSystemInformation(SystemHotpatchInformation, CodeInfo, ${descriptors.length} descriptor(s)${active ? ', ACTIVE' : ''})`,
       );
     const information = new CodeInformation(domain.addressSpace, address, buffer.length, 8);
-    yield* applyCodePatch(codePatchContext(operation, lists, options), domain, information);
+    const hookAt = (_: ImageDomain, location: bigint) =>
+      application.hooks.find((hook) => hook.location === location);
+    yield* applyCodePatch({ operation, options, hookAt }, domain, information);
   } finally {
     if (domain.process?.terminated !== true) domain.freeMemory(address, buffer.length);
   }
@@ -128,15 +130,14 @@ export function codePatchContext(
   };
 }
 
-/** The file's bytes, with what older hotpatches in force made of them; data keeps what it holds. */
+/** The file's bytes, with what older hotpatches make of them now; data keeps what it holds. */
 function below({ lists }: ApplyContext, application: Application2003, hook: AppliedHook): Uint8Array {
   const { location, bytes, pristine } = hook;
   if (pristine === undefined) return application.target.domain.addressSpace.read(location, bytes.length);
   const found = Uint8Array.from(pristine);
   for (const older of lists.of(application.target)) {
     if (older === application) break;
-    if (!older.active) continue;
-    for (const other of older.hooks)
+    for (const other of older.hooksInForce)
       for (const [i, byte] of other.bytes.entries()) {
         const at = Number(other.location - location) + i;
         if (at >= 0 && at < found.length) found[at] = byte;
@@ -145,22 +146,25 @@ function below({ lists }: ApplyContext, application: Application2003, hook: Appl
   return found;
 }
 
-/** Hooks of a newer hotpatch in force lie over those of an older one: the newest goes first. */
-function refuseCovered({ lists }: ApplyContext, application: Application2003): void {
-  const { patch, target, hooks } = application;
-  const list = lists.of(target);
-  const newer = list
+/** A newer hotpatch whose hooks in force lie over those of an older one. */
+export function coverOf(lists: PatchList, application: Application2003): Application2003 | undefined {
+  const list = lists.of(application.target);
+  return list
     .slice(list.indexOf(application) + 1)
-    .find(
-      (other) => other.active && hooks.some(({ location, bytes }) => other.covers(location, bytes.length)),
-    );
+    .find((newer) => application.hooks.some(({ location, bytes }) => newer.covers(location, bytes.length)));
+}
+
+/** The newest goes first. */
+function refuseCovered({ lists }: ApplyContext, application: Application2003): void {
+  const { patch, target } = application;
+  const newer = coverOf(lists, application);
   if (newer === undefined) return;
   throw new HotPatchError({
     rule: 'chain.covered',
     status: 'STATUS_REQUEST_OUT_OF_SEQUENCE',
     image: patch.name,
-    message: `${newer.patch.name} was applied over its hooks in ${target.baseDllName} and is in force`,
-    hint: `disable ${newer.patch.name} first`,
+    message: `${newer.patch.name} was applied over its hooks in ${target.baseDllName} and ${newer.active ? 'is in force' : 'left one there, because a thread stood in it'}`,
+    hint: newer.active ? `disable ${newer.patch.name} first` : 'restore the hooks that were left first',
   });
 }
 

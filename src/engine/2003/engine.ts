@@ -11,7 +11,7 @@ import { HotPatchError } from '../error.js';
 import { asHotPatchError } from '../refusals.js';
 import { drive, type OperationFacts, type OperationKind, performOperation } from '../requested-operation.js';
 import type { EngineStep } from '../steps.js';
-import { type ApplyContext, applyToTarget, disable, enable } from './apply.js';
+import { type ApplyContext, applyToTarget, coverOf, disable, enable } from './apply.js';
 import { injectRoutine, LDR_HOT_PATCH_ROUTINE, serveRoutine } from './inject.js';
 import { threadsInOldCode } from './old-code.js';
 import type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
@@ -198,19 +198,26 @@ export class HotPatch2003Engine {
     targets: readonly LoadedImage[],
     active: boolean,
   ): Generator<EngineStep, void> {
-    const fresh = targets.filter((target) => this.#applicationOf(patch, target) === undefined);
+    const known = new Map(targets.map((target) => [target, this.#applicationOf(patch, target)]));
     yield* this.transaction(patch.name, function* (context) {
-      for (const target of fresh) yield* context.engine.applySteps(context, patch, target, { active });
+      for (const target of targets) {
+        const application = known.get(target);
+        if (application === undefined) yield* context.engine.applySteps(context, patch, target, { active });
+        else if (application.active !== active && target.domain.process?.terminated !== true)
+          yield* active ? enable(context, application) : disable(context, application);
+      }
     });
-    for (const target of targets)
-      if (target.domain.process?.terminated !== true) yield* this.#patchOneSteps(patch, target, active);
     this.#settle(patch);
   }
 
-  /** Hooks of disabled hotpatches that had to be left because a thread stood in them, tried again. */
+  /**
+   * Hooks of disabled hotpatches that had to be left because a thread stood in them, tried again; those under a newer
+   * hotpatch wait for it.
+   */
   restoreLeftHooks(): void {
-    for (const application of this.#lists.all) {
-      if (application.active || application.hooks.every(({ left }) => !left)) continue;
+    for (const application of [...this.#lists.all].reverse()) {
+      const isLeft = !application.active && application.hooksInForce.length > 0;
+      if (!isLeft || coverOf(this.#lists, application) !== undefined) continue;
       drive(this.transaction(application.patch.name, (context) => disable(context, application)));
     }
   }

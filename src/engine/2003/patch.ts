@@ -73,9 +73,14 @@ export class Application2003 {
     readonly hooks: readonly AppliedHook[],
   ) {}
 
-  /** Does it change any byte of this range while it is in force? */
+  /** Hooks whose bytes are in the target now. */
+  get hooksInForce(): readonly AppliedHook[] {
+    return this.hooks.filter(({ left }) => this.active || left);
+  }
+
+  /** Does it change any byte of this range now? */
   covers(location: bigint, length: number): boolean {
-    return this.hooks.some(
+    return this.hooksInForce.some(
       (hook) =>
         location < hook.location + BigInt(hook.bytes.length) && hook.location < location + BigInt(length),
     );

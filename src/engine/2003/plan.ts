@@ -194,9 +194,9 @@ export class Planner {
     const { target, applications } = this.input;
     const bytes = Uint8Array.from(target.domain.addressSpace.read(target.address(rva), length));
     const start = target.address(rva);
-    for (const { active, hooks } of applications)
-      for (const { location, bytes: changed, pristine, left } of hooks) {
-        if (pristine === undefined || !(active || left)) continue;
+    for (const { hooksInForce } of applications)
+      for (const { location, bytes: changed, pristine } of hooksInForce) {
+        if (pristine === undefined) continue;
         for (let i = 0; i < changed.length; i++) {
           const at = Number(location - start) + i;
           if (at >= 0 && at < length) bytes[at] = pristine[i] ?? 0;
