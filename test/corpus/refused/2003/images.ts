@@ -162,6 +162,7 @@ export const IMAGES: readonly Refusal2003[] = [
     what: 'changed code calls a new import',
     rule: 'hotp1.imports',
     symbol: 'ntoskrnl.exe!#7',
+    text: 'f uses ntoskrnl.exe!#7',
     refused: pair(
       (b) => oldF(b).import('ntoskrnl.exe', [6]),
       (b) => callsImport(b).import('NTOSKRNL.EXE', [7]),

@@ -21,6 +21,8 @@ export interface Refusal2003 {
   readonly rule: BuildRuleId;
   /** The function or variable that the finding names. */
   readonly symbol?: string;
+  /** What one of the messages says besides. */
+  readonly text?: string;
   /** Default: both. */
   readonly processors?: readonly Processor[];
   readonly refused: (processor: Processor) => Build2003Input;

@@ -12,12 +12,13 @@ describe.each(PROCESSORS)('pairs of builds and hotpatches of 2003, %s', (process
   const here = ALL.filter(({ processors = PROCESSORS }) => processors.includes(processor));
   const refusing = here.filter(({ rule }) => ruleOf(rule)?.severity === 'refusal');
 
-  it.each(refusing)('$rule refuses: $what', ({ rule, symbol, refused }) => {
+  it.each(refusing)('$rule refuses: $what', ({ rule, symbol, text = '', refused }) => {
     const { built, findings } = attempt(refused(processor));
     expect(built).toBeUndefined();
     const refusals = findings.filter(({ severity }) => severity === 'refusal');
     expect(new Set(refusals.map((finding) => finding.rule))).toEqual(new Set([rule]));
     expect(refusals.map((finding) => finding.symbol)).toContain(symbol);
+    expect(refusals.map(({ message }) => message).join()).toContain(text);
     expect(refusals.every(({ hint }) => hint !== '')).toBe(true);
   });
 
