@@ -85,6 +85,11 @@ export class CodeInformation {
     return this.#u32(4);
   }
 
+  /** Does it hold every member of the union? A CodeInfo alone may end before the others' last ones (modelled). */
+  get isWhole(): boolean {
+    return Math.min(this.infoSize, this.length) >= CODE_INFORMATION_SIZE[this.pointerSize];
+  }
+
   get descriptorsCount(): number {
     return this.#u32(UNION);
   }

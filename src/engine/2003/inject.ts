@@ -94,10 +94,11 @@ export function patchProcess(
   process: Process,
   information: CodeInformation,
 ): ReturnType<typeof ntStatus> {
-  const path = information.name('name');
-  const patch = path === undefined ? undefined : engine.openPatch(path);
-  if (patch === undefined) return ntStatus('STATUS_OBJECT_NAME_NOT_FOUND');
   try {
+    if (!information.isWhole) return ntStatus('STATUS_INFO_LENGTH_MISMATCH');
+    const path = information.name('name');
+    const patch = path === undefined ? undefined : engine.openPatch(path);
+    if (patch === undefined) return ntStatus('STATUS_OBJECT_NAME_NOT_FOUND');
     const wanted = information.name('targetName') ?? '';
     if (wanted !== '' && wanted.toLowerCase() !== patch.hotp1.targetName.toLowerCase())
       return ntStatus('STATUS_REVISION_MISMATCH');

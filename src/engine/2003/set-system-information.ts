@@ -92,6 +92,7 @@ function dispatch(
   if ((flags & ~ALL_FLAGS) !== 0) return ntStatus('STATUS_INVALID_PARAMETER');
   const request = REQUESTS.find(({ flag }) => (flags & flag) !== 0);
   if (request === undefined) return swapCallersCode(engine, caller, information);
+  if (!information.isWhole) return ntStatus('STATUS_INFO_LENGTH_MISMATCH');
   const { privilege } = request;
   if (privilege !== undefined && !caller.process.privileges.has(privilege))
     return ntStatus('STATUS_PRIVILEGE_NOT_HELD');
