@@ -84,9 +84,7 @@ class Updater {
         coldpatched.push(path);
         continue;
       }
-      const temporary = temporaryName(path);
-      disk.write(temporary, replacement);
-      disk.replaceAtBoot(temporary, path);
+      disk.replaceAtBoot(this.#writeBeside(path, replacement), path);
       pending.push(path);
     }
     const reasons = pending.map((path) => `${path} is in use`);
@@ -96,11 +94,17 @@ class Updater {
   hotpatch(hotfix: Hotfix): InstallReport {
     const hotpatched: string[] = [];
     const coldpatched: string[] = [];
+    const pending: string[] = [];
     const reasons: string[] = [];
-    for (const file of hotfix.files) {
-      const status = this.#coldpatch(file);
-      if (status.name === 'STATUS_SUCCESS') coldpatched.push(file.path);
-      else reasons.push(`${file.path} could not be swapped (${status.name})`);
+    for (const { path, replacement } of hotfix.files) {
+      const beside = this.#writeBeside(path, replacement);
+      const status = this.#swap(path, beside);
+      if (status.name === 'STATUS_SUCCESS') coldpatched.push(path);
+      else {
+        this.server.disk.replaceAtBoot(beside, path);
+        pending.push(path);
+        reasons.push(`${path} could not be swapped (${status.name})`);
+      }
     }
     for (const file of hotfix.files) {
       const status = this.#apply(file);
@@ -108,24 +112,31 @@ class Updater {
       if (status.name === 'STATUS_SUCCESS' || status.name === 'STATUS_NOT_FOUND') hotpatched.push(file.path);
       else reasons.push(`${file.path} could not be hotpatched (${status.name})`);
     }
-    return { rebootRequired: reasons.length > 0, hotpatched, coldpatched, pending: [], reasons };
+    return { rebootRequired: reasons.length > 0, hotpatched, coldpatched, pending, reasons };
   }
 
-  /** Puts the new file beside the old one and exchanges their names: NtSetSystemInformation with MAP_ATOMIC_SWAP. */
-  #coldpatch({ path, replacement }: HotfixFile): NtStatus {
+  /** Puts the new file beside the old one, under a name that is free: an older build may still run under the last one. */
+  #writeBeside(path: string, replacement: Uint8Array): string {
     const { disk } = this.server;
-    const temporary = temporaryName(path);
+    for (let number = 1; ; number++) {
+      const name = temporaryName(path, number);
+      if (disk.exists(name)) continue;
+      disk.write(name, replacement);
+      return name;
+    }
+  }
+
+  /** Exchanges the names of old and new file: NtSetSystemInformation with MAP_ATOMIC_SWAP. */
+  #swap(path: string, beside: string): NtStatus {
+    const { disk } = this.server;
     const opened: OpenFile[] = [];
     try {
-      disk.write(temporary, replacement);
-      for (const name of [path, temporary])
+      for (const name of [path, beside])
         opened.push(disk.open(name, { access: 'read', share: ['read', 'write', 'delete'] }));
       const handles = opened.map((file) => BigInt(this.#process.handles.open(file)));
-      const status = this.#call((pointerSize) =>
+      return this.#call((pointerSize) =>
         encodeHandles(FLG_HOTPATCH.MAP_ATOMIC_SWAP, [0n, ...handles], { pointerSize }),
       );
-      for (const handle of handles) this.#process.handles.close(handle);
-      return status;
     } catch (error) {
       if (error instanceof KernelError) return error.status;
       throw error;
@@ -174,6 +185,6 @@ class Updater {
 }
 
 /** A name in the same folder for the file that waits to take its place. */
-function temporaryName(path: string): string {
-  return path.replace(/(\.[^.\\]*)?$/, (extension) => `.new${extension}`);
+function temporaryName(path: string, number: number): string {
+  return path.replace(/(\.[^.\\]*)?$/, (extension) => `.new${number === 1 ? '' : number}${extension}`);
 }

@@ -263,7 +263,7 @@ describe('LdrHotPatchRoutine, called by anybody', () => {
   it('raises an access violation where there is no structure', async () => {
     using one = await routine(({ patch }) => encodeNames(NAME_INFO + ACTIVE, { name: patch }));
     expect(() => one.call(0x10n)).toThrow('access violation: read of');
-    expect(one.running.call()).toEqual([1, 1]);
+    expect(one.running.engine.patches).toEqual([]);
   });
 
   it('says that it has finished only when it has', async () => {
