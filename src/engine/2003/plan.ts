@@ -61,7 +61,7 @@ export class Planner {
         const location = loaded.address(rva);
         const old = readSigned(loaded.domain.addressSpace.read(location, size));
         const value = old + targetDelta - (isRelative ? ownDelta : 0n);
-        if (is64Bit && isRelative && size === 4 && BigInt.asIntN(32, value) !== value)
+        if (is64Bit && name === 'PC32' && BigInt.asIntN(32, value) !== value)
           throw this.refuse(
             'fixup.range',
             'STATUS_CONFLICTING_ADDRESSES',

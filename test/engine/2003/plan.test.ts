@@ -1,0 +1,343 @@
+import type { LoadedImage } from 'hotpatch-lab';
+import { FIXUP_TYPE, HOOK_TYPE, type Hotp1Input } from 'hotpatch-lab/image';
+import { describe, expect, it } from 'vitest';
+import {
+  buildPatch,
+  type Draft,
+  indirectHooks,
+  nearHooks,
+  type Processor,
+  type Running,
+  run,
+} from './support.js';
+
+const ORIGIN = 0x10000000n;
+const LIMIT = 1n << 31n;
+
+function only<T>(list: readonly T[]): T {
+  const [one, ...others] = list;
+  if (one === undefined || others.length > 0) throw new Error(`one is wanted, not ${list.length}`);
+  return one;
+}
+
+const start = (processor: Processor = 'x64', checkEntries = true) =>
+  run({ processor, processes: 1, engine: { checkEntries } });
+
+/** Loads a hotpatch whose section is changed. */
+function load(
+  { engine, target }: Running,
+  section: (draft: Draft) => Hotp1Input,
+  options: Parameters<typeof engine.loadPatch>[1] & { readonly processor?: Processor } = {},
+) {
+  const { processor = 'x64', ...rest } = options;
+  const image = buildPatch(target, {
+    processor,
+    section,
+    build: (builder) =>
+      void builder.data('numbers', Uint8Array.of(0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)),
+  });
+  return engine.loadPatch(image, rest);
+}
+
+const signed = (image: LoadedImage, rva: number, size: number) =>
+  image.domain.addressSpace
+    .read(image.address(rva), size)
+    .reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+
+describe('fixups', () => {
+  /** Moved by the target alone, or by what the two have moved apart. */
+  const KINDS = [
+    { processor: 'x86', kind: 'VA32', size: 4, isRelative: false },
+    { processor: 'x86', kind: 'PC32', size: 4, isRelative: true },
+    { processor: 'x64', kind: 'VA64', size: 8, isRelative: false },
+    { processor: 'x64', kind: 'PC64', size: 8, isRelative: true },
+  ] as const;
+  it.each(KINDS)('$kind in an $processor image', async ({ processor, kind, size, isRelative }) => {
+    using running = await start(processor);
+    const module = only(running.loaded);
+    const patch = load(
+      running,
+      ({ good, layout }) => ({ ...good, fixups: [{ rva: layout.rva('numbers'), type: FIXUP_TYPE[kind] }] }),
+      { processor },
+    );
+    const { loaded } = only(patch.applications);
+    const moved = module.dllBase - running.target.image.optionalHeader.imageBase;
+    const expected = -2n + moved - (isRelative ? loaded.dllBase - ORIGIN : 0n);
+    const rva = only(patch.hotp1.fixupRegions.flatMap(({ fixups }) => fixups)).rva;
+    expect(signed(loaded, rva, size)).toBe(BigInt.asUintN(8 * size, expected));
+    if (size === 4) expect(signed(loaded, rva + 4, 4)).toBe(0xffff_ffffn);
+    const store = only(
+      running.lab.events.filter(
+        ({ text }) => text.includes('of patch!numbers') || /stores .* of patch\+/.test(text),
+      ),
+    );
+    expect(store.text).toContain(isRelative ? '(relative operand of ' : '(pointer of ');
+  });
+
+  it.each([
+    { distance: LIMIT - 1n, reaches: true },
+    { distance: LIMIT, reaches: false },
+    { distance: -LIMIT, reaches: true },
+    { distance: -LIMIT - 1n, reaches: false },
+  ])('PC32 of $distance bytes: reaches is $reaches', async ({ distance, reaches }) => {
+    using running = await start();
+    const module = only(running.loaded);
+    const dllBase = module.dllBase + 0x100_0000n;
+    const moved = module.dllBase - running.target.image.optionalHeader.imageBase;
+    const origHotpBaseAddress = BigInt.asUintN(64, distance + 2n - moved + dllBase);
+    const apply = () =>
+      load(
+        running,
+        ({ good, layout }) => ({
+          ...good,
+          origHotpBaseAddress,
+          fixups: [{ rva: layout.rva('numbers'), type: FIXUP_TYPE.PC32 }],
+        }),
+        { dllBase },
+      );
+    if (reaches) expect(apply().state).toBe('applied');
+    else expect(apply).toThrow('fixup.range');
+  });
+});
+
+describe('option 0x8000', () => {
+  /** From the first byte of the lower image to the last of the upper one. */
+  const CASES = [
+    { where: 'above', more: 0n, option: 0x8000, reaches: true },
+    { where: 'above', more: 0x1_0000n, option: 0x8000, reaches: false },
+    { where: 'above', more: 0x1_0000n, option: 0, reaches: true },
+    { where: 'below', more: 0n, option: 0x8000, reaches: true },
+    { where: 'below', more: 0x1_0000n, option: 0x8000, reaches: false },
+    { where: 'below', more: 0x1_0000n, option: 0, reaches: true },
+  ] as const;
+  it.each(CASES)('$option, 2 GB and $more $where: reaches is $reaches', async (one) => {
+    using running = await start();
+    const target = only(running.loaded);
+    const section = ({ good, layout }: Draft) => ({
+      ...good,
+      hooks: [
+        {
+          type: HOOK_TYPE.VA64,
+          options: one.option,
+          hookRva: running.target.rva('table'),
+          hotpRva: layout.rva('g'),
+        },
+      ],
+    });
+    const { sizeOfImage } = buildPatch(running.target, { processor: 'x64', section }).optionalHeader;
+    const dllBase =
+      one.where === 'above'
+        ? target.dllBase + LIMIT - BigInt(sizeOfImage) + one.more
+        : target.dllBase + BigInt(target.sizeOfImage) - LIMIT - one.more;
+    const apply = () =>
+      running.engine.loadPatch(buildPatch(running.target, { processor: 'x64', section }), { dllBase });
+    if (one.reaches) expect(apply().state).toBe('applied');
+    else expect(apply).toThrow(`lie 0x${(LIMIT + one.more).toString(16)} bytes apart`);
+  });
+});
+
+/** What a test compares of a hook. */
+function hooksOf({ loaded, lab }: Running, patch: ReturnType<typeof load>) {
+  const base = only(loaded).symbol('f');
+  expect(lab.kernel.threads).toEqual([]);
+  return only(patch.applications).hooks.map(
+    ({ place, target, symbol, location, bytes, leaveWhile, pristine }) => ({
+      place,
+      target,
+      symbol,
+      at: Number(location - base),
+      size: bytes.length,
+      leaveWhile: leaveWhile && [Number(leaveWhile.start - base), Number(leaveWhile.end - base)],
+      isOfFile: pristine !== undefined,
+    }),
+  );
+}
+
+describe('the hooks of a plan', () => {
+  const f = { symbol: 'target!f', isOfFile: true };
+  const entry = { ...f, target: 'entry', at: 0, size: 2, leaveWhile: undefined };
+
+  it('near: the padding before the entry', async () => {
+    using running = await start();
+    expect(
+      hooksOf(
+        running,
+        load(running, ({ good }) => good),
+      ),
+    ).toEqual([
+      { ...f, place: 'hook 0', target: 'padding', at: -5, size: 5, leaveWhile: [-5, 0] },
+      { ...entry, place: 'hook 1' },
+    ]);
+  });
+
+  it('indirect: the pointer stays as long as the jump that reads it', async () => {
+    using running = await start();
+    const { target } = running;
+    const cells = target.rva('cells') - target.rva('f');
+    const patch = load(running, ({ good, layout }) => ({
+      ...good,
+      hooks: indirectHooks(target.rva('f'), layout.rva('g'), target.rva('cells')),
+    }));
+    expect(hooksOf(running, patch)).toEqual([
+      { ...f, place: 'hook 0', target: 'pointer', at: cells, size: 8, leaveWhile: [-6, 0] },
+      { ...f, place: 'hook 1', target: 'padding', at: -6, size: 6, leaveWhile: [-6, 0] },
+      { ...entry, place: 'hook 2' },
+    ]);
+  });
+
+  it('of two functions: each has its own padding', async () => {
+    using running = await start();
+    const { target } = running;
+    const h = target.rva('h') - target.rva('f');
+    const patch = load(running, ({ good, layout }) => ({
+      ...good,
+      hooks: [...nearHooks(target.rva('h'), layout.rva('g')), ...good.hooks],
+    }));
+    expect(hooksOf(running, patch).map(({ symbol, leaveWhile }) => [symbol, leaveWhile])).toEqual([
+      ['target!h', [h - 5, h]],
+      ['target!h', undefined],
+      ['target!f', [-5, 0]],
+      ['target!f', undefined],
+    ]);
+  });
+
+  it('over the entry itself: nothing is left, and the function is counted', async () => {
+    using running = await start('x64', false);
+    const { target } = running;
+    const patch = load(running, ({ good, layout }) => ({
+      ...good,
+      hooks: [
+        ...indirectHooks(target.rva('f'), layout.rva('g'), target.rva('cells'))
+          .slice(0, 2)
+          .map((hook, index) => (index === 1 ? { ...hook, hookRva: target.rva('f') } : hook)),
+        { type: HOOK_TYPE.X86_JMP, options: 7, hookRva: target.rva('h'), hotpRva: layout.rva('g') },
+      ],
+    }));
+    const at = (name: string) => target.rva(name) - target.rva('f');
+    expect(hooksOf(running, patch)).toEqual([
+      { ...f, place: 'hook 0', target: 'pointer', at: at('cells'), size: 8, leaveWhile: undefined },
+      { ...entry, place: 'hook 1', size: 6 },
+      { ...entry, place: 'hook 2', symbol: 'target!h', at: at('h'), size: 7 },
+    ]);
+    expect(only(patch.applications).hooks[2]?.bytes.slice(5)).toEqual(Uint8Array.of(0xcc, 0xcc));
+    expect(patch.functions).toBe(2);
+    expect([running.call('f'), running.call('h')]).toEqual([[9], [9]]);
+    running.engine.disable(patch);
+    expect(patch.functions).toBe(0);
+  });
+
+  it('a pointer in data: what it holds is not the file’s', async () => {
+    using running = await start();
+    const { target } = running;
+    const hookRva = target.rva('table');
+    const patch = load(running, ({ good, layout }) => ({
+      ...good,
+      hooks: [{ type: HOOK_TYPE.VA64, hookRva, hotpRva: layout.rva('g') }],
+    }));
+    const pointer = { target: 'pointer', symbol: 'target!table', at: hookRva - target.rva('f'), size: 8 };
+    expect(hooksOf(running, patch)).toEqual([
+      { place: 'hook 0', ...pointer, leaveWhile: undefined, isOfFile: false },
+    ]);
+    expect(patch.functions).toBe(0);
+  });
+
+  it('None is nothing, and is counted all the same', async () => {
+    using running = await start();
+    const patch = load(running, ({ good }) => ({
+      ...good,
+      hooks: [{ type: HOOK_TYPE.None, options: 0, hookRva: 0, hotpRva: 0 }, ...good.hooks],
+    }));
+    expect(hooksOf(running, patch).map(({ place }) => place)).toEqual(['hook 1', 'hook 2']);
+    expect(running.call()).toEqual([9]);
+  });
+
+  it('an entry of one byte is hooked by whoever does not look', async () => {
+    using running = await start('x64', false);
+    const { target } = running;
+    load(running, ({ good, layout }) => ({
+      ...good,
+      hooks: nearHooks(target.rva('pushed'), layout.rva('g')),
+    }));
+    expect(running.call('pushed')).toEqual([9]);
+  });
+});
+
+describe('validations', () => {
+  const WRONG = Uint8Array.of(0x8b, 0xfe);
+  it('of one hook are left out as long as no hook names them', async () => {
+    using running = await start();
+    const { target } = running;
+    const extra = { source: WRONG, targetRva: target.rva('f'), optionFlags: 1 };
+    const section = ({ good }: Draft, validation?: number) => ({
+      ...good,
+      validations: [...(good.validations ?? []), extra],
+      hooks: good.hooks.map((hook, index) =>
+        index === 1 && validation !== undefined ? { ...hook, validation } : hook,
+      ),
+    });
+    expect(() => load(running, (draft) => section(draft, 2))).toThrow(
+      /validation 2, of hook 1: target!f\+0x1 holds ff, expected fe/,
+    );
+    expect(load(running, (draft) => section(draft)).state).toBe('applied');
+  });
+
+  it('of all say nothing of a hook, even if one names them', async () => {
+    using running = await start();
+    const { target } = running;
+    const apply = () =>
+      load(running, ({ good }) => ({
+        ...good,
+        validations: [{ source: WRONG, targetRva: target.rva('f') }],
+        hooks: good.hooks.map((hook) => ({ ...hook, validation: 0 })),
+      }));
+    expect(apply).toThrow(/validation 0: target!f\+0x1 holds ff/);
+  });
+
+  /** Offsets from the entry, whose two bytes and the five before it an older hotpatch has changed. */
+  const PARTS = [
+    { from: -6, to: -5 },
+    { from: -6, to: -4 },
+    { from: -3, to: -1 },
+    { from: -1, to: 1 },
+    { from: 1, to: 2 },
+    { from: 1, to: 4 },
+    { from: 2, to: 3 },
+    { from: -6, to: 8 },
+  ];
+  it.each(PARTS)('see the file’s bytes from f$from to f$to under an older hotpatch', async ({ from, to }) => {
+    using running = await start();
+    const { target } = running;
+    load(running, ({ good }) => good);
+    const range = { targetRva: target.rva('f') + from, length: to - from };
+    const source = target.image.read(range.targetRva, range.length);
+    const apply = (bytes: Uint8Array) =>
+      load(running, ({ good }) => ({
+        ...good,
+        validations: [{ source: bytes, targetRva: range.targetRva }],
+      }));
+    for (const index of [0, range.length - 1]) {
+      const wrong = source.map((byte, i) => (i === index ? byte ^ 1 : byte));
+      expect(() => apply(wrong)).toThrow('validation.bytes');
+    }
+    expect(apply(source).state).toBe('applied');
+  });
+
+  it('see what an older hotpatch made of data', async () => {
+    using running = await start();
+    const { target } = running;
+    const hookRva = target.rva('table');
+    const section =
+      (source: Uint8Array) =>
+      ({ good, layout }: Draft) => ({
+        ...good,
+        validations: [{ source, targetRva: hookRva }],
+        hooks: [{ type: HOOK_TYPE.VA64, hookRva, hotpRva: layout.rva('g') }],
+      });
+    const pointer = () =>
+      only(running.loaded).domain.addressSpace.read(only(running.loaded).address(hookRva), 8);
+    const old = pointer();
+    load(running, section(old));
+    expect(() => load(running, section(old))).toThrow('validation.bytes');
+    expect(load(running, section(pointer())).state).toBe('applied');
+  });
+});
