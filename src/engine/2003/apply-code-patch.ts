@@ -53,7 +53,7 @@ function swapsOf(
       location,
       bytes,
       symbol,
-      ...(isActive || leaveWhile === undefined ? {} : { leaveWhile }),
+      leaveWhile: isActive ? undefined : leaveWhile,
       settled: (left) => {
         hook.left = left;
       },

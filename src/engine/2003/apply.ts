@@ -137,11 +137,9 @@ function below({ lists }: ApplyContext, application: Application2003, hook: Appl
   const found = Uint8Array.from(pristine);
   for (const older of lists.of(application.target)) {
     if (older === application) break;
+    // A Uint8Array ignores stores outside of it.
     for (const other of older.hooksInForce)
-      for (const [i, byte] of other.bytes.entries()) {
-        const at = Number(other.location - location) + i;
-        if (at >= 0 && at < found.length) found[at] = byte;
-      }
+      for (const [i, byte] of other.bytes.entries()) found[Number(other.location - location) + i] = byte;
   }
   return found;
 }

@@ -195,12 +195,10 @@ export class Planner {
     const bytes = Uint8Array.from(target.domain.addressSpace.read(target.address(rva), length));
     const start = target.address(rva);
     for (const { hooksInForce } of applications)
-      for (const { location, bytes: changed, pristine } of hooksInForce) {
+      for (const { location, pristine } of hooksInForce) {
         if (pristine === undefined) continue;
-        for (let i = 0; i < changed.length; i++) {
-          const at = Number(location - start) + i;
-          if (at >= 0 && at < length) bytes[at] = pristine[i] ?? 0;
-        }
+        // A Uint8Array ignores stores outside of it.
+        for (const [i, byte] of pristine.entries()) bytes[Number(location - start) + i] = byte;
       }
     return bytes;
   }

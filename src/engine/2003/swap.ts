@@ -11,7 +11,7 @@ export interface Swap {
   readonly bytes: Uint8Array;
   readonly symbol: string;
   /** Left out while a thread of this address space stands here. */
-  readonly leaveWhile?: { readonly start: bigint; readonly end: bigint };
+  readonly leaveWhile?: { readonly start: bigint; readonly end: bigint } | undefined;
   /** Told whether it was left out. */
   settled?(left: boolean): void;
 }

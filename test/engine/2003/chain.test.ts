@@ -1,6 +1,7 @@
 import { encodeNames, FLG_HOTPATCH } from 'hotpatch-lab';
 import { HOOK_TYPE } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
+import { observeOperations } from '../../../src/engine/index.js';
 import { buildPatch, indirectHooks, nearHooks, type Running, run, setSystemInformation } from './support.js';
 
 type Function = 'f' | 'h';
@@ -218,6 +219,25 @@ describe('a request to inject is granted in every process or in none', () => {
     expect(ask(ACTIVE, 'fix10.dll')).toBe(0);
     expect(running.call()).toEqual([10, 10]);
     expect(running.engine.patchList(at(running.loaded, 0))).toHaveLength(1);
+  });
+
+  it('a process that ends on the way is left out', async () => {
+    using two = await twoProcesses();
+    const { running, ask, other } = two;
+    expect(ask(ACTIVE, 'fix10.dll')).toBe(0);
+    let steps = 0;
+    observeOperations(running.lab.kernel, {
+      perform(operation, perform) {
+        for (const _ of operation?.steps() ?? []) {
+          other.terminate();
+          steps += 1;
+        }
+        return perform();
+      },
+    });
+    expect(ask(0, 'fix10.dll')).toBe(0);
+    expect(steps).toBeGreaterThan(2);
+    expect(running.engine.patches.map(({ state }) => state)).toEqual(['inactive']);
   });
 
   it('a process that ends is left out', async () => {

@@ -150,6 +150,14 @@ describe('the address of a descriptor', () => {
     expect(running.call()).toEqual([1, 1]);
   });
 
+  it('the first one that a process can have', async () => {
+    using one = await start();
+    const { table } = one.process.domain;
+    table.commit(table.range.start, 1, 'PAGE_READWRITE');
+    const buffer = encodeCodeInfo(ACTIVE, [descriptor(table.range.start, 1, 1)]);
+    expect(setSystemInformation(one.process, buffer).status).toBe(SUCCESS);
+  });
+
   it.each(['kernel memory', 'an address that no process can have'] as const)('%s', async (what) => {
     using one = await start();
     const { running, process } = one;
@@ -207,11 +215,28 @@ describe.each(['x86', 'x64'] as const)('names, for an %s process', (processor) =
     expect(running.call()).toEqual([1, 1]);
   });
 
+  it('the pseudo handle of the current process means that process alone', async () => {
+    using one = await start(processor);
+    const { running, process, pointerSize } = one;
+    running.lab.kernel.files.add('patch.dll', buildPatch(running.target, { processor }));
+    const names = { name: PATH };
+    const buffer = encodeNames(INJECT_THREAD + ACTIVE, names, { pointerSize, targetProcess: -1n });
+    expect(setSystemInformation(process, buffer).status).toBe(SUCCESS);
+    expect(running.call()).toEqual([9, 1]);
+  });
+
   it('each of the three is found where it was put', async () => {
     using one = await start(processor);
     const { process, pointerSize } = one;
     const names = { name: 'C:\\a.dll', targetName: 'bcd.dll', coldpatchImagePath: 'C:\\e\\f.dll' };
     const buffer = encodeNames(NAME_INFO, names, { pointerSize, targetProcess: 0x1234n });
+    const view = new DataView(buffer.buffer);
+    const fields = [8, 0x0c, 0x10].map((at) => [view.getUint16(at, true), view.getUint16(at + 2, true)]);
+    expect(fields).toEqual([
+      [0x38, 16],
+      [0x38 + 16, 14],
+      [0x38 + 30, 20],
+    ]);
     const address = process.domain.allocateMemory('pool', buffer.length);
     process.addressSpace.write(address, buffer);
     const information = new CodeInformation(process.addressSpace, address, buffer.length, pointerSize);

@@ -88,17 +88,56 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
     expect(isItself(running)).toEqual([true, true]);
   });
 
+  it('not over what somebody else has made of it meanwhile', async () => {
+    using running = await run(form);
+    const { engine, lab, loaded } = running;
+    const [module] = loaded;
+    const patch = engine.loadPatch(patchOf(running, form));
+    const change = (distance: number) => {
+      const address = (module?.symbol('f') ?? 0n) + BigInt(distance);
+      module?.domain.writer.writeCode(address, Uint8Array.of(0x90));
+    };
+    const kept = module?.domain.addressSpace.read(module.symbol('f'), 2);
+    change(0);
+    expect(() => engine.disable(patch)).toThrow('code.verification');
+    expect(patch.state).toBe('applied');
+    module?.domain.writer.writeCode(module.symbol('f'), kept ?? new Uint8Array(2));
+    const thread = standAt(running, form, 0);
+    engine.disable(patch);
+    lab.kernel.scheduler.remove(thread);
+    change(-1);
+    expect(() => engine.restoreLeftHooks()).toThrow('code.verification');
+    expect(() => engine.enable(patch)).toThrow('code.verification');
+  });
+
+  it('without any store where nothing was left', async () => {
+    using running = await run(form);
+    const { engine, lab } = running;
+    const patch = engine.loadPatch(patchOf(running, form));
+    const idle = () => {
+      const count = lab.events.length;
+      engine.restoreLeftHooks();
+      expect(lab.events).toHaveLength(count);
+    };
+    idle();
+    engine.disable(patch);
+    idle();
+  });
+
   it('the hotpatch comes into force again over what it left', async () => {
     using running = await run(form);
-    const { engine, call } = running;
+    const { engine, call, lab } = running;
     const patch = engine.loadPatch(patchOf(running, form));
-    standAt(running, form, 0);
+    const thread = standAt(running, form, 0);
     engine.disable(patch);
     engine.enable(patch);
     expect(call()).toEqual([9, 9]);
     expect(left(patch)).toEqual([[], []]);
     engine.restoreLeftHooks();
     expect(call()).toEqual([9, 9]);
+    lab.kernel.scheduler.remove(thread);
+    engine.disable(patch);
+    expect(isItself(running)).toEqual([true, true]);
   });
 
   it('another hotpatch fits the function in spite of what was left, and gives it back', async () => {
