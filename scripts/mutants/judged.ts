@@ -9,7 +9,32 @@ interface Judgement {
 }
 
 /** Mutants that no test can notice, each with the reason. */
-const JUDGED: readonly Judgement[] = [];
+const JUDGED: readonly Judgement[] = [
+  {
+    file: 'src/engine/2003/apply-code-patch.ts',
+    change: 'leave out of ||',
+    code: '!isHere(targetAddress)',
+    why: 'Where there is no memory the store fails too, with the same status.',
+  },
+  {
+    file: 'src/engine/2003/apply.ts',
+    change: '+ becomes -',
+    code: 'FLG_HOTPATCH.ACTIVE * Number(active) + FLG_HOTPATCH.WOW64 * Number(isWow64(domain))',
+    why: 'Of the flags in a CodeInfo only ACTIVE is read, which both have.',
+  },
+  {
+    file: 'src/engine/2003/code-information.ts',
+    change: '+ becomes -',
+    code: 'at + DESCRIPTOR.targetAddress',
+    why: 'It is the first field of the descriptor, at offset 0.',
+  },
+  {
+    file: 'src/engine/2003/inject.ts',
+    change: 'leave out',
+    code: 'new CodeInformation(domain.addressSpace, address, buffer.length, pointerSize).patchingFinished',
+    why: 'The structure is freed before anybody else runs.',
+  },
+];
 
 /** Why a surviving mutant is of no matter, if somebody has said so. */
 export function judgementOf({ file, change, code }: Mutant): string | undefined {
