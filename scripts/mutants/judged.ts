@@ -34,6 +34,18 @@ const JUDGED: readonly Judgement[] = [
     code: 'new CodeInformation(domain.addressSpace, address, buffer.length, pointerSize).patchingFinished',
     why: 'The structure is freed before anybody else runs.',
   },
+  {
+    file: 'src/engine/2003/plan.ts',
+    change: '> becomes >=',
+    code: 'target.dllBase > loaded.dllBase',
+    why: 'Two images never have one base.',
+  },
+  {
+    file: 'src/engine/2003/updater.ts',
+    change: '+ becomes -',
+    code: 'common + FLG_HOTPATCH.KERNEL',
+    why: 'KERNEL is the highest of 32 bits: modulo 2^32 both are the same.',
+  },
 ];
 
 /** Why a surviving mutant is of no matter, if somebody has said so. */

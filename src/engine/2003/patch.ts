@@ -50,7 +50,7 @@ export interface PlannedHook {
   /**
    * A jump that is left where it is as long as a thread stands in its bytes. The pointer that it reads stays with it.
    */
-  readonly leaveWhile?: { readonly start: bigint; readonly end: bigint };
+  readonly leaveWhile: { readonly start: bigint; readonly end: bigint } | undefined;
 }
 
 /** A hook in a module's patch list. */

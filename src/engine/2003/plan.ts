@@ -108,7 +108,6 @@ export class Planner {
       const location = target.address(hook.hookRva);
       const isEntry = hook.type === HOOK_TYPE.X86_JMP2B || this.#isDirect(hook);
       if (this.input.checkEntries && isJump(hook.type)) this.#checkPlace(hook, place, size, isEntry);
-      const padding = this.#paddingOf(hook);
       const bytes = new Uint8Array(size).fill(0xcc);
       bytes.set(this.#encode(hook, place));
       const isCode = isJump(hook.type) || hook.type === HOOK_TYPE.AMD64_CNT;
@@ -121,10 +120,8 @@ export class Planner {
           pristine: isCode
             ? Uint8Array.from(target.section.layout.subarray(hook.hookRva, hook.hookRva + size))
             : undefined,
-          symbol: isCode
-            ? target.describe(target.address(this.#functionOf(hook)))
-            : target.describe(location),
-          ...(padding === undefined ? {} : { leaveWhile: padding }),
+          symbol: target.describe(target.address(this.#functionOf(hook))),
+          leaveWhile: this.#paddingOf(hook),
         },
       ];
     });

@@ -174,7 +174,6 @@ class Updater {
       address,
       buffer.length,
     );
-    domain.freeMemory(address, buffer.length);
     const flags = new DataView(buffer.buffer).getUint32(0, true).toString(16).padStart(8, '0');
     this.server.engine.tell(
       'systemCall',
