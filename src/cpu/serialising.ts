@@ -95,11 +95,10 @@ export class FetchEffectHooks {
 
   /** Addresses of instructions in the virtual page, or partly in it, that are not hooked yet. */
   missing(page: number, contents: (page: number) => Uint8Array): readonly bigint[] {
-    const { kind } = this.#engine;
-    const before = kind === 'arm64' ? NOTHING : contents(page - 1).subarray(1 - LONGEST_INSTRUCTION);
-    const behind = kind === 'arm64' ? NOTHING : contents(page + 1).subarray(0, LONGEST_INSTRUCTION - 1);
+    const before = contents(page - 1).subarray(-REACH);
+    const behind = contents(page + 1).subarray(0, REACH);
     const base = BigInt(page) * BigInt(PAGE_SIZE) - BigInt(before.byteLength);
-    return findFetchEffects(kind, Buffer.concat([before, contents(page), behind]))
+    return findFetchEffects(this.#engine.kind, Buffer.concat([before, contents(page), behind]))
       .map((offset) => base + BigInt(offset))
       .filter((address) => !this.#hooked.has(address));
   }
@@ -174,4 +173,5 @@ const LIMIT = 100_000;
 
 /** In bytes, of x86. */
 const LONGEST_INSTRUCTION = 15;
-const NOTHING = new Uint8Array(0);
+/** Bytes of the neighbouring pages in which an instruction may begin or end; whole A64 instructions. */
+const REACH = 16;

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { assemble } from '../../src/cpu/assembler.js';
 import { type ArchitectureName, architectureNamed } from '../../src/cpu/index.js';
 import { callbackFor, type EngineEvents, REFUSED } from '../../src/cpu/unicorn/callbacks.js';
@@ -13,10 +13,6 @@ const PAGE = 0x1000;
 const PAGES = 4;
 const EVERYTHING = uc.UC_PROT_ALL;
 const rule = (name: string) => expect.objectContaining({ rule: name });
-
-afterEach(() => {
-  vi.restoreAllMocks();
-});
 
 /** An engine that sees its four pages of memory at virtual address 0. */
 function open(architecture: ArchitectureName, events: Partial<EngineEvents> = {}, memory = PAGES * PAGE) {
@@ -48,8 +44,8 @@ describe('an engine', () => {
 
   test('that cannot have its hooks is closed again', () => {
     const functions = unicorn();
-    vi.spyOn(functions, 'hookAdd').mockReturnValueOnce(0).mockReturnValueOnce(20);
-    const close = vi.spyOn(functions, 'close');
+    using _hookAdd = vi.spyOn(functions, 'hookAdd').mockReturnValueOnce(0).mockReturnValueOnce(20);
+    using close = vi.spyOn(functions, 'close');
     expect(() => open('x64')).toThrow(rule('unicorn'));
     expect(close).toHaveBeenCalledTimes(1);
   });
@@ -58,7 +54,8 @@ describe('an engine', () => {
     const functions = unicorn();
     const { engine } = open('x64');
     const { handle } = engine;
-    const [close, free] = [vi.spyOn(functions, 'close'), vi.spyOn(functions, 'contextFree')];
+    using close = vi.spyOn(functions, 'close');
+    using free = vi.spyOn(functions, 'contextFree');
     engine[Symbol.dispose]();
     engine[Symbol.dispose]();
     expect(close.mock.calls).toEqual([[handle]]);
@@ -109,7 +106,7 @@ describe('a hook', () => {
 
   test('is deleted once, and not from an engine that is closed', async () => {
     const { engine } = await openHooked();
-    const remove = vi.spyOn(unicorn(), 'hookDelete');
+    using remove = vi.spyOn(unicorn(), 'hookDelete');
     const [hook, late] = [1, 2].map((tag) => engine.addHook(uc.UC_HOOK_CODE, tag));
     hook?.[Symbol.dispose]();
     hook?.[Symbol.dispose]();
@@ -122,7 +119,7 @@ describe('a hook', () => {
   test('that Unicorn refuses is an error', async () => {
     const { engine } = await openHooked();
     using _engine = engine;
-    vi.spyOn(unicorn(), 'hookAdd').mockReturnValueOnce(20);
+    using _hookAdd = vi.spyOn(unicorn(), 'hookAdd').mockReturnValueOnce(20);
     expect(() => engine.addHook(uc.UC_HOOK_CODE, 1)).toThrow(rule('unicorn'));
   });
 });
@@ -245,7 +242,8 @@ test('engines that are forgotten are closed when they are collected, those that 
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const functions = unicorn();
-  const [close, free] = [vi.spyOn(functions, 'close'), vi.spyOn(functions, 'contextFree')];
+  using close = vi.spyOn(functions, 'close');
+  using free = vi.spyOn(functions, 'contextFree');
   const handles = { forgotten: 0n, closed: 0n };
   (() => {
     handles.forgotten = open('x64').engine.handle;

@@ -33,20 +33,17 @@ test.each([-1, 2, 0.5, Number.NaN])('a machine of two has no processor %d', (ind
 });
 
 test('a machine that cannot be made closes the processors that it has', () => {
-  const close = vi.spyOn(Engine.prototype, Symbol.dispose);
-  vi.spyOn(Engine.prototype, 'writeRegister')
+  using close = vi.spyOn(Engine.prototype, Symbol.dispose);
+  using _write = vi
+    .spyOn(Engine.prototype, 'writeRegister')
     .mockImplementationOnce(() => {})
     .mockImplementationOnce(() => {})
     .mockImplementationOnce(() => {
       throw new RangeError('the second processor fails');
     });
-  try {
-    const create = () => Machine.create({ architecture: 'x64', processors: 2, memorySize: 0x8000 });
-    expect(create).toThrow(new RangeError('the second processor fails'));
-    expect(close).toHaveBeenCalledTimes(1);
-  } finally {
-    vi.restoreAllMocks();
-  }
+  const create = () => Machine.create({ architecture: 'x64', processors: 2, memorySize: 0x8000 });
+  expect(create).toThrow(new RangeError('the second processor fails'));
+  expect(close).toHaveBeenCalledTimes(1);
 });
 
 test.each<[ArchitectureName, number[]]>([

@@ -135,21 +135,27 @@ describe('in weak mode', () => {
     },
   );
 
-  test('cpuid serialises when its second half is stored after both pages have been executed', async () => {
-    const { guest, sees } = await openStale('x64');
-    using _guest = guest;
-    const start = guest.base + 0x8_0000n;
-    guest.table.commit(start, 2, 'PAGE_EXECUTE_READ');
-    const code = start + BigInt(PAGE - 3);
-    const ud2 = CPUID.with(3, 0x0b);
-    guest.machine.writeCode(guest.space, code, Uint8Array.from(ud2));
-    expect(guest.start(code).reason).toBe('exception');
-    guest.machine.serialise();
-    guest.machine.writeCode(guest.space, code, Uint8Array.from(CPUID));
-    expect(guest.call(code)).toBeTypeOf('bigint');
-    expect(guest.processor.fetchUnit.views.size).toBe(0);
-    expect(sees()).toBe(2);
-  });
+  test.each([
+    { half: 'second', known: 'first', at: PAGE, byte: 0xa2 },
+    { half: 'first', known: 'second', at: PAGE - 1, byte: 0x0f },
+  ])(
+    'cpuid serialises when its $half half is stored after the page of the other was executed',
+    async (row) => {
+      const { guest, sees } = await openStale('x64');
+      using _guest = guest;
+      const { machine, space, table } = guest;
+      const [first, second] = [guest.base + 0x8_0000n, guest.base + 0x8_1000n];
+      table.commit(first, 2, 'PAGE_EXECUTE_READ');
+      const code = second - 3n;
+      machine.writeCode(space, code, Uint8Array.from(CPUID));
+      machine.writeCode(space, first + BigInt(row.at), Uint8Array.of(0x90));
+      for (const page of [first, second]) machine.writeCode(space, page + 0x100n, Uint8Array.of(0xc3));
+      guest.call((row.known === 'first' ? first : second) + 0x100n);
+      machine.writeCode(space, first + BigInt(row.at), Uint8Array.of(row.byte));
+      guest.call(code);
+      expect(sees()).toBe(2);
+    },
+  );
 
   test('iretq serialises at the end of the last page', async () => {
     const { guest, sees } = await openStale('x64');
