@@ -18,11 +18,11 @@ export function planValue(
   { base, patch, options }: Context,
 ): ValuePlan[] {
   const { image } = patch;
-  const { addressSpace, machine } = image.domain;
+  const { addressSpace, architecture } = image.domain;
   const location = image.address(record.rva);
   const common = { kind: 'value', place, location, symbol: image.describe(location) } as const;
   const target = base.image.address(record.target);
-  const width = machine.architecture.pointerSize;
+  const width = architecture.pointerSize;
   const pointer = (value: bigint) => littleEndian(BigInt.asUintN(width * 8, value), width);
   switch (type) {
     case 'ABSOLUTE':
@@ -31,7 +31,7 @@ export function planValue(
       return [{ ...common, target: 'pointer', value: () => addressSpace.read(target, width) }];
     case 'REL32': {
       const distance = target - (location + 4n);
-      if (distance !== BigInt.asIntN(32, distance) && width === 8)
+      if (distance !== BigInt.asIntN(32, distance))
         throw new HotPatchError({
           rule: 'record.relativeRange',
           status: 'STATUS_CONFLICTING_ADDRESSES',

@@ -3,10 +3,13 @@ import { type HotPatchChunkInput, ImageBuilder, readImage } from 'hotpatch-lab/i
 import { describe, expect, it } from 'vitest';
 
 /** A base with a function and a variable, and a patch image whose table has one more backward chunk. */
-function images(chunk: HotPatchChunkInput | ((rva: (name: string) => number) => HotPatchChunkInput)) {
+function images(
+  chunk: HotPatchChunkInput | ((rva: (name: string) => number) => HotPatchChunkInput),
+  architecture: 'x64' | 'x86' = 'x64',
+) {
   const code = (value: number) => [0xb8, value, 0, 0, 0, 0xc3];
   const start = (value: number, name: string) =>
-    new ImageBuilder('x64', { name, dll: true })
+    new ImageBuilder(architecture, { name, dll: true })
       .code('f', code(value))
       .code('callee', code(7))
       .data('variable', [1, 2, 3, 4, 5, 6, 7, 8])
@@ -18,7 +21,7 @@ function images(chunk: HotPatchChunkInput | ((rva: (name: string) => number) => 
       sequenceNumber: 1,
       bases: [
         {
-          flags: 0x12,
+          flags: architecture === 'x64' ? 0x12 : 0x06,
           originalCheckSum: image.optionalHeader.checkSum,
           originalTimeDateStamp: image.fileHeader.timeDateStamp,
           chunks: [
@@ -46,12 +49,15 @@ async function apply(
 ) {
   const lab = await Lab.boot({ architecture: 'x64' });
   const { controlFlowGuard = false, ...engineOptions } = options;
-  const process = lab.kernel.createProcess({ name: 'p.exe', controlFlowGuard });
+  const wow64 = built.image.architecture === 'x86';
+  const process = lab.kernel.createProcess({ name: 'p.exe', controlFlowGuard, wow64 });
   const base = process.loadImage(built.image, { initialize: false });
   const engine = new HotPatchEngine(lab.kernel, engineOptions);
   const load = () => engine.loadPatch(built.patchImage);
   return { lab, process, base, engine, load, [Symbol.dispose]: () => lab[Symbol.dispose]() };
 }
+
+const table: DynamicValues = { present: Uint8Array.of(0, 0xff), values: [100n, 0x1000n] };
 
 describe('backward records', () => {
   it('REL32 stores the distance to the base, from behind the operand', async () => {
@@ -80,13 +86,31 @@ describe('backward records', () => {
     expect([...machine.process.addressSpace.read(location, 4)]).toEqual([1, 2, 3, 4]);
   });
 
+  const words = (...values: number[]) => new Uint8Array(Uint32Array.from(values).buffer);
+  const pointers = [
+    ['ABSOLUTE', (base: bigint, target: number) => Number(base) + target],
+    ['INDIRECT', () => 0x04030201],
+    ['DYNAMIC_VALUE', () => 0x04031201],
+  ] as const;
+  it.each(pointers)('%s changes the four bytes of a pointer in a WOW64 process', async (type, expected) => {
+    const built = images((rva) => {
+      const target = type === 'DYNAMIC_VALUE' ? 1 : rva('variable');
+      return { direction: 'backward', type, records: [{ rva: rva('variable'), target }] };
+    }, 'x86');
+    using machine = await apply(built, { dynamicValues: table });
+    const { loaded } = machine.load();
+    const location = loaded?.address(built.patch.rva('variable')) ?? 0n;
+    expect(machine.process.addressSpace.read(location, 8)).toEqual(
+      words(expected(machine.base.dllBase, built.patch.rva('variable')), 0x08070605),
+    );
+  });
+
   const dynamic = (index: number) =>
     images((rva) => ({
       direction: 'backward',
       type: 'DYNAMIC_VALUE',
       records: [{ rva: rva('variable'), target: index }],
     }));
-  const table: DynamicValues = { present: Uint8Array.of(0, 0xff), values: [100n, 0x1000n] };
   it.each([
     ['adds a value that is present', 1, table, 0x0807060504031201n],
     ['leaves one that is not', 0, table, 0x0807060504030201n],
