@@ -173,7 +173,7 @@ class FunctionPlanner {
         `the entry is ${formatBytes(found)}, the patch expects ${formatBytes(expected)}`,
         'STATUS_INVALID_IMAGE_FORMAT',
       );
-    const reason = this.from.form.refuse(read, location);
+    const reason = this.from.form.refuse(read, location, this.#hpat());
     if (reason !== undefined) throw refuse(reason.rule, reason.reason, 'STATUS_INVALID_IMAGE_FORMAT');
   }
 
@@ -204,7 +204,6 @@ class FunctionPlanner {
   checkCapacity(): void {
     const { image, usedSlots } = this.from;
     const needed = this.#nextSlot - usedSlots;
-    if (needed === 0) return;
     const { capacity } = this.#hpat();
     if (usedSlots + needed <= capacity) return;
     throw new HotPatchError({

@@ -1,5 +1,5 @@
 import { arm64Encoder } from '../cpu/index.js';
-import { pointerBytes, type TrampolineForm } from './trampoline.js';
+import { pointerBytes, requireCodeSlot, type TrampolineForm } from './trampoline.js';
 
 /** IP0, the scratch register of calls (AAPCS64). */
 const SCRATCH = 'x16';
@@ -14,9 +14,9 @@ export const arm64Trampoline: TrampolineForm = {
   paddingUsed: 0,
   slotFill: 0,
 
-  build({ entry, target, hpat, index }) {
-    const code = hpat.codeSlot(index);
-    if (code === undefined) throw new Error('this form needs an HPAT with code slots');
+  build(request) {
+    const { entry, target, hpat, index } = request;
+    const code = requireCodeSlot(request);
     const bytes = new Uint8Array(8);
     bytes.set(arm64Encoder.loadLiteral(SCRATCH, code, hpat.dataSlot(index)));
     bytes.set(arm64Encoder.branchRegister(SCRATCH), 4);
@@ -28,15 +28,13 @@ export const arm64Trampoline: TrampolineForm = {
   },
 
   classify(read, entry, hpat) {
-    const target = arm64Encoder.branchTarget(read(entry, 4), entry);
-    const index = target === undefined ? undefined : hpat.indexOf(target);
+    const branch = arm64Encoder.decode(read(entry, 4), entry);
+    const index = branch?.form === 'branch' ? hpat.indexOf(branch.target) : undefined;
     return index === undefined ? { kind: 'unpatched' } : { kind: 'patched', index };
   },
 
-  refuse: (_read, entry) =>
-    (entry & 3n) === 0n
-      ? undefined
-      : { rule: 'function.alignment', reason: 'an ARM64 function begins at a multiple of four' },
+  /** The table's validation has looked at the alignment (`record.alignment`). */
+  refuse: () => undefined,
 
   /** Overwriting anything but the few instructions of the Arm ARM's list needs all processors gathered: U-2. */
   needsRendezvous: () => true,

@@ -1,9 +1,15 @@
 import { instructionFacts, x64Encoder, x86Encoder } from '../cpu/index.js';
 import type { HotPatchAddressTable } from '../loader/index.js';
-import { pointerBytes, type ReadCode, type TrampolineForm, type TrampolineRequest } from './trampoline.js';
+import {
+  pointerBytes,
+  type ReadCode,
+  requireCodeSlot,
+  type TrampolineForm,
+  type TrampolineRequest,
+  type TrampolineStore,
+} from './trampoline.js';
 
 const SHORT_JUMP = 0xeb;
-const NEAR_JUMP = 0xe9;
 /** A short jump that goes back this far or less is taken for a hotpatch jump of some generation. */
 const HOTPATCH_JUMP_MINIMUM = 0xee;
 /** What a linker or compiler leaves between functions. */
@@ -11,12 +17,15 @@ const PADDING_BYTES = new Set([0xcc, 0x90, 0x00]);
 /** `/FUNCTIONPADMIN:6`: room for the jumps of both generations. */
 const PADDING_REQUIRED = 6;
 
+type CodeSlot = (code: bigint, request: TrampolineRequest) => Uint8Array;
+
 interface Variant {
   readonly name: string;
   readonly processor: 'x64' | 'x86';
   /** Bytes of the jump in the padding, and so how far back the short jump at the entry goes. */
   readonly paddingUsed: number;
-  codeSlot?(code: bigint, request: TrampolineRequest): Uint8Array;
+  /** Undefined: the HPAT has no code slots. */
+  readonly codeSlot?: CodeSlot;
   padding(address: bigint, request: TrampolineRequest): Uint8Array;
   /** The slot that the jump in the padding leads to. */
   slotOf(padding: Uint8Array, address: bigint, hpat: HotPatchAddressTable): number | undefined;
@@ -28,9 +37,10 @@ interface Variant {
  */
 function x86Form(variant: Variant): TrampolineForm {
   const { processor, paddingUsed } = variant;
-  const encoder = processor === 'x64' ? x64Encoder : x86Encoder;
   const back = BigInt(paddingUsed);
   const toPadding = 0x100 - paddingUsed - 2;
+  const slotBefore = (read: ReadCode, entry: bigint, hpat: HotPatchAddressTable) =>
+    variant.slotOf(read(entry - back, paddingUsed), entry - back, hpat);
 
   return {
     name: variant.name,
@@ -40,36 +50,34 @@ function x86Form(variant: Variant): TrampolineForm {
 
     build(request) {
       const { entry, target, hpat, index } = request;
-      const code = hpat.codeSlot(index);
       const address = entry - back;
       return {
         data: { address: hpat.dataSlot(index), bytes: pointerBytes(target) },
-        ...(code === undefined || variant.codeSlot === undefined
-          ? {}
-          : { code: { address: code, bytes: variant.codeSlot(code, request) } }),
+        ...(variant.codeSlot === undefined ? {} : { code: codeStore(request, variant.codeSlot) }),
         padding: { address, bytes: variant.padding(address, request) },
-        entry: { address: entry, bytes: encoder.shortJump(entry, address) },
+        entry: { address: entry, bytes: Uint8Array.of(SHORT_JUMP, toPadding) },
       };
     },
 
     classify(read, entry, hpat) {
-      const [opcode, distance] = read(entry, 2);
-      if (opcode !== SHORT_JUMP || distance === undefined || distance < HOTPATCH_JUMP_MINIMUM)
-        return { kind: 'unpatched' };
+      const [opcode, distance = 0] = read(entry, 2);
+      if (opcode !== SHORT_JUMP || distance < HOTPATCH_JUMP_MINIMUM) return { kind: 'unpatched' };
       if (distance !== toPadding)
         return {
           kind: 'mismatch',
           reason: `the entry jumps back by ${0x100 - distance - 2} bytes, where no jump of this engine is`,
         };
-      const index = variant.slotOf(read(entry - back, paddingUsed), entry - back, hpat);
+      const index = slotBefore(read, entry, hpat);
       return index === undefined
         ? { kind: 'mismatch', reason: 'the entry jumps into the padding, but from there not into the HPAT' }
         : { kind: 'patched', index };
     },
 
-    refuse(read, entry) {
+    refuse(read, entry, hpat) {
       const padding = read(entry - BigInt(PADDING_REQUIRED), PADDING_REQUIRED);
-      if (!isPadding(padding, paddingUsed))
+      const isUntouched = padding.every((byte) => PADDING_BYTES.has(byte));
+      // A thread may have stood in the jump of a patch that was taken back: then it is there still.
+      if (!isUntouched && slotBefore(read, entry, hpat) === undefined)
         return { rule: 'function.padding', reason: 'there are no six bytes of padding before the function' };
       const { length } = instructionFacts(processor, readInstruction(read, entry), entry);
       return length < 2
@@ -79,13 +87,6 @@ function x86Form(variant: Variant): TrampolineForm {
 
     needsRendezvous: (entry) => (entry & 7n) === 7n,
   };
-}
-
-/** Untouched padding, or the jump that an earlier, reverted patch left there. */
-function isPadding(bytes: Uint8Array, paddingUsed: number): boolean {
-  if (bytes.every((byte) => PADDING_BYTES.has(byte))) return true;
-  const [opcode, next] = bytes.subarray(bytes.length - paddingUsed);
-  return opcode === NEAR_JUMP || (opcode === 0xff && next === 0x25);
 }
 
 const LONGEST_INSTRUCTION = 15;
@@ -103,10 +104,9 @@ function slot(code: Uint8Array): Uint8Array {
   return bytes;
 }
 
-function requireCodeSlot({ hpat, index }: TrampolineRequest): bigint {
-  const code = hpat.codeSlot(index);
-  if (code === undefined) throw new Error('this form needs an HPAT with code slots');
-  return code;
+function codeStore(request: TrampolineRequest, encode: CodeSlot): TrampolineStore {
+  const address = requireCodeSlot(request);
+  return { address, bytes: encode(address, request) };
 }
 
 /** 22631 and newer: `E9 rel32` to the code slot, `EB F9` at the entry; the code slot is `FF 25` through the data slot. */

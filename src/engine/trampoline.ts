@@ -54,7 +54,11 @@ export interface TrampolineForm {
   /** Reads the entry and recognises a redirection through `hpat`. */
   classify(read: ReadCode, entry: bigint, hpat: HotPatchAddressTable): EntryState;
   /** Why the function cannot carry this trampoline, or undefined. Called for unpatched functions only. */
-  refuse(read: ReadCode, entry: bigint): { rule: string; reason: string } | undefined;
+  refuse(
+    read: ReadCode,
+    entry: bigint,
+    hpat: HotPatchAddressTable,
+  ): { rule: string; reason: string } | undefined;
   /** Could the entry's store be seen in halves, so that all processors must be gathered? */
   needsRendezvous(entry: bigint): boolean;
 }
@@ -64,4 +68,11 @@ export function pointerBytes(address: bigint): Uint8Array {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, address, true);
   return bytes;
+}
+
+/** @throws Error in an HPAT of the earlier generation, which has pointers alone */
+export function requireCodeSlot({ hpat, index }: TrampolineRequest): bigint {
+  const code = hpat.codeSlot(index);
+  if (code === undefined) throw new Error('this form needs an HPAT with code slots');
+  return code;
 }
