@@ -1,10 +1,9 @@
-import { BugCheck, type ImageDomain, type Kernel, MEMORY_MANAGEMENT } from '../loader/index.js';
+import { BugCheck, type Crash, type ImageDomain, type Kernel, MEMORY_MANAGEMENT } from '../loader/index.js';
 import type { Application } from './application.js';
 import { Applier, rendezvous } from './apply.js';
 import { type CalloutStep, callPatchMain, failed } from './callout.js';
 import { HotPatchError } from './error.js';
 import { type ImageRecord, VAD_HOT_PATCH_STATE } from './image-record.js';
-import { threadsIn } from './in-use.js';
 import { Journal } from './journal.js';
 import type { Patch } from './patch.js';
 import type { PatchPlan } from './plan.js';
@@ -67,10 +66,9 @@ export class PatchTransaction {
   }
 
   #takeBack(forwardFailed: boolean): void {
-    const { kernel } = this.context;
-    const images = this.plans.filter(isAlive).map(({ patch }) => patch.image);
-    this.#journal.rollBack(images.filter((image) => threadsIn(kernel, image).length > 0));
-    kernel.machine.serialise();
+    // Patch images keep what was stored into them: they are unmapped, or a thread is in them and goes on as it has begun.
+    this.#journal.rollBack(this.plans.map(({ patch }) => patch.image));
+    this.context.kernel.machine.serialise();
     if (forwardFailed) for (const plan of this.plans) markFailed(plan);
   }
 
@@ -96,24 +94,8 @@ export class PatchTransaction {
     if (step === undefined) return;
     yield this.context.emit(step);
     if (!isAlive(plan)) return;
-    if (step.crash !== undefined) this.#crashed(plan, step);
-    else if (failed(step)) this.#failed(plan, phase, step);
-  }
-
-  /** Nobody handled the exception: it ends the process, or the system. */
-  #crashed({ patch: { image } }: PatchPlan, { status, crash, text }: CalloutStep): void {
-    const { process } = image.domain;
-    if (process === undefined)
-      throw new BugCheck(
-        SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
-        [BigInt(status), crash?.fault?.instruction ?? 0n, 0n, 0n],
-        text.trim(),
-      );
-    this.context.emit({
-      kind: 'processCrashed',
-      text: `  ${process.name} (${process.id}) ends: the callout raised an exception that nobody handled`,
-    });
-    process.terminate(status);
+    if (step.crash !== undefined) throw unhandled(step.crash, step);
+    if (failed(step)) this.#failed(plan, phase, step);
   }
 
   #failed(plan: PatchPlan, phase: CalloutPhase, step: CalloutStep): void {
@@ -154,15 +136,13 @@ export class PatchTransaction {
     this.#journal.change(
       () => {
         base.vadState = VAD_HOT_PATCH_STATE.inProgress;
-        patch.vadState = VAD_HOT_PATCH_STATE.patchReverseApplied;
-        patch.image.hotPatchState = 'AppliedReverse';
       },
       () => {
         base.vadState = baseBefore;
-        patch.vadState = VAD_HOT_PATCH_STATE.none;
-        patch.image.hotPatchState = 'NotApplied';
       },
     );
+    patch.vadState = VAD_HOT_PATCH_STATE.patchReverseApplied;
+    patch.image.hotPatchState = 'AppliedReverse';
   }
 
   #complete({ base, patch, forward }: PatchPlan): Application {
@@ -171,6 +151,15 @@ export class PatchTransaction {
     putInForce(base);
     return application;
   }
+}
+
+/** In a process an exception that nobody handles has ended that process; anywhere else it ends the system. */
+function unhandled(crash: Crash, { status, text }: CalloutStep): BugCheck {
+  return new BugCheck(
+    SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
+    [BigInt(status), crash.fault?.instruction ?? 0n, 0n, 0n],
+    text.trim(),
+  );
 }
 
 /** Forward application of plans, each in its address space. */
@@ -216,7 +205,7 @@ export function* changeLiveCode(
   if (!parts.some((part) => part.rendezvous)) {
     let newTrampolines = false;
     for (const step of each('stage')) {
-      newTrampolines ||= step.kind === 'store' && step.target !== 'dataSlot';
+      newTrampolines ||= step.kind === 'undoEntrySaved';
       yield step;
     }
     if (newTrampolines) yield emit(applier.serialise());
@@ -261,7 +250,7 @@ export function putInForce(base: ImageRecord): void {
   image.activePatchImageBase = active?.loaded.dllBase;
   const { environment } = image.domain.process ?? {};
   // ProcessImagesHotPatched of PEB.CrossProcessFlags stays set.
-  if (environment !== undefined && active !== undefined) environment.imagesHotPatched = true;
+  if (environment !== undefined) environment.imagesHotPatched = true;
 }
 
 /** The loader data table of a process remembers that forward application failed; later patches conflict (2.5). */
