@@ -99,7 +99,6 @@ export class HotPatchAddressTable {
 
   /** Back to address space without memory: for a patch that failed before anything was published. */
   decommit(): void {
-    if (!this.#committed) return;
     this.table.decommit(this.base, this.reserveSize / PAGE_SIZE);
     this.#committed = false;
   }
