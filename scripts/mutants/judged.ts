@@ -280,6 +280,48 @@ const JUDGED: readonly Judgement[] = [
     code: 'translation < 0',
     why: '0 would be page 0 without any permission, which nobody answers.',
   },
+  {
+    file: 'src/engine/plan.ts',
+    change: 'leave out of &&',
+    code: "state.kind === 'patched'",
+    why: 'Other states have no index, and undefined is neither equal to a number nor above one.',
+  },
+  {
+    file: 'src/engine/plan.ts',
+    change: 'never',
+    code: '!(error instanceof CpuError)',
+    why: 'For a slot that exists the forms throw nothing else.',
+  },
+  {
+    file: 'src/engine/plan.ts',
+    change: 'never',
+    code: 'image.hpat === undefined',
+    why: 'Where images have no HPAT the engine has refused the patch before it is planned.',
+  },
+  {
+    file: 'src/engine/refusals.ts',
+    change: 'never',
+    code: 'error.hint === undefined',
+    why: 'A hint that is undefined is the same as none.',
+  },
+  {
+    file: 'src/engine/registry.ts',
+    change: '<= becomes <',
+    code: 'registered.sequenceNumber <= patch.sequenceNumber',
+    why: 'An equal sequence number has been ignored before.',
+  },
+  {
+    file: 'src/engine/trampoline-x86.ts',
+    change: 'always',
+    code: "branch?.form === 'jumpThroughSlot'",
+    why: 'Other branches have no slot, and undefined lies in no HPAT.',
+  },
+  {
+    file: 'src/engine/transaction.ts',
+    change: 'leave out of ||',
+    code: 'session === undefined',
+    why: 'The domain of a session has its session.',
+  },
 ];
 
 /** Why a surviving mutant is of no matter, if somebody has said so. */
