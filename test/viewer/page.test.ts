@@ -271,8 +271,9 @@ describe.skipIf(!hasBrowser && !browserIsNeeded)('the page, in Chromium', () => 
     expect(await page.textContent('#undo')).toContain('demo!leaf_opaquewas b8 2a');
     expect(await page.textContent('#patches')).toContain('demo_hp.dllapplied');
     await page.locator('#map-panel summary').click();
+    // The panel is filled when it is told that it is open, which is later (HTML: the toggle event is queued).
+    await expect.poll(() => page.textContent('#map')).toContain('demo.dll · HPAT codePAGE_EXECUTE_READ');
     const map = await page.textContent('#map');
-    expect(map).toContain('demo.dll · HPAT codePAGE_EXECUTE_READ');
     expect(map).toContain('demo.dll · HPAT dataPAGE_READONLY');
     expect(map).toMatch(/stack of thread \d+PAGE_READWRITE/);
   });
