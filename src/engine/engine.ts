@@ -189,7 +189,7 @@ export class HotPatchEngine {
 
   /** The patch image that functions of this base lead into now. */
   patchOf(base: LoadedImage): LoadedImage | undefined {
-    return this.record(base).active?.loaded;
+    return this.#records.get(base)?.active?.loaded;
   }
 
   /** Takes back every patch of this patch's base, the newest first. */

@@ -1,5 +1,5 @@
 import { CpuError } from '../cpu/index.js';
-import type { Finding } from '../image/index.js';
+import type { Finding, Hotp1Finding } from '../image/index.js';
 import { type Kernel, KernelError, type LoadedImage } from '../loader/index.js';
 import { HotPatchError } from './error.js';
 import type { Patch } from './patch.js';
@@ -26,7 +26,8 @@ export function notInForce(patch: Patch): HotPatchError {
   });
 }
 
-export function refuseFindings(findings: readonly Finding[], image: string): void {
+/** Refuses the image for the first error that the rules of its generation's format have found. */
+export function refuseFindings(findings: readonly (Finding | Hotp1Finding)[], image: string): void {
   const finding = findings.find((candidate) => candidate.severity === 'error');
   if (finding === undefined) return;
   throw new HotPatchError({

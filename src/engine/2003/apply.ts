@@ -1,6 +1,7 @@
 import { validateHotp1 } from '../../image/index.js';
 import type { ImageDomain, LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from '../error.js';
+import { refuseFindings } from '../refusals.js';
 import type { EngineStep } from '../steps.js';
 import { applyCodePatch, type CodePatchContext, descriptorsOf } from './apply-code-patch.js';
 import { CodeInformation, encodeCodeInfo, FLG_HOTPATCH } from './code-information.js';
@@ -27,7 +28,7 @@ export function* applyToTarget(
   { active = true, dllBase }: LoadPatch2003Options,
 ): Generator<EngineStep, Application2003> {
   const { operation, lists, options } = context;
-  refuseFindings(patch, target);
+  refuseForTarget(patch, target);
   const loaded = loadBeside(operation, patch, target, dllBase);
   const planner = new Planner({
     hotp1: patch.hotp1,
@@ -167,14 +168,11 @@ function refuseCovered({ lists }: ApplyContext, application: Application2003): v
 }
 
 /** The image room's rules, against the very file that is mapped. */
-function refuseFindings(patch: Patch2003, target: LoadedImage): void {
+function refuseForTarget(patch: Patch2003, target: LoadedImage): void {
   // Memory may differ from the file, and the loader's name from the file's.
   const isStatic = /^(validation\.bytes|target\.name)$/;
   const findings = validateHotp1(patch.image, target.image).filter(({ rule }) => !isStatic.test(rule));
-  const found = findings.find(({ severity }) => severity === 'error');
-  if (found === undefined) return;
-  const { rule, status, place, message } = found;
-  throw new HotPatchError({ rule, status: status.name, image: patch.name, place, message });
+  refuseFindings(findings, patch.name);
 }
 
 function loadBeside(

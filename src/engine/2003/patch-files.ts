@@ -1,6 +1,7 @@
 import { isModule, type PeImage, readHotp1, validateHotp1 } from '../../image/index.js';
 import type { FileSystem, Kernel, LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from '../error.js';
+import { refuseFindings } from '../refusals.js';
 import type { LoadPatch2003Options } from './options.js';
 import { Patch2003 } from './patch.js';
 
@@ -60,11 +61,7 @@ export class PatchFiles {
 /** Reads and validates a hotpatch image by itself. */
 export function readPatch2003(image: PeImage, options: LoadPatch2003Options): Patch2003 {
   const name = options.name ?? image.file?.replace(/^.*[\\/]/, '') ?? 'hotpatch';
-  const found = validateHotp1(image).find(({ severity }) => severity === 'error');
-  if (found !== undefined) {
-    const { rule, status, place, message } = found;
-    throw new HotPatchError({ rule, status: status.name, image: name, place, message });
-  }
+  refuseFindings(validateHotp1(image), name);
   const hotp1 = readHotp1(image);
   if (hotp1 === undefined) throw new RangeError('a valid hotpatch has a .hotp1 section');
   return new Patch2003(name, options.path ?? name, image, hotp1, options.symbols);
