@@ -24,6 +24,8 @@ const engine: Target = {
     'test/proof/faults.test.ts',
     'test/proof/properties.test.ts',
     'test/proof/replay.test.ts',
+    'test/proof/explore-command.test.ts',
+    'test/scenarios/scenarios.test.ts',
   ],
   whole: ['test/engine/apply.test.ts', 'test/engine/table.test.ts', 'test/engine/guest-requests.test.ts'],
 };

@@ -10,7 +10,7 @@ import { type OperationsContext, PatchOperations } from './operations.js';
 import type { EngineOptions } from './options.js';
 import { type LoadPatchOptions, type Patch, readPatch } from './patch.js';
 import { planPatch } from './plan.js';
-import { notInForce, refuseUnlessReady } from './refusals.js';
+import { refuseUnlessReady } from './refusals.js';
 import { PatchRegistry } from './registry.js';
 import { drive, type OperationFacts, performOperation } from './requested-operation.js';
 import { checkRollBack, checkSequence } from './sequence.js';
@@ -145,7 +145,6 @@ export class HotPatchEngine {
     }
     using _ = this.#begin(patch);
     checkRollBack(patch, this.options.allowUndo ?? true);
-    if (patch.state !== 'applied') throw notInForce(patch);
     const reverted = yield* this.#operations.revert(patch);
     yield* this.#applyPrevious(reverted);
   }
@@ -279,14 +278,8 @@ export class HotPatchEngine {
     const { kind, process } = image.domain;
     if (patch === undefined || (kind === 'user' && !this.#patchesUserImages)) return;
     const initialising = process !== undefined && !process.threads.some((thread) => thread.started);
-    const wasDeferred = patch.state === 'deferred';
-    try {
-      drive(this.#operations.apply(patch, [image], !initialising));
-    } catch (error) {
-      // It goes on waiting: the next load of its base must not run unpatched.
-      if (wasDeferred) patch.state = 'deferred';
-      throw error;
-    }
+    // A patch that is refused here stays registered: the next load of its base must not run unpatched.
+    drive(this.#operations.apply(patch, [image], !initialising));
   }
 
   /** An image is gone: nothing is applied to it any more, and a patch without any base waits for the next one. */

@@ -41,12 +41,12 @@ export class PatchOperations {
     } catch (error) {
       throw asHotPatchError(error, patch.name);
     } finally {
-      if (!applied) this.#discard(patch, loaded);
+      if (!applied) this.#discard(loaded);
     }
   }
 
   /** Unmaps the patch images, but for those that a thread has come into before another place failed (U-15). */
-  #discard(patch: Patch, loaded: readonly LoadedImage[]): void {
+  #discard(loaded: readonly LoadedImage[]): void {
     const { kernel } = this.context;
     for (const image of loaded) {
       if (image.domain.process?.terminated === true) continue;
@@ -58,7 +58,6 @@ export class PatchOperations {
           `${image.baseDllName} stays mapped in ${image.domain.name}: ${holder.text}`,
         );
     }
-    if (patch.applications.length === 0) patch.state = 'failed';
   }
 
   /** Takes the patch back wherever it is in force, in processes too that have started since the revert began. */

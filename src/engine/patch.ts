@@ -24,9 +24,9 @@ export interface LoadPatchOptions {
 
 /**
  * `deferred`: registered, to be applied when its base is loaded. `applied`: in force. `superseded`: a newer patch has
- * taken its place. `reverted`: taken back. `failed`: refused or undone.
+ * taken its place. `reverted`: taken back.
  */
-export type PatchState = 'deferred' | 'applied' | 'superseded' | 'reverted' | 'failed';
+export type PatchState = 'deferred' | 'applied' | 'superseded' | 'reverted';
 
 /** A hotpatch image that the engine knows of, and every place that it is applied to. */
 export class Patch {

@@ -180,23 +180,43 @@ describe('a failure report', () => {
     );
   });
 
-  it('names the store that failed', async () => {
-    using machine = await bench(dll);
-    const [, second] = machine.places;
-    if (second === undefined) throw new Error('no place');
-    const { writer } = second.domain;
-    const { writeCode } = writer;
-    const entry = second.demo.symbol('dispatch');
-    Object.assign(writer, {
-      writeCode(address: bigint, bytes: Uint8Array) {
-        if (address === entry)
-          throw new CpuError('memory.exhausted', 'no frame', { status: 'STATUS_NO_MEMORY' });
-        writeCode.call(writer, address, bytes);
-      },
+  describe('a store that cannot be made', () => {
+    const failingWith = async (error: Error) => {
+      const machine = await bench(dll);
+      const [, second] = machine.places;
+      if (second === undefined) throw new Error('no place');
+      const { writer } = second.domain;
+      const { writeCode } = writer;
+      const entry = second.demo.symbol('dispatch');
+      Object.assign(writer, {
+        writeCode(address: bigint, bytes: Uint8Array) {
+          if (address === entry) throw error;
+          writeCode.call(writer, address, bytes);
+        },
+      });
+      return machine;
+    };
+
+    it.each([
+      ['STATUS_NO_MEMORY', 'STATUS_NO_MEMORY'],
+      ['STATUS_NOT_COMMITTED', 'STATUS_ACCESS_VIOLATION'],
+      [undefined, 'STATUS_ACCESS_VIOLATION'],
+    ] as const)('is named; for want of %s it fails with %s', async (status, expected) => {
+      using machine = await failingWith(
+        new CpuError('memory.test', 'no frame', status === undefined ? {} : { status }),
+      );
+      expect(() => machine.load()).toThrow(
+        new RegExp(
+          `^demo\\.dll, entry, RVA 0x[0-9a-f]+, demo!dispatch, in b\\.exe \\(\\d+\\): no frame \\(store\\.failed, ${expected}\\)$`,
+        ),
+      );
     });
-    expect(() => machine.load()).toThrow(
-      /^demo\.dll, entry, RVA 0x[0-9a-f]+, demo!dispatch, in b\.exe \(\d+\): no frame \(store\.failed, STATUS_NO_MEMORY\)$/,
-    );
+
+    it('leaves other errors what they are', async () => {
+      const error = new TypeError('a mistake of the laboratory');
+      using machine = await failingWith(error);
+      expect(() => machine.load()).toThrow(error);
+    });
   });
 });
 

@@ -114,6 +114,13 @@ describe('the callout of a DLL’s patch', () => {
     expect(place.call('leaf_opaque')).toBe(43);
     expect(callouts(lab)).toBe(0);
 
+    const waiting = lab.createProcess('waiting.exe');
+    await lab.loadDll(waiting, fixture('x64/hpimport.dll'));
+    const notStarted = waiting.createThread(waiting.findImage('hpimport')?.dllBase ?? 0n);
+    machine.place(waiting.domain);
+    expect([notStarted.started, callouts(lab)]).toEqual([false, 0]);
+    waiting.terminate();
+
     const running = lab.createProcess('running.exe');
     await lab.loadDll(running, fixture('x64/hpimport.dll'));
     const import_ = running.findImage('hpimport');
