@@ -66,6 +66,7 @@ export function* applyToTarget(
 /** Puts the hooks in force. What they replace is what the hotpatches below them in the patch list left there. */
 export function* enable(context: ApplyContext, application: Application2003): Generator<EngineStep, void> {
   refuseCovered(context, application);
+  refuseCrossed(context, application);
   for (const hook of application.hooks) hook.original = below(context, application, hook);
   yield* swap(context, application, true);
 }
@@ -165,6 +166,35 @@ function refuseCovered({ lists }: ApplyContext, application: Application2003): v
     message: `${newer.patch.name} was applied over its hooks in ${target.baseDllName} and ${newer.active ? 'is in force' : 'left one there, because a thread stood in it'}`,
     hint: newer.active ? `disable ${newer.patch.name} first` : 'restore the hooks that were left first',
   });
+}
+
+/**
+ * Modelled: a jump may take the place of an older hotpatch's jump, but not of a part of it, as a near jump would of one
+ * through a pointer: a thread that stands at the older one would execute the rest of it.
+ */
+function refuseCrossed({ lists, options }: ApplyContext, application: Application2003): void {
+  if (options.spareOccupiedPadding === false) return;
+  const { patch, target, hooks } = application;
+  for (const older of lists.of(target)) {
+    if (older === application) return;
+    const jumps = older.hooksInForce.filter(({ target: kind }) => kind !== 'pointer');
+    const crossing = hooks.find((hook) => jumps.some((jump) => crosses(hook, jump)));
+    if (crossing === undefined) continue;
+    throw new HotPatchError({
+      rule: 'chain.crossed',
+      status: 'STATUS_CONFLICTING_ADDRESSES',
+      image: patch.name,
+      place: crossing.place,
+      message: `the ${crossing.target} of ${crossing.symbol} would replace a part of the jump that ${older.patch.name} has there: a thread could stand at it`,
+      hint: older.active ? `disable ${older.patch.name} first` : 'restore the hooks that were left first',
+    });
+  }
+}
+
+function crosses(one: AppliedHook, other: AppliedHook): boolean {
+  if (one.location === other.location) return false;
+  const end = ({ location, bytes }: AppliedHook) => location + BigInt(bytes.length);
+  return one.location < end(other) && other.location < end(one);
 }
 
 /** The image room's rules, against the very file that is mapped. */

@@ -212,6 +212,53 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
   });
 });
 
+describe('a jump over another hotpatch’s jump of the other form', () => {
+  const FORMS_OF_X64 = FORMS.filter(({ processor }) => processor === 'x64');
+  it.each(
+    FORMS_OF_X64.flatMap((older) => FORMS_OF_X64.map((newer) => ({ older, newer, same: older === newer }))),
+  )('$newer.form over $older.form: $same', async ({ older, newer, same }) => {
+    using running = await run({ processor: 'x64' });
+    const { engine, lab, call } = running;
+    const first = engine.loadPatch(patchOf(running, older));
+    standAt(running, older, 0);
+    const before = systemState(lab).memory;
+    const second = () => engine.loadPatch(patchOf(running, newer, 17));
+    if (same) {
+      second();
+      expect(call()).toEqual([17, 17]);
+      return;
+    }
+    expect(second).toThrow(
+      /hook \d.*the padding of target!f would replace a part of the jump that fix9\.dll has there.*chain\.crossed, STATUS_CONFLICTING_ADDRESSES/,
+    );
+    expect(systemState(lab).memory).toEqual(before);
+    expect(call()).toEqual([9, 9]);
+    engine.disable(first);
+    expect(second).toThrow('chain.crossed');
+  });
+
+  it('is applied when the other is disabled and nothing was left of it', async () => {
+    using running = await run({ processor: 'x64' });
+    const { engine, call } = running;
+    const [, near, indirect] = FORMS;
+    if (near === undefined || indirect === undefined) throw new Error('no forms');
+    const first = engine.loadPatch(patchOf(running, indirect));
+    engine.disable(first);
+    engine.loadPatch(patchOf(running, near, 17));
+    expect(call()).toEqual([17, 17]);
+  });
+
+  it('is applied without a look at threads when that is switched off', async () => {
+    using running = await run({ processor: 'x64', engine: { spareOccupiedPadding: false } });
+    const { engine, call } = running;
+    const [, near, indirect] = FORMS;
+    if (near === undefined || indirect === undefined) throw new Error('no forms');
+    engine.loadPatch(patchOf(running, indirect));
+    engine.loadPatch(patchOf(running, near, 17));
+    expect(call()).toEqual([17, 17]);
+  });
+});
+
 describe('threads in old code', () => {
   it('are named with their functions, in the process where they are', async () => {
     using running = await run({ processor: 'x64' });
