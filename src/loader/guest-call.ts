@@ -19,6 +19,8 @@ export type GuestProcedure = Generator<GuestCall, ServiceResult, bigint>;
 export interface UnwindInProgress {
   readonly registers: FrameRegisters;
   readonly innermost: boolean;
+  /** Procedures that interrupted frames outside of that frame. */
+  readonly proceduresOutside: number;
   /** DISPATCHER_CONTEXT of the frame that is being unwound: its ScopeIndex says which scopes are done. */
   readonly dispatcherContext: bigint;
 }

@@ -133,6 +133,11 @@ export class FrameWalker {
     return this.registers.get(this.#walker.pc) ?? 0n;
   }
 
+  /** Procedures of the thread that interrupted frames outside of this one: those of `thread.callouts` that come first. */
+  get proceduresOutside(): number {
+    return this.#callouts.length;
+  }
+
   /** The language-specific handler of this frame. */
   get handler(): FrameHandler | undefined {
     return this.#walker.handlerOf(this.registers, this.#source, this.innermost);
@@ -155,6 +160,7 @@ export class FrameWalker {
     this.registers = new Map(unwind?.registers ?? callout.registers);
     this.innermost = unwind?.innermost ?? true;
     this.interruptedUnwind = unwind?.dispatcherContext;
+    if (unwind !== undefined) this.#callouts.length = unwind.proceduresOutside;
     return true;
   }
 }

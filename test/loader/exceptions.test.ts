@@ -68,6 +68,19 @@ describe('__try in user mode', () => {
   });
 });
 
+describe.each(ARCHITECTURES)('a function without a frame on %s', (architecture) => {
+  it.each([
+    ['behind_call', 1005],
+    ['at_the_end', 1006],
+    ['two_deep', 3006],
+  ])('fails inside of the __try of %s', (name, result) => {
+    using kernel = boot(architecture);
+    const process = kernel.createProcess({ name: 'a.exe' });
+    const dll = process.loadImage(...built(`${architecture}/leaf.dll`));
+    expect(int(process.call(dll.symbol(name), [NULL]))).toBe(result);
+  });
+});
+
 describe.each(KERNEL_ARCHITECTURES)('__try in the kernel on %s', (architecture) => {
   it.each([
     ['ExRaiseStatus in a callee', ['guarded', 1, NULL], 1010, [10, 111, 1]],

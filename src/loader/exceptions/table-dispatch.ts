@@ -1,4 +1,4 @@
-import { abandonBelow, type GuestCall, processorOf } from '../guest-call.js';
+import { type GuestCall, processorOf } from '../guest-call.js';
 import { FrameWalker } from '../stack-walk.js';
 import type { Thread } from '../thread.js';
 import { DISPOSITION, EXCEPTION_TARGET_UNWIND, EXCEPTION_UNWINDING } from './codes.js';
@@ -90,6 +90,7 @@ export function* unwindByTables(
       own.unwind = {
         registers: walker.registers,
         innermost: walker.innermost,
+        proceduresOutside: walker.proceduresOutside,
         dispatcherContext: area.dispatcherContext,
       };
       yield {
@@ -104,7 +105,8 @@ export function* unwindByTables(
       if (name !== 'rflags' && name !== 'nzcv') processor.set(name, value);
     processor.pc = request.targetIp;
     architecture.setResult(processor, request.returnValue);
-    abandonBelow(thread, walker.registers.get(architecture.stackPointer) ?? 0n);
+    // Not by their stack pointers: a function without a frame has that of its caller.
+    thread.callouts.length = walker.proceduresOutside;
     return true;
   } while (walker.next());
   return false;
