@@ -6,9 +6,9 @@
  *   npx tsx scripts/mutation-check.ts --target engine --state FOLDER --mutant ID,ID… --tests FILE
  *
  * What was found is kept in the folder; a second call goes on where the first one ended. A file's tests leave a mutant
- * alone that thirty of them have not noticed (HOTPATCH_MUTANTS_ENOUGH). The second form runs one test
- * file, as it is in the working tree, with a mutant in force from the start, so that it meets code that runs when a module
- * is loaded, too.
+ * alone that thirty of them have not noticed; with HOTPATCH_MUTANTS_ENOUGH a second call lets it meet more. The second
+ * form runs one test file, as it is in the working tree, with a mutant in force from the start, so that it meets code that
+ * runs when a module is loaded, too.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
 import {

@@ -40,9 +40,10 @@ export default class HuntingRunner extends VitestTestRunner {
   readonly #file = process.env.HOTPATCH_MUTANTS_FILE ?? 'mutants.jsonl';
   readonly #noticed = new Set<number>();
   readonly #done = new Set<string>();
-  readonly #survived = new Map<number, number>();
   /** Mutant and test that have met before the process began anew. */
   readonly #met = new Set<string>();
+  /** How many tests of a file a mutant has survived, by mutant and file. */
+  readonly #survived = new Map<string, number>();
   readonly #watchdog = new Worker(WATCHDOG, {
     eval: true,
     workerData: { file: this.#file, patience: PATIENCE, mostMemory: MOST_MEMORY },
@@ -56,8 +57,19 @@ export default class HuntingRunner extends VitestTestRunner {
       const line = JSON.parse(text) as Line;
       if (line.kind === 'noticed') this.#noticed.add(line.id);
       if (line.kind === 'done') this.#done.add(line.test);
-      if (line.kind === 'met') this.#met.add(`${line.id} ${line.test}`);
+      if (line.kind === 'met') this.#hasMet(line.id, line.test);
     }
+  }
+
+  #hasMet(id: number, test: string): void {
+    const key = `${id} ${fileOf(test)}`;
+    this.#met.add(`${id} ${test}`);
+    this.#survived.set(key, (this.#survived.get(key) ?? 0) + 1);
+  }
+
+  #isLeft(id: number, test: string): boolean {
+    if (this.#noticed.has(id) || this.#met.has(`${id} ${test}`)) return false;
+    return (this.#survived.get(`${id} ${fileOf(test)}`) ?? 0) < ENOUGH;
   }
 
   async runTask(task: RunnerTestCase): Promise<void> {
@@ -74,8 +86,8 @@ export default class HuntingRunner extends VitestTestRunner {
     await run();
     const milliseconds = performance.now() - start;
     const reached = [...mutants.reached].sort((a, b) => a - b);
-    if (this.#done.has(test)) return;
-    const left = reached.filter((id) => !this.#noticed.has(id) && (this.#survived.get(id) ?? 0) < ENOUGH);
+    const left = reached.filter((id) => this.#isLeft(id, test));
+    if (this.#done.has(test) && left.length === 0) return;
     if (milliseconds > LONGEST_TEST) {
       this.#tell({ kind: 'tooLong', test, milliseconds: Math.round(milliseconds), left: left.length });
       return;
@@ -83,7 +95,7 @@ export default class HuntingRunner extends VitestTestRunner {
     for (const id of left) {
       // Mutants that keep machines from being released leave their memory behind.
       if (process.memoryUsage.rss() > MOST_MEMORY_IN_ALL) process.kill(process.pid, 'SIGKILL');
-      if (!this.#met.has(`${id} ${test}`)) await this.#hunt(id, test, run, milliseconds);
+      await this.#hunt(id, test, run, milliseconds);
     }
     this.#tell({ kind: 'done', test, milliseconds: Math.round(milliseconds), reached, tried: left.length });
   }
@@ -105,7 +117,7 @@ export default class HuntingRunner extends VitestTestRunner {
     writeFileSync(tryingFile(this.#file), '');
     this.#watchdog.postMessage({ id: -1, test });
     if (error === undefined) {
-      this.#survived.set(id, (this.#survived.get(id) ?? 0) + 1);
+      this.#hasMet(id, test);
       this.#tell({ kind: 'met', id, test });
       return;
     }
@@ -123,6 +135,10 @@ export default class HuntingRunner extends VitestTestRunner {
   #tell(line: Line): void {
     appendFileSync(this.#file, `${JSON.stringify(line)}\n`);
   }
+}
+
+function fileOf(test: string): string {
+  return test.split(' > ', 1)[0] ?? '';
 }
 
 function nameOf(task: RunnerTestCase): string {
