@@ -26,6 +26,7 @@ const engine: Target = {
     'test/proof/replay.test.ts',
     'test/proof/explore-command.test.ts',
     'test/scenarios/scenarios.test.ts',
+    'test/engine/apply-image-faults.test.ts',
   ],
   whole: ['test/engine/apply.test.ts', 'test/engine/table.test.ts', 'test/engine/guest-requests.test.ts'],
 };
@@ -36,9 +37,9 @@ const engine2003: Target = {
   withoutFiles: ['index', 'options'].map((name) => `src/engine/2003/${name}.ts`),
   tests: [
     'test/engine/2003',
-    'test/proof/explore-2003.test.ts',
     'test/scenarios/scenarios.test.ts',
     'test/engine/2003/conformance.test.ts',
+    'test/proof/explore-2003.test.ts',
   ],
   whole: ['test/engine/2003/apply.test.ts', 'test/engine/2003/set-system-information.test.ts'],
 };
