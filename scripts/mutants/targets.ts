@@ -41,7 +41,9 @@ const engine2003: Target = {
     'test/engine/2003/conformance.test.ts',
     'test/proof/explore-2003.test.ts',
   ],
-  whole: ['test/engine/2003/apply.test.ts', 'test/engine/2003/set-system-information.test.ts'],
+  whole: ['apply', 'set-system-information', 'code-information'].map(
+    (name) => `test/engine/2003/${name}.test.ts`,
+  ),
 };
 
 /** The paths by which bytes of memory change, and by which processors come to see it. */

@@ -5,14 +5,14 @@ export interface HotPatchErrorDetails {
   readonly status: NtStatusName;
   readonly message: string;
   /** BaseDllName of the patch image. */
-  readonly image?: string;
+  readonly image?: string | undefined;
   /** `chunk 2, record 5`, `hotpatch table +0x10`. */
-  readonly place?: string;
+  readonly place?: string | undefined;
   /** `demo!dispatch` */
-  readonly symbol?: string;
+  readonly symbol?: string | undefined;
   /** Whose address space: `a.exe (16)`, `session 2`. */
-  readonly domain?: string;
-  readonly hint?: string;
+  readonly domain?: string | undefined;
+  readonly hint?: string | undefined;
   readonly cause?: unknown;
 }
 
@@ -52,16 +52,17 @@ export class HotPatchError extends Error {
   /** The same refusal, and whose address space it was met in. */
   in(domain: string): HotPatchError {
     const { rule, image, place, symbol, hint, cause } = this;
+    const { name: status } = this.status;
     return new HotPatchError({
       rule,
-      status: this.status.name,
+      status,
       message: this.reason,
+      image,
+      place,
+      symbol,
       domain,
+      hint,
       cause,
-      ...(image === undefined ? {} : { image }),
-      ...(place === undefined ? {} : { place }),
-      ...(symbol === undefined ? {} : { symbol }),
-      ...(hint === undefined ? {} : { hint }),
     });
   }
 }

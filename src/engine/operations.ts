@@ -98,7 +98,7 @@ export class PatchOperations {
       domain: base.domain,
       name: patch.name,
       loadReason: 'PatchImage',
-      ...(patch.symbols === undefined ? {} : { symbols: patch.symbols }),
+      symbols: patch.symbols,
     });
     loaded.push(image);
     return planPatch(patch.table, record, this.context.record(image), this.context.planOptions);

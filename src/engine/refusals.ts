@@ -56,7 +56,7 @@ export function asHotPatchError(error: unknown, image: string): unknown {
     image,
     message: error.reason,
     cause: error,
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
+    hint: error.hint,
   });
 }
 

@@ -26,7 +26,7 @@ export type EngineStep = LabEvent &
         /** `demo!dispatch` */
         readonly symbol: string;
         /** It was left to whether a thread stood here: otherwise it would not have been done. */
-        readonly unlessOccupied?: { readonly start: bigint; readonly end: bigint };
+        readonly unlessOccupied?: { readonly start: bigint; readonly end: bigint } | undefined;
       }
     | { readonly kind: 'undoEntrySaved'; readonly index: number; readonly rva: number }
     | { readonly kind: 'undoEntryCleared'; readonly index: number; readonly rva: number }

@@ -7,7 +7,7 @@ export interface KernelErrorDetails {
   readonly message: string;
   readonly image?: string;
   /** What to try next. */
-  readonly hint?: string;
+  readonly hint?: string | undefined;
   readonly cause?: unknown;
 }
 

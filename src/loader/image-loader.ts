@@ -17,12 +17,12 @@ import { hex } from './text.js';
 export interface LoadOptions {
   /** BaseDllName; default: the file's name. */
   readonly name?: string;
-  readonly symbols?: SymbolTable;
+  readonly symbols?: SymbolTable | undefined;
   readonly loadReason?: LoadReason;
   /** Run the image's entry point (DriverEntry, DllMain). Default true, but for patch images. */
   readonly initialize?: boolean;
   /** Where to load it, for a driver or a secure image that must not lie beside the others; a multiple of 64 KB. */
-  readonly dllBase?: bigint;
+  readonly dllBase?: bigint | undefined;
   /** Map a driver with 2 MB pages: its HPAT lies behind its end rounded up to 2 MB. */
   readonly largePages?: boolean;
 }

@@ -258,6 +258,11 @@ export class Kernel implements Disposable {
     );
   }
 
+  /** Ends a thread wherever it is, and gives back its stack and its TEB. */
+  destroyThread(thread: Thread): void {
+    this.#runner.destroy(thread);
+  }
+
   /** Runs all threads on all processors until a condition holds; throws when it never will, or when a thread crashes. */
   run(options: RunOptions = {}): RunResult {
     return this.#runner.run(options);

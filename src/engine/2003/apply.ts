@@ -3,7 +3,7 @@ import type { ImageDomain, LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from '../error.js';
 import { refuseFindings } from '../refusals.js';
 import type { EngineStep } from '../steps.js';
-import { applyCodePatch, type CodePatchContext, descriptorsOf } from './apply-code-patch.js';
+import { applyCodePatch, descriptorsOf } from './apply-code-patch.js';
 import { CodeInformation, encodeCodeInfo, FLG_HOTPATCH } from './code-information.js';
 import type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
 import { Application2003, type AppliedHook, type Patch2003, type PatchList } from './patch.js';
@@ -107,29 +107,12 @@ function* swap(
         `  NtSetSystemInformation(SystemHotpatchInformation, CodeInfo, ${descriptors.length} descriptor(s)${active ? ', ACTIVE' : ''})`,
       );
     const information = new CodeInformation(domain.addressSpace, address, buffer.length, 8);
-    const hookAt = (_: ImageDomain, location: bigint) =>
-      application.hooks.find((hook) => hook.location === location);
+    const hookAt = (location: bigint) => application.hooks.find((hook) => hook.location === location);
     yield* applyCodePatch({ operation, options, hookAt }, domain, information);
   } finally {
-    if (domain.process?.terminated !== true) domain.freeMemory(address, buffer.length);
+    domain.freeMemory(address, buffer.length);
   }
   application.active = active;
-}
-
-export function codePatchContext(
-  operation: Operation,
-  lists: PatchList,
-  options: HotPatch2003Options,
-): CodePatchContext {
-  return {
-    operation,
-    options,
-    hookAt: (domain, location) =>
-      lists.all
-        .filter(({ target }) => target.domain === domain)
-        .flatMap(({ hooks }) => hooks)
-        .findLast((hook) => hook.location === location),
-  };
 }
 
 /** The file's bytes, with what older hotpatches make of them now; data keeps what it holds. */
@@ -225,8 +208,8 @@ function loadBeside(
     domain,
     name: patch.name,
     loadReason: 'PatchImage',
-    ...(patch.symbols === undefined ? {} : { symbols: patch.symbols }),
-    ...(dllBase === undefined ? {} : { dllBase }),
+    symbols: patch.symbols,
+    dllBase,
   });
   operation.change(
     () => undefined,

@@ -123,9 +123,9 @@ export class CodeInformation {
     return bytes === undefined ? undefined : Buffer.from(bytes).toString('utf16le');
   }
 
-  /** Set by LdrHotPatchRoutine when it has done its work. */
-  set patchingFinished(value: boolean) {
-    this.space.writeU8(this.address + BigInt(PATCHING_FINISHED), value ? 1 : 0);
+  /** LdrHotPatchRoutine has done its work. */
+  finish(): void {
+    this.space.writeU8(this.address + BigInt(PATCHING_FINISHED), 1);
   }
 
   get patchingFinished(): boolean {

@@ -44,8 +44,7 @@ export class HotPatch2003Engine {
       'NtSetSystemInformation',
       (call) => ntSetSystemInformation(this, call).value,
     );
-    const widths = kernel.architecture.name === 'arm64' ? [false] : [false, true];
-    for (const wow64 of widths) {
+    for (const wow64 of [false, true]) {
       const services = kernel.userServices({ wow64 });
       services.define({
         name: 'ntdll.dll',
@@ -133,9 +132,9 @@ export class HotPatch2003Engine {
     options: LoadPatch2003Options,
   ): Generator<EngineStep, void> {
     const { process } = target.domain;
-    if (target.domain.kind === 'user' && process !== undefined) {
+    if (process !== undefined) {
       try {
-        if (!process.terminated) yield* injectRoutine(this, context, process, patch, target, options);
+        yield* injectRoutine(this, context, process, patch, target, options);
       } catch (error) {
         if (!process.terminated) throw error;
       }

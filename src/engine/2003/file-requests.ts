@@ -8,9 +8,8 @@ export function atomicSwap(
   process: Process,
   information: CodeInformation,
 ): NtStatus {
-  const files = filesOf(process, information);
   if (disk === undefined) return ntStatus('STATUS_NOT_SUPPORTED');
-  disk.swap(...files);
+  disk.swap(...filesOf(process, information));
   return ntStatus('STATUS_SUCCESS');
 }
 
@@ -23,8 +22,8 @@ export function renameFiles(
   process: Process,
   information: CodeInformation,
 ): NtStatus {
-  const [inUse, replacement] = filesOf(process, information);
   if (disk === undefined) return ntStatus('STATUS_NOT_SUPPORTED');
+  const [inUse, replacement] = filesOf(process, information);
   const { path: name } = inUse;
   const { path: other } = replacement;
   const steps = [
@@ -60,16 +59,15 @@ function filesOf(process: Process, information: CodeInformation): [OpenFile, Ope
 function fileOf({ handles }: Process, handle: bigint): OpenFile {
   const file = handles.get(handle, OpenFile);
   if (file !== undefined) return file;
-  const isOther = handles.get(handle, Object) !== undefined;
-  throw new KernelError({
-    rule: isOther ? 'handle.type' : 'handle.invalid',
-    status: isOther ? 'STATUS_OBJECT_TYPE_MISMATCH' : 'STATUS_INVALID_HANDLE',
-    message: `handle 0x${handle.toString(16)} leads to no file`,
-  });
+  const [rule, status] =
+    handles.get(handle, Object) === undefined
+      ? (['handle.invalid', 'STATUS_INVALID_HANDLE'] as const)
+      : (['handle.type', 'STATUS_OBJECT_TYPE_MISMATCH'] as const);
+  throw new KernelError({ rule, status, message: `handle 0x${handle.toString(16)} leads to no file` });
 }
 
 function directoryOf({ path }: OpenFile): string {
-  return path.slice(0, path.lastIndexOf('\\') + 1).toLowerCase();
+  return path.slice(0, path.lastIndexOf('\\')).toLowerCase();
 }
 
 function refuse(rule: string, status: NtStatusName, { path }: OpenFile, message: string): KernelError {

@@ -38,31 +38,25 @@ export function* injectRoutine(
   const names = { name: patch.path, targetName: patch.hotp1.targetName };
   const buffer = encodeNames(flags, names, { pointerSize });
   const address = domain.allocateMemory('pool', buffer.length);
-  let thread: Thread | undefined;
   try {
     domain.addressSpace.write(address, buffer);
     const routine = domain.services.address('ntdll.dll', LDR_HOT_PATCH_ROUTINE);
-    thread = kernel.createThread(routine, [address], { domain, name: LDR_HOT_PATCH_ROUTINE });
-    context.operation.tell(
-      'threadInjected',
-      `thread ${thread.id} is injected into ${domain.name} at ntdll!${LDR_HOT_PATCH_ROUTINE}${isWow64(domain) ? ' (WOW64)' : ''}`,
-    );
-    yield* ldrHotPatchRoutine(context, patch, target, options);
-    new CodeInformation(domain.addressSpace, address, buffer.length, pointerSize).patchingFinished = true;
-    performed.set(thread, ntStatus('STATUS_SUCCESS').value);
-    kernel.scheduler.runAlone(thread, LONGEST_ROUTINE);
+    const thread = kernel.createThread(routine, [address], { domain, name: LDR_HOT_PATCH_ROUTINE });
+    try {
+      context.operation.tell(
+        'threadInjected',
+        `thread ${thread.id} is injected into ${domain.name} at ntdll!${LDR_HOT_PATCH_ROUTINE}${isWow64(domain) ? ' (WOW64)' : ''}`,
+      );
+      yield* ldrHotPatchRoutine(context, patch, target, options);
+      new CodeInformation(domain.addressSpace, address, buffer.length, pointerSize).finish();
+      performed.set(thread, ntStatus('STATUS_SUCCESS').value);
+      kernel.scheduler.runAlone(thread, LONGEST_ROUTINE);
+    } finally {
+      kernel.destroyThread(thread);
+    }
   } finally {
-    if (thread !== undefined) end(engine, thread);
-    if (!process.terminated) domain.freeMemory(address, buffer.length);
+    domain.freeMemory(address, buffer.length);
   }
-}
-
-function end({ kernel }: HotPatch2003Engine, thread: Thread): void {
-  const { process, domain, stack, teb } = thread;
-  kernel.scheduler.remove(thread);
-  if (process.terminated) return;
-  if (teb !== undefined) process.environment?.destroyTeb(teb);
-  domain.freeMemory(stack.base, stack.size);
 }
 
 /** What the routine does in its process: load the hotpatch DLL, match the module, fixups, validations, swap. */
@@ -106,7 +100,7 @@ export function patchProcess(
     const [target] = targets;
     if (target === undefined) return ntStatus('STATUS_NOT_FOUND');
     engine.patchOne(patch, target, (information.flags & FLG_HOTPATCH.ACTIVE) !== 0);
-    information.patchingFinished = true;
+    information.finish();
     return ntStatus('STATUS_SUCCESS');
   } catch (error) {
     const status = statusOfError(error);

@@ -36,14 +36,12 @@ export class PatchFiles {
    * another identification are left alone as long as there is a right one: they were coldpatched.
    */
   targetsOf({ name, hotp1, image }: Patch2003): LoadedImage[] {
+    const wanted = hotp1.targetName.toLowerCase();
     const named = this.kernel.domains
-      .filter(({ kind }) => kind !== 'secure')
       .flatMap(({ images }) => images)
       .filter(
-        ({ baseDllName, loadReason, image: { machine } }) =>
-          loadReason !== 'PatchImage' &&
-          machine === image.machine &&
-          baseDllName.toLowerCase() === hotp1.targetName.toLowerCase(),
+        ({ baseDllName, image: { machine } }) =>
+          machine === image.machine && baseDllName.toLowerCase() === wanted,
       );
     const targets = named.filter((loaded) => isModule(loaded.image, hotp1));
     const [other] = named;

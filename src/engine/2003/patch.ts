@@ -23,17 +23,16 @@ export class Patch2003 {
     readonly symbols: SymbolTable | undefined,
   ) {}
 
-  /** The target is gone, or the hotpatch was never applied to it. */
+  /** The target is gone, or the hotpatch was not applied to it after all. */
   forget(application: Application2003): void {
-    const index = this.applications.indexOf(application);
-    if (index >= 0) this.applications.splice(index, 1);
+    this.applications.splice(this.applications.indexOf(application), 1);
   }
 
   /** Functions and pointers of the target that lead into it now. */
   get functions(): number {
     const [first] = this.applications;
-    if (this.state !== 'applied' || first === undefined) return 0;
-    return first.hooks.filter(({ target }) => target === 'entry').length;
+    const hooks = this.state === 'applied' ? (first?.hooks ?? []) : [];
+    return hooks.filter(({ target }) => target === 'entry').length;
   }
 }
 
@@ -103,9 +102,7 @@ export class PatchList {
 
   remove(application: Application2003): void {
     const list = this.#lists.get(application.target) ?? [];
-    const index = list.indexOf(application);
-    if (index >= 0) list.splice(index, 1);
-    if (list.length === 0) this.#lists.delete(application.target);
+    list.splice(list.indexOf(application), 1);
   }
 
   forget(target: LoadedImage): void {

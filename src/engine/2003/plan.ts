@@ -1,4 +1,4 @@
-import { CpuError, instructionLength, x64Encoder, x86Encoder } from '../../cpu/index.js';
+import { CpuError, instructionLength, x64Encoder } from '../../cpu/index.js';
 import {
   FIXUP_SIZE,
   fixupTypeName,
@@ -52,7 +52,6 @@ export class Planner {
     const { hotp1, target, loaded } = this.input;
     const targetDelta = target.dllBase - hotp1.origTargetBaseAddress;
     const ownDelta = loaded.dllBase - hotp1.origHotpBaseAddress;
-    const is64Bit = loaded.domain.architecture.pointerSize === 8;
     return hotp1.fixupRegions.flatMap(({ fixups }, region) =>
       fixups.map(({ rva, type }, index): PlannedFixup => {
         const name = fixupTypeName(type) ?? 'None';
@@ -61,7 +60,7 @@ export class Planner {
         const location = loaded.address(rva);
         const old = readSigned(loaded.domain.addressSpace.read(location, size));
         const value = old + targetDelta - (isRelative ? ownDelta : 0n);
-        if (is64Bit && name === 'PC32' && BigInt.asIntN(32, value) !== value)
+        if (name === 'PC32' && BigInt.asIntN(32, value) !== value)
           throw this.refuse(
             'fixup.range',
             'STATUS_CONFLICTING_ADDRESSES',
@@ -129,10 +128,11 @@ export class Planner {
 
   #encode(hook: Hotp1Hook, place: string): Uint8Array {
     const { target, loaded, hotp1 } = this.input;
-    const { pointerSize, name } = target.domain.architecture;
+    const { pointerSize } = target.domain.architecture;
     const location = target.address(hook.hookRva);
     const routine = loaded.address(hook.hotpRva);
-    const encoder = name === 'x64' ? x64Encoder : x86Encoder;
+    // The two jumps that x86 has as well are the same bytes there.
+    const encoder = x64Encoder;
     try {
       switch (hook.type) {
         case HOOK_TYPE.X86_JMP:
@@ -212,28 +212,23 @@ export class Planner {
 
   /** The entry of the function that a hook belongs to: what its short jump stands at. */
   #functionOf(hook: Hotp1Hook): number {
-    if (hook.type === HOOK_TYPE.AMD64_CNT) {
-      const jump = this.input.hotp1.hooks.find(
-        ({ type, hotpRva }) => type === HOOK_TYPE.AMD64_IND && hotpRva === hook.hotpRva,
-      );
-      if (jump !== undefined) return this.#functionOf(jump);
-    }
-    if (hook.type === HOOK_TYPE.X86_JMP2B) return hook.hookRva;
-    return this.#shortJumps.find((other) => shortJumpTarget(other) === hook.hookRva)?.hookRva ?? hook.hookRva;
+    const { hookRva } = this.#jumpOf(hook);
+    return this.#shortJumps.find((other) => shortJumpTarget(other) === hookRva)?.hookRva ?? hookRva;
   }
 
   /** The padding jump that a hook is, or that reads it. */
   #paddingOf(hook: Hotp1Hook): { start: bigint; end: bigint } | undefined {
-    const jump =
-      hook.type === HOOK_TYPE.AMD64_CNT
-        ? this.input.hotp1.hooks.find(
-            ({ type, hotpRva }) => type === HOOK_TYPE.AMD64_IND && hotpRva === hook.hotpRva,
-          )
-        : hook;
-    if (jump === undefined || !isJump(jump.type) || jump.type === HOOK_TYPE.X86_JMP2B) return undefined;
-    if (this.#isDirect(jump)) return undefined;
+    const jump = this.#jumpOf(hook);
+    if (!isJump(jump.type) || jump.type === HOOK_TYPE.X86_JMP2B || this.#isDirect(jump)) return undefined;
     const start = this.input.target.address(jump.hookRva);
     return { start, end: start + BigInt(hookSize(jump) ?? 0) };
+  }
+
+  /** The jump that reads the pointer that the hook is; else the hook itself. */
+  #jumpOf(hook: Hotp1Hook): Hotp1Hook {
+    if (hook.type !== HOOK_TYPE.AMD64_CNT) return hook;
+    const reads = ({ type, hotpRva }: Hotp1Hook) => type === HOOK_TYPE.AMD64_IND && hotpRva === hook.hotpRva;
+    return this.input.hotp1.hooks.find(reads) ?? hook;
   }
 
   #describe(rva: number): string {
@@ -247,14 +242,7 @@ export class Planner {
 
   refuse(rule: string, status: NtStatusName, place: string, message: string, hint?: string): HotPatchError {
     const { name } = this.input;
-    return new HotPatchError({
-      rule,
-      status,
-      image: name,
-      place,
-      message,
-      ...(hint === undefined ? {} : { hint }),
-    });
+    return new HotPatchError({ rule, status, image: name, place, message, hint });
   }
 }
 

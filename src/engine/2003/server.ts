@@ -46,7 +46,7 @@ export class Server2003 implements Disposable {
 
   /** Loads a driver from the disk into kernel space. */
   loadDriver(path: string, symbols?: SymbolTable): LoadedImage {
-    return this.#locked(path, (image, name) => this.kernel.loadImage(image, { name, ...optional(symbols) }));
+    return this.#locked(path, (image, name) => this.kernel.loadImage(image, { name, symbols }));
   }
 
   /** A process starts: it maps ntdll, from the section of the kernel and not from the disk. */
@@ -63,15 +63,13 @@ export class Server2003 implements Disposable {
 
   /** Loads a DLL into a process, from what the disk has under that name now. */
   loadDll(process: Process, path: string, symbols?: SymbolTable): LoadedImage {
-    return this.#locked(path, (image, name) => process.loadImage(image, { name, ...optional(symbols) }));
+    return this.#locked(path, (image, name) => process.loadImage(image, { name, symbols }));
   }
 
   /** The system is switched off: every file is free again. */
   [Symbol.dispose](): void {
     for (const section of this.#sections.values()) section[Symbol.dispose]();
-    this.#sections.clear();
     for (const { section } of this.#ntdlls.values()) section[Symbol.dispose]();
-    this.#ntdlls.clear();
   }
 
   #mapNtdll(): void {
@@ -111,8 +109,4 @@ export class Server2003 implements Disposable {
     this.#sections.get(image)?.[Symbol.dispose]();
     this.#sections.delete(image);
   }
-}
-
-function optional(symbols: SymbolTable | undefined): { readonly symbols?: SymbolTable } {
-  return symbols === undefined ? {} : { symbols };
 }

@@ -2,7 +2,6 @@ import { CpuError } from '../../cpu/index.js';
 import { type NtStatus, ntStatus } from '../../image/index.js';
 import { type ImageDomain, isCurrentProcess, Process, type ServiceCall } from '../../loader/index.js';
 import { drive } from '../requested-operation.js';
-import { codePatchContext } from './apply.js';
 import { applyCodePatch } from './apply-code-patch.js';
 import { ALL_FLAGS, CodeInformation, FLG_HOTPATCH, SYSTEM_HOTPATCH_INFORMATION } from './code-information.js';
 import { type HotPatch2003Engine, statusOfError } from './engine.js';
@@ -105,11 +104,7 @@ function swapCallersCode(
   { domain }: SetInformationCaller,
   information: CodeInformation,
 ): NtStatus {
-  drive(
-    engine.transaction('CodeInfo', ({ operation, lists, options }) =>
-      applyCodePatch(codePatchContext(operation, lists, options), domain, information),
-    ),
-  );
+  drive(engine.transaction('CodeInfo', (context) => applyCodePatch(context, domain, information)));
   return ntStatus('STATUS_SUCCESS');
 }
 

@@ -1,4 +1,4 @@
-import { formatAddress, isExecutable } from '../../cpu/index.js';
+import { formatAddress } from '../../cpu/index.js';
 import { formatBytes, type ImageDomain, type Kernel } from '../../loader/index.js';
 import { Journal } from '../journal.js';
 import type { EngineStep, StoreTarget } from '../steps.js';
@@ -65,7 +65,7 @@ export class Operation {
       before,
       bytes,
       symbol,
-      ...(unlessOccupied === undefined ? {} : { unlessOccupied }),
+      unlessOccupied,
       get text() {
         return `  NT stores ${formatBytes(bytes)} at ${formatAddress(name, address)} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`;
       },
@@ -90,12 +90,12 @@ const TARGET_TEXT: Partial<Record<StoreTarget, string>> = {
   relative: 'relative operand',
 };
 
-function write(domain: ImageDomain, address: bigint, bytes: Uint8Array): void {
-  const { addressSpace, machine, writer, kind } = domain;
-  const { protection } = addressSpace.query(address);
-  const isCode = protection !== undefined && isExecutable(protection);
-  if (!isCode) writer.writeData(address, bytes);
-  else if (kind === 'user') writer.writeCode(address, bytes);
-  // PatchGuard of Server 2003 x64 is told of the kernel's own changes (modelled): as a store by who may change code.
+function write(
+  { addressSpace, machine, writer, kind }: ImageDomain,
+  address: bigint,
+  bytes: Uint8Array,
+): void {
+  if (kind === 'user') writer.writeCode(address, bytes);
+  // PatchGuard of Server 2003 x64 is told of the kernel's own changes (modelled): as stores by who may change code.
   else machine.writeCode(addressSpace, address, bytes, { writer: 'vtl1' });
 }

@@ -130,7 +130,7 @@ describe('the address of a descriptor', () => {
     { what: 'the first byte of a page', at: 0, code: 1, validation: 1, status: SUCCESS },
     { what: 'the last byte', at: 0x1fff, code: 1, validation: 1, status: SUCCESS },
     { what: 'the byte behind it', at: 0x2000, code: 1, validation: 1 },
-    { what: 'nothing at all behind it', at: 0x2000, code: 0, validation: 0 },
+    { what: 'nothing at all behind it', at: 0x2000, code: 0, validation: 0, status: SUCCESS },
     { what: 'the byte before it', at: -1, code: 1, validation: 1 },
     { what: 'bytes that begin before it', at: -1, code: 2, validation: 0 },
     { what: 'code up to its end', at: 0x1ff8, code: 8, validation: 0, status: SUCCESS },
@@ -266,6 +266,23 @@ describe.each(['x86', 'x64'] as const)('names, for an %s process', (processor) =
   );
 });
 
+describe('handles of AtomicSwap and RenameInfo', () => {
+  it.each([
+    { pointerSize: 8, handles: [1n, 0x2_0000_0003n, 0x4_0000_0005n], words: [1, 0, 3, 2, 5, 4] },
+    { pointerSize: 4, handles: [1n, 3n, 5n], words: [1, 3, 5, 0, 0, 0] },
+  ] as const)('have $pointerSize bytes each', async ({ pointerSize, handles, words }) => {
+    using one = await start();
+    const { addressSpace, domain } = one.process;
+    const buffer = encodeHandles(MAP_ATOMIC_SWAP, handles, { pointerSize });
+    const view = new DataView(buffer.buffer);
+    expect(words.map((_, index) => view.getUint32(8 + 4 * index, true))).toEqual(words);
+    const address = domain.allocateMemory('pool', buffer.length);
+    addressSpace.write(address, buffer);
+    const information = new CodeInformation(addressSpace, address, buffer.length, pointerSize);
+    expect(([0, 1, 2] as const).map((index) => information.handle(index))).toEqual(handles);
+  });
+});
+
 describe('LdrHotPatchRoutine, called by anybody', () => {
   async function routine(make: (start: { readonly patch: string; readonly broken: string }) => Uint8Array) {
     const one = await start();
@@ -283,6 +300,16 @@ describe('LdrHotPatchRoutine, called by anybody', () => {
   it('answers with the status of a file that is no hotpatch', async () => {
     using one = await routine(({ broken }) => encodeNames(NAME_INFO + ACTIVE, { name: broken }));
     expect(one.call(one.address) >>> 0).toBe(0xc000007b);
+  });
+
+  it('refuses a structure that ends before its last member', async () => {
+    using one = await routine(({ patch }) => {
+      const buffer = encodeNames(NAME_INFO + ACTIVE, { name: patch });
+      new DataView(buffer.buffer).setUint32(INFO_SIZE, 0x37, true);
+      return buffer;
+    });
+    expect(one.call(one.address) >>> 0).toBe(LENGTH_MISMATCH);
+    expect(one.running.engine.patches).toEqual([]);
   });
 
   it('raises an access violation where there is no structure', async () => {

@@ -271,6 +271,15 @@ describe('modules that a hotpatch is for', () => {
     expect(lab.kernel.threads).toEqual([]);
   });
 
+  it('are not copies under another name', async () => {
+    using running = await run({ processor: 'x64', processes: 0 });
+    const { engine, lab, target } = running;
+    const process = lab.createProcess('copy.exe');
+    const copy = process.loadImage(target.image, { name: 'copy.dll', initialize: false });
+    expect(engine.loadPatch(patchOf(running)).state).toBe('noTarget');
+    expect(copy.codeBytes()).toEqual(copy.codeBytesBeforePatch);
+  });
+
   it('are named in any case', async () => {
     using running = await run({ processor: 'x64' });
     const { engine, target } = running;

@@ -1,5 +1,5 @@
 import type { LoadedImage } from 'hotpatch-lab';
-import { FIXUP_TYPE, HOOK_TYPE, type Hotp1Input } from 'hotpatch-lab/image';
+import { FIXUP_TYPE, HOOK_TYPE, type Hotp1Input, ImageBuilder } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import {
   buildPatch,
@@ -8,6 +8,7 @@ import {
   nearHooks,
   type Processor,
   type Running,
+  returning,
   run,
 } from './support.js';
 
@@ -224,6 +225,81 @@ describe('the hooks of a plan', () => {
     expect([running.call('f'), running.call('h')]).toEqual([[9], [9]]);
     running.engine.disable(patch);
     expect(patch.functions).toBe(0);
+  });
+
+  it('indirect, of two functions: each has its own pointer and padding', async () => {
+    using running = await start();
+    const { target } = running;
+    const h = target.rva('h') - target.rva('f');
+    const patch = buildPatch(target, {
+      processor: 'x64',
+      build: (builder) => void builder.code('k', returning(17)),
+      section: ({ good, layout }) => ({
+        ...good,
+        hooks: [
+          ...indirectHooks(target.rva('f'), layout.rva('g'), target.rva('cells')),
+          ...indirectHooks(target.rva('h'), layout.rva('k'), target.rva('cells') + 8),
+        ],
+      }),
+    });
+    const hooks = hooksOf(running, running.engine.loadPatch(patch));
+    expect(hooks.map(({ symbol, leaveWhile }) => [symbol, leaveWhile])).toEqual([
+      ['target!f', [-6, 0]],
+      ['target!f', [-6, 0]],
+      ['target!f', undefined],
+      ['target!h', [h - 6, h]],
+      ['target!h', [h - 6, h]],
+      ['target!h', undefined],
+    ]);
+    expect([running.call('f'), running.call('h')]).toEqual([[9], [17]]);
+  });
+
+  /** Routines whose RVA ends with FE, which as a short jump would lead from the entry to itself. */
+  it.each(['behind a short jump of another function', 'alone'])(
+    'over the entry itself, %s',
+    async (where) => {
+      using running = await start('x64', false);
+      const { target } = running;
+      const h = target.rva('h') - target.rva('f');
+      const near = where === 'alone' ? [] : nearHooks(target.rva('f'), target.rva('f'));
+      const patch = buildPatch(target, {
+        processor: 'x64',
+        build: (builder) =>
+          void builder
+            .code('filler', new Uint8Array(0x100), { alignment: 0x100, padding: 0 })
+            .code('more', new Uint8Array(0xfe), { alignment: 1, padding: 0 })
+            .code('k', returning(17), { alignment: 1, padding: 0 }),
+        section: ({ good, layout }) => ({
+          ...good,
+          hooks: [
+            ...near.map((hook, index) => (index === 0 ? { ...hook, hotpRva: layout.rva('g') } : hook)),
+            { type: HOOK_TYPE.X86_JMP, options: 5, hookRva: target.rva('h'), hotpRva: layout.rva('k') },
+          ],
+        }),
+      });
+      const loaded = running.engine.loadPatch(patch);
+      expect(hooksOf(running, loaded).at(-1)).toMatchObject({
+        symbol: 'target!h',
+        target: 'entry',
+        at: h,
+        leaveWhile: undefined,
+      });
+      expect(running.call('h')).toEqual([17]);
+    },
+  );
+
+  it('the entry at the end of the image, with little behind it', async () => {
+    const end = new ImageBuilder('x64', { name: 'target.dll', dll: true })
+      .section('.last', 0x60000020)
+      .data('filler', new Uint8Array(0xff8).fill(0xcc), { section: '.last' })
+      .data('f', returning(1), { section: '.last' })
+      .build();
+    expect(end.image.optionalHeader.sizeOfImage - end.rva('f')).toBe(8);
+    using running = await run({ processor: 'x64', processes: 0 });
+    const process = running.lab.createProcess('end.exe');
+    const loaded = process.loadImage(end.image, { symbols: end.symbols, initialize: false });
+    running.engine.loadPatch(buildPatch(end, { processor: 'x64' }));
+    expect(process.call(loaded.symbol('f'))).toBe(9n);
   });
 
   it('a pointer in data: what it holds is not the file’s', async () => {

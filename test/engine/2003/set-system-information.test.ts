@@ -3,11 +3,14 @@ import {
   encodeCodeInfo,
   encodeHandles,
   encodeNames,
+  FileSystem,
   FLG_HOTPATCH,
   LDR_HOT_PATCH_ROUTINE,
+  SYSTEM_HOTPATCH_INFORMATION,
 } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { buildPatch, nearHooks, run, setSystemInformation } from './support.js';
+import { setSystemInformation as ask } from '../../../src/engine/index.js';
+import { buildPatch, nearHooks, type Running, run, setSystemInformation } from './support.js';
 
 const PATH = 'C:\\WINDOWS\\hotpatch\\patch.dll';
 
@@ -118,12 +121,20 @@ describe('NtSetSystemInformation(SystemHotpatchInformation), from guest code', (
     expect(setSystemInformation(process, encodeCodeInfo(ACTIVE, [])).status).toBe(0xc000000d);
   });
 
-  it('handles that lead to no file are refused', async () => {
-    using one = await withProcess('x64', ['SeRestorePrivilege']);
-    const { process } = one;
-    for (const flag of [MAP_ATOMIC_SWAP, RENAME_INFO])
-      expect(setSystemInformation(process, encodeHandles(flag, [0n, 4n, 8n])).status).toBe(0xc0000008);
-  });
+  it.each([MAP_ATOMIC_SWAP, RENAME_INFO])(
+    'flag %i: handles lead to files, where there is a disk',
+    async (flag) => {
+      using one = await withProcess('x64', ['SeRestorePrivilege']);
+      const { running, process } = one;
+      const other = BigInt(process.handles.open(process));
+      const status = (handle: bigint) =>
+        setSystemInformation(process, encodeHandles(flag, [0n, handle, 0x888n])).status;
+      expect(status(0x444n)).toBe(0xc00000bb);
+      running.engine.disk = new FileSystem();
+      expect(status(0x444n)).toBe(0xc0000008);
+      expect(status(other)).toBe(0xc0000024);
+    },
+  );
 
   it('KernelInfo patches a driver and takes it back', async () => {
     using running = await run({ processor: 'x64', kind: 'driver' });
@@ -139,6 +150,108 @@ describe('NtSetSystemInformation(SystemHotpatchInformation), from guest code', (
     running.lab.kernel.patchGuard.check();
     expect(setSystemInformation(process, names(KERNEL + NAME_INFO)).status).toBe(SUCCESS);
     expect(running.call()).toEqual([1]);
+  });
+});
+
+describe('SystemHotpatchInformation, whoever asks', () => {
+  const { KERNEL, NAME_INFO, INJECT_THREAD, ACTIVE } = FLG_HOTPATCH;
+  const stores = ({ lab }: Running) => lab.events.filter(({ kind }) => kind === 'store').length;
+
+  it.each([
+    { length: 0xf, status: 0xc0000004 },
+    { length: 0x10, status: 0xc000000d },
+  ])('a buffer of $length bytes', async ({ length, status }) => {
+    using one = await withProcess();
+    const buffer = new Uint8Array(length);
+    new DataView(buffer.buffer).setUint32(4, length, true);
+    expect(setSystemInformation(one.process, buffer).status).toBe(status);
+  });
+
+  it('an unknown flag, although everything else is right', async () => {
+    using one = await withProcess();
+    const { running, process } = one;
+    const [code, origCode] = [Uint8Array.of(7), Uint8Array.of(1)];
+    const targetAddress = (running.loaded[0]?.symbol('f') ?? 0n) + 3n;
+    const descriptor = { targetAddress, code, origCode, validation: origCode };
+    expect(setSystemInformation(process, encodeCodeInfo(ACTIVE + 2, [descriptor])).status).toBe(0xc000000d);
+    expect(running.call()).toEqual([1, 1]);
+    expect(setSystemInformation(process, encodeCodeInfo(ACTIVE, [descriptor])).status).toBe(SUCCESS);
+    expect(running.call()).toEqual([7, 1]);
+  });
+
+  it.each([
+    ['no file has', (buffer: Uint8Array) => buffer],
+    [
+      'leads out of the buffer',
+      (buffer: Uint8Array) => {
+        new DataView(buffer.buffer).setUint16(8, buffer.length, true);
+        return buffer;
+      },
+    ],
+  ])('a driver’s hotpatch with a name that %s', async (_, change) => {
+    using one = await withProcess('x64', ['SeLoadDriverPrivilege']);
+    const buffer = change(one.names(KERNEL + NAME_INFO + ACTIVE, 'nothing.sys'));
+    expect(setSystemInformation(one.process, buffer).status).toBe(0xc0000034);
+  });
+
+  it('a thread is not injected for the hotpatch of a driver', async () => {
+    using running = await run({ processor: 'x64', kind: 'driver' });
+    const process = running.lab.createProcess('update.exe');
+    process.privileges.add('SeDebugPrivilege');
+    const patch = buildPatch(running.target, { processor: 'x64', kind: 'driver' });
+    running.lab.kernel.files.add('patch.sys', patch);
+    const buffer = encodeNames(INJECT_THREAD + ACTIVE, { name: 'patch.sys' }, { targetProcess: 0n });
+    expect(setSystemInformation(process, buffer).status).toBe(0xc0000225);
+    expect(running.call()).toEqual([1]);
+  });
+
+  it.each([NAME_INFO, INJECT_THREAD])('flag %i: what is in force already is left as it is', async (flag) => {
+    using one = await withProcess('x64', ['SeDebugPrivilege']);
+    const { running, process, names } = one;
+    const ask = (active: number) => setSystemInformation(process, names(flag + active, PATH, -1n)).status;
+    const states = [ACTIVE, ACTIVE, 0, 0, ACTIVE].map((active) => {
+      const before = stores(running);
+      return [ask(active), stores(running) > before, running.call()[0]];
+    });
+    expect(states).toEqual([
+      [SUCCESS, true, 9],
+      [SUCCESS, false, 9],
+      [SUCCESS, true, 1],
+      [SUCCESS, false, 1],
+      [SUCCESS, true, 9],
+    ]);
+  });
+
+  describe('called by the laboratory itself', () => {
+    async function direct() {
+      const one = await withProcess();
+      const { domain } = one.process;
+      const caller = { process: one.process, domain, pointerSize: 8 } as const;
+      const { engine } = one.running;
+      const at = (buffer: bigint) => ask(engine, caller, SYSTEM_HOTPATCH_INFORMATION, buffer, 0x100).name;
+      return { ...one, engine, at };
+    }
+
+    it('answers with a status where there is no buffer', async () => {
+      using one = await direct();
+      expect(one.at(0x10n)).toBe('STATUS_ACCESS_VIOLATION');
+    });
+
+    it('leaves mistakes of the laboratory what they are', async () => {
+      using one = await direct();
+      const mistake = new TypeError('a mistake of the laboratory');
+      const openPatch = () => {
+        throw mistake;
+      };
+      Object.assign(one.engine, { openPatch });
+      const buffer = one.names(NAME_INFO + ACTIVE);
+      const address = one.process.domain.allocateMemory('pool', buffer.length);
+      one.process.addressSpace.write(address, buffer);
+      expect(() => one.at(address)).toThrow(mistake);
+      one.process.privileges.add('SeDebugPrivilege');
+      one.process.addressSpace.writeU32(address, INJECT_THREAD);
+      expect(() => one.at(address)).toThrow(mistake);
+    });
   });
 });
 

@@ -187,6 +187,20 @@ const CASES: readonly Case[] = [
     states: ['shell_hp.dll applied'],
     prepare: ({ disk }) => void disk.open(DLL, { access: 'read' }),
   },
+  {
+    what: 'with it, a file that nobody else can open',
+    commandLine: ENABLE,
+    uses: [DLL],
+    files: [SHELL],
+    report: {
+      rebootRequired: true,
+      hotpatched: [DLL],
+      pending: [DLL],
+      reasons: [`${DLL} could not be swapped (STATUS_SHARING_VIOLATION)`],
+    },
+    states: ['shell_hp.dll applied'],
+    prepare: ({ disk }) => void disk.open(DLL, { access: 'read', share: [] }),
+  },
 ];
 
 describe('a hotfix', () => {
