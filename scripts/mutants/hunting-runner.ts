@@ -78,7 +78,8 @@ export default class HuntingRunner extends VitestTestRunner {
       await run();
       return;
     }
-    const test = `${task.file.name} > ${nameOf(task)}`;
+    // Tests of a table may have the same name.
+    const test = `${task.file.name} > ${nameOf(task)} #${task.id}`;
     const mutants = globalThis.__m;
     mutants.active = -1;
     mutants.reached.clear();

@@ -11,12 +11,6 @@ interface Judgement {
 /** Mutants that no test can notice, each with the reason. */
 const JUDGED: readonly Judgement[] = [
   {
-    file: 'src/engine/2003/apply-code-patch.ts',
-    change: 'leave out of ||',
-    code: '!isHere(targetAddress)',
-    why: 'Where there is no memory the store fails too, with the same status.',
-  },
-  {
     file: 'src/engine/2003/apply.ts',
     change: '+ becomes -',
     code: 'FLG_HOTPATCH.ACTIVE * Number(active) + FLG_HOTPATCH.WOW64 * Number(isWow64(domain))',
@@ -31,7 +25,7 @@ const JUDGED: readonly Judgement[] = [
   {
     file: 'src/engine/2003/inject.ts',
     change: 'leave out',
-    code: 'new CodeInformation(domain.addressSpace, address, buffer.length, pointerSize).patchingFinished',
+    code: 'new CodeInformation(domain.addressSpace, address, buffer.length, pointerSize).finish()',
     why: 'The structure is freed before anybody else runs.',
   },
   {
@@ -299,12 +293,6 @@ const JUDGED: readonly Judgement[] = [
     why: 'Where images have no HPAT the engine has refused the patch before it is planned.',
   },
   {
-    file: 'src/engine/refusals.ts',
-    change: 'never',
-    code: 'error.hint === undefined',
-    why: 'A hint that is undefined is the same as none.',
-  },
-  {
     file: 'src/engine/registry.ts',
     change: '<= becomes <',
     code: 'registered.sequenceNumber <= patch.sequenceNumber',
@@ -321,6 +309,60 @@ const JUDGED: readonly Judgement[] = [
     change: 'leave out of ||',
     code: 'session === undefined',
     why: 'The domain of a session has its session.',
+  },
+  {
+    file: 'src/engine/2003/apply-code-patch.ts',
+    change: '+ becomes -',
+    code: 'targetAddress + BigInt(Math.max(code.length, validation.length))',
+    why: 'Behind the last address of a process there is no memory: reading fails too, with the same status.',
+  },
+  {
+    file: 'src/engine/2003/plan.ts',
+    change: 'never',
+    code: '!(error instanceof CpuError)',
+    why: 'The encoders throw nothing else.',
+  },
+  {
+    file: 'src/engine/2003/server.ts',
+    change: 'leave out',
+    code: 'this.#sections.delete(image)',
+    why: 'Nothing asks for the section of an image that is gone; forgetting it only saves memory.',
+  },
+  {
+    file: 'src/engine/caller-memory.ts',
+    change: '+ becomes -',
+    code: 'address + BigInt(length)',
+    why: 'Behind the last address of a process there is no memory: reading fails too, with the same status.',
+  },
+  {
+    file: 'src/engine/journal.ts',
+    change: 'leave out of &&',
+    code: 'protection !== undefined',
+    why: 'There is memory wherever the engine stores; the check is for the compiler.',
+  },
+  {
+    file: 'src/engine/journal.ts',
+    change: 'leave out of ||',
+    code: 'hpat === undefined',
+    why: 'Where images have no HPAT the engine has refused the patch before.',
+  },
+  {
+    file: 'src/engine/patch.ts',
+    change: 'never',
+    code: 'table === undefined || description === undefined',
+    why: 'The rules of the format have refused it before; the check is for the compiler.',
+  },
+  {
+    file: 'src/engine/patch.ts',
+    change: 'leave out of ||',
+    code: 'table === undefined',
+    why: 'The rules of the format have refused it before; the check is for the compiler.',
+  },
+  {
+    file: 'src/engine/patch.ts',
+    change: 'leave out of ||',
+    code: 'description === undefined',
+    why: 'The rules of the format have refused it before; the check is for the compiler.',
   },
 ];
 

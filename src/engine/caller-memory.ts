@@ -1,11 +1,5 @@
 import { type AddressSpace, CpuError } from '../cpu/index.js';
 
-/** Addresses that a caller may name; none of it: kernel mode, which is trusted. */
-export interface ProbeRange {
-  readonly start: bigint;
-  readonly end: bigint;
-}
-
 /**
  * Memory of whoever made a system call, with pointers as wide as the caller's. A user-mode caller reaches its own half of
  * the address space only (ProbeForRead, ProbeForWrite).
@@ -15,7 +9,8 @@ export class CallerMemory {
   constructor(
     private readonly space: AddressSpace,
     readonly pointerSize: 4 | 8,
-    private readonly range: ProbeRange | undefined,
+    /** Where the addresses end that a caller may name; undefined: kernel mode, which is trusted. */
+    private readonly end: bigint | undefined,
   ) {}
 
   read(address: bigint, length: number): Uint8Array {
@@ -83,9 +78,7 @@ export class CallerMemory {
   }
 
   #probe(address: bigint, length: number): void {
-    if (this.range === undefined) return;
-    const { start, end } = this.range;
-    if (address >= start && address + BigInt(length) <= end) return;
+    if (this.end === undefined || address + BigInt(length) <= this.end) return;
     throw new CpuError('callerMemory.probe', 'is not memory of the caller', { address });
   }
 }

@@ -45,10 +45,10 @@ export function callPatchMain(
       return { kind: 'callout', phase, status: status.value, crash, text: `${name} crashed: ${crash.text}` };
     }
   } finally {
-    if (domain.process?.terminated !== true) domain.freeMemory(context, CONTEXT_SIZE);
+    domain.freeMemory(context, CONTEXT_SIZE);
   }
 }
 
-export function failed(step: CalloutStep | undefined): step is CalloutStep {
-  return step !== undefined && (step.status & FAILURE) !== 0;
+export function failed({ status }: CalloutStep): boolean {
+  return (status & FAILURE) !== 0;
 }

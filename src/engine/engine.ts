@@ -23,7 +23,7 @@ import { unmapPatch } from './unmap.js';
  */
 export class HotPatchEngine {
   readonly #registry: PatchRegistry;
-  readonly #records = new Map<LoadedImage, ImageRecord>();
+  readonly #records = new WeakMap<LoadedImage, ImageRecord>();
   readonly #context: OperationsContext;
   readonly #operations: PatchOperations;
   #inProgress: Patch | undefined;
@@ -284,12 +284,10 @@ export class HotPatchEngine {
 
   /** An image is gone: nothing is applied to it any more, and a patch without any base waits for the next one. */
   #forget(image: LoadedImage): void {
-    const record = this.#records.get(image);
-    this.#records.delete(image);
-    for (const { patch, loaded } of record?.applications ?? []) {
+    for (const { patch, loaded } of this.#records.get(image)?.applications ?? []) {
       const index = patch.applications.findIndex((application) => application.loaded === loaded);
       patch.applications.splice(index, 1);
-      if (patch.applications.length === 0 && patch.state !== 'reverted') patch.state = 'deferred';
+      if (patch.applications.length === 0) patch.state = 'deferred';
       this.kernel.unloadImage(loaded);
     }
   }

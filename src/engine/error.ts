@@ -50,7 +50,7 @@ export class HotPatchError extends Error {
   }
 
   /** The same refusal, and whose address space it was met in. */
-  in(domain: string): HotPatchError {
+  in(domain: string | undefined): HotPatchError {
     const { rule, image, place, symbol, hint, cause } = this;
     const { name: status } = this.status;
     return new HotPatchError({

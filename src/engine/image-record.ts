@@ -43,9 +43,9 @@ export class ImageRecord {
   }
 
   /** @param rva of the function that leads to the slot, now or once it was patched */
-  useSlot(index: number, rva?: number): void {
+  useSlot(index: number, rva: number): void {
     this.#usedSlots = index + 1;
-    if (rva !== undefined) this.#slotOwners.set(index, rva);
+    this.#slotOwners.set(index, rva);
   }
 
   /** RVA of the function that a slot was given to, in base and patch images; a revert does not take it away. */

@@ -47,8 +47,7 @@ export function threadsIn(kernel: Kernel, patch: LoadedImage): Holder[] {
         });
     }
     const top = thread.stack.base + BigInt(thread.stack.size);
-    const start = thread.sp - (thread.sp % BigInt(pointerSize));
-    for (const { at, value } of pointers(patch, start, Number(top - start), pointerSize))
+    for (const { at, value } of pointers(patch, thread.sp, Number(top - thread.sp), pointerSize))
       holders.push({
         thread,
         text: `the stack of thread ${thread.id} has a return address to ${patch.describe(value)} at sp+0x${(at - thread.sp).toString(16)}`,
@@ -64,10 +63,9 @@ function* pointers(
   width: 4 | 8,
   owner = patch,
 ): Generator<{ at: bigint; value: bigint }> {
-  if (size <= 0) return;
-  const bytes = owner.domain.addressSpace.read(start, size);
+  const bytes = owner.domain.addressSpace.read(start, Math.max(0, size));
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let offset = 0; offset + width <= size; offset += width) {
+  for (let offset = 0; offset + width <= bytes.length; offset += width) {
     const value = width === 8 ? view.getBigUint64(offset, true) : BigInt(view.getUint32(offset, true));
     if (patch.contains(value)) yield { at: start + BigInt(offset), value };
   }

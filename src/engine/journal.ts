@@ -89,7 +89,7 @@ export class Journal {
     this.change(
       () => hpat.commit(form.slotFill),
       () => {
-        if (image.domain.process?.terminated !== true) hpat.decommit();
+        hpat.decommit();
       },
       image,
     );
@@ -112,7 +112,7 @@ export class Journal {
    */
   rollBack(kept: readonly LoadedImage[] = []): void {
     for (let change = this.#changes.pop(); change !== undefined; change = this.#changes.pop())
-      if (change.image === undefined || !kept.includes(change.image)) change.undo();
+      if (!kept.some((image) => image === change.image)) change.undo();
   }
 }
 

@@ -133,7 +133,7 @@ function loadPatch(
   if (hints.some(([hint, actual]) => hint !== 0 && hint !== actual))
     throw new Refusal('STATUS_REVISION_MISMATCH');
   const name = path.replace(/^.*[\\/]/, '');
-  return engine.loadPatch(image, { name, path, ...(userSid === undefined ? {} : { userSid }) }).status;
+  return engine.loadPatch(image, { name, path, userSid }).status;
 }
 
 function unloadPatch(

@@ -111,8 +111,8 @@ export function ntManageHotPatch(engine: HotPatchEngine, call: ServiceCall): NtS
 
 /** User mode may only name memory of its own; the kernel's callers are trusted. */
 function memoryOf({ addressSpace, domain }: HotPatchCaller): CallerMemory {
-  const range = domain.kind === 'user' ? domain.table.range : undefined;
-  return new CallerMemory(addressSpace, domain.architecture.pointerSize, range);
+  const end = domain.kind === 'user' ? domain.table.range.end : undefined;
+  return new CallerMemory(addressSpace, domain.architecture.pointerSize, end);
 }
 
 function statusOf(error: unknown): NtStatus {

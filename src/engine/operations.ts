@@ -62,6 +62,14 @@ export class PatchOperations {
 
   /** Takes the patch back wherever it is in force, in processes too that have started since the revert began. */
   *revert(patch: Patch): Generator<EngineStep, ImageRecord[]> {
+    try {
+      return yield* this.#revert(patch);
+    } catch (error) {
+      throw asHotPatchError(error, patch.name);
+    }
+  }
+
+  *#revert(patch: Patch): Generator<EngineStep, ImageRecord[]> {
     const reverted: ImageRecord[] = [];
     for (let reverts = this.#planReverts(patch); reverts.length > 0; reverts = this.#planReverts(patch)) {
       const names = reverts.map(({ application }) => application.base.image.baseDllName);
@@ -154,7 +162,6 @@ function naming<T>(base: LoadedImage, plan: () => T): T {
   try {
     return plan();
   } catch (error) {
-    const { domain } = domainOf(base);
-    throw error instanceof HotPatchError && domain !== undefined ? error.in(domain) : error;
+    throw error instanceof HotPatchError ? error.in(domainOf(base).domain) : error;
   }
 }

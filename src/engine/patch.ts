@@ -19,7 +19,7 @@ export interface LoadPatchOptions {
   /** NT path of the file; default: the name. */
   readonly path?: string;
   /** Registers it for the processes of this user alone (`S-1-5-21-…`). */
-  readonly userSid?: string;
+  readonly userSid?: string | undefined;
 }
 
 /**

@@ -16,6 +16,7 @@ describe('NtManageHotPatch(ApplyImagePatch), asked by the loader of a process', 
     expect(machine.leaf()).toBe(42);
     expect(machine.apply(loaded.dllBase, FORWARD)).toBe('STATUS_SUCCESS');
     expect(machine.leaf()).toBe(43);
+    expect([patch.state, patch.status.name]).toEqual(['applied', 'STATUS_SUCCESS']);
     expect(demo.hotPatchState).toBe('AppliedForward');
     expect(demo.activePatchImageBase).toBe(loaded.dllBase);
   });

@@ -145,12 +145,12 @@ describe.each(FORMS)('hotpatching in the form of $name', (form) => {
     const capacity = demo.hpat?.capacity ?? 0;
     const before = demo.codeBytes();
     const images = lab.kernel.domain.images.length;
-    lab.engine.record(demo).useSlot(capacity - DEMO_FUNCTIONS.length);
+    lab.engine.record(demo).useSlot(capacity - DEMO_FUNCTIONS.length, 0);
     expect(() => lab.engine.loadPatch(demoPatch(form, 1))).toThrow(/hpat\.full, STATUS_PATCH_CONFLICT/);
     expect(demo.codeBytes()).toEqual(before);
     expect(demo.hpat?.committed).toBe(false);
     expect(lab.kernel.domain.images.length).toBe(images);
-    lab.engine.record(demo).useSlot(capacity - DEMO_FUNCTIONS.length - 1);
+    lab.engine.record(demo).useSlot(capacity - DEMO_FUNCTIONS.length - 1, 0);
     lab.engine.loadPatch(demoPatch(form, 1));
     expect(lab.call(demo.symbol('leaf_opaque'))).toBe(43);
   });

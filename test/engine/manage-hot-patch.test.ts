@@ -1,4 +1,4 @@
-import { MANAGE_HOT_PATCH, manageHotPatch } from 'hotpatch-lab';
+import { KernelError, layoutOf, MANAGE_HOT_PATCH, manageHotPatch } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
 import { fixture } from '../support.js';
 import { boot, FIELD, PATH } from './manage.js';
@@ -40,7 +40,37 @@ describe('NtManageHotPatch', () => {
     const container = { ...admin, inHostSilo: false };
     expect(machine.call(name, version, size, undefined, user).status).toBe('STATUS_PRIVILEGE_NOT_HELD');
     expect(machine.call(name, version, size, undefined, container).status).toBe('STATUS_ACCESS_DENIED');
-    expect(machine.call('CheckEnabled', 1, 8, undefined, user).status).toBe('STATUS_SUCCESS');
+    for (const caller of [user, container])
+      expect(machine.call('CheckEnabled', 1, 8, undefined, caller).status).toBe('STATUS_SUCCESS');
+  });
+
+  it('ApplyImagePatch is for the caller’s own process', async () => {
+    using machine = await boot();
+    const { addressSpace } = machine;
+    const { offset } = layoutOf('applyImagePatch', 8);
+    const status = (handle: bigint) =>
+      machine.call('ApplyImagePatch', 2, 0x20, (at) => {
+        addressSpace.writeU32(at(offset.flags), 1);
+        addressSpace.writeU64(at(offset.processHandle), handle);
+      }).status;
+    expect(status(-1n)).toBe('STATUS_NOT_MAPPED_VIEW');
+    expect(status(4n)).toBe('STATUS_INVALID_PARAMETER');
+  });
+
+  it.each([
+    [
+      'a file that cannot be opened',
+      new KernelError({ rule: 'x', status: 'STATUS_SHARING_VIOLATION', message: '' }),
+    ],
+    ['a mistake of the laboratory', new TypeError('a mistake')],
+  ] as const)('%s', async (_, error) => {
+    using machine = await boot();
+    const openImage = () => {
+      throw error;
+    };
+    Object.assign(machine.host, { openImage });
+    if (error instanceof KernelError) expect(machine.load()).toBe(error.status.name);
+    else expect(() => machine.load()).toThrow(error);
   });
 
   it('answers a buffer that is not there with an access violation', async () => {

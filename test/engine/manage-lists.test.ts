@@ -52,8 +52,7 @@ function query(
       if (isActive) addressSpace.writeU64(field(FIELD.queryActivePatches.processHandle), handle);
       for (const [array, address] of Object.entries(arrays)) {
         const place = (offset as Readonly<Record<string, number>>)[array];
-        if (place !== undefined && place < size && array !== without)
-          addressSpace.writeU64(field(place), address);
+        if (place !== undefined && array !== without) addressSpace.writeU64(field(place), address);
       }
     },
     caller,
@@ -132,6 +131,7 @@ describe('lists of two patches', () => {
     const caller = { ...admin, domain: { ...domain, kind: 'system' } as unknown as typeof domain };
     expect(query(machine, 'QueryActivePatches', { handle: CURRENT_PROCESS }).count).toBe(2);
     expect(query(machine, 'QueryActivePatches', { handle: CURRENT_PROCESS, caller }).count).toBe(0);
+    expect(query(machine, 'QueryActivePatches', { handle: 0n, caller }).count).toBe(2);
     expect(query(machine, 'QueryActivePatches', { handle: 4n }).status).toBe('STATUS_INVALID_HANDLE');
   });
 });
@@ -207,6 +207,9 @@ describe('one patch by its base', () => {
     expect(single(machine, identity)).toBe('STATUS_NOT_FOUND ');
     expect(single(machine, identity, { caller: process('S-1-5-21-1') })).toBe('STATUS_SUCCESS mine.sys');
     expect(single(machine, identity, { caller: process('S-1-5-21-2') })).toBe('STATUS_NOT_FOUND ');
+    using everybody = await bootPatched();
+    const caller = { ...process('S-1-5-21-2'), addressSpace: everybody.addressSpace };
+    expect(single(everybody, identity, { caller })).toBe(`STATUS_SUCCESS ${PATH}`);
   });
 
   it.each([
@@ -320,7 +323,12 @@ describe('what a caller may name', () => {
     expect(enabled(kernels, 0n, admin)).toBe('STATUS_SUCCESS');
     expect(enabled(buffer, kernels)).toBe('STATUS_ACCESS_VIOLATION');
     expect(lab.kernel.domain.addressSpace.readU32(kernels)).toBe(1);
-    expect(enabled(domain.table.range.end - 4n)).toBe('STATUS_ACCESS_VIOLATION');
+    const { end } = domain.table.range;
+    domain.table.commit(end - 0x1000n, 1, 'PAGE_READWRITE');
+    addressSpace.writeU32(end - 8n, 1);
+    expect(enabled(end - 8n)).toBe('STATUS_SUCCESS');
+    addressSpace.writeU32(end - 4n, 1);
+    expect(enabled(end - 4n)).toBe('STATUS_ACCESS_VIOLATION');
     expect(enabled(domain.table.range.start)).toBe('STATUS_ACCESS_VIOLATION');
   });
 });

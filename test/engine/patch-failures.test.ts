@@ -68,13 +68,28 @@ describe('call targets of a patch image under Control Flow Guard', () => {
     expect(machine.lab.transcript).toContain('CFG: 2 function(s) of patch.dll are valid call targets');
   });
 
+  /** The loader of the process has mapped the patch image. */
+  function mapped({ lab, process, patchImage }: Awaited<ReturnType<typeof guardedProcess>>) {
+    const engine = new HotPatchEngine(lab.kernel, { patchUserImages: false });
+    engine.loadPatch(patchImage);
+    const options = { domain: process.domain, loadReason: 'PatchImage', initialize: false } as const;
+    return { engine, loaded: lab.kernel.loadImage(patchImage, options) };
+  }
+
+  it('are set by the loader’s request, too', async () => {
+    using machine = await guardedProcess();
+    const { engine, loaded } = mapped(machine);
+    const { guard } = machine.process.domain;
+    const valid = (name: string) => guard.isValidTarget(loaded.address(machine.rva(name)));
+    expect([valid('f'), valid('g')]).toEqual([true, true]);
+    engine.applyImagePatch(machine.base, loaded, 1);
+    expect([valid('f'), valid('g')]).toEqual([true, false]);
+  });
+
   it('are as before when the loader’s request fails behind them', async () => {
     using machine = await guardedProcess();
     const { lab, process, base } = machine;
-    const engine = new HotPatchEngine(lab.kernel, { patchUserImages: false });
-    engine.loadPatch(machine.patchImage);
-    const options = { domain: process.domain, loadReason: 'PatchImage', initialize: false } as const;
-    const loaded = lab.kernel.loadImage(machine.patchImage, options);
+    const { engine, loaded } = mapped(machine);
     const saved = process.domain.guard.saveImage(loaded.dllBase);
     {
       using _ = inject(

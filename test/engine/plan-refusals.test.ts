@@ -147,7 +147,7 @@ describe('a slot that is farther than a branch of ARM64 reaches', () => {
     const { base: image, patch } = pair(form);
     using lab = await Lab.boot({ architecture: 'arm64', hotPatchTableSize: 0x500_0000 });
     const base = lab.kernel.loadImage(image, { initialize: false });
-    lab.engine.record(base).useSlot((base.hpat?.capacity ?? 0) - 2);
+    lab.engine.record(base).useSlot((base.hpat?.capacity ?? 0) - 2, 0);
     const load = () => lab.engine.loadPatch(patch);
     expect(load).toThrow(HotPatchError);
     expect(load).toThrow(/beyond ±0x8000000 \(function\.branchRange, STATUS_CONFLICTING_ADDRESSES\)/);

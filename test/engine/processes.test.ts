@@ -212,6 +212,33 @@ describe('a failure report', () => {
       );
     });
 
+    it('leaves no slot to a function', async () => {
+      using machine = await failingWith(new CpuError('memory.test', 'no frame'));
+      expect(() => machine.load()).toThrow('store.failed');
+      for (const { demo } of machine.places) {
+        const record = machine.lab.engine.record(demo);
+        expect([record.usedSlots, record.slotOwner(0), record.slotOwner(5)]).toEqual([
+          0,
+          undefined,
+          undefined,
+        ]);
+      }
+    });
+
+    it('takes nothing back in a process that has ended on the way', async () => {
+      using machine = await failingWith(new CpuError('memory.test', 'no frame'));
+      const { lab, places } = machine;
+      const steps = lab.engine.loadPatchSteps(machine.image());
+      for (let step = 0; step < 60; step++) steps.next();
+      places[0]?.domain.process?.terminate(1);
+      expect(() => [...steps]).toThrow('store.failed');
+      for (const index of [1, 2]) expect(places[index]?.call('leaf_opaque')).toBe(42);
+      const images = lab.kernel.domains.flatMap((domain) =>
+        domain.images.map(({ baseDllName }) => baseDllName),
+      );
+      expect(images.filter((name) => name.includes('_hp'))).toEqual([]);
+    });
+
     it('leaves other errors what they are', async () => {
       const error = new TypeError('a mistake of the laboratory');
       using machine = await failingWith(error);
@@ -221,6 +248,21 @@ describe('a failure report', () => {
 });
 
 describe('between the steps of a revert', () => {
+  it('a process may start, and mistakes of the laboratory in it stay what they are', async () => {
+    using machine = await bench(dll);
+    const { lab } = machine;
+    const steps = lab.engine.loadPatchSteps(machine.image());
+    for (let step = 0; step < 40; step++) steps.next();
+    const late = machine.place(lab.createProcess('late.exe').domain);
+    const mistake = new TypeError('a mistake of the laboratory');
+    Object.assign(late.domain.writer, {
+      writeCode() {
+        throw mistake;
+      },
+    });
+    expect(() => [...steps]).toThrow(mistake);
+  });
+
   it('a process may start, and is reverted with the others', async () => {
     using machine = await bench(dll);
     const { lab } = machine;

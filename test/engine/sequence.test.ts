@@ -81,6 +81,9 @@ describe('sequence numbers', () => {
     engine.loadPatch(demoPatch(form, 5));
     engine.loadPatch(demoPatch(form, 4));
     expect(engine.record(demo).sequenceNumber).toBe(4);
+    const again = engine.loadPatch(demoPatch(form, 4));
+    expect(engine.record(demo).active?.patch).toBe(again);
+    expect(engine.patches).toHaveLength(3);
   });
 
   it('of a deferred patch: the newest is the one that is applied', async () => {

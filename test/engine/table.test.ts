@@ -151,13 +151,13 @@ describe.each(CELLS)('$name', (cell) => {
     const last = places.at(-1);
     const capacity = last?.demo.hpat?.capacity ?? 0;
     if (last === undefined) throw new Error('no place');
-    lab.engine.record(last.demo).useSlot(capacity - DEMO_FUNCTIONS.length);
+    lab.engine.record(last.demo).useSlot(capacity - DEMO_FUNCTIONS.length, 0);
     const frames = lab.kernel.machine.memory.framesInUse;
     expect(() => machine.load()).toThrow(/hpat\.full, STATUS_PATCH_CONFLICT/);
     expect(places.map(({ demo }) => demo.hpat?.committed)).toEqual(places.map(() => false));
     expect(lab.kernel.machine.memory.framesInUse).toBe(frames);
     expectOriginal(machine);
-    lab.engine.record(last.demo).useSlot(capacity - DEMO_FUNCTIONS.length - 1);
+    lab.engine.record(last.demo).useSlot(capacity - DEMO_FUNCTIONS.length - 1, 0);
     machine.load();
     for (const place of places) expectPatched(place, form);
   });
@@ -222,6 +222,10 @@ describe.each(CELLS)('$name', (cell) => {
     const patch = machine.load({ crashingPhase: 0 });
     expect(places.map(({ domain }) => domain.process?.exitStatus)).toEqual(places.map(() => 0xc0000005));
     expect([patch.state, patch.applications]).toEqual(['deferred', []]);
+    for (const _ of places)
+      expect(machine.lab.transcript).toContain(
+        '__PatchMainCallout__(phase 0) ended its process with 0xc0000005',
+      );
   });
 
   it('stores: by whom they must be made, and never into a page that is writable and executable', async () => {

@@ -158,18 +158,16 @@ function refuseCovered({ lists }: ApplyContext, application: Application2003): v
 function refuseCrossed({ lists, options }: ApplyContext, application: Application2003): void {
   if (options.spareOccupiedPadding === false) return;
   const { patch, target, hooks } = application;
-  for (const older of lists.of(target)) {
-    if (older === application) return;
-    const jumps = older.hooksInForce.filter(({ target: kind }) => kind !== 'pointer');
-    const crossing = hooks.find((hook) => jumps.some((jump) => crosses(hook, jump)));
+  for (const other of lists.of(target)) {
+    const crossing = hooks.find((hook) => other.hooksInForce.some((one) => crosses(hook, one)));
     if (crossing === undefined) continue;
     throw new HotPatchError({
       rule: 'chain.crossed',
       status: 'STATUS_CONFLICTING_ADDRESSES',
       image: patch.name,
       place: crossing.place,
-      message: `the ${crossing.target} of ${crossing.symbol} would replace a part of the jump that ${older.patch.name} has there: a thread could stand at it`,
-      hint: older.active ? `disable ${older.patch.name} first` : 'restore the hooks that were left first',
+      message: `the ${crossing.target} of ${crossing.symbol} would replace a part of what ${other.patch.name} has there: a thread could stand at it`,
+      hint: other.active ? `disable ${other.patch.name} first` : 'restore the hooks that were left first',
     });
   }
 }

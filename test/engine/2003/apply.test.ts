@@ -11,6 +11,7 @@ const CASES: readonly Case[] = [
   { name: 'x64 user DLL, near jump', processor: 'x64' },
   { name: 'x64 user DLL, indirect jump', processor: 'x64', indirect: true },
   { name: 'x86 DLL under WOW64', processor: 'x86', wow64: true },
+  { name: 'x64 user DLL, under a Secure Kernel', processor: 'x64', boot: { vbs: true } },
   { name: 'x64 driver, near jump', processor: 'x64', kind: 'driver' },
   { name: 'x64 driver, indirect jump', processor: 'x64', kind: 'driver', indirect: true },
 ];

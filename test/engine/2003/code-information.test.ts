@@ -150,6 +150,16 @@ describe('the address of a descriptor', () => {
     expect(running.call()).toEqual([1, 1]);
   });
 
+  it('the last ones that a process can have', async () => {
+    using one = await start();
+    const { table } = one.process.domain;
+    const { end } = table.range;
+    table.commit(end - 0x1000n, 1, 'PAGE_READWRITE');
+    const status = (length: number) =>
+      setSystemInformation(one.process, encodeCodeInfo(ACTIVE, [descriptor(end - 8n, length, 0)])).status;
+    expect([status(8), status(9)]).toEqual([SUCCESS, ACCESS_VIOLATION]);
+  });
+
   it('the first one that a process can have', async () => {
     using one = await start();
     const { table } = one.process.domain;
@@ -221,6 +231,8 @@ describe.each(['x86', 'x64'] as const)('names, for an %s process', (processor) =
     running.lab.kernel.files.add('patch.dll', buildPatch(running.target, { processor }));
     const names = { name: PATH };
     const buffer = encodeNames(INJECT_THREAD + ACTIVE, names, { pointerSize, targetProcess: -1n });
+    const behind = pointerSize === 8 ? 0x20 : 0x18;
+    expect(new DataView(buffer.buffer).getUint32(behind, true)).toBe(0);
     expect(setSystemInformation(process, buffer).status).toBe(SUCCESS);
     expect(running.call()).toEqual([9, 1]);
   });

@@ -230,7 +230,7 @@ describe('a jump over another hotpatch’s jump of the other form', () => {
       return;
     }
     expect(second).toThrow(
-      /hook \d.*the padding of target!f would replace a part of the jump that fix9\.dll has there.*chain\.crossed, STATUS_CONFLICTING_ADDRESSES/,
+      /hook \d.*the padding of target!f would replace a part of what fix9\.dll has there.*chain\.crossed, STATUS_CONFLICTING_ADDRESSES/,
     );
     expect(systemState(lab).memory).toEqual(before);
     expect(call()).toEqual([9, 9]);

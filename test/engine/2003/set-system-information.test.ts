@@ -239,7 +239,7 @@ describe('SystemHotpatchInformation, whoever asks', () => {
 
     it('leaves mistakes of the laboratory what they are', async () => {
       using one = await direct();
-      const mistake = new TypeError('a mistake of the laboratory');
+      const mistake = Object.assign(new TypeError('a mistake of the laboratory'), { status: 'its own' });
       const openPatch = () => {
         throw mistake;
       };
