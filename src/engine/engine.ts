@@ -241,11 +241,11 @@ export class HotPatchEngine {
     };
   }
 
-  /** A process that started under the newer patch never had the one before it, which is in force elsewhere again. */
+  /** A process that started under the newer patch never had the one before it, which is registered all the same. */
   *#applyPrevious(bases: readonly ImageRecord[]): Generator<EngineStep, void> {
     for (const { image, active } of bases) {
       const previous = active === undefined ? this.registeredFor(image) : undefined;
-      if (previous?.state === 'applied') yield* this.#operations.apply(previous, [image], true);
+      if (previous !== undefined) yield* this.#operations.apply(previous, [image], true);
     }
   }
 
@@ -282,14 +282,17 @@ export class HotPatchEngine {
     drive(this.#operations.apply(patch, [image], !initialising));
   }
 
-  /** An image is gone: nothing is applied to it any more, and a patch without any base waits for the next one. */
+  /**
+   * An image is gone, and with it the patch images beside it, taken back or not. A patch without any base waits for the
+   * next one.
+   */
   #forget(image: LoadedImage): void {
-    for (const { patch, loaded } of this.#records.get(image)?.applications ?? []) {
-      const index = patch.applications.findIndex((application) => application.loaded === loaded);
-      patch.applications.splice(index, 1);
-      if (patch.applications.length === 0) patch.state = 'deferred';
-      this.kernel.unloadImage(loaded);
-    }
+    for (const patch of this.#registry.patches)
+      for (const application of patch.applications.filter(({ base }) => base.image === image)) {
+        patch.applications.splice(patch.applications.indexOf(application), 1);
+        if (patch.applications.length === 0 && patch.state !== 'reverted') patch.state = 'deferred';
+        this.kernel.unloadImage(application.loaded);
+      }
   }
 
   get #patchesUserImages(): boolean {

@@ -103,6 +103,36 @@ describe('an engine that leaves user images to their loaders', () => {
   });
 });
 
+describe('processes that end before or after a patch is taken back', () => {
+  it('take the image of a patch that was taken back with them', async () => {
+    using machine = await bench(DLL);
+    const { lab, places } = machine;
+    const patch = machine.load();
+    lab.engine.unloadPatch(patch);
+    const [first, ...others] = places;
+    first?.domain.process?.terminate();
+    expect(patch.applications.map(({ base }) => base.image)).toEqual(others.map(({ demo }) => demo));
+    lab.engine.unmapPatch(patch);
+    for (const { domain, demo } of others) expect(domain.images.at(-1)).toBe(demo);
+    for (const { domain } of others) domain.process?.terminate();
+    expect([patch.state, patch.applications]).toEqual(['reverted', []]);
+  });
+
+  it('leave two patches waiting: without the newer one the next process gets the older', async () => {
+    using machine = await bench(DLL);
+    const { lab, places } = machine;
+    const older = machine.load();
+    const newer = machine.load({ sequenceNumber: 2, functions: ['fib'] });
+    for (const { domain } of places) domain.process?.terminate();
+    expect([older.state, newer.state]).toEqual(['deferred', 'deferred']);
+    const place = machine.place(lab.createProcess('next.exe').domain);
+    expect([newer.state, place.call('leaf_opaque')]).toEqual(['applied', 42]);
+    lab.engine.unloadPatch(newer);
+    expect([older.state, place.call('leaf_opaque')]).toEqual(['applied', 43]);
+    expect(machine.place(lab.createProcess('last.exe').domain).call('leaf_opaque')).toBe(43);
+  });
+});
+
 describe('the callout of a DLL’s patch', () => {
   const callouts = (lab: Lab) => lab.events.filter(({ kind }) => kind === 'callout').length;
 

@@ -35,7 +35,7 @@ const images = sequenceImages();
 const sequences = fc.array(step, { maxLength: 12 });
 const { HOTPATCH_PROOF, HOTPATCH_SEED = '20', HOTPATCH_PATH, HOTPATCH_SEQUENCE } = process.env;
 const parameters = {
-  numRuns: HOTPATCH_PROOF === 'all' ? 400 : 30,
+  numRuns: HOTPATCH_PROOF === 'all' ? 5000 : 30,
   seed: Number(HOTPATCH_SEED),
   ...(HOTPATCH_PATH === undefined ? {} : { path: HOTPATCH_PATH }),
 };
