@@ -7,9 +7,11 @@ import { buildBase, buildPatch } from './shapes/program.js';
 
 /** Something that happens to a system with processes, a DLL and its patches. Numbers choose among what there is. */
 export type SystemStep =
-  | { readonly kind: 'startProcess' | 'endProcess' | 'stopThread' | 'finishThread'; readonly which: number }
+  | { readonly kind: ProcessStepKind; readonly which: number }
   | { readonly kind: 'loadPatch'; readonly sequenceNumber: 1 | 2 }
   | { readonly kind: 'unloadPatch' | 'unmapPatch' };
+
+export type ProcessStepKind = 'startProcess' | 'endProcess' | 'reloadDll' | 'stopThread' | 'finishThread';
 
 /** The DLL, its patches, and what the function returns with none, the first, the second in force. */
 export interface SequenceImages {
@@ -29,7 +31,7 @@ export async function sequenceImages(): Promise<SequenceImages> {
 
 interface Instance {
   readonly process: Process;
-  readonly image: LoadedImage;
+  image: LoadedImage;
 }
 
 interface Stopped {
@@ -67,6 +69,9 @@ export class Sequence implements Disposable {
       case 'endProcess':
         this.#end(step.which);
         break;
+      case 'reloadDll':
+        this.#reload(step.which);
+        break;
       case 'stopThread':
         this.#stop(step.which);
         break;
@@ -99,11 +104,27 @@ export class Sequence implements Disposable {
       if (version === 0 && !original) found.push(`${process.name} has not its original code`);
       if (version !== 0 && original) found.push(`${process.name} is not patched`);
     }
+    found.push(...this.#strayImages());
     for (const table of this.lab.kernel.machine.pageTables)
       for (const { address, protection } of table.entries())
         if (isExecutable(protection) && /WRITE/.test(protection))
           found.push(`${table.name}: 0x${address.toString(16)} is ${protection}`);
     return found;
+  }
+
+  /** Patch images that are mapped for nobody, and applications whose images are gone. */
+  #strayImages(): string[] {
+    const { engine, kernel } = this.lab;
+    const images = new Set(kernel.domains.flatMap((domain) => domain.images));
+    const applications = engine.patches.flatMap((patch) => patch.applications);
+    const wanted = new Set(applications.flatMap(({ base, loaded }) => [base.image, loaded]));
+    const describe = ({ baseDllName, domain }: LoadedImage) => `${baseDllName} in ${domain.name}`;
+    return [
+      ...[...wanted].filter((image) => !images.has(image)).map((image) => `${describe(image)} is gone`),
+      ...[...images]
+        .filter((image) => image.loadReason === 'PatchImage' && !wanted.has(image))
+        .map((image) => `${describe(image)} is mapped for nobody`),
+    ];
   }
 
   get #applied(): Patch | undefined {
@@ -114,8 +135,19 @@ export class Sequence implements Disposable {
 
   #start(): void {
     const process = this.lab.createProcess(`process${this.#count++}.exe`);
-    const image = process.loadImage(this.images.base.image, { name: 'base.dll' });
-    this.#instances.push({ process, image });
+    this.#instances.push({ process, image: this.#loadDll(process) });
+  }
+
+  #loadDll(process: Process): LoadedImage {
+    return process.loadImage(this.images.base.image, { name: 'base.dll' });
+  }
+
+  /** A process unloads the DLL, in which no thread stands, and loads it again. */
+  #reload(which: number): void {
+    const instance = this.#instances[which % Math.max(1, this.#instances.length)];
+    if (instance === undefined || this.#stopped.some((stopped) => stopped.instance === instance)) return;
+    instance.process.unloadImage(instance.image);
+    instance.image = this.#loadDll(instance.process);
   }
 
   #end(which: number): void {

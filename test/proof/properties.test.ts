@@ -5,7 +5,10 @@ import { Sequence, type SystemStep, sequenceImages } from '../../src/proof/index
 const which = fc.nat({ max: 3 });
 const step: fc.Arbitrary<SystemStep> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('startProcess' as const), which }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('endProcess' as const), which }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constantFrom('endProcess' as const, 'reloadDll' as const), which }),
+  },
   {
     weight: 3,
     arbitrary: fc.record({
