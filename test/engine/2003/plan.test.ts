@@ -186,6 +186,21 @@ describe('the hooks of a plan', () => {
     ]);
   });
 
+  it('indirect, beside another pointer to the same routine', async () => {
+    using running = await start();
+    const { target } = running;
+    const patch = load(running, ({ good, layout }) => ({
+      ...good,
+      hooks: [
+        { type: HOOK_TYPE.VA64, hookRva: target.rva('table'), hotpRva: layout.rva('g') },
+        ...indirectHooks(target.rva('f'), layout.rva('g'), target.rva('cells')),
+      ],
+    }));
+    const jump = only(patch.applications).hooks[2];
+    const view = new DataView(jump?.bytes.slice().buffer ?? new ArrayBuffer(6));
+    expect(target.rva('f') + view.getInt32(2, true)).toBe(target.rva('cells'));
+  });
+
   it('of two functions: each has its own padding', async () => {
     using running = await start();
     const { target } = running;
