@@ -46,14 +46,15 @@ function swapsOf(
       const symbol = domain.imageAt(targetAddress)?.describe(targetAddress) ?? 'code';
       return { domain, target: 'entry', location: targetAddress, bytes, symbol };
     }
-    const { target, location, symbol, leaveWhile } = hook;
+    const { target, location, symbol, overJump } = hook;
+    const leaveWhile = isActive || overJump ? undefined : hook.leaveWhile;
     return {
       domain,
       target,
       location,
       bytes,
       symbol,
-      leaveWhile: isActive ? undefined : leaveWhile,
+      leaveWhile,
       settled: (left) => {
         hook.left = left;
       },

@@ -47,7 +47,14 @@ export function* applyToTarget(
     'validated',
     `  ${patch.name} fits ${target.baseDllName}: ${patch.hotp1.validations.length} validation(s), ${patch.hotp1.fixupRegions.length} fixup region(s), ${patch.hotp1.hooks.length} hook(s)`,
   );
-  const hooks = planner.hooks().map((hook): AppliedHook => ({ ...hook, original: hook.bytes, left: false }));
+  const hooks = planner.hooks().map(
+    (hook): AppliedHook => ({
+      ...hook,
+      original: hook.bytes,
+      overJump: false,
+      left: false,
+    }),
+  );
   const application = new Application2003(patch, target, loaded, hooks);
   operation.change(
     () => {
@@ -67,7 +74,11 @@ export function* applyToTarget(
 export function* enable(context: ApplyContext, application: Application2003): Generator<EngineStep, void> {
   refuseCovered(context, application);
   refuseCrossed(context, application);
-  for (const hook of application.hooks) hook.original = below(context, application, hook);
+  const older = olderHooks(context, application);
+  for (const hook of application.hooks) {
+    hook.original = below(application, hook, older);
+    hook.overJump = older.some(({ location }) => location === hook.leaveWhile?.start);
+  }
   yield* swap(context, application, true);
 }
 
@@ -116,17 +127,23 @@ function* swap(
 }
 
 /** The file's bytes, with what older hotpatches make of them now; data keeps what it holds. */
-function below({ lists }: ApplyContext, application: Application2003, hook: AppliedHook): Uint8Array {
-  const { location, bytes, pristine } = hook;
-  if (pristine === undefined) return application.target.domain.addressSpace.read(location, bytes.length);
+function below(
+  { target }: Application2003,
+  { location, bytes, pristine }: AppliedHook,
+  older: readonly AppliedHook[],
+): Uint8Array {
+  if (pristine === undefined) return target.domain.addressSpace.read(location, bytes.length);
   const found = Uint8Array.from(pristine);
-  for (const older of lists.of(application.target)) {
-    if (older === application) break;
-    // A Uint8Array ignores stores outside of it.
-    for (const other of older.hooksInForce)
-      for (const [i, byte] of other.bytes.entries()) found[Number(other.location - location) + i] = byte;
-  }
+  // A Uint8Array ignores stores outside of it.
+  for (const other of older)
+    for (const [i, byte] of other.bytes.entries()) found[Number(other.location - location) + i] = byte;
   return found;
+}
+
+/** Hooks in force of the hotpatches below this one in the patch list. */
+function olderHooks({ lists }: ApplyContext, application: Application2003): AppliedHook[] {
+  const list = lists.of(application.target);
+  return list.slice(0, list.indexOf(application)).flatMap(({ hooksInForce }) => hooksInForce);
 }
 
 /** A newer hotpatch whose hooks in force lie over those of an older one. */

@@ -56,6 +56,8 @@ export interface PlannedHook {
 export interface AppliedHook extends PlannedHook {
   /** What was there before it came into force. */
   original: Uint8Array;
+  /** That was an older hotpatch's jump, or its pointer: it may return while a thread stands at the jump. */
+  overJump: boolean;
   /** The hotpatch was disabled, but this hook had to be left because a thread stood in it. */
   left: boolean;
 }

@@ -181,17 +181,49 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
     using running = await run(form);
     const { engine, lab, call } = running;
     const older = engine.loadPatch(patchOf(running, form));
+    engine.disable(older);
     const newer = engine.loadPatch(patchOf(running, form, 17));
     const thread = standAt(running, form, 0);
     engine.disable(newer);
-    expect(() => engine.disable(older)).toThrow(
+    expect(() => engine.enable(older)).toThrow(
       'fix17.dll was applied over its hooks in target.dll and left one',
     );
     lab.kernel.scheduler.remove(thread);
     engine.restoreLeftHooks();
+    engine.enable(older);
     expect(call()).toEqual([9, 9]);
     engine.disable(older);
     expect(isItself(running)).toEqual([true, true]);
+  });
+
+  it('a newer hotpatch gives an older one its jump back although a thread stands there', async () => {
+    using running = await run(form);
+    const { engine, lab, call } = running;
+    const older = engine.loadPatch(patchOf(running, form));
+    const newer = engine.loadPatch(patchOf(running, form, 17));
+    const thread = standAt(running, form, 0);
+    engine.disable(newer);
+    expect(left(newer)).toEqual([[], []]);
+    expect(call()).toEqual([9, 9]);
+    lab.run({ until: thread.returns() });
+    expect(thread.result).toBe(9);
+    engine.disable(older);
+    expect(isItself(running)).toEqual([true, true]);
+  });
+
+  it('what comes into force again over what it left is left again', async () => {
+    using running = await run(form);
+    const { engine, lab } = running;
+    const patch = engine.loadPatch(patchOf(running, form));
+    const thread = standAt(running, form, 0);
+    for (let times = 0; times < 2; times++) {
+      engine.disable(patch);
+      expect(left(patch)).toEqual([kept, []]);
+      engine.enable(patch);
+    }
+    engine.disable(patch);
+    lab.run({ until: thread.returns() });
+    expect(thread.result).toBe(9);
   });
 
   it('an operation that fails leaves the hotpatch as it was: what was left, and what is in force', async () => {
