@@ -49,7 +49,6 @@ export class PatchOperations {
   #discard(loaded: readonly LoadedImage[]): void {
     const { kernel } = this.context;
     for (const image of loaded) {
-      if (image.domain.process?.terminated === true) continue;
       const [holder] = threadsIn(kernel, image);
       if (holder === undefined) kernel.unloadImage(image);
       else

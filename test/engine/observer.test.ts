@@ -41,14 +41,21 @@ describe('what an observer is told of an operation', () => {
 
   it('which patch image functions lead into, whenever it asks', async () => {
     using machine = await bench(dll);
-    const operations = told(machine.lab);
     const base = machine.places[0]?.demo;
     if (base === undefined) throw new Error('no place');
-    const ask = () => operations.map((operation) => operation?.patchOf(base));
+    const found: unknown[] = [];
+    observeOperations(machine.lab.kernel, {
+      perform(operation, perform) {
+        found.push(operation?.patchOf(base));
+        const result = perform();
+        found.push(operation?.patchOf(base));
+        return result;
+      },
+    });
     const patch = machine.load();
-    expect(ask()).toEqual([patch.loaded]);
     machine.lab.engine.unloadPatch(patch);
-    expect(ask()).toEqual([undefined, undefined]);
+    const { loaded } = patch;
+    expect(found).toEqual([undefined, loaded, loaded, undefined]);
   });
 
   it('nothing where no base changes: a patch that waits, and is given up', async () => {

@@ -44,7 +44,9 @@ export class HotPatch2003Engine {
       'NtSetSystemInformation',
       (call) => ntSetSystemInformation(this, call).value,
     );
-    for (const wow64 of [false, true]) {
+    // x86 programs on ARM64 are not modelled.
+    const widths = kernel.architecture.name === 'arm64' ? [false] : [false, true];
+    for (const wow64 of widths) {
       const services = kernel.userServices({ wow64 });
       services.define({
         name: 'ntdll.dll',

@@ -1,8 +1,15 @@
-import { CodeInformation, encodeNames, FLG_HOTPATCH, LDR_HOT_PATCH_ROUTINE } from 'hotpatch-lab';
+import {
+  CodeInformation,
+  encodeNames,
+  FLG_HOTPATCH,
+  HotPatch2003Engine,
+  Lab,
+  LDR_HOT_PATCH_ROUTINE,
+} from 'hotpatch-lab';
 import { FIXUP_TYPE, ImageBuilder, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { observeOperations, type RequestedOperation } from '../../../src/engine/index.js';
-import { buildPatch, buildTarget, type Running, run, setSystemInformation } from './support.js';
+import { buildPatch, buildTarget, type Running, run, SERVER_2003, setSystemInformation } from './support.js';
 
 const { NAME_INFO, INJECT_THREAD, ACTIVE, WOW64 } = FLG_HOTPATCH;
 const PATH = 'C:\\WINDOWS\\hotpatch\\patch.dll';
@@ -223,6 +230,15 @@ describe.each(['x86', 'x64'] as const)('the thread that is injected into an %s p
       expect(addressSpace.query(stack.base).state).toBe('free');
       expect(addressSpace.query(before + 0x10000n).state).toBe('free');
     }
+  });
+});
+
+describe('a system of ARM64', () => {
+  it('has the engine, and no module that a hotpatch could be for', async () => {
+    using lab = await Lab.boot({ architecture: 'arm64', ...SERVER_2003 });
+    const engine = new HotPatch2003Engine(lab.kernel);
+    const image = buildPatch(buildTarget('x64'), { processor: 'x64' });
+    expect(engine.loadPatch(image).state).toBe('noTarget');
   });
 });
 
