@@ -1,27 +1,18 @@
 import { formatAddress } from '../../cpu/index.js';
 import { type NtStatus, ntStatus, type PeImage } from '../../image/index.js';
-import {
-  defineExport,
-  type FileSystem,
-  type Kernel,
-  KernelError,
-  type LoadedImage,
-} from '../../loader/index.js';
+import { type FileSystem, type Kernel, KernelError, type LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from '../error.js';
 import { asHotPatchError } from '../refusals.js';
 import { drive, type OperationFacts, type OperationKind, performOperation } from '../requested-operation.js';
 import type { EngineStep } from '../steps.js';
 import { type ApplyContext, applyToTarget, coverOf, disable, enable } from './apply.js';
-import { injectRoutine, LDR_HOT_PATCH_ROUTINE, serveRoutine } from './inject.js';
+import { injectRoutine } from './inject.js';
 import { threadsInOldCode } from './old-code.js';
 import type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
 import { type Application2003, type Patch2003, PatchList } from './patch.js';
 import { PatchFiles, readPatch2003 } from './patch-files.js';
-import { ntSetSystemInformation } from './set-system-information.js';
+import { defineServices } from './services.js';
 import { Operation } from './stores.js';
-
-/** Parameters of NtSetSystemInformation: class, buffer, length. */
-const STUB_PARAMETERS = ['u32', 'pointer', 'u32'] as const;
 
 /**
  * The hotpatch engine of Windows Server 2003 SP1: `.hotp1` images, NtSetSystemInformation(SystemHotpatchInformation), a
@@ -40,28 +31,7 @@ export class HotPatch2003Engine {
     readonly options: HotPatch2003Options = {},
   ) {
     this.#files = new PatchFiles(kernel);
-    kernel.systemServices.define(
-      'NtSetSystemInformation',
-      (call) => ntSetSystemInformation(this, call).value,
-    );
-    // x86 programs on ARM64 are not modelled.
-    const widths = kernel.architecture.name === 'arm64' ? [false] : [false, true];
-    for (const wow64 of widths) {
-      const services = kernel.userServices({ wow64 });
-      services.define({
-        name: 'ntdll.dll',
-        exports: [
-          defineExport('NtSetSystemInformation', STUB_PARAMETERS, (call) =>
-            call.kernel.systemServices.call('NtSetSystemInformation', call),
-          ),
-          defineExport(LDR_HOT_PATCH_ROUTINE, ['pointer'], (call, address) =>
-            serveRoutine(this, call, address),
-          ),
-        ],
-      });
-      // Injecting needs its address; it is part of every process from the start.
-      services.address('ntdll.dll', LDR_HOT_PATCH_ROUTINE);
-    }
+    defineServices(this);
     kernel.onImageUnload((image) => this.#forget(image));
   }
 
@@ -171,16 +141,16 @@ export class HotPatch2003Engine {
     yield* this.#swapSteps(patch, 'inactive', 'applied', enable);
   }
 
-  /** One target alone, as a request of its own process or of the kernel asks: apply it, enable it, or disable it. */
+  /** One target alone, as a request of its own process asks: apply it, enable it, or disable it. */
   patchOne(patch: Patch2003, target: LoadedImage, active: boolean): void {
     const facts = () => this.#facts([target], active);
     performOperation(this.kernel, facts, () => this.#patchOneSteps(patch, target, active));
   }
 
-  /** A request to inject: the routine in each of these processes, all of them or none. */
-  inject(patch: Patch2003, targets: readonly LoadedImage[], active: boolean): void {
+  /** Several targets, all of them or none: kernel space at once, processes by the routine that is injected into them. */
+  patchEach(patch: Patch2003, targets: readonly LoadedImage[], active: boolean): void {
     const facts = () => this.#facts(targets, active);
-    performOperation(this.kernel, facts, () => this.#injectSteps(patch, targets, active));
+    performOperation(this.kernel, facts, () => this.#patchEachSteps(patch, targets, active));
   }
 
   *#patchOneSteps(patch: Patch2003, target: LoadedImage, active: boolean): Generator<EngineStep, void> {
@@ -194,7 +164,7 @@ export class HotPatch2003Engine {
     this.#tellState(patch);
   }
 
-  *#injectSteps(
+  *#patchEachSteps(
     patch: Patch2003,
     targets: readonly LoadedImage[],
     active: boolean,
@@ -209,6 +179,7 @@ export class HotPatch2003Engine {
       }
     });
     this.#settle(patch);
+    this.#tellState(patch);
   }
 
   /**

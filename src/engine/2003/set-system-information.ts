@@ -120,8 +120,7 @@ function patchKernel(
   if (patch === undefined) return ntStatus('STATUS_OBJECT_NAME_NOT_FOUND');
   const targets = engine.targetsOf(patch).filter(({ domain }) => domain.kind !== 'user');
   if (targets.length === 0) return ntStatus('STATUS_NOT_FOUND');
-  for (const target of targets)
-    engine.patchOne(patch, target, (information.flags & FLG_HOTPATCH.ACTIVE) !== 0);
+  engine.patchEach(patch, targets, (information.flags & FLG_HOTPATCH.ACTIVE) !== 0);
   return ntStatus('STATUS_SUCCESS');
 }
 
@@ -141,7 +140,7 @@ function injectThread(
     .targetsOf(patch)
     .filter(({ domain }) => domain.kind === 'user' && (wanted === undefined || domain.process === wanted));
   if (targets.length === 0) return ntStatus('STATUS_NOT_FOUND');
-  engine.inject(patch, targets, (information.flags & FLG_HOTPATCH.ACTIVE) !== 0);
+  engine.patchEach(patch, targets, (information.flags & FLG_HOTPATCH.ACTIVE) !== 0);
   return ntStatus('STATUS_SUCCESS');
 }
 

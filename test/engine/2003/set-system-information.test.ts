@@ -194,6 +194,41 @@ describe('SystemHotpatchInformation, whoever asks', () => {
     expect(setSystemInformation(one.process, buffer).status).toBe(0xc0000034);
   });
 
+  it('a session driver is patched in every session, or in none', async () => {
+    using running = await run({ processor: 'x64', kind: 'driver' });
+    const { lab, target } = running;
+    const drivers = [0, 1].map(() =>
+      lab.kernel.loadImage(target.image, {
+        domain: lab.kernel.createSession().domain,
+        symbols: target.symbols,
+        initialize: false,
+      }),
+    );
+    const process = lab.createProcess('update.exe');
+    process.privileges.add('SeLoadDriverPrivilege');
+    const patch = buildPatch(target, { processor: 'x64', kind: 'driver' });
+    lab.kernel.files.add('patch.sys', patch);
+    const ask = (active: number) =>
+      setSystemInformation(process, encodeNames(KERNEL + NAME_INFO + active, { name: 'patch.sys' })).status;
+    const call = () =>
+      drivers.map((driver) => Number(lab.kernel.call(driver.symbol('f'), [], { domain: driver.domain })));
+    const [, second] = drivers;
+    const result = (second?.symbol('f') ?? 0n) + 3n;
+    const change = (value: number) =>
+      second?.domain.machine.writeCode(second.domain.addressSpace, result, Uint8Array.of(value), {
+        writer: 'vtl1',
+      });
+    change(5);
+    const before = call();
+    expect(ask(ACTIVE)).toBe(0xc000003e);
+    expect(call()).toEqual(before);
+    change(1);
+    expect(ask(ACTIVE)).toBe(SUCCESS);
+    expect(call()).toEqual([9, 9]);
+    expect(ask(0)).toBe(SUCCESS);
+    expect(call()).toEqual([1, 1]);
+  });
+
   it('a thread is not injected for the hotpatch of a driver', async () => {
     using running = await run({ processor: 'x64', kind: 'driver' });
     const process = running.lab.createProcess('update.exe');

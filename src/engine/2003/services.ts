@@ -1,0 +1,34 @@
+import { defineExport } from '../../loader/index.js';
+import type { HotPatch2003Engine } from './engine.js';
+import { LDR_HOT_PATCH_ROUTINE, serveRoutine } from './inject.js';
+import { ntSetSystemInformation } from './set-system-information.js';
+
+/** Parameters of NtSetSystemInformation: class, buffer, length. */
+const STUB_PARAMETERS = ['u32', 'pointer', 'u32'] as const;
+
+/** What guest code calls: the system service, its stub in ntdll, and the routine that injected threads begin at. */
+export function defineServices(engine: HotPatch2003Engine): void {
+  const { kernel } = engine;
+  kernel.systemServices.define(
+    'NtSetSystemInformation',
+    (call) => ntSetSystemInformation(engine, call).value,
+  );
+  // x86 programs on ARM64 are not modelled.
+  const widths = kernel.architecture.name === 'arm64' ? [false] : [false, true];
+  for (const wow64 of widths) {
+    const services = kernel.userServices({ wow64 });
+    services.define({
+      name: 'ntdll.dll',
+      exports: [
+        defineExport('NtSetSystemInformation', STUB_PARAMETERS, (call) =>
+          call.kernel.systemServices.call('NtSetSystemInformation', call),
+        ),
+        defineExport(LDR_HOT_PATCH_ROUTINE, ['pointer'], (call, address) =>
+          serveRoutine(engine, call, address),
+        ),
+      ],
+    });
+    // Injecting needs its address; it is part of every process from the start.
+    services.address('ntdll.dll', LDR_HOT_PATCH_ROUTINE);
+  }
+}
