@@ -158,14 +158,17 @@ function tryOne(folder: string, id: number, file: string): boolean {
   return status !== 0;
 }
 
-/** Mutants that no test reaches, because their code runs when its module is loaded, or not at all. */
-function tryUnreached(target: Target, folder: string, survivors: readonly Mutant[]): void {
+/**
+ * Mutants that no test reaches, because their code runs when its module is loaded, or not at all; and those that matter
+ * only before a process has run it for the first time.
+ */
+function tryFromStart(target: Target, folder: string, survivors: readonly Mutant[]): void {
   const results = join(folder, 'mutants.jsonl');
   const lines = linesOf(results);
-  const reached = new Set(lines.flatMap((line) => (line.kind === 'done' ? line.reached : [])));
   const tried = new Set(lines.flatMap((line) => (line.kind === 'unreached' ? [line.id] : [])));
-  for (const { id } of survivors) {
-    if (reached.has(id) || tried.has(id)) continue;
+  for (const mutant of survivors) {
+    const { id } = mutant;
+    if (judgementOf(mutant) !== undefined || tried.has(id)) continue;
     const test = target.whole.find((file) => tryOne(folder, id, file));
     const by = 'in force from the start';
     const line: Line = test === undefined ? { kind: 'unreached', id } : { kind: 'noticed', id, test, by };
@@ -188,7 +191,7 @@ function check(target: Target, base: string): { mutants: readonly Mutant[]; surv
     console.log(`${target.name}: ${file}: ${noticed().size} of ${mutants.length} noticed, ${seconds} s`);
   }
   const survivors = () => mutants.filter(({ id }) => !noticed().has(id));
-  tryUnreached(target, folder, survivors());
+  tryFromStart(target, folder, survivors());
   return { mutants, survivors: survivors() };
 }
 

@@ -16,7 +16,7 @@ export type Line =
     }
   /** The test did not notice the mutant. */
   | { readonly kind: 'met'; readonly id: number; readonly test: string }
-  /** No test reaches it, nor does a whole test file notice it that begins with it in force. */
+  /** No whole test file that begins with it in force notices it either. */
   | { readonly kind: 'unreached'; readonly id: number }
   | { readonly kind: 'poisoned'; readonly id: number; readonly test: string };
 
