@@ -70,13 +70,14 @@ export class PatchOperations {
 
   *#revert(patch: Patch): Generator<EngineStep, ImageRecord[]> {
     const reverted: ImageRecord[] = [];
+    let isInForce = false;
     for (let reverts = this.#planReverts(patch); reverts.length > 0; reverts = this.#planReverts(patch)) {
       const names = reverts.map(({ application }) => application.base.image.baseDllName);
       this.#tell('revertBegun', `revert ${patch.name} from ${names.join(', ')}`);
-      yield* revertPatch(this.context, reverts);
-      reverted.push(...reverts.map(({ application }) => application.base));
+      isInForce = true;
+      reverted.push(...(yield* revertPatch(this.context, reverts)));
     }
-    if (reverted.length === 0) throw notInForce(patch);
+    if (!isInForce) throw notInForce(patch);
     patch.state = 'reverted';
     for (const base of reverted) this.#tellReverted(base);
     return reverted;

@@ -1,9 +1,16 @@
 import type { Application } from './application.js';
 import { Applier } from './apply.js';
+import type { ImageRecord } from './image-record.js';
 import { Journal } from './journal.js';
 import type { PatchPlan } from './plan.js';
 import type { EngineStep } from './steps.js';
-import { changeLiveCode, type LivePart, putInForce, type TransactionContext } from './transaction.js';
+import {
+  changeLiveCode,
+  isAlive,
+  type LivePart,
+  putInForce,
+  type TransactionContext,
+} from './transaction.js';
 import type { UndoEntry } from './undo-table.js';
 
 /** Taking back one application: the plan that puts the previous patch in force again, or none for the original code. */
@@ -15,11 +22,12 @@ export interface Revert {
 /**
  * Takes the newest patch of each base back. Functions that the previous patch covers lead into that one again, all
  * others get their original bytes from the undo table. A failure leaves the patch in force, with every store undone.
+ * @returns the bases, without those whose process has ended meanwhile
  */
 export function* revertPatch(
   context: TransactionContext,
   reverts: readonly Revert[],
-): Generator<EngineStep, void> {
+): Generator<EngineStep, ImageRecord[]> {
   const { kernel, emit } = context;
   const journal = new Journal(kernel);
   const applier = new Applier(kernel, journal);
@@ -27,8 +35,13 @@ export function* revertPatch(
   let reverted = false;
   try {
     yield* changeLiveCode(context, reverts.map(livePart), applier);
-    for (const [base, entries] of released)
-      for (const step of applier.restorePadding(base, entries)) yield emit(step);
+    for (const [base, entries] of released) {
+      if (!isAlive({ base })) continue;
+      for (const step of applier.restorePadding(base, entries)) {
+        yield emit(step);
+        if (!isAlive({ base })) break;
+      }
+    }
     reverted = true;
   } finally {
     if (!reverted) {
@@ -36,12 +49,14 @@ export function* revertPatch(
       kernel.machine.serialise();
     }
   }
-  for (const { application } of reverts) {
+  const alive = reverts.map(({ application }) => application).filter(isAlive);
+  for (const application of alive) {
     const { base, loaded } = application;
     base.applications.splice(base.applications.indexOf(application), 1);
     putInForce(base);
     loaded.hotPatchState = 'NotApplied';
   }
+  return alive.map(({ base }) => base);
 
   function livePart(revert: Revert): LivePart {
     const { application, previous } = revert;

@@ -259,6 +259,6 @@ function markFailed({ base }: PatchPlan): void {
 }
 
 /** A process may end while it is being patched; the others go on. */
-function isAlive({ base }: { readonly base: ImageRecord }): boolean {
+export function isAlive({ base }: { readonly base: ImageRecord }): boolean {
   return base.image.domain.process?.terminated !== true;
 }

@@ -9,7 +9,21 @@ import { buildBase, buildPatch } from './shapes/program.js';
 export type SystemStep =
   | { readonly kind: ProcessStepKind; readonly which: number }
   | { readonly kind: 'loadPatch'; readonly sequenceNumber: 1 | 2 }
-  | { readonly kind: 'unloadPatch' | 'unmapPatch' };
+  | { readonly kind: 'unloadPatch' | 'unmapPatch' }
+  | PartialStep;
+
+/** An operation with something in between: after `steps` of its steps. Then it is left where it is, or goes on to its end. */
+export interface PartialStep {
+  readonly kind: 'partly';
+  /** What is loaded; undefined: the patch in force is taken back. */
+  readonly sequenceNumber?: 1 | 2 | undefined;
+  readonly steps: number;
+  readonly meanwhile: {
+    readonly kind: 'startProcess' | 'endProcess' | 'finishThread';
+    readonly which: number;
+  };
+  readonly isLeft: boolean;
+}
 
 export type ProcessStepKind = 'startProcess' | 'endProcess' | 'reloadDll' | 'stopThread' | 'finishThread';
 
@@ -84,6 +98,9 @@ export class Sequence implements Disposable {
       case 'unloadPatch':
         this.#try(this.#applied, (patch) => engine.unloadPatch(patch));
         break;
+      case 'partly':
+        this.#partly(step);
+        break;
       case 'unmapPatch':
         this.#try(
           engine.patches.find(({ state }) => state === 'reverted'),
@@ -98,7 +115,7 @@ export class Sequence implements Disposable {
     const wanted = this.images.results[version];
     const found: string[] = [];
     for (const { process, image } of this.#instances) {
-      const result = Number(process.call(image.address(this.images.base.rva('caller'))) & 0xffff_ffffn);
+      const result = this.#result(process, image);
       if (result !== wanted) found.push(`${process.name} returns ${result}, with patch ${version} in force`);
       const original = Buffer.from(image.codeBytes()).equals(image.codeBytesBeforePatch);
       if (version === 0 && !original) found.push(`${process.name} has not its original code`);
@@ -120,6 +137,9 @@ export class Sequence implements Disposable {
     const wanted = new Set(applications.flatMap(({ base, loaded }) => [base.image, loaded]));
     const describe = ({ baseDllName, domain }: LoadedImage) => `${baseDllName} in ${domain.name}`;
     return [
+      ...engine.patches
+        .filter(({ state, applications: own }) => state === 'applied' && own.length === 0)
+        .map(({ name }) => `${name} is applied nowhere`),
       ...[...wanted].filter((image) => !images.has(image)).map((image) => `${describe(image)} is gone`),
       ...[...images]
         .filter((image) => image.loadReason === 'PatchImage' && !wanted.has(image))
@@ -186,6 +206,31 @@ export class Sequence implements Disposable {
 
   #load(sequenceNumber: 1 | 2): void {
     this.#try(this.images.patches[sequenceNumber - 1], (image) => this.lab.engine.loadPatch(image));
+  }
+
+  #partly(step: PartialStep): void {
+    const { engine } = this.lab;
+    const image = this.images.patches[(step.sequenceNumber ?? 0) - 1];
+    const applied = this.#applied;
+    const operation =
+      image !== undefined
+        ? engine.loadPatchSteps(image)
+        : applied === undefined
+          ? undefined
+          : engine.unloadPatchSteps(applied);
+    this.#try(operation, (steps) => {
+      for (let count = 0; count < step.steps; count++) if (steps.next().done === true) return;
+      this.perform(step.meanwhile);
+      for (const { process, image: base } of this.#instances)
+        if (!this.images.results.includes(this.#result(process, base)))
+          throw new Error(`${process.name} returns what no code does, ${step.steps} step(s) on`);
+      if (step.isLeft) steps.return(undefined as never);
+      else for (let next = steps.next(); next.done !== true; next = steps.next());
+    });
+  }
+
+  #result(process: Process, image: LoadedImage): number {
+    return Number(process.call(image.address(this.images.base.rva('caller'))) & 0xffff_ffffn);
   }
 
   #try<T>(subject: T | undefined, action: (subject: T) => void): void {

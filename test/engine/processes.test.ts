@@ -144,6 +144,27 @@ describe('between the steps of a patch', () => {
     }
   });
 
+  it.each([[1], [0, 1, 2]])('processes %s may end while the patch is taken back', async (...victims) => {
+    let ended = false;
+    for (let at = 1; !ended; at += 3) {
+      using machine = await bench(dll);
+      const { lab, places } = machine;
+      const older = machine.load();
+      const patch = machine.load({ sequenceNumber: 2, functions: ['fib'] });
+      expect(places.map((place) => place.call('leaf_opaque'))).toEqual([42, 42, 42]);
+      const steps = lab.engine.unloadPatchSteps(patch);
+      for (let step = 0; step < at && !ended; step++) ended = steps.next().done === true;
+      if (ended) break;
+      for (const index of victims) places[index]?.domain.process?.terminate(1);
+      for (let step = steps.next(); step.done !== true; ) step = steps.next();
+      const left = places.length - victims.length;
+      expect([at, patch.state, patch.applications.length]).toEqual([at, 'reverted', left]);
+      expect([older.state, older.applications.length]).toEqual([left === 0 ? 'deferred' : 'applied', left]);
+      for (const [index, place] of places.entries())
+        if (!victims.includes(index)) expect(place.call('leaf_opaque')).toBe(43);
+    }
+  });
+
   it('a process may end while the rest is taken back', async () => {
     using machine = await bench(dll);
     const { lab, places } = machine;

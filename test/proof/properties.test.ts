@@ -21,6 +21,19 @@ const step: fc.Arbitrary<SystemStep> = fc.oneof(
     arbitrary: fc.record({ kind: fc.constantFrom('unloadPatch' as const, 'unmapPatch' as const) }),
   },
   {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('partly' as const),
+      sequenceNumber: fc.constantFrom(1 as const, 2 as const, undefined),
+      steps: fc.nat({ max: 40 }),
+      meanwhile: fc.record({
+        kind: fc.constantFrom('startProcess' as const, 'endProcess' as const, 'finishThread' as const),
+        which,
+      }),
+      isLeft: fc.boolean(),
+    }),
+  },
+  {
     weight: 2,
     arbitrary: fc.record({ kind: fc.constantFrom('stopThread' as const, 'finishThread' as const), which }),
   },
