@@ -9,7 +9,18 @@ type Step =
       readonly kind: 'load' | 'enable' | 'disable' | 'start' | 'end' | 'stand' | 'goOn';
       readonly which: number;
     }
-  | { readonly kind: 'restoreLeft' };
+  | { readonly kind: 'restoreLeft' }
+  | PartialStep;
+
+/** An operation with something in between: after `steps` of its steps. Then it is left where it is, or goes on to its end. */
+interface PartialStep {
+  readonly kind: 'partly';
+  readonly what: 'load' | 'enable' | 'disable';
+  readonly which: number;
+  readonly steps: number;
+  readonly meanwhile: { readonly kind: 'start' | 'end' | 'goOn'; readonly which: number };
+  readonly isLeft: boolean;
+}
 
 interface Member {
   readonly process: Process;
@@ -90,6 +101,9 @@ class Sequence implements Disposable {
         return;
       case 'goOn':
         this.#goOn(step.which);
+        return;
+      case 'partly':
+        this.#partly(step);
     }
   }
 
@@ -149,14 +163,44 @@ class Sequence implements Disposable {
     expect([ORIGINAL, ...RESULTS]).toContain(thread.result);
   }
 
+  #partly(step: PartialStep): void {
+    const { engine } = this.running;
+    const index = step.which % RESULTS.length;
+    const [image, patch] = [this.images[index], this.#patches[index]];
+    const begin = () => {
+      if (step.what !== 'load') return patch && engine[`${step.what}Steps`](patch);
+      return patch === undefined && image !== undefined ? engine.loadPatchSteps(image) : undefined;
+    };
+    this.#try(() => {
+      const steps = begin();
+      if (steps === undefined) return;
+      for (let count = 0; count < step.steps; count++) if (steps.next().done === true) return;
+      this.perform(step.meanwhile);
+      for (const { process, module } of this.#members)
+        expect([ORIGINAL, ...RESULTS]).toContain(Number(process.call(module.symbol('f'))));
+      if (step.isLeft) throw new Left(steps);
+      while (steps.next().done !== true);
+    });
+    this.#patches[index] = engine.patches.find((known) => known.image === image);
+  }
+
   #try(action: () => void): void {
-    const code = () => this.#members.map(({ module }) => Buffer.from(module.codeBytes()).toString('hex'));
+    const known = [...this.#members];
+    const code = () =>
+      known
+        .filter((member) => this.#members.includes(member))
+        .map(
+          ({ process, module }) => [process.name, Buffer.from(module.codeBytes()).toString('hex')] as const,
+        );
     const before = code();
     try {
       action();
     } catch (error) {
-      if (!(error instanceof HotPatchError)) throw error;
-      expect(code()).toEqual(before);
+      if (error instanceof Left) error.steps.return(undefined as never);
+      else if (!(error instanceof HotPatchError)) throw error;
+      expect(code()).toEqual(
+        before.filter(([name]) => this.#members.some(({ process }) => process.name === name)),
+      );
     }
   }
 
@@ -165,18 +209,36 @@ class Sequence implements Disposable {
   }
 }
 
+/** An operation is left where it is. */
+class Left extends Error {
+  constructor(readonly steps: Generator<unknown, unknown>) {
+    super();
+  }
+}
+
 function pick<T>(list: readonly T[], which: number): T | undefined {
   return list[which % Math.max(1, list.length)];
 }
 
 const which = fc.nat({ max: 2 });
-const oneOf = (...kinds: Exclude<Step['kind'], 'restoreLeft'>[]) =>
+const oneOf = (...kinds: Exclude<Step['kind'], 'restoreLeft' | 'partly'>[]) =>
   fc.record({ kind: fc.constantFrom(...kinds), which });
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 3, arbitrary: oneOf('start', 'load') },
   { weight: 4, arbitrary: oneOf('enable', 'disable') },
   { weight: 2, arbitrary: oneOf('stand', 'goOn') },
   { weight: 1, arbitrary: oneOf('end') },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      kind: fc.constant('partly' as const),
+      what: fc.constantFrom('load' as const, 'enable' as const, 'disable' as const),
+      which,
+      steps: fc.nat({ max: 24 }),
+      meanwhile: oneOf('start', 'end', 'goOn') as fc.Arbitrary<PartialStep['meanwhile']>,
+      isLeft: fc.boolean(),
+    }),
+  },
   { weight: 1, arbitrary: fc.constant({ kind: 'restoreLeft' as const }) },
 );
 

@@ -59,7 +59,7 @@ export function* applyToTarget(
   operation.change(
     () => {
       lists.add(application);
-      patch.applications.push(application);
+      patch.applications = [...patch.applications, application];
     },
     () => {
       lists.remove(application);

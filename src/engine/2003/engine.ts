@@ -105,13 +105,7 @@ export class HotPatch2003Engine {
   ): Generator<EngineStep, void> {
     const { process } = target.domain;
     if (process !== undefined) {
-      try {
-        yield* injectRoutine(this, context, process, patch, target, options);
-      } catch (error) {
-        if (!process.terminated) throw error;
-      }
-      if (process.terminated)
-        context.operation.tell('processEnded', `${target.domain.name} has ended meanwhile: it is left out`);
+      yield* unlessEnded(context, target, injectRoutine(this, context, process, patch, target, options));
       return;
     }
     context.operation.tell(
@@ -174,8 +168,12 @@ export class HotPatch2003Engine {
       for (const target of targets) {
         const application = known.get(target);
         if (application === undefined) yield* context.engine.applySteps(context, patch, target, { active });
-        else if (application.active !== active && target.domain.process?.terminated !== true)
-          yield* active ? enable(context, application) : disable(context, application);
+        else if (application.active !== active)
+          yield* unlessEnded(
+            context,
+            target,
+            active ? enable(context, application) : disable(context, application),
+          );
       }
     });
     this.#settle(patch);
@@ -215,11 +213,16 @@ export class HotPatch2003Engine {
     steps: (context: ApplyContext & { readonly engine: HotPatch2003Engine }) => Generator<EngineStep, T>,
   ): Generator<EngineStep, T> {
     const operation = new Operation(this.kernel);
+    let done = false;
     try {
-      return yield* steps({ operation, options: this.options, lists: this.#lists, engine: this });
+      const result = yield* steps({ operation, options: this.options, lists: this.#lists, engine: this });
+      done = true;
+      return result;
     } catch (error) {
-      operation.rollBack();
       throw asHotPatchError(error, name);
+    } finally {
+      // Whoever steps through it may also leave it on the way.
+      if (!done) operation.rollBack();
     }
   }
 
@@ -242,7 +245,8 @@ export class HotPatch2003Engine {
       });
     this.tell('swapBegun', `${to === 'applied' ? 'enable' : 'disable'} ${patch.name}`);
     yield* this.transaction(patch.name, function* (context) {
-      for (const application of patch.applications) yield* swap(context, application);
+      for (const application of patch.applications)
+        yield* unlessEnded(context, application.target, swap(context, application));
     });
     patch.state = to;
     this.#tellState(patch);
@@ -286,6 +290,22 @@ export class HotPatch2003Engine {
     for (const application of this.#lists.of(image)) application.patch.forget(application);
     this.#lists.forget(image);
   }
+}
+
+/** A process may end on the way: it is left out. */
+function* unlessEnded(
+  { operation }: ApplyContext,
+  { domain }: LoadedImage,
+  steps: Generator<EngineStep, unknown>,
+): Generator<EngineStep, void> {
+  const { process, name } = domain;
+  try {
+    yield* steps;
+  } catch (error) {
+    if (process?.terminated !== true) throw error;
+  }
+  if (process?.terminated === true)
+    operation.tell('processEnded', `${name} has ended meanwhile: it is left out`);
 }
 
 export function statusOfError(error: unknown): NtStatus | undefined {

@@ -13,7 +13,7 @@ export class Patch2003 {
   readonly generation = '2003';
   state: Patch2003State = 'noTarget';
   status: NtStatus = ntStatus('STATUS_NOT_FOUND');
-  readonly applications: Application2003[] = [];
+  applications: readonly Application2003[] = [];
 
   constructor(
     readonly name: string,
@@ -25,7 +25,7 @@ export class Patch2003 {
 
   /** The target is gone, or the hotpatch was not applied to it after all. */
   forget(application: Application2003): void {
-    this.applications.splice(this.applications.indexOf(application), 1);
+    this.applications = this.applications.filter((other) => other !== application);
   }
 
   /** Functions and pointers of the target that lead into it now. */
@@ -90,21 +90,23 @@ export class Application2003 {
 
 /** What is known of a module: its hotpatches, oldest first. */
 export class PatchList {
-  readonly #lists = new Map<LoadedImage, Application2003[]>();
+  readonly #lists = new Map<LoadedImage, readonly Application2003[]>();
 
   of(target: LoadedImage): readonly Application2003[] {
     return this.#lists.get(target) ?? [];
   }
 
   add(application: Application2003): void {
-    const list = this.#lists.get(application.target) ?? [];
-    this.#lists.set(application.target, list);
-    list.push(application);
+    const { target } = application;
+    this.#lists.set(target, [...this.of(target), application]);
   }
 
   remove(application: Application2003): void {
-    const list = this.#lists.get(application.target) ?? [];
-    list.splice(list.indexOf(application), 1);
+    const { target } = application;
+    this.#lists.set(
+      target,
+      this.of(target).filter((other) => other !== application),
+    );
   }
 
   forget(target: LoadedImage): void {

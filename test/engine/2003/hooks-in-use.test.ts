@@ -1,7 +1,7 @@
 import type { Patch2003 } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
 import { systemState } from '../../../src/proof/index.js';
-import { buildPatch, indirectHooks, type Processor, type Running, run } from './support.js';
+import { buildPatch, indirectHooks, nearHooks, type Processor, type Running, run } from './support.js';
 
 interface Form {
   readonly processor: Processor;
@@ -226,15 +226,18 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
     expect(thread.result).toBe(9);
   });
 
-  it('an operation that fails leaves the hotpatch as it was: what was left, and what is in force', async () => {
+  it.each([
+    ['fails', (steps: Generator) => expect(() => steps.throw(new Error('stopped'))).toThrow('stopped')],
+    ['is left where it is', (steps: Generator) => expect(steps.return(undefined).done).toBe(true)],
+  ])('an operation that %s leaves the hotpatch as it was, in force or left', async (_, leave) => {
     using running = await run(form);
     const { engine, lab } = running;
     const patch = engine.loadPatch(patchOf(running, form));
-    const stop = (steps: Generator<unknown, unknown>) => {
+    const stop = (steps: Generator) => {
       const known = [left(patch), patch.applications.map(({ active }) => active), patch.state];
       const before = systemState(lab).memory;
       for (let count = 0; count < 8; count++) expect(steps.next().done).toBe(false);
-      expect(() => steps.throw(new Error('stopped'))).toThrow('stopped');
+      leave(steps);
       expect([left(patch), patch.applications.map(({ active }) => active), patch.state]).toEqual(known);
       expect(systemState(lab).memory).toEqual(before);
     };
@@ -243,6 +246,27 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
     engine.disable(patch);
     stop(engine.enableSteps(patch));
   });
+});
+
+describe('a hotpatch over others', () => {
+  it.each(FORMS)(
+    'leaves its jump of $processor, $form, in spite of hotpatches of other functions',
+    async (form) => {
+      using running = await run(form);
+      const { engine, target } = running;
+      engine.loadPatch(
+        buildPatch(target, {
+          processor: form.processor,
+          name: 'other.dll',
+          section: ({ good, layout }) => ({ ...good, hooks: nearHooks(target.rva('h'), layout.rva('g')) }),
+        }),
+      );
+      const patch = engine.loadPatch(patchOf(running, form, 17));
+      standAt(running, form, 0);
+      engine.disable(patch);
+      expect(left(patch)).toEqual([form.form === 'near' ? ['padding'] : ['padding', 'pointer'], []]);
+    },
+  );
 });
 
 describe('a jump over another hotpatch’s jump of the other form', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { EngineStep, Patch2003 } from '../../../src/engine/index.js';
+import { type EngineStep, observeOperations, type Patch2003 } from '../../../src/engine/index.js';
 import { systemState } from '../../../src/proof/index.js';
 import { buildPatch, type Running, run } from './support.js';
 
@@ -23,6 +23,41 @@ const countSteps = async () => {
 function end({ loaded }: Running, index: number): void {
   loaded[index]?.domain.process?.terminate();
 }
+
+describe.each(['disable', 'enable', 'patchEach'] as const)('a process that ends during %s', (operation) => {
+  it('is left out, after each step: the other one goes on', async () => {
+    for (let after = 1, finished = false; !finished; after++)
+      for (const gone of [0, 1]) {
+        using running = await run({ processor: 'x64' });
+        const { lab, engine, loaded } = running;
+        const patch = engine.loadPatch(buildPatch(running.target, { processor: 'x64' }));
+        if (operation === 'enable') engine.disable(patch);
+        let count = 0;
+        const proceed = (steps: Generator<EngineStep, unknown> | undefined) => {
+          for (const _ of steps ?? []) if (++count === after) end(running, gone);
+        };
+        if (operation === 'patchEach') {
+          observeOperations(lab.kernel, {
+            perform(request, perform) {
+              proceed(request?.steps());
+              return undefined as ReturnType<typeof perform>;
+            },
+          });
+          engine.patchEach(patch, loaded, false);
+        } else proceed(engine[`${operation}Steps`](patch));
+        const stays = loaded[1 - gone];
+        const others = count < after ? 2 : 1;
+        finished = count < after;
+        expect([after, patch.state, patch.applications.length]).toEqual([
+          after,
+          operation === 'enable' ? 'applied' : 'inactive',
+          others,
+        ]);
+        const result = lab.kernel.call(stays?.symbol('f') ?? 0n, [], stays && { domain: stays.domain });
+        expect(result).toBe(operation === 'enable' ? 9n : 1n);
+      }
+  });
+});
 
 describe('a process that ends while a hotpatch is applied', () => {
   it('is left out, after each step: the other one is patched', async () => {

@@ -246,14 +246,23 @@ describe('SystemHotpatchInformation, whoever asks', () => {
     const ask = (active: number) => setSystemInformation(process, names(flag + active, PATH, -1n)).status;
     const states = [ACTIVE, ACTIVE, 0, 0, ACTIVE].map((active) => {
       const before = stores(running);
-      return [ask(active), stores(running) > before, running.call()[0]];
+      const status = ask(active);
+      const [patch, ...others] = running.engine.patches;
+      return [
+        status,
+        stores(running) > before,
+        running.call()[0],
+        patch?.state,
+        patch?.status.value,
+        ...others,
+      ];
     });
     expect(states).toEqual([
-      [SUCCESS, true, 9],
-      [SUCCESS, false, 9],
-      [SUCCESS, true, 1],
-      [SUCCESS, false, 1],
-      [SUCCESS, true, 9],
+      [SUCCESS, true, 9, 'applied', SUCCESS],
+      [SUCCESS, false, 9, 'applied', SUCCESS],
+      [SUCCESS, true, 1, 'inactive', SUCCESS],
+      [SUCCESS, false, 1, 'inactive', SUCCESS],
+      [SUCCESS, true, 9, 'applied', SUCCESS],
     ]);
   });
 
