@@ -17,6 +17,8 @@ import { checkRollBack, checkSequence } from './sequence.js';
 import type { EngineStep } from './steps.js';
 import { unmapPatch } from './unmap.js';
 
+const RUNNING = { callouts: true, isRunning: true } as const;
+
 /**
  * The hotpatch engine: what MiLoadHotPatch and its VTL1 counterpart do, as one transaction. Each operation exists twice:
  * as a generator that yields after every step, so that processors can run in between, and as a call that runs it through.
@@ -118,7 +120,7 @@ export class HotPatchEngine {
         'secureImageFound',
         `patch ${patch.name}: the Secure Kernel, asked for its type, has a secure image with this checksum and timestamp`,
       );
-    yield* this.#operations.apply(patch, bases, true);
+    yield* this.#operations.apply(patch, bases, RUNNING);
     this.#registry.register(patch);
     yield* this.#applyToLateBases(patch);
     return patch;
@@ -214,7 +216,7 @@ export class HotPatchEngine {
     for (const base of this.#basesOf(patch)) {
       if (has(base)) continue;
       try {
-        yield* this.#operations.apply(patch, [base], true);
+        yield* this.#operations.apply(patch, [base], RUNNING);
       } catch (error) {
         if (!(error instanceof HotPatchError)) throw error;
         this.#tell('lateBaseFailed', `${base.domain.name} goes on unpatched: ${error.message}`);
@@ -245,7 +247,7 @@ export class HotPatchEngine {
   *#applyPrevious(bases: readonly ImageRecord[]): Generator<EngineStep, void> {
     for (const { image, active } of bases) {
       const previous = active === undefined ? this.registeredFor(image) : undefined;
-      if (previous !== undefined) yield* this.#operations.apply(previous, [image], true);
+      if (previous !== undefined) yield* this.#operations.apply(previous, [image], RUNNING);
     }
   }
 
@@ -279,7 +281,7 @@ export class HotPatchEngine {
     if (patch === undefined || (kind === 'user' && !this.#patchesUserImages)) return;
     const initialising = process !== undefined && !process.threads.some((thread) => thread.started);
     // A patch that is refused here stays registered: the next load of its base must not run unpatched.
-    drive(this.#operations.apply(patch, [image], !initialising));
+    drive(this.#operations.apply(patch, [image], { callouts: !initialising, isRunning: false }));
   }
 
   /**

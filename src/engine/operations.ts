@@ -12,7 +12,7 @@ import { asHotPatchError, notInForce, refuseFindings, refuseImportOfBase } from 
 import { type Revert, revertPatch } from './revert.js';
 import { checkSequence } from './sequence.js';
 import type { EngineStep } from './steps.js';
-import { PatchTransaction, type TransactionContext } from './transaction.js';
+import { type Moment, PatchTransaction, type TransactionContext } from './transaction.js';
 
 export interface OperationsContext extends TransactionContext {
   readonly planOptions: PlanOptions;
@@ -25,7 +25,7 @@ export interface OperationsContext extends TransactionContext {
 export class PatchOperations {
   constructor(private readonly context: OperationsContext) {}
 
-  *apply(patch: Patch, bases: readonly LoadedImage[], callouts: boolean): Generator<EngineStep, void> {
+  *apply(patch: Patch, bases: readonly LoadedImage[], when: Moment): Generator<EngineStep, void> {
     const loaded: LoadedImage[] = [];
     let applied = false;
     try {
@@ -35,7 +35,7 @@ export class PatchOperations {
           'applyBegun',
           `apply ${patch.name} (sequence ${patch.sequenceNumber}) to ${plan.base.image.baseDllName}: ${plan.backward.length} backward, ${plan.forward.length} forward record(s)`,
         );
-      const applications = yield* new PatchTransaction(this.context, patch, plans, callouts).run();
+      const applications = yield* new PatchTransaction(this.context, patch, plans, when).run();
       this.#complete(patch, applications);
       applied = true;
     } catch (error) {

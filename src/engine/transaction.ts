@@ -22,6 +22,14 @@ export interface TransactionContext {
   emit<E extends { kind: string; text: string }>(event: E): E;
 }
 
+/** When a patch comes to its bases (U-23). */
+export interface Moment {
+  /** While a process initialises there is nobody who could run a callout. */
+  readonly callouts: boolean;
+  /** False: a base has just been loaded, and nobody has executed anything of it. */
+  readonly isRunning: boolean;
+}
+
 /**
  * One patch and every address space that its base is mapped in, as one unit: backward everywhere, callout 0, forward
  * everywhere, callout 1. Whatever fails on the way takes back every store in every address space.
@@ -34,8 +42,7 @@ export class PatchTransaction {
     private readonly context: TransactionContext,
     private readonly patch: Patch,
     private readonly plans: readonly PatchPlan[],
-    /** At load time, before the first instruction of the base, there is nobody who could run a callout. */
-    private readonly callouts: boolean,
+    private readonly when: Moment,
   ) {
     this.#journal = new Journal(context.kernel);
     this.#applier = new Applier(context.kernel, this.#journal);
@@ -49,7 +56,7 @@ export class PatchTransaction {
       for (const plan of this.plans) yield* this.#backward(plan);
       for (const plan of this.plans) yield* this.#callout(plan, 0);
       forwardBegun = true;
-      yield* forward(this.context, this.plans, this.#applier);
+      yield* forward(this.context, this.plans, this.#applier, this.when.isRunning);
       for (const plan of this.plans) yield* this.#callout(plan, 1);
       committed = true;
     } catch (error) {
@@ -89,7 +96,7 @@ export class PatchTransaction {
 
   /** A failing callout aborts cleanly before forward application; after it, nothing can be taken back safely. */
   *#callout(plan: PatchPlan, phase: CalloutPhase): Generator<EngineStep, void> {
-    if (!this.callouts || !isAlive(plan)) return;
+    if (!this.when.callouts || !isAlive(plan)) return;
     const step = callPatchMain(this.context.kernel, plan.patch.image, phase);
     if (step === undefined) return;
     yield this.context.emit(step);
@@ -167,11 +174,12 @@ export function* forward(
   context: TransactionContext,
   plans: readonly PatchPlan[],
   applier: Applier,
+  isRunning = true,
 ): Generator<EngineStep, void> {
   const parts = plans.map(
     (plan): LivePart => ({
       base: plan.base,
-      rendezvous: plan.rendezvous,
+      rendezvous: isRunning && plan.rendezvous,
       stage: () => applier.stage(plan),
       commit: () => applier.commit(plan),
     }),

@@ -1,7 +1,7 @@
-import { isExecutable } from '../cpu/index.js';
+import { type ArchitectureName, isExecutable } from '../cpu/index.js';
 import { HotPatchError, type Patch } from '../engine/index.js';
 import { Lab } from '../lab.js';
-import type { LoadedImage, Process, Thread } from '../loader/index.js';
+import type { BootOptions, LoadedImage, Process, Thread } from '../loader/index.js';
 import { firstInstruction } from './shapes/first-instructions.js';
 import { buildBase, buildPatch } from './shapes/program.js';
 
@@ -29,18 +29,20 @@ export type ProcessStepKind = 'startProcess' | 'endProcess' | 'reloadDll' | 'sto
 
 /** The DLL, its patches, and what the function returns with none, the first, the second in force. */
 export interface SequenceImages {
+  readonly architecture: ArchitectureName;
   readonly base: Awaited<ReturnType<typeof buildBase>>;
   readonly patches: readonly Awaited<ReturnType<typeof buildPatch>>[];
   readonly results: readonly [number, number, number];
 }
 
-export async function sequenceImages(): Promise<SequenceImages> {
-  const shape = firstInstruction('x64', 4);
-  const base = await buildBase('x64', shape.base, 'dll');
+/** 32-bit ones are for WOW64 processes. */
+export async function sequenceImages(architecture: ArchitectureName): Promise<SequenceImages> {
+  const shape = firstInstruction(architecture, FIRST_INSTRUCTION);
+  const base = await buildBase(architecture, shape.base, 'dll');
   const patches = await Promise.all(
-    shape.patches.map((patch, index) => buildPatch('x64', base, patch, index + 1, 'dll')),
+    shape.patches.map((patch, index) => buildPatch(architecture, base, patch, index + 1, 'dll')),
   );
-  return { base, patches, results: shape.results };
+  return { architecture, base, patches, results: shape.results };
 }
 
 interface Instance {
@@ -63,8 +65,9 @@ export class Sequence implements Disposable {
   readonly #stopped: Stopped[] = [];
   #count = 0;
 
-  static async create(images: SequenceImages): Promise<Sequence> {
-    const lab = await Lab.boot({ architecture: 'x64', processors: 2, memorySize: 32 * 1024 * 1024 });
+  static async create(images: SequenceImages, boot: Partial<BootOptions> = {}): Promise<Sequence> {
+    const architecture = images.architecture === 'arm64' ? 'arm64' : 'x64';
+    const lab = await Lab.boot({ architecture, processors: 2, memorySize: 32 * 1024 * 1024, ...boot });
     return new Sequence(lab, images);
   }
 
@@ -154,7 +157,8 @@ export class Sequence implements Disposable {
   }
 
   #start(): void {
-    const process = this.lab.createProcess(`process${this.#count++}.exe`);
+    const wow64 = this.images.architecture === 'x86';
+    const process = this.lab.createProcess({ name: `process${this.#count++}.exe`, wow64 });
     this.#instances.push({ process, image: this.#loadDll(process) });
   }
 
@@ -219,7 +223,9 @@ export class Sequence implements Disposable {
           ? undefined
           : engine.unloadPatchSteps(applied);
     this.#try(operation, (steps) => {
-      for (let count = 0; count < step.steps; count++) if (steps.next().done === true) return;
+      // While all processors are gathered nothing can happen.
+      for (let count = 0; count < step.steps || this.lab.kernel.scheduler.gathered; count++)
+        if (steps.next().done === true) return;
       this.perform(step.meanwhile);
       for (const { process, image: base } of this.#instances)
         if (!this.images.results.includes(this.#result(process, base)))

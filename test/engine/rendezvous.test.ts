@@ -71,6 +71,17 @@ describe('processors on x64', () => {
     expect(machine.call('straddling')).toBe(2);
   });
 
+  it('are not gathered for a base that has just been loaded, whose code nobody has executed', async () => {
+    using lab = await Lab.boot({ architecture: 'x64' });
+    const { base, patch, rva } = pair({ ...PARTS, covered: ['straddling'] });
+    const waiting = lab.engine.loadPatch(patch);
+    const driver = lab.kernel.loadImage(base, { initialize: false });
+    expect([waiting.state, lab.call(driver.address(rva('straddling')))]).toEqual(['applied', 2]);
+    expect(lab.events.filter(({ kind }) => kind === 'rendezvous')).toEqual([]);
+    lab.engine.unloadPatch(waiting);
+    expect(lab.events.filter(({ kind }) => kind === 'rendezvous')).toHaveLength(2);
+  });
+
   it('are gathered when the newer patch drops such a function, or the older one has it again', async () => {
     using machine = await boot('straddling', 'aligned');
     machine.load(1);

@@ -118,7 +118,9 @@ describe('whatever fails, the system is as before or as after', () => {
           : ['codeStore', 'dataStore'];
     expect([...met]).toEqual(expect.arrayContaining([...engineSteps, ...stores]));
     if (place === 'sessionDriver') expect([...met]).toContain('attach');
-    if (architecture === 'arm64' && operation !== 'repatch') expect([...met]).toContain('gather');
+    // A base that has just been loaded is patched without a rendezvous.
+    if (architecture === 'arm64' && operation !== 'repatch')
+      expect([...met].includes('gather')).toBe(!isLoad);
     if (!isLoad && operation !== 'revert')
       expect([...met]).toEqual(
         expect.arrayContaining(['calloutFails', 'calloutCrashes', 'page', 'addressSpace']),

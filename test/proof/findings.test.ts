@@ -89,7 +89,7 @@ describe('findings', () => {
   });
 
   it('a process that started under the second patch runs the first one when the second is taken back', async () => {
-    using sequence = await Sequence.create(await sequenceImages());
+    using sequence = await Sequence.create(await sequenceImages('x64'));
     sequence.perform({ kind: 'startProcess', which: 0 });
     sequence.perform({ kind: 'loadPatch', sequenceNumber: 1 });
     sequence.perform({ kind: 'loadPatch', sequenceNumber: 2 });

@@ -39,19 +39,28 @@ const step: fc.Arbitrary<SystemStep> = fc.oneof(
   },
 );
 
-async function holds(steps: readonly SystemStep[]): Promise<void> {
-  using sequence = await Sequence.create(await images);
+const SYSTEMS = [
+  { name: 'x64', architecture: 'x64' },
+  { name: 'x64 of the earlier generation', architecture: 'x64', boot: { hpatLayout: 'pointers' } },
+  { name: 'x86 under WOW64', architecture: 'x86' },
+  { name: 'ARM64', architecture: 'arm64' },
+] as const;
+type System = (typeof SYSTEMS)[number];
+
+async function holds(system: System, steps: readonly SystemStep[]): Promise<void> {
+  const boot = 'boot' in system ? system.boot : {};
+  using sequence = await Sequence.create(await images[system.architecture], boot);
   for (const one of steps) {
     sequence.perform(one);
     expect(sequence.violations()).toEqual([]);
   }
 }
 
-const images = sequenceImages();
+const images = { x64: sequenceImages('x64'), x86: sequenceImages('x86'), arm64: sequenceImages('arm64') };
 const sequences = fc.array(step, { maxLength: 12 });
 const { HOTPATCH_PROOF, HOTPATCH_SEED = '20', HOTPATCH_PATH, HOTPATCH_SEQUENCE } = process.env;
 const parameters = {
-  numRuns: HOTPATCH_PROOF === 'all' ? 5000 : 30,
+  numRuns: HOTPATCH_PROOF === 'all' ? 2000 : 20,
   seed: Number(HOTPATCH_SEED),
   ...(HOTPATCH_PATH === undefined ? {} : { path: HOTPATCH_PATH }),
 };
@@ -60,15 +69,18 @@ const parameters = {
  * A failure prints seed, path and shrunk steps. HOTPATCH_SEED and HOTPATCH_PATH, or the steps as HOTPATCH_SEQUENCE, run
  * it again.
  */
-describe('whatever happens to processes, patches and threads', () => {
+describe.each(SYSTEMS)('whatever happens to processes, patches and threads, $name', (system) => {
   it('every process runs the patch in force, or its original code', async () => {
-    await fc.assert(fc.asyncProperty(sequences, holds), parameters);
+    const property = fc.asyncProperty(sequences, (steps) => holds(system, steps));
+    await fc.assert(property, parameters);
   });
 
   it.runIf(HOTPATCH_SEQUENCE !== undefined)('also in the sequence that is to be run again', async () => {
-    await holds(JSON.parse(HOTPATCH_SEQUENCE ?? '[]') as SystemStep[]);
+    await holds(system, JSON.parse(HOTPATCH_SEQUENCE ?? '[]') as SystemStep[]);
   });
+});
 
+describe('a random sequence', () => {
   it('a failure is printed with its seed and shrunk, and comes again by it', async () => {
     const fails = (steps: readonly SystemStep[]) => !steps.some(({ kind }) => kind === 'unmapPatch');
     const first = await fc.check(fc.property(sequences, fails), { seed: 7, numRuns: 200 });
