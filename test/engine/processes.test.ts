@@ -165,6 +165,23 @@ describe('between the steps of a patch', () => {
     }
   });
 
+  it.each([[1], [0, 1, 2]])('processes %s may end while the only patch is taken back', async (...victims) => {
+    let ended = false;
+    for (let at = 1; !ended; at += 2) {
+      using machine = await bench(dll);
+      const { lab, places } = machine;
+      const patch = machine.load();
+      const steps = lab.engine.unloadPatchSteps(patch);
+      for (let step = 0; step < at && !ended; step++) ended = steps.next().done === true;
+      if (ended) break;
+      for (const index of victims) places[index]?.domain.process?.terminate(1);
+      for (let step = steps.next(); step.done !== true; ) step = steps.next();
+      const left = places.filter((_, index) => !victims.includes(index));
+      expect([at, patch.state, patch.applications.length]).toEqual([at, 'reverted', left.length]);
+      for (const { demo } of left) expect(demo.codeBytes()).toEqual(demo.codeBytesBeforePatch);
+    }
+  });
+
   it('a process may end while the rest is taken back', async () => {
     using machine = await bench(dll);
     const { lab, places } = machine;
