@@ -129,6 +129,7 @@ describe('ntdll.dll of a process', () => {
     { system: 'x64', wow64: false, machine: 'x64' },
     { system: 'x64', wow64: true, machine: 'x86' },
     { system: 'x86', wow64: true, machine: 'x86' },
+    { system: 'x86', wow64: false, machine: 'x86' },
   ] as const)('$system, WOW64 $wow64: that of $machine', async ({ system, wow64, machine }) => {
     using one = await boot(system, {
       [NATIVE]: `${system}/base/ntdll.dll`,
