@@ -10,6 +10,7 @@ import {
   type LivePart,
   putInForce,
   type TransactionContext,
+  whileAlive,
 } from './transaction.js';
 import type { UndoEntry } from './undo-table.js';
 
@@ -35,13 +36,8 @@ export function* revertPatch(
   let reverted = false;
   try {
     yield* changeLiveCode(context, reverts.map(livePart), applier);
-    for (const [base, entries] of released) {
-      if (!isAlive({ base })) continue;
-      for (const step of applier.restorePadding(base, entries)) {
-        yield emit(step);
-        if (!isAlive({ base })) break;
-      }
-    }
+    for (const [base, entries] of released)
+      for (const step of whileAlive({ base }, applier.restorePadding(base, entries))) yield emit(step);
     reverted = true;
   } finally {
     if (!reverted) {

@@ -233,12 +233,8 @@ export function* changeLiveCode(
 
   function* each(phase: 'stage' | 'commit'): Generator<EngineStep, void> {
     for (const part of parts) {
-      if (!isAlive(part)) continue;
       using _ = attach(context, part.base.image.domain);
-      for (const step of part[phase]()) {
-        yield emit(step);
-        if (!isAlive(part)) break;
-      }
+      for (const step of whileAlive(part, part[phase]())) yield emit(step);
     }
   }
 }
@@ -264,6 +260,18 @@ export function putInForce(base: ImageRecord): void {
 /** The loader data table of a process remembers that forward application failed; later patches conflict (2.5). */
 function markFailed({ base }: PatchPlan): void {
   if (base.image.domain.kind === 'user') base.image.hotPatchState = 'FailedToPatch';
+}
+
+/** Steps at one base, as far as its process lets them come. */
+export function* whileAlive(
+  part: { readonly base: ImageRecord },
+  steps: Generator<EngineStep, void>,
+): Generator<EngineStep, void> {
+  if (!isAlive(part)) return;
+  for (const step of steps) {
+    yield step;
+    if (!isAlive(part)) return;
+  }
 }
 
 /** A process may end while it is being patched; the others go on. */

@@ -1,13 +1,26 @@
 import { createHash } from 'node:crypto';
 import { CpuError } from 'hotpatch-lab/cpu';
 import { describe, expect, it } from 'vitest';
-import { type Bench, bench, CELLS } from './kinds.js';
+import { type Bench, bench, CELLS, type Place } from './kinds.js';
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
 const found = CELLS.find(({ name }) => name === 'x64 DLL in three processes');
 if (found === undefined) throw new Error('there is no such cell');
 const dll = found;
+
+/** Ends the processes of these places after so many steps, then takes the operation to its end; false when it had fewer. */
+function endMeanwhile(
+  steps: Generator<unknown, unknown>,
+  after: number,
+  places: readonly Place[],
+  victims: readonly number[],
+): boolean {
+  for (let step = 0; step < after; step++) if (steps.next().done === true) return false;
+  for (const index of victims) places[index]?.domain.process?.terminate(1);
+  while (steps.next().done !== true);
+  return true;
+}
 
 describe('processes that come and go', () => {
   it('a process that starts later gets the patch before its first instruction', async () => {
@@ -128,16 +141,12 @@ describe('between the steps of a patch', () => {
   });
 
   it('a process may end, and the others are patched all the same', async () => {
-    let ended = false;
-    for (let at = 1; !ended; at += 9) {
+    for (let at = 1; ; at += 9) {
       using machine = await bench(dll);
       const { lab, places } = machine;
       const [, victim] = places;
       const steps = lab.engine.loadPatchSteps(machine.image());
-      for (let step = 0; step < at && !ended; step++) ended = steps.next().done === true;
-      if (ended) break;
-      victim?.domain.process?.terminate(1);
-      for (let step = steps.next(); step.done !== true; ) step = steps.next();
+      if (!endMeanwhile(steps, at, places, [1])) break;
       const [patch] = lab.engine.patches;
       expect([at, patch?.state, patch?.applications.length]).toEqual([at, 'applied', 2]);
       for (const place of places) if (place !== victim) expect(place.call('leaf_opaque')).toBe(43);
@@ -145,18 +154,14 @@ describe('between the steps of a patch', () => {
   });
 
   it.each([[1], [0, 1, 2]])('processes %s may end while the patch is taken back', async (...victims) => {
-    let ended = false;
-    for (let at = 1; !ended; at += 3) {
+    for (let at = 1; ; at += 3) {
       using machine = await bench(dll);
       const { lab, places } = machine;
       const older = machine.load();
       const patch = machine.load({ sequenceNumber: 2, functions: ['fib'] });
       expect(places.map((place) => place.call('leaf_opaque'))).toEqual([42, 42, 42]);
       const steps = lab.engine.unloadPatchSteps(patch);
-      for (let step = 0; step < at && !ended; step++) ended = steps.next().done === true;
-      if (ended) break;
-      for (const index of victims) places[index]?.domain.process?.terminate(1);
-      for (let step = steps.next(); step.done !== true; ) step = steps.next();
+      if (!endMeanwhile(steps, at, places, victims)) break;
       const left = places.length - victims.length;
       expect([at, patch.state, patch.applications.length]).toEqual([at, 'reverted', left]);
       expect([older.state, older.applications.length]).toEqual([left === 0 ? 'deferred' : 'applied', left]);
@@ -166,16 +171,12 @@ describe('between the steps of a patch', () => {
   });
 
   it.each([[1], [0, 1, 2]])('processes %s may end while the only patch is taken back', async (...victims) => {
-    let ended = false;
-    for (let at = 1; !ended; at += 2) {
+    for (let at = 1; ; at += 2) {
       using machine = await bench(dll);
       const { lab, places } = machine;
       const patch = machine.load();
       const steps = lab.engine.unloadPatchSteps(patch);
-      for (let step = 0; step < at && !ended; step++) ended = steps.next().done === true;
-      if (ended) break;
-      for (const index of victims) places[index]?.domain.process?.terminate(1);
-      for (let step = steps.next(); step.done !== true; ) step = steps.next();
+      if (!endMeanwhile(steps, at, places, victims)) break;
       const left = places.filter((_, index) => !victims.includes(index));
       expect([at, patch.state, patch.applications.length]).toEqual([at, 'reverted', left.length]);
       for (const { demo } of left) expect(demo.codeBytes()).toEqual(demo.codeBytesBeforePatch);

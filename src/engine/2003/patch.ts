@@ -4,9 +4,9 @@ import type { StoreTarget } from '../steps.js';
 
 /**
  * `applied`: its hooks are in force. `inactive`: loaded, and its hooks are not in force. `noTarget`: no running system
- * has the module; files on disk are coldpatching's business. `failed`: refused or undone.
+ * has the module; files on disk are coldpatching's business.
  */
-export type Patch2003State = 'applied' | 'inactive' | 'noTarget' | 'failed';
+export type Patch2003State = 'applied' | 'inactive' | 'noTarget';
 
 /** A hotpatch of the first generation that the engine was given. */
 export class Patch2003 {

@@ -172,8 +172,8 @@ const CASES: readonly Case[] = [
       server.loadDll(process, `${FOLDER}shell.dll`);
     },
   },
-  {
-    what: 'with it, a file that somebody has open',
+  ...[{}, { share: [] }].map((options) => ({
+    what: `with it, a file that somebody has open${'share' in options ? ', and shares with nobody' : ''}`,
     commandLine: ENABLE,
     uses: [DLL],
     files: [SHELL],
@@ -185,22 +185,8 @@ const CASES: readonly Case[] = [
       reasons: [`${DLL} could not be swapped (STATUS_SHARING_VIOLATION)`],
     },
     states: ['shell_hp.dll applied'],
-    prepare: ({ disk }) => void disk.open(DLL, { access: 'read' }),
-  },
-  {
-    what: 'with it, a file that nobody else can open',
-    commandLine: ENABLE,
-    uses: [DLL],
-    files: [SHELL],
-    report: {
-      rebootRequired: true,
-      hotpatched: [DLL],
-      pending: [DLL],
-      reasons: [`${DLL} could not be swapped (STATUS_SHARING_VIOLATION)`],
-    },
-    states: ['shell_hp.dll applied'],
-    prepare: ({ disk }) => void disk.open(DLL, { access: 'read', share: [] }),
-  },
+    prepare: ({ disk }: Machine) => void disk.open(DLL, { access: 'read', ...options }),
+  })),
 ];
 
 describe('a hotfix', () => {
