@@ -11,14 +11,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Bench } from 'tinybench';
-import { assemble } from '../src/cpu/assembler.js';
-import {
-  type Exit,
-  InstructionRecorder,
-  Machine,
-  type Observation,
-  requireUnicorn,
-} from '../src/cpu/index.js';
+import { assemble } from '../cpu/assembler.js';
+import { type Exit, InstructionRecorder, Machine, type Observation, requireUnicorn } from '../cpu/index.js';
 
 const BASE = 0xffff_f800_1234_0000n;
 const DATA = BASE + 0x2000n;

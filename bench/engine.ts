@@ -5,9 +5,9 @@
  */
 import { performance } from 'node:perf_hooks';
 import { pathToFileURL } from 'node:url';
-import { HotPatchEngine } from '../src/engine/index.js';
-import { ImageBuilder, type PeImage, readImage } from '../src/image/index.js';
-import { Kernel } from '../src/loader/index.js';
+import { HotPatchEngine } from '../engine/index.js';
+import { ImageBuilder, type PeImage, readImage } from '../image/index.js';
+import { Kernel } from '../loader/index.js';
 
 /** A base of `count` functions that return 1, and its patch, in which they return 2. */
 function images(count: number, dll: boolean): { base: PeImage; patch: PeImage } {

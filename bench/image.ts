@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Bench } from 'tinybench';
-import { encodeHotPatchTable, ImageBuilder, readHotPatchTable, readImage } from '../src/image/index.js';
+import { encodeHotPatchTable, ImageBuilder, readHotPatchTable, readImage } from '../image/index.js';
 import { fetchedImages, inRepository, nodePtyImages } from '../test/image/real-images.js';
 
 /** 10 MB of data with 200,000 relocations and 2,000 imports. */

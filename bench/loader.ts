@@ -2,8 +2,8 @@
  * How long loading takes and what memory it uses: 50 processes with 10 DLLs each.
  * Usage: npx tsx bench/loader.ts
  */
-import { ImageBuilder } from '../src/image/index.js';
-import { Kernel } from '../src/loader/index.js';
+import { ImageBuilder } from '../image/index.js';
+import { Kernel } from '../loader/index.js';
 
 const PROCESSES = 50;
 const DLLS = 10;

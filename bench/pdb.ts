@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Bench } from 'tinybench';
-import { type Pdb, readPdb } from '../src/image/index.js';
+import { type Pdb, readPdb } from '../image/index.js';
 
 const prebuilds = fileURLToPath(new URL('../node_modules/node-pty/prebuilds/', import.meta.url));
 const files = ['win32-x64/winpty.pdb', 'win32-x64/conpty.pdb', 'win32-arm64/conpty.pdb'];

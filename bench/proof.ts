@@ -1,4 +1,4 @@
-import { explore, firstInstruction, shapeSubject, windows } from '../src/proof/index.js';
+import { explore, firstInstruction, shapeSubject, windows } from '../proof/index.js';
 
 /** How fast interleavings are explored: each case executed once, and every transition executed. */
 export async function benchProof(): Promise<void> {

@@ -21,8 +21,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildHotPatch2003 } from '../src/builder/index.js';
-import { findSymbols, readImage } from '../src/image/index.js';
+import { buildHotPatch2003 } from '../builder/index.js';
+import { findSymbols, readImage } from '../image/index.js';
 
 const SOURCES = fileURLToPath(new URL('../test/fixtures/src/', import.meta.url));
 const CLANG = process.env.CLANG ?? 'clang-22';

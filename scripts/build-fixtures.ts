@@ -18,8 +18,8 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { buildHotPatch } from '../src/builder/index.js';
-import { readImage, readMapFile } from '../src/image/index.js';
+import { buildHotPatch } from '../builder/index.js';
+import { readImage, readMapFile } from '../image/index.js';
 
 const SOURCES = fileURLToPath(new URL('../test/fixtures/src/', import.meta.url));
 const CLANG = process.env.CLANG ?? 'clang-22';

@@ -15,7 +15,7 @@ import {
   MATRIX,
   PLACES_MATRIX,
   PROTOCOLS,
-} from '../src/proof/index.js';
+} from '../proof/index.js';
 
 const quick = process.argv.includes('--quick');
 const lines: string[] = [];

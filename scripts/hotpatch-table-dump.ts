@@ -12,7 +12,7 @@ import {
   type HotPatchChunk,
   type HotPatchTable,
   readImage,
-} from '../src/image/index.js';
+} from '../image/index.js';
 
 interface Field {
   readonly size: number;

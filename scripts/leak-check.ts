@@ -5,7 +5,7 @@
  *     node --expose-gc --import tsx scripts/leak-check.ts [CYCLES] [x64|arm64|x86]
  */
 import koffi from 'koffi';
-import { type ArchitectureName, Machine } from '../src/cpu/index.js';
+import { type ArchitectureName, Machine } from '../cpu/index.js';
 
 const cycles = Number(process.argv[2] ?? 100_000);
 const architectures: readonly ArchitectureName[] =

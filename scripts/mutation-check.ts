@@ -57,8 +57,8 @@ import { defineConfig } from 'vitest/config';
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 export default defineConfig({
   resolve: { alias: [
-    { find: /^hotpatch-lab$/, replacement: at('./src/index.ts') },
-    { find: /^hotpatch-lab\\/(\\w+)$/, replacement: at('./src/$1/index.ts') },
+    { find: /^hotpatch-lab$/, replacement: at('./lab/index.ts') },
+    { find: /^hotpatch-lab\\/(\\w+)$/, replacement: at('./$1/index.ts') },
   ] },
   test: {
     include: ['test/**/*.test.ts'], pool: 'forks', maxWorkers: 1, fileParallelism: false,

@@ -6,9 +6,9 @@ import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
-import { loadScenario } from '../src/cli/scenario-file.js';
-import { recordScenario, renderPage } from '../src/viewer/index.js';
+import { loadScenario } from '../cli/scenario-file.js';
 import { launchChromium } from '../test/viewer/chromium.js';
+import { recordScenario, renderPage } from '../viewer/index.js';
 
 const LARGEST = 300_000;
 const PICTURES = [

@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findUnicorn } from '../src/cpu/index.js';
+import { findUnicorn } from '../cpu/index.js';
 
 const examples = fileURLToPath(new URL('../examples/', import.meta.url));
 

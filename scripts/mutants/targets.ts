@@ -12,8 +12,8 @@ export interface Target {
 
 const engine: Target = {
   name: 'engine',
-  files: ['src/engine', 'src/loader/hpat.ts', 'src/loader/image-writer.ts'],
-  withoutFiles: ['application', 'error', 'index', 'options', 'steps'].map((name) => `src/engine/${name}.ts`),
+  files: ['engine', 'loader/images/hpat.ts', 'loader/memory/image-writer.ts'],
+  withoutFiles: ['application', 'error', 'index', 'options', 'steps'].map((name) => `engine/${name}.ts`),
   tests: [
     'test/engine',
     'test/loader/hpat.test.ts',
@@ -33,16 +33,16 @@ const engine: Target = {
 
 const engine2003: Target = {
   name: 'engine-2003',
-  files: ['src/engine/2003'],
-  withoutFiles: ['index', 'options'].map((name) => `src/engine/2003/${name}.ts`),
+  files: ['engine/server-2003'],
+  withoutFiles: ['index', 'options'].map((name) => `engine/server-2003/${name}.ts`),
   tests: [
-    'test/engine/2003',
+    'test/engine/server-2003',
     'test/scenarios/scenarios.test.ts',
-    'test/engine/2003/conformance.test.ts',
+    'test/engine/server-2003/conformance.test.ts',
     'test/proof/explore-2003.test.ts',
   ],
   whole: ['apply', 'set-system-information', 'code-information'].map(
-    (name) => `test/engine/2003/${name}.test.ts`,
+    (name) => `test/engine/server-2003/${name}.test.ts`,
   ),
 };
 
@@ -59,7 +59,7 @@ const cpu: Target = {
     'serialising',
     'unicorn/engine',
     'unicorn/callbacks',
-  ].map((name) => `src/cpu/${name}.ts`),
+  ].map((name) => `cpu/${name}.ts`),
   withoutFiles: [],
   tests: [
     'test/cpu/page-table.test.ts',

@@ -114,7 +114,7 @@ export async function fetchUnicorn(options) {
 }
 
 /**
- * The library that the laboratory would use, in its own order (src/cpu/unicorn/find.ts).
+ * The library that the laboratory would use, in its own order (cpu/unicorn/find.ts).
  * @type {(root: string, wheel: Wheel | undefined, environment: Record<string, string | undefined>, systemNames: string[], ask: (path: string) => Answer, log: (line: string) => void) => { path: string, version: string } | undefined}
  */
 function usable(root, wheel, environment, systemNames, ask, log) {

@@ -1,6 +1,6 @@
 import { Lab } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { type AssemblyProgram, assembleImage, assemblePatch } from '../../src/builder/index.js';
+import { type AssemblyProgram, assembleImage, assemblePatch } from '../../builder/index.js';
 
 interface Lesson {
   readonly architecture: 'x64' | 'arm64' | 'x86';

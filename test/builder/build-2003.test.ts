@@ -1,7 +1,7 @@
 import { HotPatch2003Engine, Lab } from 'hotpatch-lab';
 import { hookTypeName, type ImageBuilder } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
-import { type Built2003, buildHotPatch2003, verifyHotPatch2003 } from '../../src/builder/index.js';
+import { type Built2003, buildHotPatch2003, verifyHotPatch2003 } from '../../builder/index.js';
 import {
   all,
   branches,
@@ -16,7 +16,7 @@ import {
   touches,
 } from '../corpus/refused/2003/refusal.js';
 import { image, RETURN, source } from '../corpus/refused/refusal.js';
-import { SERVER_2003 } from '../engine/2003/support.js';
+import { SERVER_2003 } from '../engine/server-2003/support.js';
 
 const hookNames = ({ section }: Built2003) => section.hooks.map(({ type }) => hookTypeName(type));
 const PAGE_SIZE = 0x1000;

@@ -5,7 +5,7 @@ import {
   type BuildSource,
   compare,
   Program,
-} from '../../src/builder/index.js';
+} from '../../builder/index.js';
 import { readSource } from '../corpus/victim.js';
 import { fixture } from '../support.js';
 

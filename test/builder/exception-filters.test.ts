@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { HotPatch2003Engine, Lab } from 'hotpatch-lab';
 import { readImage } from 'hotpatch-lab/image';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type BuildSource, buildHotPatch, buildHotPatch2003 } from '../../src/builder/index.js';
+import { type BuildSource, buildHotPatch, buildHotPatch2003 } from '../../builder/index.js';
 import { buildImage, hasToolchain } from '../corpus/toolchain.js';
 import { readSource } from '../corpus/victim.js';
-import { SERVER_2003 } from '../engine/2003/support.js';
+import { SERVER_2003 } from '../engine/server-2003/support.js';
 
 /** Filter and `__finally` are functions of their own; on x64 only the unwind data of `f` leads to them. */
 const SOURCE = `

@@ -6,7 +6,7 @@ import {
   assemblePatch,
   buildHotPatch,
   verifyHotPatch,
-} from '../../src/builder/index.js';
+} from '../../builder/index.js';
 import { readSource } from '../corpus/victim.js';
 import { fixture } from '../support.js';
 

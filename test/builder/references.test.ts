@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readObject } from 'hotpatch-lab/image';
 import { afterAll, describe, expect, it } from 'vitest';
-import { buildHotPatch, Program } from '../../src/builder/index.js';
+import { buildHotPatch, Program } from '../../builder/index.js';
 import { ARCHITECTURES, buildImage, hasToolchain } from '../corpus/toolchain.js';
 import { readSource } from '../corpus/victim.js';
 

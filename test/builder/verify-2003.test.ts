@@ -1,14 +1,14 @@
 import { type BuiltImage, HOTP1_RULES, ImageBuilder, MODULE_ID_METHOD, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
-import { type BuildRuleId, verifyHotPatch2003 } from '../../src/builder/index.js';
-import { DAMAGES } from '../engine/2003/damages.js';
+import { type BuildRuleId, verifyHotPatch2003 } from '../../builder/index.js';
+import { DAMAGES } from '../engine/server-2003/damages.js';
 import {
   buildPatch,
   buildTarget,
   type PatchChange,
   type Processor,
   returning,
-} from '../engine/2003/support.js';
+} from '../engine/server-2003/support.js';
 
 const PROCESSORS = ['x86', 'x64'] as const;
 

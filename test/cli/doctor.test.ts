@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
-import { type DoctorReport, doctorCommand, examine } from '../../src/cli/doctor.js';
-import { findUnicorn } from '../../src/cpu/index.js';
+import { type DoctorReport, doctorCommand, examine } from '../../cli/doctor.js';
+import { findUnicorn } from '../../cpu/index.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'doctor-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -3,7 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { escapeXml } from '../../src/cli/junit.js';
+import { escapeXml } from '../../cli/junit.js';
 import { hotpatch } from './hotpatch.js';
 
 const work = mkdtempSync(join(tmpdir(), 'hotpatch-junit-'));

@@ -1,4 +1,4 @@
-import type { BuildRuleId } from '../../src/builder/index.js';
+import type { BuildRuleId } from '../../builder/index.js';
 import type { Architecture } from './toolchain.js';
 import type { Victim } from './victim.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { BuiltHotPatch } from '../../src/builder/index.js';
+import type { BuiltHotPatch } from '../../builder/index.js';
 import { CASES } from './cases.js';
 import { behaviour } from './differential.js';
 import { ARCHITECTURES } from './toolchain.js';

@@ -2,9 +2,9 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Lab } from 'hotpatch-lab';
 import { findSymbols, type PeImage, readImage } from 'hotpatch-lab/image';
-import { type BuildSource, type BuiltHotPatch, buildHotPatch } from '../../src/builder/index.js';
-import type { Patch } from '../../src/engine/index.js';
-import { GuestCrash, type LoadedImage, type Thread } from '../../src/loader/index.js';
+import { type BuildSource, type BuiltHotPatch, buildHotPatch } from '../../builder/index.js';
+import type { Patch } from '../../engine/index.js';
+import { GuestCrash, type LoadedImage, type Thread } from '../../loader/index.js';
 import type { CorpusCase } from './case.js';
 import type { Architecture } from './toolchain.js';
 

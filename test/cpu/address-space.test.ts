@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type AddressSpace, Machine } from '../../src/cpu/index.js';
+import { type AddressSpace, Machine } from '../../cpu/index.js';
 
 const START = 0x10_0000n;
 const END = 0x20_0000n;

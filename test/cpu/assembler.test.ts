@@ -6,7 +6,7 @@ import {
   assemble,
   assembleListing,
   disassemble,
-} from '../../src/cpu/index.js';
+} from '../../cpu/index.js';
 
 const at = 0xfffff800_12340000n;
 const symbols = {

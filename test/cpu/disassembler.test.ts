@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ArchitectureName, disassemble, formatAddress, loadDisassembler } from '../../src/cpu/index.js';
+import { type ArchitectureName, disassemble, formatAddress, loadDisassembler } from '../../cpu/index.js';
 
 const f = 0xfffff800_12345678n;
 const bytesOf = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'));

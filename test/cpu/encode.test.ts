@@ -9,7 +9,7 @@ import {
   loadDisassembler,
   x64Encoder as x64,
   x86Encoder as x86,
-} from '../../src/cpu/index.js';
+} from '../../cpu/index.js';
 
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex');
 const ruleOf = (run: () => unknown): string => {

@@ -2,12 +2,12 @@ import { setImmediate } from 'node:timers/promises';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { describe, expect, test, vi } from 'vitest';
-import { assemble } from '../../src/cpu/assembler.js';
-import { type ArchitectureName, architectureNamed } from '../../src/cpu/index.js';
-import { callbackFor, type EngineEvents, REFUSED } from '../../src/cpu/unicorn/callbacks.js';
-import * as uc from '../../src/cpu/unicorn/constants.js';
-import { Engine } from '../../src/cpu/unicorn/engine.js';
-import { unicorn } from '../../src/cpu/unicorn/library.js';
+import { assemble } from '../../cpu/assembler.js';
+import { type ArchitectureName, architectureNamed } from '../../cpu/index.js';
+import { callbackFor, type EngineEvents, REFUSED } from '../../cpu/unicorn/callbacks.js';
+import * as uc from '../../cpu/unicorn/constants.js';
+import { Engine } from '../../cpu/unicorn/engine.js';
+import { unicorn } from '../../cpu/unicorn/library.js';
 
 const PAGE = 0x1000;
 const PAGES = 4;

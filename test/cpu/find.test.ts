@@ -12,7 +12,7 @@ import {
   searchUnicorn,
   UnicornMissing,
   unicornFileName,
-} from '../../src/cpu/index.js';
+} from '../../cpu/index.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'find-unicorn-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -33,7 +33,7 @@ function compile(name: string, source: string): string | undefined {
 }
 
 describe('packageRoot', () => {
-  it.each(['src/cpu/unicorn/find.ts', 'dist/cpu/unicorn/find.js'])('is the same seen from %s', (from) => {
+  it.each(['cpu/unicorn/find.ts', 'dist/cpu/unicorn/find.js'])('is the same seen from %s', (from) => {
     expect(packageRoot(pathToFileURL(join(root, from)).href)).toBe(root);
     expect(JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).name).toBe('hotpatch-lab');
   });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Machine } from '../../src/cpu/index.js';
+import { Machine } from '../../cpu/index.js';
 
 const CODE = 0xfffff800_12340000n;
 const STACK = 0xfffff800_20000000n;

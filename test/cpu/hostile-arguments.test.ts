@@ -6,7 +6,7 @@ import {
   Machine,
   runSchedule,
   timeSlices,
-} from '../../src/cpu/index.js';
+} from '../../cpu/index.js';
 import { ARCHITECTURE_NAMES, Guest } from './conformance/guest.js';
 
 /** Negative, beyond 64 bits, not canonical, the ends of the address space, not on a page boundary. */

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { assemble } from '../../src/cpu/assembler.js';
-import type { ArchitectureName, InstructionFetchMode } from '../../src/cpu/index.js';
+import { assemble } from '../../cpu/assembler.js';
+import type { ArchitectureName, InstructionFetchMode } from '../../cpu/index.js';
 import { ARCHITECTURE_NAMES, Guest } from './conformance/guest.js';
 
 /** A function that returns 1, and one that the processors run in between. */

@@ -9,7 +9,7 @@ import {
   instructionLength,
   loadDisassembler,
   retarget,
-} from '../../src/cpu/index.js';
+} from '../../cpu/index.js';
 
 const f = 0xfffff800_12345678n;
 const bytesOf = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, 'hex'));

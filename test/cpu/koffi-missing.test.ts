@@ -32,7 +32,7 @@ function node(source: string) {
 describe('Where koffi does not work', () => {
   it('whoever needs a processor hears what is missing and what to do', () => {
     const { stdout, stderr } = node(`
-      const { Machine, UnicornMissing, instructionLength } = await import('./src/cpu/index.ts');
+      const { Machine, UnicornMissing, instructionLength } = await import('./cpu/index.ts');
       console.log(instructionLength('x64', Uint8Array.of(0x90), 0n));
       try { Machine.create({ architecture: 'x64' }); } catch (error) {
         console.log(error instanceof UnicornMissing, error.rule);
@@ -48,7 +48,7 @@ describe('Where koffi does not work', () => {
 
   it('hotpatch doctor reports it and exits with 3', () => {
     const { status, stdout, stderr } = node(`
-      const { main } = await import('./src/cli/main.ts');
+      const { main } = await import('./cli/main.ts');
       process.exitCode = await main(['doctor', '--json']);`);
     expect(stderr).toBe('');
     expect(status).toBe(3);

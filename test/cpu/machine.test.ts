@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest';
-import { type AddressSpace, type ArchitectureName, type CpuError, Machine } from '../../src/cpu/index.js';
-import { Engine } from '../../src/cpu/unicorn/engine.js';
+import { type AddressSpace, type ArchitectureName, type CpuError, Machine } from '../../cpu/index.js';
+import { Engine } from '../../cpu/unicorn/engine.js';
 import { ARCHITECTURE_NAMES, Guest } from './conformance/guest.js';
 
 const PAGE = 0x1000n;

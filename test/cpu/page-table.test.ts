@@ -5,7 +5,7 @@ import {
   Machine,
   type PageProtection,
   type PageTable,
-} from '../../src/cpu/index.js';
+} from '../../cpu/index.js';
 
 const START = 0x10_0000n;
 const END = 0x100_0000n;

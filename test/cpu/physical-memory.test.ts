@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type AllocatorState, PhysicalMemory } from '../../src/cpu/physical-memory.js';
+import { type AllocatorState, PhysicalMemory } from '../../cpu/physical-memory.js';
 
 const PAGE = 0x1000;
 const FRAMES = 8;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { gapsAboveRoom } from '../../src/cpu/unicorn/placement.js';
+import { gapsAboveRoom } from '../../cpu/unicorn/placement.js';
 
 const MB = 2 ** 20;
 

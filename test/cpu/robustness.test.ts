@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { CpuError, Machine, type MachineOptions, randomNumbers } from '../../src/cpu/index.js';
+import { CpuError, Machine, type MachineOptions, randomNumbers } from '../../cpu/index.js';
 import { ARCHITECTURE_NAMES, Guest } from './conformance/guest.js';
 
 const rule = (name: string) => expect.objectContaining({ name: 'CpuError', rule: name });

@@ -1,13 +1,13 @@
 import { describe, expect, test, vi } from 'vitest';
-import type { ArchitectureName, PhysicalMemory } from '../../src/cpu/index.js';
-import { InstructionFetch } from '../../src/cpu/instruction-fetch.js';
+import type { ArchitectureName, PhysicalMemory } from '../../cpu/index.js';
+import { InstructionFetch } from '../../cpu/instruction-fetch.js';
 import {
   arm64FetchEffect,
   FetchEffectHooks,
   findFetchEffects,
   isSerialize,
   isX86Serialising,
-} from '../../src/cpu/serialising.js';
+} from '../../cpu/serialising.js';
 import { Guest } from './conformance/guest.js';
 
 const PAGE = 0x1000;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { equalSnapshots, hashSnapshot, Machine, type PageTableRange } from '../../src/cpu/index.js';
+import { equalSnapshots, hashSnapshot, Machine, type PageTableRange } from '../../cpu/index.js';
 import { ARCHITECTURE_NAMES, Guest } from './conformance/guest.js';
 
 const START = 0x10_0000n;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { assemble } from '../../src/cpu/assembler.js';
-import { type ArchitectureName, architectureNamed, Machine } from '../../src/cpu/index.js';
+import { assemble } from '../../cpu/assembler.js';
+import { type ArchitectureName, architectureNamed, Machine } from '../../cpu/index.js';
 
 const CODE = 0x0040_0000n;
 const STACK = 0x0050_0000n;

@@ -1,5 +1,5 @@
 import { defineScenario, Lab, type Scenario } from 'hotpatch-lab';
-import { runDebugScript } from '../../src/debugger/index.js';
+import { runDebugScript } from '../../debugger/index.js';
 import { fixture } from '../support.js';
 
 export type Architecture = 'x64' | 'arm64' | 'x86';

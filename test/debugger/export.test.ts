@@ -1,6 +1,6 @@
 import { type Lab, runScenario } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { Coverage, eventLine, TenetTrace } from '../../src/debugger/index.js';
+import { Coverage, eventLine, TenetTrace } from '../../debugger/index.js';
 import { type Architecture, demoScenario } from './debug.js';
 
 const architectures: readonly Architecture[] = ['x64', 'arm64', 'x86'];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { framePacket, gdbRegisters, PacketReader, targetDescription } from '../../src/debugger/index.js';
+import { framePacket, gdbRegisters, PacketReader, targetDescription } from '../../debugger/index.js';
 
 const read = (...parts: readonly string[]) => {
   const reader = new PacketReader();

@@ -46,7 +46,7 @@ interface Server {
 
 /** `hotpatch gdb` from the sources, in a process of its own. */
 async function serve(architecture: string): Promise<Server> {
-  const start = `import { gdbCommand } from ${JSON.stringify(join(root, 'src/cli/gdb.ts'))};`;
+  const start = `import { gdbCommand } from ${JSON.stringify(join(root, 'cli/gdb.ts'))};`;
   const run = `${start} await gdbCommand().parseAsync(['${scenarioFile(architecture)}', '--port', '0'], { from: 'user' });`;
   const process = spawn('node', ['--import', 'tsx', '--input-type=module', '-e', run], { cwd: root });
   const ended = new Promise<number | null>((resolve) => process.on('exit', resolve));

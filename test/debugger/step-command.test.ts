@@ -9,7 +9,7 @@ async function step(
   input: string,
   ...args: readonly string[]
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
-  const run = `import { stepCommand } from ${JSON.stringify(`${root}src/cli/step.ts`)};
+  const run = `import { stepCommand } from ${JSON.stringify(`${root}cli/step.ts`)};
     await stepCommand().parseAsync(${JSON.stringify(args)}, { from: 'user' });`;
   const process = spawn('node', ['--import', 'tsx', '--input-type=module', '-e', run], { cwd: root });
   const read = { stdout: '', stderr: '' };

@@ -9,7 +9,7 @@ import {
   type Position,
   parsePosition,
   type Stop,
-} from '../../src/debugger/index.js';
+} from '../../debugger/index.js';
 import { type Architecture, demoScenario, transcriptFrom, transcriptOf } from './debug.js';
 
 const architectures: readonly Architecture[] = ['x64', 'arm64', 'x86'];

@@ -1,6 +1,6 @@
 import { APPLY_IMAGE_PATCH, HotPatchError } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { inject, systemState } from '../../src/proof/index.js';
+import { inject, systemState } from '../../proof/index.js';
 import { boot } from './image-patch.js';
 
 const { REVERSE, FORWARD } = APPLY_IMAGE_PATCH;

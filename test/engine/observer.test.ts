@@ -1,6 +1,6 @@
 import { HotPatchEngine, Lab } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { observeOperations, type RequestedOperation } from '../../src/engine/index.js';
+import { observeOperations, type RequestedOperation } from '../../engine/index.js';
 import { fixture } from '../support.js';
 import { bench, CELLS, readFixture } from './kinds.js';
 

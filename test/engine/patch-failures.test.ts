@@ -1,7 +1,7 @@
 import { HotPatchEngine, Lab } from 'hotpatch-lab';
 import { appendHotPatchTable, encodeHotPatchTable, ImageBuilder, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
-import { inject } from '../../src/proof/index.js';
+import { inject } from '../../proof/index.js';
 import { bench, CELLS, readFixture } from './kinds.js';
 
 const DLL = CELLS.find(({ name }) => name === 'x64 DLL in three processes');

@@ -1,14 +1,14 @@
 import type { HotPatchAddressTable } from 'hotpatch-lab';
 import { arm64Encoder, x64Encoder } from 'hotpatch-lab/cpu';
 import { describe, expect, it } from 'vitest';
-import type { EntryState, ReadCode, TrampolineForm } from '../../src/engine/trampoline.js';
-import { arm64Trampoline } from '../../src/engine/trampoline-arm64.js';
+import type { EntryState, ReadCode, TrampolineForm } from '../../engine/modern/trampoline.js';
+import { arm64Trampoline } from '../../engine/modern/trampoline-arm64.js';
 import {
   x64EarlierTrampoline,
   x64RetpolineTrampoline,
   x64Trampoline,
   x86Trampoline,
-} from '../../src/engine/trampoline-x86.js';
+} from '../../engine/modern/trampoline-x86.js';
 import { bootForm, FORMS } from './forms.js';
 
 /** Memory that has these bytes before and at an entry, and nothing else. */

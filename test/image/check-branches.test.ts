@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { instructionFacts } from '../../src/cpu/index.js';
-import { lastPossibleJump } from '../../src/image/check/branches.js';
-import { type ImageArchitecture, readImage } from '../../src/image/index.js';
+import { instructionFacts } from '../../cpu/index.js';
+import { lastPossibleJump } from '../../image/check/branches.js';
+import { type ImageArchitecture, readImage } from '../../image/index.js';
 import { fixtureImages, inRepository, nodePtyImages, variousImages } from './real-images.js';
 
 const RVA = 0x1000;

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { instructionFacts, loadDisassembler } from '../../src/cpu/index.js';
+import { instructionFacts, loadDisassembler } from '../../cpu/index.js';
 import {
   CHECK_RULES,
   type CheckReport,
@@ -11,7 +11,7 @@ import {
   type InstructionDecoder,
   type Pdb,
   readImage,
-} from '../../src/image/index.js';
+} from '../../image/index.js';
 import { fixtureImages, inRepository } from './real-images.js';
 
 /** Of the engine that these rules are about; the one of 2003 needs less. */

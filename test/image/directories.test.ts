@@ -8,7 +8,7 @@ import {
   type PeImage,
   type Relocation,
   readImage,
-} from '../../src/image/index.js';
+} from '../../image/index.js';
 import { inRepository } from './real-images.js';
 import { richImage } from './rich-image.js';
 

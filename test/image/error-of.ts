@@ -1,4 +1,4 @@
-import { ImageError } from '../../src/image/index.js';
+import { ImageError } from '../../image/index.js';
 
 /** The ImageError that a call ends with. */
 export function errorOf(run: () => unknown): ImageError {

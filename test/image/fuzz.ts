@@ -11,7 +11,7 @@ import {
   readImage,
   symbolsFromExports,
   validateHotPatch,
-} from '../../src/image/index.js';
+} from '../../image/index.js';
 
 export interface FuzzSeed {
   readonly name: string;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ImageBuilder, ImageError, readImage } from '../../src/image/index.js';
+import { ImageBuilder, ImageError, readImage } from '../../image/index.js';
 import { errorOf } from './error-of.js';
 import { richImage } from './rich-image.js';
 

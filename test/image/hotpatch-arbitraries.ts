@@ -6,7 +6,7 @@ import {
   type HotPatchChunkInput,
   type HotPatchTableInput,
   type HotPatchVersion,
-} from '../../src/image/index.js';
+} from '../../image/index.js';
 
 const u32 = fc.integer({ min: 0, max: 0xffffffff }).map((value) => value >>> 0);
 const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });

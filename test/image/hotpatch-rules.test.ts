@@ -10,7 +10,7 @@ import {
   type PeImage,
   readImage,
   validateHotPatch,
-} from '../../src/image/index.js';
+} from '../../image/index.js';
 
 const RET: Record<ImageArchitecture, number[]> = {
   x64: [0x66, 0x90, 0xc3],

@@ -7,7 +7,7 @@ import {
   ImageError,
   readHotPatchTable,
   recordExtent,
-} from '../../src/image/index.js';
+} from '../../image/index.js';
 import { hotPatchTables } from './hotpatch-arbitraries.js';
 
 /** A table as text, byte arrays included, so that two can be compared. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { readImage } from '../../src/image/index.js';
+import { readImage } from '../../image/index.js';
 import { compareWithReadobj, haveReadobj } from './readobj/compare.js';
 import { fetchedImages, fixtureImages, inRepository, nodePtyImages, variousImages } from './real-images.js';
 

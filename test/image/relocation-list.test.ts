@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { IMAGE_REL_BASED, RELOCATION_SIZE, type Relocation } from '../../src/image/index.js';
-import { RelocationListBuilder } from '../../src/image/relocation-list.js';
+import { IMAGE_REL_BASED, RELOCATION_SIZE, type Relocation } from '../../image/index.js';
+import { RelocationListBuilder } from '../../image/relocation-list.js';
 
 function listOf(relocations: readonly Relocation[]) {
   const builder = new RelocationListBuilder(relocations.length + 3);

@@ -1,4 +1,4 @@
-import { type BuiltImage, type ImageArchitecture, ImageBuilder } from '../../src/image/index.js';
+import { type BuiltImage, type ImageArchitecture, ImageBuilder } from '../../image/index.js';
 
 /** One small image with something in every directory that the builder knows. */
 export function richImage(architecture: ImageArchitecture): BuiltImage {

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { ImageBuilder, isX64Entry, readUnwindInfoArm64, readUnwindInfoX64 } from '../../src/image/index.js';
+import { ImageBuilder, isX64Entry, readUnwindInfoArm64, readUnwindInfoX64 } from '../../image/index.js';
 import { compareWithReadobj, haveReadobj } from './readobj/compare.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'hotpatch-unwind-'));

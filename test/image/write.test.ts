@@ -13,7 +13,7 @@ import {
   type PeImage,
   readImage,
   setLoadConfigFields,
-} from '../../src/image/index.js';
+} from '../../image/index.js';
 import { errorOf } from './error-of.js';
 import { compareWithReadobj, haveReadobj } from './readobj/compare.js';
 import { inRepository } from './real-images.js';

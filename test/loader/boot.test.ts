@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { Kernel, RETPOLINE_ROUTINES } from '../../src/loader/index.js';
+import { Kernel, RETPOLINE_ROUTINES } from '../../loader/index.js';
 import { ARCHITECTURES, boot, builder, described, KERNEL_ARCHITECTURES, returning } from './support.js';
 
 describe('boot', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { IRQL, type LoadedImage } from '../../src/loader/index.js';
+import { IRQL, type LoadedImage } from '../../loader/index.js';
 import { boot, built, KERNEL_ARCHITECTURES } from './support.js';
 
 /** What fixtures/src/dpc.c has told. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defineExport } from '../../src/loader/index.js';
+import { defineExport } from '../../loader/index.js';
 import { ARCHITECTURES, boot, builder } from './support.js';
 
 describe.each(ARCHITECTURES)('a handler that wants to continue on %s', (architecture) => {

@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { Lab } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { defineExport, type LoadedImage } from '../../src/loader/index.js';
+import { defineExport, type LoadedImage } from '../../loader/index.js';
 import { ARCHITECTURES, type ArchitectureName, boot, built, KERNEL_ARCHITECTURES } from './support.js';
 
 const path = (name: string) => fileURLToPath(new URL(`fixtures/${name}`, import.meta.url));

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { lookupFunctionEntry } from '../../src/loader/index.js';
+import { lookupFunctionEntry } from '../../loader/index.js';
 import { boot, described, KERNEL_ARCHITECTURES } from './support.js';
 
 describe.each(KERNEL_ARCHITECTURES)('unwind data on %s', (architecture) => {

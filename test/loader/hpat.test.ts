@@ -1,6 +1,6 @@
 import { type BootOptions, Lab } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { hotPatchReserveSize } from '../../src/loader/index.js';
+import { hotPatchReserveSize } from '../../loader/index.js';
 import { fixture } from '../support.js';
 
 describe('the reserve for HPAT pages', () => {

@@ -1,6 +1,6 @@
 import { IMAGE_FILE, type PeImage, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
-import type { ImageDomain, Kernel, LoadedImage } from '../../src/loader/index.js';
+import type { ImageDomain, Kernel, LoadedImage } from '../../loader/index.js';
 import {
   ARCHITECTURES,
   boot,

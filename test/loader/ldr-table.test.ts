@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { LoadedImage, Process } from '../../src/loader/index.js';
+import type { LoadedImage, Process } from '../../loader/index.js';
 import { ARCHITECTURES, boot, built, described, KERNEL_ARCHITECTURES } from './support.js';
 
 /** Offsets in PEB, PEB_LDR_DATA and LDR_DATA_TABLE_ENTRY, 64-bit and 32-bit. */

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { defineExport, type Kernel } from '../../src/loader/index.js';
+import { defineExport, type Kernel } from '../../loader/index.js';
 import { damaged } from '../support.js';
 import {
   ARCHITECTURES,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
-import { Kernel } from '../../src/loader/index.js';
+import { Kernel } from '../../loader/index.js';
 
 const E_INVALIDARG = 0x80070057n;
 

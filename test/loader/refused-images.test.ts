@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { type PeImage, readImage } from '../../src/image/index.js';
-import type { ImageDomain, Kernel } from '../../src/loader/index.js';
+import { type PeImage, readImage } from '../../image/index.js';
+import type { ImageDomain, Kernel } from '../../loader/index.js';
 import { richImage } from '../image/rich-image.js';
 import { boot, memoryState, read } from './support.js';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { LoadedImage, Process } from '../../src/loader/index.js';
+import type { LoadedImage, Process } from '../../loader/index.js';
 import { boot, builder, returning } from './support.js';
 
 const PROCESSES = 50;

@@ -1,6 +1,6 @@
 import { instructionFacts } from 'hotpatch-lab/cpu';
 import { describe, expect, it } from 'vitest';
-import type { Thread } from '../../src/loader/index.js';
+import type { Thread } from '../../loader/index.js';
 import { ARCHITECTURES, boot, described } from './support.js';
 
 const LONGEST_INSTRUCTION = 15;

@@ -9,7 +9,7 @@ import {
   readImage,
   readMapFile,
 } from 'hotpatch-lab/image';
-import { type BootOptions, type ImageDomain, Kernel } from '../../src/loader/index.js';
+import { type BootOptions, type ImageDomain, Kernel } from '../../loader/index.js';
 import { fixture, fixtureBytes } from '../support.js';
 
 export type ArchitectureName = BootOptions['architecture'];

@@ -1,7 +1,7 @@
 import { assemble } from 'hotpatch-lab/cpu';
 import { describe, expect, it } from 'vitest';
-import type { Kernel, Process } from '../../src/loader/index.js';
-import { FileObject, SectionObject } from '../../src/loader/index.js';
+import type { Kernel, Process } from '../../loader/index.js';
+import { FileObject, SectionObject } from '../../loader/index.js';
 import {
   ARCHITECTURES,
   type ArchitectureName,

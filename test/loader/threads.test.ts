@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { blocked, defineExport, IRQL, Kernel } from '../../src/loader/index.js';
+import { blocked, defineExport, IRQL, Kernel } from '../../loader/index.js';
 import { ARCHITECTURES, boot, described, KERNEL_ARCHITECTURES } from './support.js';
 
 const service = (kernel: Kernel, name: string) => kernel.services.address('ntoskrnl.exe', name);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { explore, firstInstruction, shapeSubject, windows } from '../../src/proof/index.js';
+import { explore, firstInstruction, shapeSubject, windows } from '../../proof/index.js';
 
 const apply = () => shapeSubject(firstInstruction('x64', 5), 'apply');
 const counts = (exploration: Awaited<ReturnType<typeof explore>>) => ({

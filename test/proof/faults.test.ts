@@ -8,7 +8,7 @@ import {
   RESULTS,
   type SituationKind,
   STATUS_OF_FAULT,
-} from '../../src/proof/index.js';
+} from '../../proof/index.js';
 
 const [ORIGINAL, FIRST, SECOND] = RESULTS;
 /** What the function returns where the base is before the operation, and everywhere after it. */

@@ -12,7 +12,7 @@ import {
   shapeSubject,
   tryDamage,
   windows,
-} from '../../src/proof/index.js';
+} from '../../proof/index.js';
 
 async function violations(shape: Shape, operation: OperationKind) {
   const source = await shapeSubject(shape, operation);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type Cell, exploreCell, MATRIX, PLACES_MATRIX } from '../../src/proof/index.js';
+import { type Cell, exploreCell, MATRIX, PLACES_MATRIX } from '../../proof/index.js';
 
 /** All of them with HOTPATCH_PROOF=all; else those with one processor, and some with two and three. */
 const isChosen = ({ processors, fetch }: Cell, index: number): boolean =>

@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { type Lab, runScenario, type Scenario } from '../../src/index.js';
+import { type Lab, runScenario, type Scenario } from '../../lab/index.js';
 
 const folder = fileURLToPath(new URL('../../scenarios/', import.meta.url));
 export const scenarioFiles = readdirSync(folder).filter((file) => file.endsWith('.ts'));

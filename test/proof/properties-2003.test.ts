@@ -2,7 +2,13 @@ import fc from 'fast-check';
 import { HotPatchError, type LoadedImage, type Patch2003, type Process, type Thread } from 'hotpatch-lab';
 import type { PeImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
-import { buildPatch, indirectHooks, type Processor, type Running, run } from '../engine/2003/support.js';
+import {
+  buildPatch,
+  indirectHooks,
+  type Processor,
+  type Running,
+  run,
+} from '../engine/server-2003/support.js';
 
 type Step =
   | {

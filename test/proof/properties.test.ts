@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { Sequence, type SystemStep, sequenceImages } from '../../src/proof/index.js';
+import { Sequence, type SystemStep, sequenceImages } from '../../proof/index.js';
 
 const which = fc.nat({ max: 3 });
 const step: fc.Arbitrary<SystemStep> = fc.oneof(

@@ -12,7 +12,7 @@ import {
   type Violation,
   type WriteProtocol,
   windows,
-} from '../../src/proof/index.js';
+} from '../../proof/index.js';
 
 const OPERATIONS: readonly OperationKind[] = ['apply', 'repatch', 'revert'];
 const FETCH = ['coherent', 'weak'] as const;

@@ -1,6 +1,6 @@
 import { HOT_PATCH_RULES, hotPatchRule, isHotPatchRule, ntStatus } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
-import { DAMAGES, type Damage, tryDamage, tryDamageBySystemCall } from '../../src/proof/index.js';
+import { DAMAGES, type Damage, tryDamage, tryDamageBySystemCall } from '../../proof/index.js';
 
 /** The status that the damage, or else its rule, stands for. */
 function statusOf({ status, rule }: Damage): string | undefined {

@@ -11,7 +11,7 @@ import {
   replay,
   shapeSubject,
   windows,
-} from '../../src/proof/index.js';
+} from '../../proof/index.js';
 
 const OPERATIONS: readonly OperationKind[] = ['apply', 'repatch', 'revert'];
 const FETCH = ['coherent', 'weak'] as const;

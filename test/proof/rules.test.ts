@@ -7,7 +7,7 @@ import {
   shapeSubject,
   type WriteProtocol,
   windows,
-} from '../../src/proof/index.js';
+} from '../../proof/index.js';
 
 type Steps = NonNullable<ReturnType<WriteProtocol['steps']>>;
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type ArchitectureName, assemble, disassemble } from '../../src/cpu/index.js';
+import { type ArchitectureName, assemble, disassemble } from '../../cpu/index.js';
 import {
   CONTROL_FLOW_SHAPES,
   explore,
@@ -10,7 +10,7 @@ import {
   type Shape,
   shapeSubject,
   windows,
-} from '../../src/proof/index.js';
+} from '../../proof/index.js';
 
 const OPERATIONS: readonly OperationKind[] = ['apply', 'repatch', 'revert'];
 

@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { unicornFileName } from '../../cpu/index.js';
 import {
   type Answer,
   extract,
@@ -22,7 +23,6 @@ import {
   WHEELS,
   type Wheel,
 } from '../../scripts/setup/fetch-unicorn.js';
-import { unicornFileName } from '../../src/cpu/index.js';
 
 let root: string;
 beforeEach(() => {

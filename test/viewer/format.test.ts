@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { packRecording, type Recording, Replay, unpackRecording } from '../../src/viewer/index.js';
-import { ByteReader, ByteWriter } from '../../src/viewer/recording/bytes.js';
+import { packRecording, type Recording, Replay, unpackRecording } from '../../viewer/index.js';
+import { ByteReader, ByteWriter } from '../../viewer/recording/bytes.js';
 import {
   type Entry,
   type Page,
@@ -10,7 +10,7 @@ import {
   skimEntry,
   unpackPage,
   writeEntry,
-} from '../../src/viewer/recording/entry.js';
+} from '../../viewer/recording/entry.js';
 
 const word = fc.integer({ min: 0, max: 0xffff_ffff });
 const entry: fc.Arbitrary<Entry> = fc.record({

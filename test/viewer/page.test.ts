@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { defineScenario, Lab } from 'hotpatch-lab';
 import type { Browser, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type Recording, Replay, recordScenario, renderPage } from '../../src/viewer/index.js';
+import { type Recording, Replay, recordScenario, renderPage } from '../../viewer/index.js';
 import { demoScenario } from '../debugger/debug.js';
 import { fixture } from '../support.js';
 import { findChromium, launchChromium } from './chromium.js';

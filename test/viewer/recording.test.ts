@@ -1,9 +1,9 @@
 import { deflateRawSync } from 'node:zlib';
 import { defineScenario, Lab, runScenario } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { loadDisassembler } from '../../src/cpu/index.js';
-import { DebugSession, describeHop, type Goal, View } from '../../src/debugger/index.js';
-import { packRecording, type Recording, Replay, recordScenario } from '../../src/viewer/index.js';
+import { loadDisassembler } from '../../cpu/index.js';
+import { DebugSession, describeHop, type Goal, View } from '../../debugger/index.js';
+import { packRecording, type Recording, Replay, recordScenario } from '../../viewer/index.js';
 import { type Architecture, demoScenario } from '../debugger/debug.js';
 import { fixture } from '../support.js';
 

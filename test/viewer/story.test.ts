@@ -1,10 +1,10 @@
 import { defineScenario, Lab } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { Replay, recordScenario } from '../../src/viewer/index.js';
-import { CodeBook } from '../../src/viewer/recording/code-book.js';
-import { Names } from '../../src/viewer/recording/names.js';
-import { Story, type Telling } from '../../src/viewer/recording/story.js';
-import { type PartKind, Trampolines } from '../../src/viewer/recording/trampolines.js';
+import { Replay, recordScenario } from '../../viewer/index.js';
+import { CodeBook } from '../../viewer/recording/code-book.js';
+import { Names } from '../../viewer/recording/names.js';
+import { Story, type Telling } from '../../viewer/recording/story.js';
+import { type PartKind, Trampolines } from '../../viewer/recording/trampolines.js';
 import { type Architecture, demoScenario } from '../debugger/debug.js';
 import { fixture } from '../support.js';
 

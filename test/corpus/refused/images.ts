@@ -1,5 +1,5 @@
 import { readImage, symbolTable } from 'hotpatch-lab/image';
-import { type BuildInput, buildHotPatch } from '../../../src/builder/index.js';
+import { type BuildInput, buildHotPatch } from '../../../builder/index.js';
 import { image, newF, oldF, pair, RETURN, type Refusal, source } from './refusal.js';
 
 /** Refusals that concern the images as a whole. */

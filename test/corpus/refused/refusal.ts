@@ -1,6 +1,6 @@
 import { type BuiltImage, ImageBuilder, type SymbolInfo, symbolTable } from 'hotpatch-lab/image';
-import type { BuildInput, BuildRuleId, BuildSource } from '../../../src/builder/index.js';
-import type { ImageBuilderOptions } from '../../../src/image/index.js';
+import type { BuildInput, BuildRuleId, BuildSource } from '../../../builder/index.js';
+import type { ImageBuilderOptions } from '../../../image/index.js';
 
 export type Architecture = 'x64' | 'arm64' | 'x86';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BUILD_RULES, BuildError, buildHotPatch } from '../../../src/builder/index.js';
+import { BUILD_RULES, BuildError, buildHotPatch } from '../../../builder/index.js';
 import { DATA_REFUSALS, FUNCTION_REFUSALS } from './functions.js';
 import { IMAGE_REFUSALS } from './images.js';
 

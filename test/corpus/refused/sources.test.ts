@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { BUILD_RULES, BuildError, buildHotPatch } from '../../../src/builder/index.js';
+import { BUILD_RULES, BuildError, buildHotPatch } from '../../../builder/index.js';
 import { buildImage, hasToolchain } from '../toolchain.js';
 import { readSource } from '../victim.js';
 import { DATA_REFUSALS, FUNCTION_REFUSALS } from './functions.js';

@@ -1,4 +1,4 @@
-import type { BuildRuleId } from '../../../src/builder/index.js';
+import type { BuildRuleId } from '../../../builder/index.js';
 import type { Architecture } from './refusal.js';
 
 /** A program that a compiler turns into a base and a fixed build of which no hotpatch may be made. */

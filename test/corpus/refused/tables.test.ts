@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { verifyHotPatch } from '../../../src/builder/index.js';
+import { verifyHotPatch } from '../../../builder/index.js';
 import { ARCHITECTURES } from '../toolchain.js';
 import { BAD_TABLES, badInput } from './tables.js';
 

@@ -5,7 +5,7 @@ import {
   type HotPatchRecord,
   readImage,
 } from 'hotpatch-lab/image';
-import { type BuildSource, Program, type VerifyInput } from '../../../src/builder/index.js';
+import { type BuildSource, Program, type VerifyInput } from '../../../builder/index.js';
 import { fixture } from '../../support.js';
 import { readSource } from '../victim.js';
 import type { Architecture } from './refusal.js';

@@ -9,7 +9,7 @@ import {
   type BuiltHotPatch,
   buildHotPatch,
   verifyHotPatch,
-} from '../../../src/builder/index.js';
+} from '../../../builder/index.js';
 import { Caller, random } from '../differential.js';
 import { ARCHITECTURES } from '../toolchain.js';
 import { readSource, Victim } from '../victim.js';

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { assemble } from '../../../src/cpu/assembler.js';
-import type { Processor } from '../../../src/cpu/index.js';
+import { assemble } from '../../../cpu/assembler.js';
+import type { Processor } from '../../../cpu/index.js';
 import { ARCHITECTURE_NAMES, Guest } from './guest.js';
 
 const MODES = ['coherent', 'weak'] as const;

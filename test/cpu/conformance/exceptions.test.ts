@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { ArchitectureName, Exit } from '../../../src/cpu/index.js';
+import type { ArchitectureName, Exit } from '../../../cpu/index.js';
 import { ARCHITECTURE_NAMES, Guest } from './guest.js';
 import type { ExceptionProgram } from './programs.js';
 

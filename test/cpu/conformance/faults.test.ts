@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { Fault, FaultCause, PageProtection } from '../../../src/cpu/index.js';
+import type { Fault, FaultCause, PageProtection } from '../../../cpu/index.js';
 import { ARCHITECTURE_NAMES, Guest } from './guest.js';
 
 type Access = Fault['access'];

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { assemble } from '../../../src/cpu/assembler.js';
+import { assemble } from '../../../cpu/assembler.js';
 import { ARCHITECTURE_NAMES, Guest } from './guest.js';
 
 /** What a processor knows of a page of code must not outlive the page: its frame will hold something else. */

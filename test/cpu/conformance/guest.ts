@@ -1,4 +1,4 @@
-import { assemble } from '../../../src/cpu/assembler.js';
+import { assemble } from '../../../cpu/assembler.js';
 import {
   type AddressSpace,
   type ArchitectureName,
@@ -10,7 +10,7 @@ import {
   type PageProtection,
   type PageTable,
   type Processor,
-} from '../../../src/cpu/index.js';
+} from '../../../cpu/index.js';
 import { PROGRAMS, type Programs } from './programs.js';
 
 const STACK_PAGES = 8;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { Machine, runSchedule, type Slice, timeSlices } from '../../../src/cpu/index.js';
+import { Machine, runSchedule, type Slice, timeSlices } from '../../../cpu/index.js';
 import { ARCHITECTURE_NAMES, Guest } from './guest.js';
 
 const PROCESSORS = 4;

@@ -1,4 +1,4 @@
-import type { ArchitectureName } from '../../../src/cpu/index.js';
+import type { ArchitectureName } from '../../../cpu/index.js';
 
 /** Guest functions, the same in every instruction set; arguments in the order of the signature in the comment. */
 export interface Programs {

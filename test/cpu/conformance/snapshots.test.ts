@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { equalSnapshots } from '../../../src/cpu/index.js';
+import { equalSnapshots } from '../../../cpu/index.js';
 import { ARCHITECTURE_NAMES, Guest } from './guest.js';
 
 describe.each(ARCHITECTURE_NAMES)('snapshots on %s', (architecture) => {

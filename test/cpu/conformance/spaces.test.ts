@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { AddressSpace, PageTable, Processor } from '../../../src/cpu/index.js';
+import type { AddressSpace, PageTable, Processor } from '../../../cpu/index.js';
 import { ARCHITECTURE_NAMES, Guest } from './guest.js';
 
 const IMAGE = 0x0070_0000n;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { assemble } from '../../../src/cpu/assembler.js';
-import { InstructionRecorder, type MemoryAccess } from '../../../src/cpu/index.js';
+import { assemble } from '../../../cpu/assembler.js';
+import { InstructionRecorder, type MemoryAccess } from '../../../cpu/index.js';
 import { ARCHITECTURE_NAMES, Guest } from './guest.js';
 
 describe.each(ARCHITECTURE_NAMES)('tracing on %s', (architecture) => {

@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
-import { readImage } from '../../../src/image/index.js';
+import { readImage } from '../../../image/index.js';
 import { READOBJ_OPTIONS, renderReadobj } from './index.js';
 
 const TOOL = 'llvm-readobj-22';

@@ -6,7 +6,7 @@ import {
   type ImportFunction,
   type LoadConfigField,
   type PeImage,
-} from '../../../src/image/index.js';
+} from '../../../image/index.js';
 import { H, hexDump, type Lines, time } from './text.js';
 
 const symbol = (entry: ImportFunction) =>

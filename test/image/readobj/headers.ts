@@ -5,7 +5,7 @@ import {
   IMAGE_SCN,
   IMAGE_SUBSYSTEM,
   type PeImage,
-} from '../../../src/image/index.js';
+} from '../../../image/index.js';
 import { H, type Lines, time } from './text.js';
 
 const prefixed = (prefix: string, table: Readonly<Record<string, number>>) =>

@@ -1,4 +1,4 @@
-import type { DynamicRelocation, PeImage } from '../../../src/image/index.js';
+import type { DynamicRelocation, PeImage } from '../../../image/index.js';
 import { H, type Lines } from './text.js';
 
 export function writeChpeMetadata(out: Lines, image: PeImage): void {

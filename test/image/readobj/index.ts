@@ -1,4 +1,4 @@
-import { applyArm64xFixups, type PeImage, readImage } from '../../../src/image/index.js';
+import { applyArm64xFixups, type PeImage, readImage } from '../../../image/index.js';
 import {
   writeBaseRelocations,
   writeDebugDirectory,

@@ -11,7 +11,7 @@ import {
   type UnwindCodeArm64,
   type UnwindCodeX64,
   type UnwindInfoX64,
-} from '../../../src/image/index.js';
+} from '../../../image/index.js';
 import { machineName } from './headers.js';
 import { H, H2, type Lines } from './text.js';
 

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readArchive, readObject } from '../../../src/image/index.js';
+import { readArchive, readObject } from '../../../image/index.js';
 import { architectures, build, haveCompiler, haveTools } from './builds.js';
 
 const tools = haveTools('llvm-ar-22', 'llvm-readobj-22');

@@ -1,7 +1,7 @@
 import { copyFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { findSymbols, readImage, readMapFile, type SymbolInfo } from '../../../src/image/index.js';
+import { findSymbols, readImage, readMapFile, type SymbolInfo } from '../../../image/index.js';
 import { architectures, build, fixtures, haveCompiler, shown, temporaryFolder } from './builds.js';
 
 describe('the images in test/fixtures', () => {

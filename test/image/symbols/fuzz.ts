@@ -5,7 +5,7 @@ import {
   readObject,
   readPdb,
   type SymbolTable,
-} from '../../../src/image/index.js';
+} from '../../../image/index.js';
 import { streamsOf, writeMsf } from './msf-writer.js';
 
 /** A well-formed file to be broken, and what to read it with. */

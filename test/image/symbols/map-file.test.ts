@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { type ImageError, readMapFile } from '../../../src/image/index.js';
+import { type ImageError, readMapFile } from '../../../image/index.js';
 import { architectures, build, haveCompiler } from './builds.js';
 
 /** The layout of Microsoft's linker: flag columns, blank lines, several sections, exports at the end. */

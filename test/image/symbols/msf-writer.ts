@@ -1,4 +1,4 @@
-import { MsfFile } from '../../../src/image/symbols/msf.js';
+import { MsfFile } from '../../../image/symbols/msf.js';
 
 const MAGIC = 'Microsoft C/C++ MSF 7.00\r\n\x1aDS\0\0\0';
 

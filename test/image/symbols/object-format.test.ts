@@ -1,6 +1,6 @@
 import { readObject, symbolsFromCoff, symbolsFromExports } from 'hotpatch-lab/image';
 import { describe, expect, test } from 'vitest';
-import { ByteReader } from '../../../src/image/index.js';
+import { ByteReader } from '../../../image/index.js';
 import { bytes, type Piece, u16 } from './tiny-pdb.js';
 
 const AMD64 = 0x8664;

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readObject } from '../../../src/image/index.js';
+import { readObject } from '../../../image/index.js';
 import { architectures, type Build, build, fixtures, haveCompiler, haveTools, shown } from './builds.js';
 import {
   describeCodeView,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, describe as group, test } from 'vitest';
-import { type Pdb, pdbMatches, readImage, readPdb } from '../../../src/image/index.js';
+import { type Pdb, pdbMatches, readImage, readPdb } from '../../../image/index.js';
 import {
   architectures,
   type Build,

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import type { CodeViewSymbol, SectionContribution, SectionOffset } from '../../../src/image/index.js';
+import type { CodeViewSymbol, SectionContribution, SectionOffset } from '../../../image/index.js';
 
 /** What `llvm-pdbutil-22 dump` says of a PDB, every record in one line of the form that `describe` makes of ours. */
 export interface PdbutilDump {

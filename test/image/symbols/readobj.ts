@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import type { CodeViewSymbol, CoffObject, CoffSymbol, ObjectSection } from '../../../src/image/index.js';
+import type { CodeViewSymbol, CoffObject, CoffSymbol, ObjectSection } from '../../../image/index.js';
 
 /** What `llvm-readobj-22` says of an object file, in lines of the form that the `describe…` functions make of ours. */
 export interface ReadobjDump {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type SymbolInfo, symbolTable, undecorate } from '../../../src/image/index.js';
+import { type SymbolInfo, symbolTable, undecorate } from '../../../image/index.js';
 
 const symbol = (name: string, rva: number, more: Partial<SymbolInfo> = {}): SymbolInfo => ({
   name,

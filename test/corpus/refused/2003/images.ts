@@ -1,5 +1,5 @@
 import { readImage, symbolTable } from 'hotpatch-lab/image';
-import { type Build2003Input, buildHotPatch2003 } from '../../../../src/builder/index.js';
+import { type Build2003Input, buildHotPatch2003 } from '../../../../builder/index.js';
 import { image, RETURN, source } from '../refusal.js';
 import {
   all,

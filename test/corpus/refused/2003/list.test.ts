@@ -1,12 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
-import { BUILD_RULES, isBuildRule } from '../../../../src/builder/index.js';
+import { BUILD_RULES, isBuildRule } from '../../../../builder/index.js';
 import { FUNCTIONS } from './functions.js';
 import { IMAGES } from './images.js';
 import { SOURCE_PAIRS_2003 } from './sources.js';
 import { VARIABLES } from './variables.js';
 
-const BUILDER = new URL('../../../../src/builder/2003/', import.meta.url);
+const BUILDER = new URL('../../../../builder/server-2003/', import.meta.url);
 
 /** Rules of checks that lie in one file with those of both builders: what they are about is the modern one's alone. */
 const MODERN = new Set([

@@ -6,7 +6,7 @@ import {
   type BuildRuleId,
   type Built2003,
   buildHotPatch2003,
-} from '../../../../src/builder/index.js';
+} from '../../../../builder/index.js';
 import { image, RETURN, source } from '../refusal.js';
 
 export type Processor = 'x86' | 'x64';

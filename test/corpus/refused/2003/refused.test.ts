@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { BUILD_RULES, verifyHotPatch2003 } from '../../../../src/builder/index.js';
+import { BUILD_RULES, verifyHotPatch2003 } from '../../../../builder/index.js';
 import { FUNCTIONS } from './functions.js';
 import { IMAGES } from './images.js';
 import { attempt, PROCESSORS } from './refusal.js';

@@ -1,0 +1,117 @@
+import { CommanderError } from 'commander';
+import { BuildError } from '../builder/index.js';
+import { CpuError, UnicornMissing } from '../cpu/index.js';
+import { HotPatchError } from '../engine/index.js';
+import { ImageError } from '../image/index.js';
+import { ExpectationFailed } from '../lab/expect.js';
+import { GuestCrash, KernelError } from '../loader/index.js';
+import { EXIT } from './output.js';
+
+/** The command was called wrongly: what is wrong with its words. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+export interface ErrorReport {
+  readonly exitCode: number;
+  readonly message: string;
+  readonly rule?: string;
+  readonly file?: string;
+  readonly place?: string;
+  readonly status?: { readonly name: string; readonly value: number };
+  readonly hint?: string;
+}
+
+/** Rules of the kernel and the image room that mean: the command named something that is not there. */
+const USAGE_RULES = new Set(['symbolNotFound', 'machineMismatch']);
+
+/** What to tell the user about an error, and which exit code it has. Undefined for errors that are this project's bugs. */
+export function reportOf(error: unknown): ErrorReport | undefined {
+  if (error instanceof UnicornMissing)
+    return { exitCode: EXIT.unicornMissing, message: error.message, rule: error.rule };
+  if (error instanceof ImageError)
+    return {
+      exitCode: EXIT.usage,
+      message: error.reason,
+      rule: error.rule,
+      place: error.place,
+      status: error.status,
+      ...optional({ file: error.file, hint: error.hint }),
+    };
+  if (error instanceof HotPatchError)
+    return {
+      exitCode: EXIT.failed,
+      message: error.reason,
+      rule: error.rule,
+      status: error.status,
+      ...optional({
+        file: error.image,
+        place: [error.place, error.symbol].filter((part) => part !== undefined).join(', ') || undefined,
+        hint: error.hint,
+      }),
+    };
+  if (error instanceof KernelError)
+    return {
+      exitCode: USAGE_RULES.has(error.rule) ? EXIT.usage : EXIT.failed,
+      message: error.reason,
+      rule: error.rule,
+      status: error.status,
+      ...optional({ file: error.image, hint: error.hint }),
+    };
+  if (error instanceof GuestCrash)
+    return { exitCode: EXIT.failed, message: error.message, rule: 'guestCrash', status: error.status };
+  if (error instanceof CpuError)
+    return {
+      exitCode: EXIT.failed,
+      message: error.message,
+      rule: error.rule,
+      ...optional({ status: error.status }),
+    };
+  if (error instanceof BuildError)
+    return {
+      exitCode: EXIT.failed,
+      message: error.message,
+      rule: error.rule,
+      ...optional({ hint: error.hint }),
+    };
+  if (error instanceof ExpectationFailed) return { exitCode: EXIT.failed, message: error.message };
+  if (error instanceof UsageError) return { exitCode: EXIT.usage, message: error.message };
+  if (error instanceof CommanderError)
+    return { exitCode: EXIT.usage, message: error.message.replace(/^error: /, '') };
+  return isFileError(error)
+    ? { exitCode: EXIT.usage, message: fileErrorText(error), ...optional({ file: error.path }) }
+    : undefined;
+}
+
+/** `demo_hp.dll: chunk 2, record 5: message (rule, STATUS_…)` */
+export function describeReport(report: ErrorReport): string {
+  const where = [report.file, report.place].filter(
+    (part) => part !== undefined && !report.message.startsWith(part),
+  );
+  const status =
+    report.status && `${report.status.name} 0x${report.status.value.toString(16).padStart(8, '0')}`;
+  const tail = [report.rule, status].filter((part) => part !== undefined).join(', ');
+  return `${[...where, report.message].join(': ')}${tail === '' ? '' : ` (${tail})`}${report.hint === undefined ? '' : `\nhint: ${report.hint}`}`;
+}
+
+interface FileError extends Error {
+  readonly code: string;
+  readonly path?: string;
+}
+
+function isFileError(error: unknown): error is FileError {
+  return error instanceof Error && 'syscall' in error && 'code' in error;
+}
+
+function fileErrorText(error: FileError): string {
+  if (error.code === 'ENOENT') return `${error.path ?? 'file'}: there is no such file`;
+  if (error.code === 'EISDIR') return `${error.path ?? 'path'}: is a folder, not a file`;
+  return error.message;
+}
+
+/** Leaves out what is undefined, so that it does not appear in JSON. */
+function optional<T extends object>(values: T): { [K in keyof T]: NonNullable<T[K]> } {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    [K in keyof T]: NonNullable<T[K]>;
+  };
+}

@@ -1,0 +1,71 @@
+import { Command } from 'commander';
+import { Coverage, eventLine, TenetTrace } from '../debugger/index.js';
+import { runScenario } from '../lab/scenario.js';
+import { describeReport, reportOf, UsageError } from './errors.js';
+import { writeOutput } from './files.js';
+import { EXIT, note, printJson } from './output.js';
+import { wholeNumber } from './run.js';
+import { loadScenario } from './scenario-file.js';
+
+interface TraceFlags {
+  readonly seed?: number;
+  readonly drcov?: string;
+  readonly tenet?: string;
+  readonly events?: string;
+  readonly json?: boolean;
+}
+
+export function traceCommand(): Command {
+  return new Command('trace')
+    .description('Runs a scenario and writes what happened for other tools.')
+    .argument('<scenario>', 'a file whose default export is defineScenario(…)')
+    .option('--drcov <file>', 'executed code, for Lighthouse and others')
+    .option('--tenet <file>', 'every instruction of each thread, for Tenet: FILE.<thread>')
+    .option('--events <file>', 'the events of kernel and engine, a line of JSON each')
+    .option('--seed <n>', 'decides how processors interleave', wholeNumber)
+    .option('--json', 'one JSON document on stdout')
+    .addHelpText(
+      'after',
+      '\nExample:\n  hotpatch trace scenarios/rollback.ts --drcov rollback.drcov --events rollback.jsonl',
+    )
+    .action(async (file: string, flags: TraceFlags) => {
+      process.exitCode = await trace(file, flags);
+    });
+}
+
+/** A processor is observed in one way at a time, so each export is a run of its own; all of them are the same run. */
+async function trace(file: string, { seed, drcov, tenet, events, json }: TraceFlags): Promise<number> {
+  if (drcov === undefined && tenet === undefined && events === undefined)
+    throw new UsageError('say what to write: --drcov FILE, --tenet FILE or --events FILE');
+  const scenario = await loadScenario(file);
+  const seeded = seed === undefined ? {} : { seed };
+  let failed: unknown;
+  const written: string[] = [];
+  const write = (path: string, contents: Uint8Array | string) => {
+    writeOutput(path, contents);
+    written.push(path);
+  };
+  if (drcov !== undefined) {
+    const coverage = new Coverage();
+    failed = (await runScenario(scenario, { ...seeded, onBoot: (lab) => coverage.attach(lab) })).error;
+    write(drcov, coverage.toDrcov());
+  }
+  if (tenet !== undefined) {
+    const traces = new TenetTrace();
+    failed = (await runScenario(scenario, { ...seeded, onBoot: (lab) => traces.attach(lab) })).error;
+    for (const [thread, text] of traces.threads) write(`${tenet}.${thread.id}`, text);
+  }
+  if (events !== undefined) {
+    const { transcript, error } = await runScenario(scenario, seeded);
+    failed = error;
+    write(events, transcript.map(eventLine).join(''));
+  }
+  const report = failed === undefined ? undefined : reportOf(failed);
+  if (json === true) {
+    const error = failed === undefined ? {} : { error: report ?? { message: String(failed) } };
+    printJson({ scenario: file, held: failed === undefined, written, ...error });
+  }
+  if (failed === undefined) return EXIT.done;
+  note(`${file}: ${report === undefined ? String(failed) : describeReport(report)}`);
+  return report?.exitCode ?? EXIT.failed;
+}

@@ -1,0 +1,30 @@
+import type { Scenario, ScenarioResult } from '../lab/scenario.js';
+import { Prompt } from './prompt.js';
+import { DebugSession } from './session.js';
+
+export interface ScriptOptions {
+  readonly seed?: number;
+  readonly write: (text: string) => void;
+}
+
+/**
+ * Runs the commands of a script, separated by `;` or line ends, and shows each behind its prompt. When there are no more
+ * the scenario runs to its end.
+ */
+export async function runDebugScript(
+  scenario: Scenario,
+  commands: string,
+  { seed, write }: ScriptOptions,
+): Promise<ScenarioResult> {
+  const lines = commands.split(/[;\n]/).filter((line) => line.trim() !== '');
+  const prompt = await Prompt.create({
+    readLine: (text) => {
+      const line = lines.shift();
+      if (line !== undefined) write(`${text}${line.trim()}\n`);
+      return line;
+    },
+    write,
+    interrupted: () => false,
+  });
+  return new DebugSession(scenario, prompt, seed === undefined ? {} : { seed }).run();
+}

@@ -1,0 +1,177 @@
+import type { Lab } from '../lab/lab.js';
+import { runScenario, type Scenario, type ScenarioResult } from '../lab/scenario.js';
+import type { LabEvent, Thread } from '../loader/index.js';
+import { Breakpoints } from './breakpoint.js';
+import { comparePositions, type Position, START } from './position.js';
+import { DebugRun, type RunOwner } from './run.js';
+import type { Goal, Stop } from './stop.js';
+
+/** Whoever talks to the user: a prompt, a script, or GDB. */
+export interface FrontEnd {
+  /** Stop when images have come or gone. */
+  readonly stopsForModules?: boolean;
+  /** The run stands still. Blocks until it is known what is to happen next. */
+  stopped(stop: Stop, session: DebugSession): Goal;
+  /** The scenario is over; its machine is gone. A goal in the past runs it again. */
+  ended(result: ScenarioResult, session: DebugSession): Goal;
+  /** A line of the transcript. */
+  event(event: LabEvent): void;
+  /** Something that the user should know. */
+  warn(text: string): void;
+  /** Has the user asked to stop the run? */
+  interrupted(): boolean;
+}
+
+/** Something done at the prompt that changes the machine. */
+interface Action {
+  readonly position: Position;
+  readonly perform: (lab: Lab, thread: Thread) => void;
+}
+
+/**
+ * Debugs a scenario, and runs it again to return to its past: the same scenario with the same seed does the same, and
+ * what was done at the prompt is done again at the same moment. So the past is whole: the kernel's and the engine's state
+ * are as they were, too, not only memory and registers.
+ */
+export class DebugSession implements RunOwner {
+  readonly breakpoints = new Breakpoints();
+  readonly #actions: Action[] = [];
+  /** Every line of the transcript so far, to notice when the scenario does not repeat itself. */
+  readonly #transcript: string[] = [];
+  #run: DebugRun | undefined;
+  #events = 0;
+  #actionsDone = 0;
+  #position: Position | undefined;
+  #hasWarned = false;
+  #modulesChanged = false;
+
+  constructor(
+    private readonly scenario: Scenario,
+    private readonly frontEnd: FrontEnd,
+    private readonly options: { readonly seed?: number } = {},
+  ) {}
+
+  /** Runs the scenario, again and again as the user goes back in time, until the front end quits. */
+  async run(): Promise<ScenarioResult> {
+    let goal: Goal = { kind: 'start' };
+    for (;;) {
+      const run: DebugRun = new DebugRun(this, goal);
+      const result = await this.#runOnce(run);
+      if (run.abandonedFor?.kind === 'quit') return withoutError(result);
+      goal = run.abandonedFor ?? this.#ended(run, result);
+      if (goal.kind === 'quit') return result;
+    }
+  }
+
+  /** The run that is stopped now. */
+  get current(): DebugRun {
+    if (this.#run === undefined) throw new Error('nothing runs');
+    return this.#run;
+  }
+
+  /**
+   * Changes the machine at the present stop, so that a later return to this moment can do it again. What was done at
+   * later moments, before the user came back to this one, will not happen any more.
+   */
+  act<T>(perform: (lab: Lab, thread: Thread) => T, thread: Thread): T {
+    this.#actions.length = this.#actionsDone;
+    this.#transcript.length = this.#events;
+    this.#actions.push({ position: this.#position ?? START, perform });
+    this.#actionsDone++;
+    return this.current.act(() => perform(this.current.labOf(thread), thread));
+  }
+
+  stopped(stop: Stop): Goal {
+    this.#position = stop.position;
+    return this.frontEnd.stopped(stop, this);
+  }
+
+  interrupted(): boolean {
+    return this.frontEnd.interrupted();
+  }
+
+  modulesChanged(): boolean {
+    const changed = this.#modulesChanged && this.frontEnd.stopsForModules === true;
+    this.#modulesChanged = false;
+    return changed;
+  }
+
+  nextAction(from: Position): Position | undefined {
+    const next = this.#actions[this.#actionsDone]?.position;
+    return next !== undefined && comparePositions(next, from) >= 0 ? next : undefined;
+  }
+
+  redo(thread: Thread, position: Position): boolean {
+    let isAnything = false;
+    for (;;) {
+      const next = this.#actions[this.#actionsDone];
+      if (next === undefined || comparePositions(next.position, position) > 0) return isAnything;
+      this.#actionsDone++;
+      try {
+        this.current.act(() => next.perform(this.current.labOf(thread), thread));
+      } catch {
+        // It failed the first time, too, and the user was told.
+      }
+      isAnything = true;
+    }
+  }
+
+  async #runOnce(run: DebugRun): Promise<ScenarioResult> {
+    this.#run = run;
+    this.#events = 0;
+    this.#actionsDone = 0;
+    return runScenario(this.scenario, {
+      ...(this.options.seed === undefined ? {} : { seed: this.options.seed }),
+      onBoot: (lab) => {
+        run.attach(lab);
+        lab.kernel.onImageLoad(() => {
+          this.#modulesChanged = true;
+          this.breakpoints.resolve((name) => findSymbol(run, name));
+        });
+      },
+      onEvent: (event) => this.#event(run, event),
+    });
+  }
+
+  #event(run: DebugRun, event: LabEvent): void {
+    if (run.abandonedFor !== undefined) return;
+    const known = this.#transcript[this.#events];
+    this.#transcript[this.#events++] = event.text;
+    if (known !== undefined && known !== event.text) this.#warnOnce(known, event.text);
+    if (!run.travelling) this.frontEnd.event(event);
+  }
+
+  #warnOnce(was: string, is: string): void {
+    if (this.#hasWarned) return;
+    this.#hasWarned = true;
+    this.frontEnd.warn(
+      `the scenario does not repeat itself, so its past cannot be trusted: it said "${was}" and now says "${is}"`,
+    );
+  }
+
+  #ended(run: DebugRun, result: ScenarioResult): Goal {
+    if (run.travelling) return run.searchResult;
+    const { last } = run.history;
+    this.#position = last === undefined ? undefined : { sequence: last.sequence, steps: last.steps };
+    return this.frontEnd.ended(result, this);
+  }
+}
+
+/** Quitting ends a run by an error of our own, which is none of the scenario. */
+function withoutError({ title, expectations, transcript }: ScenarioResult): ScenarioResult {
+  return { title, expectations, transcript };
+}
+
+/** Address of `module!name`, or of `name` in the first module that has it. */
+export function findSymbol(run: DebugRun, expression: string): bigint | undefined {
+  const match = /^(?:([^!]+)!)?([^!+]+?)(?:\+(?:0x)?([0-9a-f]+))?$/i.exec(expression.trim());
+  if (match === null) return undefined;
+  const [, module, name = '', offset = '0'] = match;
+  for (const { kernel } of run.labs)
+    for (const image of kernel.domains.flatMap(({ images }) => images)) {
+      if (module !== undefined && image.moduleName.toLowerCase() !== module.toLowerCase()) continue;
+      const rva = image.symbols.byName(name)?.rva ?? image.exportRva(name);
+      if (rva !== undefined) return image.address(rva) + BigInt(`0x${offset}`);
+    }
+  return undefined;
+}

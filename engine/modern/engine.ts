@@ -1,0 +1,307 @@
+import type { PeImage } from '../../image/index.js';
+import { hex, type Kernel, type LoadedImage } from '../../loader/index.js';
+import { HotPatchError } from '../core/error.js';
+import { type Holder, holdersOfPatch } from '../core/in-use.js';
+import { drive, type OperationFacts, performOperation } from '../core/requested-operation.js';
+import type { EngineStep } from '../core/steps.js';
+import { APPLY_IMAGE_PATCH, applyImagePatch } from './apply-image.js';
+import { formFor } from './forms.js';
+import { ImageRecord } from './image-record.js';
+import { ntManageHotPatch } from './manage-hot-patch.js';
+import { type OperationsContext, PatchOperations } from './operations.js';
+import type { EngineOptions } from './options.js';
+import { type LoadPatchOptions, type Patch, readPatch } from './patch.js';
+import { planPatch } from './plan.js';
+import { refuseUnlessReady } from './refusals.js';
+import { PatchRegistry } from './registry.js';
+import { checkRollBack, checkSequence } from './sequence.js';
+import { unmapPatch } from './unmap.js';
+
+const RUNNING = { callouts: true, isRunning: true } as const;
+
+/**
+ * The hotpatch engine: what MiLoadHotPatch and its VTL1 counterpart do, as one transaction. Each operation exists twice:
+ * as a generator that yields after every step, so that processors can run in between, and as a call that runs it through.
+ */
+export class HotPatchEngine {
+  readonly #registry: PatchRegistry;
+  readonly #records = new WeakMap<LoadedImage, ImageRecord>();
+  readonly #context: OperationsContext;
+  readonly #operations: PatchOperations;
+  #inProgress: Patch | undefined;
+  #ready: boolean;
+
+  constructor(
+    private readonly kernel: Kernel,
+    private readonly options: EngineOptions = {},
+  ) {
+    this.#context = {
+      kernel,
+      emit: (event) => {
+        kernel.events.emit(event);
+        return event;
+      },
+      planOptions: { ignoreRel32: options.ignoreRel32 ?? false, dynamicValues: options.dynamicValues },
+      enforcesSequence: options.enforcePatchSequenceNumbers ?? true,
+      record: (image) => this.record(image),
+    };
+    this.#registry = new PatchRegistry(kernel);
+    this.#operations = new PatchOperations(this.#context);
+    this.#ready = options.awaitBootPatches !== true;
+    kernel.onImageLoad((image) => this.#applyRegistered(image));
+    kernel.systemServices.define('NtManageHotPatch', (call) => ntManageHotPatch(this, call).value);
+    kernel.onImageUnload((image) => this.#forget(image));
+  }
+
+  /** Every patch that was ever loaded, oldest first. */
+  get patches(): readonly Patch[] {
+    return this.#registry.patches;
+  }
+
+  /** ReadyForPatchOperations: false until the boot loader's patches are registered, where the engine waits for them. */
+  get ready(): boolean {
+    return this.#ready;
+  }
+
+  /** MmRegisterHotPatches: replays the boot loader's list of patches; from then on others may be loaded. */
+  registerBootPatches(patches: readonly (LoadPatchOptions & { readonly image: PeImage })[]): Patch[] {
+    this.#ready = true;
+    return patches.map(({ image, ...options }) => this.loadPatch(image, options));
+  }
+
+  /** What the engine keeps of an image: use of its HPAT, undo table, patches applied. */
+  record(image: LoadedImage): ImageRecord {
+    const known = this.#records.get(image);
+    if (known !== undefined) return known;
+    const record = new ImageRecord(image, formFor(this.kernel, image));
+    this.#records.set(image, record);
+    return record;
+  }
+
+  /**
+   * Loads a hotpatch image and applies it to its base, in every address space that has it. When no base with the
+   * checksum and timestamp that it names is loaded, it is registered and applied when one comes: `state` is then
+   * `deferred`, STATUS_PATCH_DEFERRED. A patch whose sequence number is registered for the base already is ignored, and
+   * the registered one is returned.
+   * @throws HotPatchError when it is refused; the machine is then as it was before
+   */
+  loadPatch(image: PeImage, options: LoadPatchOptions = {}): Patch {
+    return performOperation(
+      this.kernel,
+      () => this.#factsOfLoad(image, options),
+      () => this.loadPatchSteps(image, options),
+    );
+  }
+
+  *loadPatchSteps(image: PeImage, options: LoadPatchOptions = {}): Generator<EngineStep, Patch> {
+    refuseUnlessReady(options.name ?? image.file ?? 'patch', this.kernel, this.#ready);
+    const patch = readPatch(image, options);
+    const registered = this.#registry.sameBase(patch);
+    if (registered?.sequenceNumber === patch.sequenceNumber && this.#context.enforcesSequence) {
+      this.#tell(
+        'patchIgnored',
+        `patch ${patch.name}: sequence ${patch.sequenceNumber} is registered already (${registered.name})`,
+      );
+      return registered;
+    }
+    if (this.#context.enforcesSequence) this.#registry.checkSequence(patch);
+    const bases = this.#basesOf(patch);
+    if (bases.length === 0) {
+      this.#registry.register(patch);
+      this.#tell(
+        'patchDeferred',
+        `patch ${patch.name}: no loaded image has checksum ${hex(patch.originalCheckSum)} and timestamp ${hex(patch.originalTimeDateStamp)}: deferred (STATUS_PATCH_DEFERRED)`,
+      );
+      return patch;
+    }
+    using _ = this.#begin(patch);
+    if (bases.some(({ domain }) => domain.kind === 'secure'))
+      this.#tell(
+        'secureImageFound',
+        `patch ${patch.name}: the Secure Kernel, asked for its type, has a secure image with this checksum and timestamp`,
+      );
+    yield* this.#operations.apply(patch, bases, RUNNING);
+    this.#registry.register(patch);
+    yield* this.#applyToLateBases(patch);
+    return patch;
+  }
+
+  /**
+   * Takes the patch in force back. Functions that the patch before it covers lead into that one again, all others get
+   * their original bytes from the undo table. The patch image stays mapped, because frames and pointers may still lead
+   * into it; `unmapPatch` takes it out of the address space when nothing does.
+   */
+  unloadPatch(patch: Patch): void {
+    performOperation(
+      this.kernel,
+      () => this.#factsOfUnload(patch),
+      () => this.unloadPatchSteps(patch),
+    );
+  }
+
+  *unloadPatchSteps(patch: Patch): Generator<EngineStep, void> {
+    if (patch.state === 'deferred') {
+      patch.state = 'reverted';
+      this.#tell('patchForgotten', `patch ${patch.name} is no longer registered`);
+      return;
+    }
+    using _ = this.#begin(patch);
+    checkRollBack(patch, this.options.allowUndo ?? true);
+    const reverted = yield* this.#operations.revert(patch);
+    yield* this.#applyPrevious(reverted);
+  }
+
+  /**
+   * What the loader of a process asks for by NtManageHotPatch(ApplyImagePatch): phases of one patch image that it has
+   * mapped itself, for one base.
+   * @param flags APPLY_IMAGE_PATCH
+   */
+  applyImagePatch(base: LoadedImage, loaded: LoadedImage, flags: number): void {
+    const record = this.record(base);
+    const patch = this.#registeredImage(base, loaded);
+    if ((flags & APPLY_IMAGE_PATCH.UNDO) !== 0) {
+      this.unloadPatch(patch);
+      return;
+    }
+    using _ = this.#begin(patch);
+    checkSequence(patch, record, this.#context.enforcesSequence);
+    const own = this.record(loaded);
+    const plan = (forwardOnly: boolean) =>
+      planPatch(patch.table, record, own, { ...this.#context.planOptions, forwardOnly });
+    drive(applyImagePatch(this.#context, { base: record, loaded, record: own, patch, flags, plan }));
+  }
+
+  /** The patch that is registered for this base, if the image is that patch's. */
+  #registeredImage(base: LoadedImage, loaded: LoadedImage): Patch {
+    const patch = this.registeredFor(base);
+    if (patch !== undefined && patch.image === loaded.image) return patch;
+    throw new HotPatchError({
+      rule: 'applyImage.notRegistered',
+      status: 'STATUS_PATCH_NOT_REGISTERED',
+      image: loaded.baseDllName,
+      message: `is not the hotpatch image that is registered for ${base.baseDllName}`,
+    });
+  }
+
+  /** The newest patch that is registered for an image, applied to it or not. */
+  registeredFor(base: LoadedImage): Patch | undefined {
+    return this.#registry.registeredFor(base);
+  }
+
+  /** The patch image that functions of this base lead into now. */
+  patchOf(base: LoadedImage): LoadedImage | undefined {
+    return this.#records.get(base)?.active?.loaded;
+  }
+
+  /** Takes back every patch of this patch's base, the newest first. */
+  unloadAll(base: LoadedImage): void {
+    for (let active = this.record(base).active; active !== undefined; active = this.record(base).active)
+      this.unloadPatch(active.patch);
+  }
+
+  /** Who still needs the image of a patch that was taken back: threads, stacks, pointers in the base's data. */
+  holdersOf(patch: Patch): Holder[] {
+    return holdersOfPatch(this.kernel, patch);
+  }
+
+  /** Takes the image of a reverted patch out of its address spaces; refused as long as anything leads into it. */
+  unmapPatch(patch: Patch): void {
+    unmapPatch(this.kernel, patch);
+  }
+
+  /** A process that started while the patch was being applied has loaded its base unpatched. */
+  *#applyToLateBases(patch: Patch): Generator<EngineStep, void> {
+    const has = (base: LoadedImage) =>
+      patch.applications.some((application) => application.base.image === base);
+    for (const base of this.#basesOf(patch)) {
+      if (has(base)) continue;
+      try {
+        yield* this.#operations.apply(patch, [base], RUNNING);
+      } catch (error) {
+        if (!(error instanceof HotPatchError)) throw error;
+        this.#tell('lateBaseFailed', `${base.domain.name} goes on unpatched: ${error.message}`);
+      }
+    }
+  }
+
+  /** InProgressPatch of _MI_HOT_PATCH_STATE: one operation at a time. */
+  #begin(patch: Patch): Disposable {
+    const other = this.#inProgress;
+    if (other !== undefined)
+      throw new HotPatchError({
+        rule: 'operation.inProgress',
+        status: 'STATUS_OPERATION_IN_PROGRESS',
+        image: patch.name,
+        message: `another operation, on ${other.name}, has not ended`,
+        hint: 'take its steps to the end, or leave it with return()',
+      });
+    this.#inProgress = patch;
+    return {
+      [Symbol.dispose]: () => {
+        this.#inProgress = undefined;
+      },
+    };
+  }
+
+  /** A process that started under the newer patch never had the one before it, which is registered all the same. */
+  *#applyPrevious(bases: readonly ImageRecord[]): Generator<EngineStep, void> {
+    for (const { image, active } of bases) {
+      const previous = active === undefined ? this.registeredFor(image) : undefined;
+      if (previous !== undefined) yield* this.#operations.apply(previous, [image], RUNNING);
+    }
+  }
+
+  #factsOfLoad(image: PeImage, options: LoadPatchOptions): OperationFacts {
+    const bases = this.#basesOf(readPatch(image, options));
+    if (bases.length === 0) return undefined;
+    const kind = bases.some((base) => this.patchOf(base)) ? 'repatch' : 'apply';
+    const domains = bases.map(({ domain }) => domain);
+    return { kind, domains, patchOf: (base) => this.patchOf(base) };
+  }
+
+  #factsOfUnload({ state, applications }: Patch): OperationFacts {
+    if (state !== 'applied') return undefined;
+    const domains = applications.map(({ base }) => base.image.domain);
+    return { kind: 'revert', domains, patchOf: (base) => this.patchOf(base) };
+  }
+
+  #basesOf(patch: Patch): LoadedImage[] {
+    return this.#registry
+      .basesOf(patch)
+      .filter(({ domain }) => domain.kind !== 'user' || this.#patchesUserImages);
+  }
+
+  /**
+   * A base that comes after its patch is patched before its first instruction runs: a driver whose patch was deferred, a
+   * DLL in a process that starts when the patch is in force elsewhere.
+   */
+  #applyRegistered(image: LoadedImage): void {
+    const patch = this.registeredFor(image);
+    const { kind, process } = image.domain;
+    if (patch === undefined || (kind === 'user' && !this.#patchesUserImages)) return;
+    const initialising = process !== undefined && !process.threads.some((thread) => thread.started);
+    // A patch that is refused here stays registered: the next load of its base must not run unpatched.
+    drive(this.#operations.apply(patch, [image], { callouts: !initialising, isRunning: false }));
+  }
+
+  /**
+   * An image is gone, and with it the patch images beside it, taken back or not. A patch without any base waits for the
+   * next one.
+   */
+  #forget(image: LoadedImage): void {
+    for (const patch of this.#registry.patches)
+      for (const application of patch.applications.filter(({ base }) => base.image === image)) {
+        patch.applications.splice(patch.applications.indexOf(application), 1);
+        if (patch.applications.length === 0 && patch.state !== 'reverted') patch.state = 'deferred';
+        this.kernel.unloadImage(application.loaded);
+      }
+  }
+
+  get #patchesUserImages(): boolean {
+    return this.options.patchUserImages ?? true;
+  }
+
+  #tell(kind: string, text: string): void {
+    this.#context.emit({ kind, text });
+  }
+}

@@ -1,0 +1,70 @@
+import type { LoadedImage } from '../../loader/index.js';
+import type { Application } from './application.js';
+import type { TrampolineForm } from './trampoline.js';
+import { UndoTable } from './undo-table.js';
+
+/** HotPatchState of MM_SHARED_VAD_FLAGS, two bits (windows-hotpatching.md 2.3). */
+export const VAD_HOT_PATCH_STATE = {
+  none: 0,
+  inProgress: 1,
+  patchedBase: 2,
+  patchReverseApplied: 3,
+} as const;
+export type VadHotPatchState = (typeof VAD_HOT_PATCH_STATE)[keyof typeof VAD_HOT_PATCH_STATE];
+
+/** What the engine knows of one loaded image, base or patch: its HPAT's use, and the patch that is in force. */
+export class ImageRecord {
+  readonly undo = new UndoTable();
+  vadState: VadHotPatchState = VAD_HOT_PATCH_STATE.none;
+  /** Patches that are applied to this image, oldest first; the last one is in force. */
+  readonly applications: Application[] = [];
+  #usedSlots = 0;
+  readonly #slotOwners = new Map<number, number>();
+  readonly #padding = new Map<number, Uint8Array>();
+
+  constructor(
+    readonly image: LoadedImage,
+    /** How functions of this image are redirected: by its processor and the engine's generation. */
+    readonly form: TrampolineForm,
+  ) {}
+
+  get active(): Application | undefined {
+    return this.applications.at(-1);
+  }
+
+  /** Sequence number of the patch in force; 0 when there is none. */
+  get sequenceNumber(): number {
+    return this.active?.patch.sequenceNumber ?? 0;
+  }
+
+  /** Slots of the HPAT given out so far; a slot is never used for another function. */
+  get usedSlots(): number {
+    return this.#usedSlots;
+  }
+
+  /** @param rva of the function that leads to the slot, now or once it was patched */
+  useSlot(index: number, rva: number): void {
+    this.#usedSlots = index + 1;
+    this.#slotOwners.set(index, rva);
+  }
+
+  /** RVA of the function that a slot was given to, in base and patch images; a revert does not take it away. */
+  slotOwner(index: number): number | undefined {
+    return this.#slotOwners.get(index);
+  }
+
+  /** Only for the slot that was used last, in a transaction that is rolled back. */
+  giveBackSlot(index: number): void {
+    this.#usedSlots = index;
+    this.#slotOwners.delete(index);
+  }
+
+  /** The padding before a function as the linker left it, however often it was patched and reverted since. */
+  originalPadding(rva: number, read: () => Uint8Array): Uint8Array {
+    const known = this.#padding.get(rva);
+    if (known !== undefined) return known;
+    const bytes = read();
+    this.#padding.set(rva, bytes);
+    return bytes;
+  }
+}

@@ -1,0 +1,124 @@
+import { type AddressSpace, CpuError } from '../../cpu/index.js';
+import { ImageError, type NtStatus, type NtStatusName, ntStatus, type PeImage } from '../../image/index.js';
+import {
+  type HandleTable,
+  type ImageDomain,
+  type Kernel,
+  KernelError,
+  type Process,
+  type ServiceCall,
+} from '../../loader/index.js';
+import { HotPatchError } from '../core/error.js';
+import { CallerMemory } from './caller-memory.js';
+import type { HotPatchEngine } from './engine.js';
+import { CLASS_HANDLERS, Refusal } from './manage-classes.js';
+import {
+  CLASS_FACTS,
+  layoutOf,
+  MANAGE_HOT_PATCH,
+  type ManageHotPatchClass,
+  ManageRequest,
+} from './manage-requests.js';
+
+/** Who calls NtManageHotPatch. */
+export interface HotPatchCaller {
+  readonly addressSpace: AddressSpace;
+  /** Where its images are. Its processor decides how wide pointers in requests are: WOW64 callers have 32 bits. */
+  readonly domain: ImageDomain;
+  readonly handles: HandleTable;
+  /** Undefined: the kernel itself. */
+  readonly process?: Process | undefined;
+  /** SeLoadDriverPrivilege in the token. */
+  readonly canLoadDrivers: boolean;
+  /** A process in a container (server silo) may not manage hotpatches. */
+  readonly inHostSilo: boolean;
+}
+
+/** The kernel's services that the system call needs besides the engine. */
+export interface ManageHotPatchHost {
+  readonly kernel: Kernel;
+  readonly engine: HotPatchEngine;
+  /** Opens the hotpatch image at an NT path. */
+  openImage(path: string): PeImage | undefined;
+}
+
+const CLASS_NAMES = new Map(
+  Object.entries(MANAGE_HOT_PATCH).map(([name, value]) => [value as number, name as ManageHotPatchClass]),
+);
+
+/**
+ * `NtManageHotPatch(InfoClass, Buffer, BufferLength, PULONG ReturnLength)`: checks in the order of
+ * windows-hotpatching.md 2.1, then the class. Whatever the request holds, the answer is an NTSTATUS. A 32-bit caller's
+ * structures are the same with pointers of four bytes (modelled: what WOW64 makes of them).
+ */
+export function manageHotPatch(
+  host: ManageHotPatchHost,
+  caller: HotPatchCaller,
+  infoClass: number,
+  buffer: bigint,
+  bufferLength: number,
+  returnLength = 0n,
+): NtStatus {
+  try {
+    if (!host.kernel.hotPatchingEnabled) throw new Refusal('STATUS_NOT_SUPPORTED');
+    if (!host.engine.ready) throw new Refusal('STATUS_DEVICE_NOT_READY');
+    const name = CLASS_NAMES.get(infoClass);
+    if (name === undefined) throw new Refusal('STATUS_INVALID_INFO_CLASS');
+    const { versions, privileged } = CLASS_FACTS[name];
+    const memory = memoryOf(caller);
+    const lengthOf = (version: number) => {
+      const structure = versions[version];
+      return structure === undefined ? undefined : layoutOf(structure, memory.pointerSize).size;
+    };
+    if (!Object.keys(versions).some((version) => lengthOf(Number(version)) === bufferLength))
+      throw new Refusal('STATUS_INFO_LENGTH_MISMATCH');
+    const request = new ManageRequest(memory, buffer);
+    if (lengthOf(request.version) !== bufferLength) throw new Refusal('STATUS_INVALID_PARAMETER');
+    if (privileged && !caller.canLoadDrivers) throw new Refusal('STATUS_PRIVILEGE_NOT_HELD');
+    if (privileged && !caller.inHostSilo) throw new Refusal('STATUS_ACCESS_DENIED');
+    if (returnLength !== 0n) memory.writeU32(returnLength, bufferLength);
+    return CLASS_HANDLERS[name](host, request, caller);
+  } catch (error) {
+    return statusOf(error);
+  }
+}
+
+/** The system service, called by guest code. Files are those that the kernel's file table knows. */
+export function ntManageHotPatch(engine: HotPatchEngine, call: ServiceCall): NtStatus {
+  const { kernel, thread, process, domain } = call;
+  const [infoClass, buffer, bufferLength, returnLength] = [0, 1, 2, 3].map((index) => call.argument(index));
+  const openImage = (path: string) => {
+    const name = path.replace(/^.*[\\/]/, '');
+    return (kernel.files.find(name, kernel.architecture.name) ?? kernel.files.find(name, 'x86'))?.image;
+  };
+  const caller: HotPatchCaller = {
+    addressSpace: thread.addressSpace,
+    domain,
+    handles: process.handles,
+    process,
+    canLoadDrivers: process.privileges.has('SeLoadDriverPrivilege'),
+    inHostSilo: !process.silo,
+  };
+  return manageHotPatch(
+    { kernel, engine, openImage },
+    caller,
+    Number(BigInt.asUintN(32, infoClass ?? 0n)),
+    buffer ?? 0n,
+    Number(BigInt.asUintN(32, bufferLength ?? 0n)),
+    returnLength,
+  );
+}
+
+/** User mode may only name memory of its own; the kernel's callers are trusted. */
+function memoryOf({ addressSpace, domain }: HotPatchCaller): CallerMemory {
+  const end = domain.kind === 'user' ? domain.table.range.end : undefined;
+  return new CallerMemory(addressSpace, domain.architecture.pointerSize, end);
+}
+
+function statusOf(error: unknown): NtStatus {
+  if (error instanceof Refusal) return ntStatus(error.status as NtStatusName);
+  if (error instanceof HotPatchError || error instanceof KernelError || error instanceof ImageError)
+    return error.status;
+  if (error instanceof CpuError) return ntStatus('STATUS_ACCESS_VIOLATION');
+  throw error;
+}

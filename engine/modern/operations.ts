@@ -1,0 +1,167 @@
+import { formatAddress } from '../../cpu/index.js';
+import { ntStatus, validateHotPatch } from '../../image/index.js';
+import type { LoadedImage } from '../../loader/index.js';
+import { HotPatchError } from '../core/error.js';
+import { threadsIn } from '../core/in-use.js';
+import { domainOf } from '../core/journal.js';
+import type { EngineStep } from '../core/steps.js';
+import type { Application } from './application.js';
+import type { ImageRecord } from './image-record.js';
+import type { Patch } from './patch.js';
+import { type PatchPlan, type PlanOptions, planPatch } from './plan.js';
+import { asHotPatchError, notInForce, refuseFindings, refuseImportOfBase } from './refusals.js';
+import { type Revert, revertPatch } from './revert.js';
+import { checkSequence } from './sequence.js';
+import { type Moment, PatchTransaction, type TransactionContext } from './transaction.js';
+
+export interface OperationsContext extends TransactionContext {
+  readonly planOptions: PlanOptions;
+  /** A patch must be newer than the one in force. */
+  readonly enforcesSequence: boolean;
+  record(image: LoadedImage): ImageRecord;
+}
+
+/** Applies a patch to bases, and takes it back: mapping, planning, the transaction, and what everybody is told. */
+export class PatchOperations {
+  constructor(private readonly context: OperationsContext) {}
+
+  *apply(patch: Patch, bases: readonly LoadedImage[], when: Moment): Generator<EngineStep, void> {
+    const loaded: LoadedImage[] = [];
+    let applied = false;
+    try {
+      const plans = bases.map((base) => naming(base, () => this.#planApplication(patch, base, loaded)));
+      for (const plan of plans)
+        this.#tell(
+          'applyBegun',
+          `apply ${patch.name} (sequence ${patch.sequenceNumber}) to ${plan.base.image.baseDllName}: ${plan.backward.length} backward, ${plan.forward.length} forward record(s)`,
+        );
+      const applications = yield* new PatchTransaction(this.context, patch, plans, when).run();
+      this.#complete(patch, applications);
+      applied = true;
+    } catch (error) {
+      throw asHotPatchError(error, patch.name);
+    } finally {
+      if (!applied) this.#discard(loaded);
+    }
+  }
+
+  /** Unmaps the patch images, but for those that a thread has come into before another place failed (U-15). */
+  #discard(loaded: readonly LoadedImage[]): void {
+    const { kernel } = this.context;
+    for (const image of loaded) {
+      const [holder] = threadsIn(kernel, image);
+      if (holder === undefined) kernel.unloadImage(image);
+      else
+        this.#tell(
+          'patchImageHeld',
+          `${image.baseDllName} stays mapped in ${image.domain.name}: ${holder.text}`,
+        );
+    }
+  }
+
+  /** Takes the patch back wherever it is in force, in processes too that have started since the revert began. */
+  *revert(patch: Patch): Generator<EngineStep, ImageRecord[]> {
+    try {
+      return yield* this.#revert(patch);
+    } catch (error) {
+      throw asHotPatchError(error, patch.name);
+    }
+  }
+
+  *#revert(patch: Patch): Generator<EngineStep, ImageRecord[]> {
+    const reverted: ImageRecord[] = [];
+    let isInForce = false;
+    for (let reverts = this.#planReverts(patch); reverts.length > 0; reverts = this.#planReverts(patch)) {
+      const names = reverts.map(({ application }) => application.base.image.baseDllName);
+      this.#tell('revertBegun', `revert ${patch.name} from ${names.join(', ')}`);
+      isInForce = true;
+      reverted.push(...(yield* revertPatch(this.context, reverts)));
+    }
+    if (!isInForce) throw notInForce(patch);
+    patch.state = 'reverted';
+    for (const base of reverted) this.#tellReverted(base);
+    return reverted;
+  }
+
+  #planReverts(patch: Patch): Revert[] {
+    return patch.applications
+      .filter((application) => application.base.applications.includes(application))
+      .map((application) => this.#planRevert(application));
+  }
+
+  /** Maps the patch image beside the base and plans everything; nothing of the base is changed yet. */
+  #planApplication(patch: Patch, base: LoadedImage, loaded: LoadedImage[]): PatchPlan {
+    const record = this.context.record(base);
+    if (base.hotPatchState === 'FailedToPatch')
+      throw new HotPatchError({
+        rule: 'base.failedToPatch',
+        status: 'STATUS_PATCH_CONFLICT',
+        image: patch.name,
+        message: `an earlier patch of ${base.baseDllName} failed in its forward application`,
+      });
+    checkSequence(patch, record, this.context.enforcesSequence);
+    refuseFindings(validateHotPatch(patch.image, base.image), patch.name);
+    refuseImportOfBase(patch, base);
+    const image = this.context.kernel.loadImage(patch.image, {
+      domain: base.domain,
+      name: patch.name,
+      loadReason: 'PatchImage',
+      symbols: patch.symbols,
+    });
+    loaded.push(image);
+    return planPatch(patch.table, record, this.context.record(image), this.context.planOptions);
+  }
+
+  #complete(patch: Patch, applications: readonly Application[]): void {
+    if (applications.length === 0) return; // every process that had the base has ended
+    patch.applications.push(...applications);
+    patch.state = 'applied';
+    patch.status = ntStatus('STATUS_SUCCESS');
+    for (const { base, loaded, functions } of applications) {
+      const previous = base.applications.at(-2);
+      if (previous !== undefined) previous.patch.state = 'superseded';
+      this.#tell(
+        'applied',
+        `${patch.name} is applied: ${functions} function(s) of ${base.image.baseDllName} lead into ${loaded.baseDllName} at ${formatAddress(this.context.kernel.machine.architecture.name, loaded.dllBase)} (STATUS_SUCCESS)`,
+      );
+    }
+  }
+
+  #planRevert(application: Application): Revert {
+    const { base } = application;
+    if (base.active !== application) throw notInForce(application.patch);
+    const previous = base.applications.at(-2);
+    if (previous === undefined) return { application, previous: undefined };
+    return {
+      application,
+      previous: planPatch(previous.patch.table, base, this.context.record(previous.loaded), {
+        ...this.context.planOptions,
+        forwardOnly: true,
+      }),
+    };
+  }
+
+  #tellReverted(base: ImageRecord): void {
+    const { active, image } = base;
+    if (active !== undefined) active.patch.state = 'applied';
+    this.#tell(
+      'reverted',
+      active === undefined
+        ? `${image.baseDllName} runs its original code again (STATUS_SUCCESS)`
+        : `${image.baseDllName} runs ${active.patch.name} again (STATUS_SUCCESS)`,
+    );
+  }
+
+  #tell(kind: string, text: string): void {
+    this.context.emit({ kind, text });
+  }
+}
+
+/** Whatever is refused says whose address space it is about. */
+function naming<T>(base: LoadedImage, plan: () => T): T {
+  try {
+    return plan();
+  } catch (error) {
+    throw error instanceof HotPatchError ? error.in(domainOf(base).domain) : error;
+  }
+}

@@ -1,0 +1,82 @@
+import { CpuError } from '../../cpu/index.js';
+import type { Finding, Hotp1Finding } from '../../image/index.js';
+import { type Kernel, KernelError, type LoadedImage } from '../../loader/index.js';
+import { HotPatchError } from '../core/error.js';
+import type { Patch } from './patch.js';
+
+/** A driver's patch may not import its base: the patch image would keep the base from ever being unloaded (2.5). */
+export function refuseImportOfBase(patch: Patch, base: LoadedImage): void {
+  const { kind } = base.domain;
+  const name = base.baseDllName.toLowerCase();
+  if (kind === 'user' || !patch.image.imports.some(({ module }) => module.toLowerCase() === name)) return;
+  throw new HotPatchError({
+    rule: 'patch.importsBase',
+    status: 'STATUS_INVALID_IMAGE_FORMAT',
+    image: patch.name,
+    message: `a driver's hotpatch image must not import from its base ${base.baseDllName}`,
+  });
+}
+
+export function notInForce(patch: Patch): HotPatchError {
+  return new HotPatchError({
+    rule: 'unload.notActive',
+    status: 'STATUS_INVALID_PARAMETER',
+    image: patch.name,
+    message: `this patch is ${patch.state}; only the newest patch that is applied can be unloaded`,
+  });
+}
+
+/** Refuses the image for the first error that the rules of its generation's format have found. */
+export function refuseFindings(findings: readonly (Finding | Hotp1Finding)[], image: string): void {
+  const finding = findings.find((candidate) => candidate.severity === 'error');
+  if (finding === undefined) return;
+  throw new HotPatchError({
+    rule: finding.rule,
+    status: finding.status.name,
+    image,
+    place: finding.place,
+    message: finding.message,
+  });
+}
+
+/** What an operation ended with, as the engine's error; bug checks and the project's own bugs stay what they are. */
+export function asHotPatchError(error: unknown, image: string): unknown {
+  if (error instanceof CpuError && error.status?.name === 'STATUS_NO_MEMORY')
+    return new HotPatchError({
+      rule: error.rule,
+      status: 'STATUS_NO_MEMORY',
+      image,
+      message: error.message,
+      cause: error,
+    });
+  if (!(error instanceof KernelError)) return error;
+  return new HotPatchError({
+    rule: error.rule,
+    status: error.status.name,
+    image,
+    message: error.reason,
+    cause: error,
+    hint: error.hint,
+  });
+}
+
+/** Nothing is loaded where hotpatching is off, or before the boot loader's patches are registered. */
+export function refuseUnlessReady(image: string, kernel: Kernel, ready: boolean): void {
+  const refuse = (
+    rule: string,
+    status: 'STATUS_NOT_SUPPORTED' | 'STATUS_DEVICE_NOT_READY',
+    message: string,
+  ) => new HotPatchError({ rule, status, image, message });
+  if (!kernel.hotPatchingEnabled)
+    throw refuse(
+      'hotPatching.disabled',
+      'STATUS_NOT_SUPPORTED',
+      'hotpatching is disabled: it needs a HotPatchTableSize and virtualization-based security',
+    );
+  if (!ready)
+    throw refuse(
+      'hotPatching.notReady',
+      'STATUS_DEVICE_NOT_READY',
+      "the boot loader's patches are not registered yet",
+    );
+}

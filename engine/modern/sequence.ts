@@ -1,0 +1,39 @@
+import { HOT_PATCH_BASE_FLAG, HOT_PATCH_INFO_FLAG } from '../../image/index.js';
+import { HotPatchError } from '../core/error.js';
+import type { ImageRecord } from './image-record.js';
+import type { Patch } from './patch.js';
+
+/**
+ * May this patch follow the one in force on `base`? Newer than that (2.5); at least MinSequenceNumber already there, and
+ * directly after it when the order is critical (modelled: U-11).
+ */
+export function checkSequence(patch: Patch, base: ImageRecord, enforced: boolean): void {
+  const current = base.sequenceNumber;
+  const { sequenceNumber, minSequenceNumber, flags } = patch.table;
+  const refuse = (rule: string, message: string) =>
+    new HotPatchError({ rule, status: 'STATUS_REQUEST_OUT_OF_SEQUENCE', image: patch.name, message });
+  if (enforced && sequenceNumber <= current)
+    throw refuse(
+      'sequence.notNewer',
+      `sequence number ${sequenceNumber} is not above ${current}, which is applied to ${base.image.baseDllName}`,
+    );
+  if (minSequenceNumber > current)
+    throw refuse(
+      'sequence.minimum',
+      `needs sequence number ${minSequenceNumber} to be applied first; ${base.image.baseDllName} has ${current}`,
+    );
+  if ((flags & HOT_PATCH_INFO_FLAG.PATCHORDERCRITICAL) !== 0 && sequenceNumber !== current + 1)
+    throw refuse(
+      'sequence.order',
+      `the order is critical: sequence number ${sequenceNumber} must come directly after ${sequenceNumber - 1}, not after ${current}`,
+    );
+}
+
+/** May this patch be taken back? Only one whose base descriptor says CAN_ROLL_BACK (modelled: U-10), where undo is allowed. */
+export function checkRollBack(patch: Patch, allowUndo: boolean): void {
+  const refuse = (rule: string, message: string) =>
+    new HotPatchError({ rule, status: 'STATUS_REQUEST_OUT_OF_SEQUENCE', image: patch.name, message });
+  if (!allowUndo) throw refuse('unload.notAllowed', 'this system does not take patches back at run time');
+  if ((patch.description.flags & HOT_PATCH_BASE_FLAG.CAN_ROLL_BACK) === 0)
+    throw refuse('unload.cannotRollBack', 'the patch does not have the flag CAN_ROLL_BACK');
+}

@@ -1,0 +1,41 @@
+import { arm64Encoder } from '../../cpu/index.js';
+import { pointerBytes, requireCodeSlot, type TrampolineForm } from './trampoline.js';
+
+/** IP0, the scratch register of calls (AAPCS64). */
+const SCRATCH = 'x16';
+
+/**
+ * ARM64, modelled after proposal U-1: the first instruction becomes `b` to the code slot, which is
+ * `ldr x16, <data slot>; br x16`. No padding is needed.
+ */
+export const arm64Trampoline: TrampolineForm = {
+  name: 'arm64',
+  entrySize: 4,
+  paddingUsed: 0,
+  slotFill: 0,
+
+  build(request) {
+    const { entry, target, hpat, index } = request;
+    const code = requireCodeSlot(request);
+    const bytes = new Uint8Array(8);
+    bytes.set(arm64Encoder.loadLiteral(SCRATCH, code, hpat.dataSlot(index)));
+    bytes.set(arm64Encoder.branchRegister(SCRATCH), 4);
+    return {
+      data: { address: hpat.dataSlot(index), bytes: pointerBytes(target) },
+      code: { address: code, bytes },
+      entry: { address: entry, bytes: arm64Encoder.branch(entry, code) },
+    };
+  },
+
+  classify(read, entry, hpat) {
+    const branch = arm64Encoder.decode(read(entry, 4), entry);
+    const index = branch?.form === 'branch' ? hpat.indexOf(branch.target) : undefined;
+    return index === undefined ? { kind: 'unpatched' } : { kind: 'patched', index };
+  },
+
+  /** The table's validation has looked at the alignment (`record.alignment`). */
+  refuse: () => undefined,
+
+  /** Overwriting anything but the few instructions of the Arm ARM's list needs all processors gathered: U-2. */
+  needsRendezvous: () => true,
+};

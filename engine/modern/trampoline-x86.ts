@@ -1,0 +1,160 @@
+import { instructionFacts, x64Encoder, x86Encoder } from '../../cpu/index.js';
+import type { HotPatchAddressTable } from '../../loader/index.js';
+import {
+  pointerBytes,
+  type ReadCode,
+  requireCodeSlot,
+  type TrampolineForm,
+  type TrampolineRequest,
+  type TrampolineStore,
+} from './trampoline.js';
+
+const SHORT_JUMP = 0xeb;
+/** A short jump that goes back this far or less is taken for a hotpatch jump of some generation. */
+const HOTPATCH_JUMP_MINIMUM = 0xee;
+/** What a linker or compiler leaves between functions. */
+const PADDING_BYTES = new Set([0xcc, 0x90, 0x00]);
+/** `/FUNCTIONPADMIN:6`: room for the jumps of both generations. */
+const PADDING_REQUIRED = 6;
+
+type CodeSlot = (code: bigint, request: TrampolineRequest) => Uint8Array;
+
+interface Variant {
+  readonly name: string;
+  readonly processor: 'x64' | 'x86';
+  /** Bytes of the jump in the padding, and so how far back the short jump at the entry goes. */
+  readonly paddingUsed: number;
+  /** Undefined: the HPAT has no code slots. */
+  readonly codeSlot?: CodeSlot;
+  padding(address: bigint, request: TrampolineRequest): Uint8Array;
+  /** The slot that the jump in the padding leads to. */
+  slotOf(padding: Uint8Array, address: bigint, hpat: HotPatchAddressTable): number | undefined;
+}
+
+/**
+ * A form of x86 processors: a jump in the padding before the function, and a short jump of two bytes over its first
+ * instruction that goes back to it. windows-hotpatching.md 3.2, 3.3.
+ */
+function x86Form(variant: Variant): TrampolineForm {
+  const { processor, paddingUsed } = variant;
+  const back = BigInt(paddingUsed);
+  const toPadding = 0x100 - paddingUsed - 2;
+  const slotBefore = (read: ReadCode, entry: bigint, hpat: HotPatchAddressTable) =>
+    variant.slotOf(read(entry - back, paddingUsed), entry - back, hpat);
+
+  return {
+    name: variant.name,
+    entrySize: 2,
+    paddingUsed,
+    slotFill: 0xcc,
+
+    build(request) {
+      const { entry, target, hpat, index } = request;
+      const address = entry - back;
+      return {
+        data: { address: hpat.dataSlot(index), bytes: pointerBytes(target) },
+        ...(variant.codeSlot === undefined ? {} : { code: codeStore(request, variant.codeSlot) }),
+        padding: { address, bytes: variant.padding(address, request) },
+        entry: { address: entry, bytes: Uint8Array.of(SHORT_JUMP, toPadding) },
+      };
+    },
+
+    classify(read, entry, hpat) {
+      const [opcode, distance = 0] = read(entry, 2);
+      if (opcode !== SHORT_JUMP || distance < HOTPATCH_JUMP_MINIMUM) return { kind: 'unpatched' };
+      if (distance !== toPadding)
+        return {
+          kind: 'mismatch',
+          reason: `the entry jumps back by ${0x100 - distance - 2} bytes, where no jump of this engine is`,
+        };
+      const index = slotBefore(read, entry, hpat);
+      return index === undefined
+        ? { kind: 'mismatch', reason: 'the entry jumps into the padding, but from there not into the HPAT' }
+        : { kind: 'patched', index };
+    },
+
+    refuse(read, entry, hpat) {
+      const padding = read(entry - BigInt(PADDING_REQUIRED), PADDING_REQUIRED);
+      const isUntouched = padding.every((byte) => PADDING_BYTES.has(byte));
+      // A thread may have stood in the jump of a patch that was taken back: then it is there still.
+      if (!isUntouched && slotBefore(read, entry, hpat) === undefined)
+        return { rule: 'function.padding', reason: 'there are no six bytes of padding before the function' };
+      const { length } = instructionFacts(processor, readInstruction(read, entry), entry);
+      return length < 2
+        ? { rule: 'function.firstInstruction', reason: 'the first instruction is only one byte long' }
+        : undefined;
+    },
+
+    needsRendezvous: (entry) => (entry & 7n) === 7n,
+  };
+}
+
+const LONGEST_INSTRUCTION = 15;
+
+/** As many bytes of one instruction as are sure to be readable: it may be the last one of its section. */
+function readInstruction(read: ReadCode, entry: bigint): Uint8Array {
+  const inPage = 0x1000 - Number(entry & 0xfffn);
+  return read(entry, Math.min(LONGEST_INSTRUCTION, Math.max(2, inPage)));
+}
+
+/** A code slot: `code`, filled up with INT 3 to eight bytes. */
+function slot(code: Uint8Array): Uint8Array {
+  const bytes = x64Encoder.fill(8);
+  bytes.set(code);
+  return bytes;
+}
+
+function codeStore(request: TrampolineRequest, encode: CodeSlot): TrampolineStore {
+  const address = requireCodeSlot(request);
+  return { address, bytes: encode(address, request) };
+}
+
+/** 22631 and newer: `E9 rel32` to the code slot, `EB F9` at the entry; the code slot is `FF 25` through the data slot. */
+function currentGeneration(processor: 'x64' | 'x86'): TrampolineForm {
+  const encoder = processor === 'x64' ? x64Encoder : x86Encoder;
+  return x86Form({
+    name: processor,
+    processor,
+    paddingUsed: 5,
+    codeSlot: (code, { hpat, index }) => slot(encoder.jumpThroughSlot(code, hpat.dataSlot(index))),
+    padding: (address, request) => encoder.nearJump(address, requireCodeSlot(request)),
+    slotOf: (padding, address, hpat) => {
+      const branch = encoder.decode(padding, address);
+      return branch?.form === 'nearJump' ? hpat.indexOf(branch.target) : undefined;
+    },
+  });
+}
+
+export const x64Trampoline = currentGeneration('x64');
+export const x86Trampoline = currentGeneration('x86');
+
+/** Up to about 19041: `FF 25` in all six bytes of padding, straight through the pointer; `EB F8` at the entry. */
+export const x64EarlierTrampoline = x86Form({
+  name: 'x64 earlier generation',
+  processor: 'x64',
+  paddingUsed: 6,
+  padding: (address, { hpat, index }) => x64Encoder.jumpThroughSlot(address, hpat.dataSlot(index)),
+  slotOf: (padding, address, hpat) => {
+    const branch = x64Encoder.decode(padding, address);
+    return branch?.form === 'jumpThroughSlot' ? hpat.indexOf(branch.slot) : undefined;
+  },
+});
+
+/**
+ * With retpoline the code slot is `E8 rel32` to `__guard_retpoline_jump_hpat` in the image's retpoline page, which
+ * finds the data slot at return address + 0xFFB and goes on without an indirect branch that could be mistrained.
+ */
+export const x64RetpolineTrampoline = x86Form({
+  name: 'x64 retpoline',
+  processor: 'x64',
+  paddingUsed: 5,
+  codeSlot: (code, { jumpHpat }) => {
+    if (jumpHpat === undefined) throw new Error('the image has no retpoline page');
+    return slot(x64Encoder.call(code, jumpHpat));
+  },
+  padding: (address, request) => x64Encoder.nearJump(address, requireCodeSlot(request)),
+  slotOf: (padding, address, hpat) => {
+    const branch = x64Encoder.decode(padding, address);
+    return branch?.form === 'nearJump' ? hpat.indexOf(branch.target) : undefined;
+  },
+});

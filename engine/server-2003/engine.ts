@@ -1,0 +1,318 @@
+import { formatAddress } from '../../cpu/index.js';
+import { type NtStatus, ntStatus, type PeImage } from '../../image/index.js';
+import { type FileSystem, type Kernel, KernelError, type LoadedImage } from '../../loader/index.js';
+import { HotPatchError } from '../core/error.js';
+import {
+  drive,
+  type OperationFacts,
+  type OperationKind,
+  performOperation,
+} from '../core/requested-operation.js';
+import type { EngineStep } from '../core/steps.js';
+import { asHotPatchError } from '../modern/refusals.js';
+import { type ApplyContext, applyToTarget, coverOf, disable, enable } from './apply.js';
+import { injectRoutine } from './inject.js';
+import { threadsInOldCode } from './old-code.js';
+import type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
+import { type Application2003, type Patch2003, PatchList } from './patch.js';
+import { PatchFiles, readPatch2003 } from './patch-files.js';
+import { defineServices } from './services.js';
+import { Operation } from './stores.js';
+
+/**
+ * The hotpatch engine of Windows Server 2003 SP1: `.hotp1` images, NtSetSystemInformation(SystemHotpatchInformation), a
+ * routine in each process. It shares loader and processors with the modern engine, and nothing else. Each operation
+ * exists as a generator that yields after every store, and as a call that runs it through.
+ */
+export class HotPatch2003Engine {
+  readonly #patches: Patch2003[] = [];
+  readonly #lists = new PatchList();
+  readonly #files: PatchFiles;
+  /** RELOAD_NTDLL: makes later processes use the ntdll that is on disk now. */
+  reloadNtdll: (() => void) | undefined;
+
+  constructor(
+    readonly kernel: Kernel,
+    readonly options: HotPatch2003Options = {},
+  ) {
+    this.#files = new PatchFiles(kernel);
+    defineServices(this);
+    kernel.onImageUnload((image) => this.#forget(image));
+  }
+
+  /** Every hotpatch that was ever given to the engine, oldest first. */
+  get patches(): readonly Patch2003[] {
+    return this.#patches;
+  }
+
+  /** A module's hotpatches, oldest first: what RTL_PATCH_HEADERs are linked into. */
+  patchList(target: LoadedImage): readonly Application2003[] {
+    return this.#lists.of(target);
+  }
+
+  /** The image of the newest hotpatch that is in force for a module. */
+  patchOf(target: LoadedImage): LoadedImage | undefined {
+    return this.#lists.of(target).findLast(({ active }) => active)?.loaded;
+  }
+
+  get lists(): PatchList {
+    return this.#lists;
+  }
+
+  /** Files of hotpatches and coldpatches; undefined: only what `loadPatch` is given. */
+  get disk(): FileSystem | undefined {
+    return this.#files.disk;
+  }
+
+  set disk(disk: FileSystem | undefined) {
+    this.#files.disk = disk;
+  }
+
+  /**
+   * Loads a hotpatch image beside its target, in kernel space and in every process that has the very module it names, and
+   * puts its hooks in force. Without any such module its state is `noTarget`.
+   * @throws HotPatchError when it is refused anywhere; the machine is then as it was before
+   */
+  loadPatch(image: PeImage, options: LoadPatch2003Options = {}): Patch2003 {
+    const facts = () => {
+      const targets = this.targetsOf(readPatch2003(image, options));
+      return options.active === false ? undefined : this.#facts(targets, true);
+    };
+    return performOperation(this.kernel, facts, () => this.loadPatchSteps(image, options));
+  }
+
+  *loadPatchSteps(image: PeImage, options: LoadPatch2003Options = {}): Generator<EngineStep, Patch2003> {
+    const patch = readPatch2003(image, options);
+    const targets = this.targetsOf(patch);
+    this.#files.give(patch);
+    if (targets.length === 0) {
+      this.#patches.push(patch);
+      this.tell(
+        'patchWithoutTarget',
+        `hotpatch ${patch.name}: ${patch.hotp1.targetName} is not loaded anywhere`,
+      );
+      return patch;
+    }
+    yield* this.transaction(patch.name, function* (context) {
+      for (const target of targets) yield* context.engine.applySteps(context, patch, target, options);
+    });
+    this.#settle(patch);
+    this.#tellState(patch);
+    return patch;
+  }
+
+  /** Applies to one target: in kernel space at once, in a process on a thread that is injected into it. */
+  *applySteps(
+    context: ApplyContext,
+    patch: Patch2003,
+    target: LoadedImage,
+    options: LoadPatch2003Options,
+  ): Generator<EngineStep, void> {
+    const { process } = target.domain;
+    if (process !== undefined) {
+      yield* unlessEnded(context, target, injectRoutine(this, context, process, patch, target, options));
+      return;
+    }
+    context.operation.tell(
+      'kernelPath',
+      `MmHotPatchRoutine: ${patch.name} for ${target.baseDllName} in ${target.domain.name}`,
+    );
+    yield* applyToTarget(context, patch, target, options);
+  }
+
+  /** Swaps the original bytes back, everywhere; the hotpatch images stay loaded. */
+  disable(patch: Patch2003): void {
+    const facts = () => this.#factsOfSwap(patch, false);
+    performOperation(this.kernel, facts, () => this.disableSteps(patch));
+  }
+
+  *disableSteps(patch: Patch2003): Generator<EngineStep, void> {
+    yield* this.#swapSteps(patch, 'applied', 'inactive', disable);
+  }
+
+  /** Puts a disabled hotpatch in force again. */
+  enable(patch: Patch2003): void {
+    const facts = () => this.#factsOfSwap(patch, true);
+    performOperation(this.kernel, facts, () => this.enableSteps(patch));
+  }
+
+  *enableSteps(patch: Patch2003): Generator<EngineStep, void> {
+    yield* this.#swapSteps(patch, 'inactive', 'applied', enable);
+  }
+
+  /** One target alone, as a request of its own process asks: apply it, enable it, or disable it. */
+  patchOne(patch: Patch2003, target: LoadedImage, active: boolean): void {
+    const facts = () => this.#facts([target], active);
+    performOperation(this.kernel, facts, () => this.#patchOneSteps(patch, target, active));
+  }
+
+  /** Several targets, all of them or none: kernel space at once, processes by the routine that is injected into them. */
+  patchEach(patch: Patch2003, targets: readonly LoadedImage[], active: boolean): void {
+    const facts = () => this.#facts(targets, active);
+    performOperation(this.kernel, facts, () => this.#patchEachSteps(patch, targets, active));
+  }
+
+  *#patchOneSteps(patch: Patch2003, target: LoadedImage, active: boolean): Generator<EngineStep, void> {
+    const known = this.#applicationOf(patch, target);
+    if (known?.active === active) return;
+    yield* this.transaction(patch.name, (context): Generator<EngineStep, unknown> => {
+      if (known === undefined) return applyToTarget(context, patch, target, { active });
+      return active ? enable(context, known) : disable(context, known);
+    });
+    this.#settle(patch);
+    this.#tellState(patch);
+  }
+
+  *#patchEachSteps(
+    patch: Patch2003,
+    targets: readonly LoadedImage[],
+    active: boolean,
+  ): Generator<EngineStep, void> {
+    const known = new Map(targets.map((target) => [target, this.#applicationOf(patch, target)]));
+    yield* this.transaction(patch.name, function* (context) {
+      for (const target of targets) {
+        const application = known.get(target);
+        if (application === undefined) yield* context.engine.applySteps(context, patch, target, { active });
+        else if (application.active !== active)
+          yield* unlessEnded(
+            context,
+            target,
+            active ? enable(context, application) : disable(context, application),
+          );
+      }
+    });
+    this.#settle(patch);
+    this.#tellState(patch);
+  }
+
+  /**
+   * Hooks of disabled hotpatches that had to be left because a thread stood in them, tried again; those under a newer
+   * hotpatch wait for it.
+   */
+  restoreLeftHooks(): void {
+    for (const application of [...this.#lists.all].reverse()) {
+      const isLeft = !application.active && application.hooksInForce.length > 0;
+      if (!isLeft || coverOf(this.#lists, application) !== undefined) continue;
+      drive(this.transaction(application.patch.name, (context) => disable(context, application)));
+    }
+  }
+
+  /** Threads that still run, or will return into, code that a hotpatch has replaced: they finish in the old code. */
+  threadsInOldCode(patch: Patch2003): string[] {
+    return threadsInOldCode(this.kernel, patch);
+  }
+
+  /** The hotpatch file at an NT path. @throws HotPatchError when it is no valid hotpatch */
+  openPatch(path: string): Patch2003 | undefined {
+    return this.#files.open(path);
+  }
+
+  /** Modules that the hotpatch is for, in every address space. @throws HotPatchError when they are another build's */
+  targetsOf(patch: Patch2003): LoadedImage[] {
+    return this.#files.targetsOf(patch);
+  }
+
+  /** Runs steps with a journal; when they fail, every store is taken back, last one first. */
+  *transaction<T>(
+    name: string,
+    steps: (context: ApplyContext & { readonly engine: HotPatch2003Engine }) => Generator<EngineStep, T>,
+  ): Generator<EngineStep, T> {
+    const operation = new Operation(this.kernel);
+    let done = false;
+    try {
+      const result = yield* steps({ operation, options: this.options, lists: this.#lists, engine: this });
+      done = true;
+      return result;
+    } catch (error) {
+      throw asHotPatchError(error, name);
+    } finally {
+      // Whoever steps through it may also leave it on the way.
+      if (!done) operation.rollBack();
+    }
+  }
+
+  tell(kind: string, text: string): void {
+    this.kernel.events.emit({ kind, text });
+  }
+
+  *#swapSteps(
+    patch: Patch2003,
+    from: Patch2003['state'],
+    to: Patch2003['state'],
+    swap: (context: ApplyContext, application: Application2003) => Generator<EngineStep, void>,
+  ): Generator<EngineStep, void> {
+    if (patch.state !== from)
+      throw new HotPatchError({
+        rule: 'patch.state',
+        status: 'STATUS_INVALID_PARAMETER',
+        image: patch.name,
+        message: `the hotpatch is ${patch.state}, not ${from}`,
+      });
+    this.tell('swapBegun', `${to === 'applied' ? 'enable' : 'disable'} ${patch.name}`);
+    yield* this.transaction(patch.name, function* (context) {
+      for (const application of patch.applications)
+        yield* unlessEnded(context, application.target, swap(context, application));
+    });
+    patch.state = to;
+    this.#tellState(patch);
+  }
+
+  #facts(targets: readonly LoadedImage[], active: boolean): OperationFacts {
+    if (targets.length === 0) return undefined;
+    const patchOf = (target: LoadedImage) => this.patchOf(target);
+    const towards: OperationKind = targets.some(patchOf) ? 'repatch' : 'apply';
+    const domains = targets.map(({ domain }) => domain);
+    return { kind: active ? towards : 'revert', domains, patchOf };
+  }
+
+  #factsOfSwap({ applications }: Patch2003, active: boolean): OperationFacts {
+    const targets = applications.filter((one) => one.active !== active).map(({ target }) => target);
+    return this.#facts(targets, active);
+  }
+
+  #applicationOf(patch: Patch2003, target: LoadedImage): Application2003 | undefined {
+    return this.#lists.of(target).find((application) => application.patch === patch);
+  }
+
+  /** Its state is that of its applications; every process that had the target may have ended meanwhile. */
+  #settle(patch: Patch2003): void {
+    if (!this.#patches.includes(patch)) this.#patches.push(patch);
+    if (patch.applications.length === 0) return;
+    patch.state = patch.applications.some(({ active }) => active) ? 'applied' : 'inactive';
+    patch.status = ntStatus('STATUS_SUCCESS');
+  }
+
+  #tellState(patch: Patch2003): void {
+    const { name } = this.kernel.machine.architecture;
+    for (const { target, loaded } of patch.applications)
+      this.tell(
+        patch.state,
+        `hotpatch ${patch.name} of generation 2003 is ${patch.state}: ${target.baseDllName} in ${target.domain.name}, its image at ${formatAddress(name, loaded.dllBase)}`,
+      );
+  }
+
+  #forget(image: LoadedImage): void {
+    for (const application of this.#lists.of(image)) application.patch.forget(application);
+    this.#lists.forget(image);
+  }
+}
+
+/** A process may end on the way: it is left out. */
+function* unlessEnded(
+  { operation }: ApplyContext,
+  { domain }: LoadedImage,
+  steps: Generator<EngineStep, unknown>,
+): Generator<EngineStep, void> {
+  const { process, name } = domain;
+  try {
+    yield* steps;
+  } catch (error) {
+    if (process?.terminated !== true) throw error;
+  }
+  if (process?.terminated === true)
+    operation.tell('processEnded', `${name} has ended meanwhile: it is left out`);
+}
+
+export function statusOfError(error: unknown): NtStatus | undefined {
+  return error instanceof HotPatchError || error instanceof KernelError ? error.status : undefined;
+}

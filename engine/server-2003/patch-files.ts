@@ -1,0 +1,66 @@
+import { isModule, type PeImage, readHotp1, validateHotp1 } from '../../image/index.js';
+import type { FileSystem, Kernel, LoadedImage } from '../../loader/index.js';
+import { HotPatchError } from '../core/error.js';
+import { refuseFindings } from '../modern/refusals.js';
+import type { LoadPatch2003Options } from './options.js';
+import { Patch2003 } from './patch.js';
+
+/** Hotpatch images: where their files are, and the modules that they are for. */
+export class PatchFiles {
+  /** Files that were handed to the engine, by NT path in lower case. */
+  readonly #given = new Map<string, Patch2003>();
+  /** Files of hotpatches and coldpatches; undefined: only what the engine is given. */
+  disk: FileSystem | undefined;
+
+  constructor(private readonly kernel: Kernel) {}
+
+  give(patch: Patch2003): void {
+    this.#given.set(patch.path.toLowerCase(), patch);
+  }
+
+  /** The hotpatch file at an NT path: what was given to the engine, what is on disk, or what the kernel's files know. */
+  open(path: string): Patch2003 | undefined {
+    const given = this.#given.get(path.toLowerCase());
+    if (given !== undefined) return given;
+    const image = this.disk?.readImage(path);
+    const file = path.replace(/^.*[\\/]/, '');
+    const known = image ?? this.kernel.files.find(file, this.kernel.boot.architecture)?.image;
+    if (known === undefined) return undefined;
+    const patch = readPatch2003(known, { name: file, path });
+    this.#given.set(path.toLowerCase(), patch);
+    return patch;
+  }
+
+  /**
+   * Modules that the hotpatch is for, by name and identification, in every address space. Modules of that name and
+   * another identification are left alone as long as there is a right one: they were coldpatched.
+   */
+  targetsOf({ name, hotp1, image }: Patch2003): LoadedImage[] {
+    const wanted = hotp1.targetName.toLowerCase();
+    const named = this.kernel.domains
+      .flatMap(({ images }) => images)
+      .filter(
+        ({ baseDllName, image: { machine } }) =>
+          machine === image.machine && baseDllName.toLowerCase() === wanted,
+      );
+    const targets = named.filter((loaded) => isModule(loaded.image, hotp1));
+    const [other] = named;
+    if (targets.length > 0 || other === undefined) return targets;
+    throw new HotPatchError({
+      rule: 'target.moduleId',
+      status: 'STATUS_REVISION_MISMATCH',
+      image: name,
+      place: '.hotp1 +0x38',
+      message: `${other.baseDllName} in ${other.domain.name} is not the build that the hotpatch is for`,
+    });
+  }
+}
+
+/** Reads and validates a hotpatch image by itself. */
+export function readPatch2003(image: PeImage, options: LoadPatch2003Options): Patch2003 {
+  const name = options.name ?? image.file?.replace(/^.*[\\/]/, '') ?? 'hotpatch';
+  refuseFindings(validateHotp1(image), name);
+  const hotp1 = readHotp1(image);
+  if (hotp1 === undefined) throw new RangeError('a valid hotpatch has a .hotp1 section');
+  return new Patch2003(name, options.path ?? name, image, hotp1, options.symbols);
+}

@@ -1,0 +1,119 @@
+import { type Hotp1, type NtStatus, ntStatus, type PeImage, type SymbolTable } from '../../image/index.js';
+import type { LoadedImage } from '../../loader/index.js';
+import type { StoreTarget } from '../core/steps.js';
+
+/**
+ * `applied`: its hooks are in force. `inactive`: loaded, and its hooks are not in force. `noTarget`: no running system
+ * has the module; files on disk are coldpatching's business.
+ */
+export type Patch2003State = 'applied' | 'inactive' | 'noTarget';
+
+/** A hotpatch of the first generation that the engine was given. */
+export class Patch2003 {
+  readonly generation = '2003';
+  state: Patch2003State = 'noTarget';
+  status: NtStatus = ntStatus('STATUS_NOT_FOUND');
+  applications: readonly Application2003[] = [];
+
+  constructor(
+    readonly name: string,
+    readonly path: string,
+    readonly image: PeImage,
+    readonly hotp1: Hotp1,
+    readonly symbols: SymbolTable | undefined,
+  ) {}
+
+  /** The target is gone, or the hotpatch was not applied to it after all. */
+  forget(application: Application2003): void {
+    this.applications = this.applications.filter((other) => other !== application);
+  }
+
+  /** Functions and pointers of the target that lead into it now. */
+  get functions(): number {
+    const [first] = this.applications;
+    const hooks = this.state === 'applied' ? (first?.hooks ?? []) : [];
+    return hooks.filter(({ target }) => target === 'entry').length;
+  }
+}
+
+/** One place of the target that a hook changes. */
+export interface PlannedHook {
+  /** `hook 2` */
+  readonly place: string;
+  readonly target: StoreTarget;
+  readonly location: bigint;
+  readonly bytes: Uint8Array;
+  /** Bytes that the target's file has here; undefined for pointers in data, whose value is not the file's. */
+  readonly pristine: Uint8Array | undefined;
+  readonly symbol: string;
+  /**
+   * A jump that is left where it is as long as a thread stands in its bytes. The pointer that it reads stays with it.
+   */
+  readonly leaveWhile: { readonly start: bigint; readonly end: bigint } | undefined;
+}
+
+/** A hook in a module's patch list. */
+export interface AppliedHook extends PlannedHook {
+  /** What was there before it came into force. */
+  original: Uint8Array;
+  /** That was an older hotpatch's jump, or its pointer: it may return while a thread stands at the jump. */
+  overJump: boolean;
+  /** The hotpatch was disabled, but this hook had to be left because a thread stood in it. */
+  left: boolean;
+}
+
+/** A hotpatch in one address space that has its target: an entry of that module's patch list (RTL_PATCH_HEADER). */
+export class Application2003 {
+  active = false;
+
+  constructor(
+    readonly patch: Patch2003,
+    readonly target: LoadedImage,
+    /** The hotpatch image beside it. */
+    readonly loaded: LoadedImage,
+    readonly hooks: readonly AppliedHook[],
+  ) {}
+
+  /** Hooks whose bytes are in the target now. */
+  get hooksInForce(): readonly AppliedHook[] {
+    return this.hooks.filter(({ left }) => this.active || left);
+  }
+
+  /** Does it change any byte of this range now? */
+  covers(location: bigint, length: number): boolean {
+    return this.hooksInForce.some(
+      (hook) =>
+        location < hook.location + BigInt(hook.bytes.length) && hook.location < location + BigInt(length),
+    );
+  }
+}
+
+/** What is known of a module: its hotpatches, oldest first. */
+export class PatchList {
+  readonly #lists = new Map<LoadedImage, readonly Application2003[]>();
+
+  of(target: LoadedImage): readonly Application2003[] {
+    return this.#lists.get(target) ?? [];
+  }
+
+  add(application: Application2003): void {
+    const { target } = application;
+    this.#lists.set(target, [...this.of(target), application]);
+  }
+
+  remove(application: Application2003): void {
+    const { target } = application;
+    this.#lists.set(
+      target,
+      this.of(target).filter((other) => other !== application),
+    );
+  }
+
+  forget(target: LoadedImage): void {
+    this.#lists.delete(target);
+  }
+
+  get all(): readonly Application2003[] {
+    return [...this.#lists.values()].flat();
+  }
+}

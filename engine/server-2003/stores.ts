@@ -1,0 +1,101 @@
+import { formatAddress } from '../../cpu/index.js';
+import { formatBytes, type ImageDomain, type Kernel } from '../../loader/index.js';
+import { Journal } from '../core/journal.js';
+import type { EngineStep, StoreTarget } from '../core/steps.js';
+
+export interface StoreRequest {
+  readonly domain: ImageDomain;
+  readonly target: StoreTarget;
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
+  /** `shell!CopyName` */
+  readonly symbol: string;
+  /** See the step. */
+  readonly unlessOccupied?: { readonly start: bigint; readonly end: bigint } | undefined;
+}
+
+/** What an operation of this engine works with; everything that it changes goes through its journal. */
+export class Operation {
+  readonly journal: Journal;
+
+  constructor(readonly kernel: Kernel) {
+    this.journal = new Journal(kernel);
+  }
+
+  /** Tells the transcript. */
+  emit<E extends { kind: string; text: string }>(event: E): E {
+    this.kernel.events.emit(event);
+    return event;
+  }
+
+  tell(kind: string, text: string): void {
+    this.emit({ kind, text });
+  }
+
+  change(perform: () => void, undo: () => void): void {
+    this.journal.change(perform, undo);
+  }
+
+  /** Takes everything back. */
+  rollBack(): void {
+    this.journal.rollBack();
+    this.kernel.machine.serialise();
+  }
+
+  /**
+   * One store. NT itself writes, through a writable alias of the locked pages: there is no Secure Kernel in this
+   * generation. Pages of a process become its own first.
+   */
+  store({ domain, target, address, bytes, symbol, unlessOccupied }: StoreRequest): EngineStep {
+    const { addressSpace } = domain;
+    const before = addressSpace.read(address, bytes.length);
+    this.change(
+      () => write(domain, address, bytes),
+      () => {
+        // The memory of a process that ended on the way is gone.
+        if (domain.process?.terminated !== true) write(domain, address, before);
+      },
+    );
+    const { name } = domain.architecture;
+    return this.emit({
+      kind: 'store',
+      target,
+      writer: 'NT',
+      address,
+      before,
+      bytes,
+      symbol,
+      unlessOccupied,
+      get text() {
+        return `  NT stores ${formatBytes(bytes)} at ${formatAddress(name, address)} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`;
+      },
+    });
+  }
+
+  serialise(): EngineStep {
+    this.kernel.machine.serialise();
+    return this.emit({ kind: 'serialised', text: '  every processor is serialised' });
+  }
+
+  rendezvous(phase: 'begin' | 'end'): EngineStep {
+    const text = phase === 'begin' ? 'all processors are held' : 'all processors are let go';
+    return this.emit({ kind: 'rendezvous', phase, text: `  ${text}` });
+  }
+}
+
+const TARGET_TEXT: Partial<Record<StoreTarget, string>> = {
+  padding: 'jump in the padding',
+  entry: 'entry',
+  pointer: 'pointer',
+  relative: 'relative operand',
+};
+
+function write(
+  { addressSpace, machine, writer, kind }: ImageDomain,
+  address: bigint,
+  bytes: Uint8Array,
+): void {
+  if (kind === 'user') writer.writeCode(address, bytes);
+  // PatchGuard of Server 2003 x64 is told of the kernel's own changes (modelled): as stores by who may change code.
+  else machine.writeCode(addressSpace, address, bytes, { writer: 'vtl1' });
+}

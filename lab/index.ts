@@ -1,0 +1,18 @@
+/**
+ * hotpatch-lab: a laboratory for Windows hotpatching. Scenarios use `Lab` and `defineScenario`; the rooms below are
+ * exported for those who want to go deeper.
+ */
+export { CpuError, formatAddress, UnicornMissing } from '../cpu/index.js';
+export * from '../engine/index.js';
+export { ImageError, readImage } from '../image/index.js';
+export * from '../loader/index.js';
+export { createExpect, type Expect, ExpectationFailed, type Matchers } from './expect.js';
+export { type FileSource, Lab } from './lab.js';
+export {
+  defineScenario,
+  runScenario,
+  type Scenario,
+  type ScenarioContext,
+  type ScenarioResult,
+  type ScenarioRunOptions,
+} from './scenario.js';

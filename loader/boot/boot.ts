@@ -1,0 +1,119 @@
+import { type ArchitectureName, PAGE_SIZE } from '../../cpu/index.js';
+import type { EventLog, LabEvent } from '../common/events.js';
+import { hex } from '../common/text.js';
+import { type HpatLayout, hotPatchReserveSize } from '../images/hpat.js';
+
+export interface BootOptions {
+  /** x86: a 64-bit kernel of the x86 family whose programs are 32-bit ones, under WOW64. */
+  readonly architecture: ArchitectureName;
+  /** Default 1. */
+  readonly processors?: number;
+  /** Bytes, of `Session Manager\Memory Management`; 0 turns hotpatching off. Default 0x1000. */
+  readonly hotPatchTableSize?: number;
+  /** Is virtualization-based security on? Default true; without it hotpatching is disabled. */
+  readonly vbs?: boolean;
+  /** Are indirect branches of x64 kernel images replaced by retpolines? Default false. */
+  readonly retpoline?: boolean;
+  /** Does the kernel check the targets of indirect calls (KCFG)? Default false. */
+  readonly kernelControlFlowGuard?: boolean;
+  /** How the HPAT is laid out. Default `pairs`. */
+  readonly hpatLayout?: HpatLayout;
+  readonly instructionFetch?: 'coherent' | 'weak';
+  /** Decides the length of time slices, image bases and security cookies. Default 1. */
+  readonly seed?: number;
+  /** Bytes of physical memory. */
+  readonly memorySize?: number;
+}
+
+/** What the boot loader and phase 0 decide from the options. */
+export interface BootDecisions {
+  readonly architecture: ArchitectureName;
+  readonly processors: number;
+  readonly hotPatchTableSize: number;
+  /** HotPatchReserveSize of LOADER_PARAMETER_EXTENSION: a multiple of 0x2000. */
+  readonly hotPatchReserveSize: number;
+  readonly vbs: boolean;
+  readonly retpoline: boolean;
+  readonly kernelControlFlowGuard: boolean;
+  readonly hpatLayout: HpatLayout;
+  readonly seed: number;
+  readonly registry: ReadonlyMap<string, ReadonlyMap<string, number>>;
+}
+
+const MEMORY_MANAGEMENT_KEY = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Memory Management';
+const DEVICE_GUARD_KEY = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\DeviceGuard';
+
+export function decideBoot(options: BootOptions): BootDecisions {
+  const { architecture, processors = 1, hotPatchTableSize = PAGE_SIZE, vbs = true, seed = 1 } = options;
+  return {
+    architecture,
+    processors,
+    hotPatchTableSize,
+    hotPatchReserveSize: hotPatchReserveSize(hotPatchTableSize),
+    vbs,
+    retpoline: options.retpoline === true && architecture !== 'arm64',
+    kernelControlFlowGuard: options.kernelControlFlowGuard ?? false,
+    hpatLayout: options.hpatLayout ?? 'pairs',
+    seed,
+    registry: new Map([
+      [MEMORY_MANAGEMENT_KEY, new Map([['HotPatchTableSize', hotPatchTableSize]])],
+      [DEVICE_GUARD_KEY, new Map([['EnableVirtualizationBasedSecurity', vbs ? 1 : 0]])],
+    ]),
+  };
+}
+
+/** HotPatchingEnabled of _MI_HOT_PATCH_STATE: a reserve, and a Secure Kernel that runs. */
+export function hotPatchingEnabled({ hotPatchReserveSize, vbs }: BootDecisions): boolean {
+  return hotPatchReserveSize !== 0 && vbs;
+}
+
+/** The first event. What is off is told here only; what is on has an event of its own, too. */
+export interface BootedEvent extends LabEvent {
+  readonly kind: 'booted';
+  readonly vbs: boolean;
+  readonly retpoline: boolean;
+  readonly hotPatchReserveSize: number;
+  readonly hotPatchingEnabled: boolean;
+}
+
+/** Tells what was decided, in the order of the boot. */
+export function announceBoot(decisions: BootDecisions, events: EventLog): void {
+  const { architecture, processors, hotPatchTableSize, hotPatchReserveSize: reserve, vbs } = decisions;
+  const reserved = !hotPatchingEnabled(decisions)
+    ? `hotpatching is disabled${reserve === 0 ? '' : ' without virtualization-based security'}`
+    : `${hex(reserve)} bytes reserved behind each image`;
+  const booted: BootedEvent = {
+    kind: 'booted',
+    vbs,
+    retpoline: decisions.retpoline,
+    hotPatchReserveSize: reserve,
+    hotPatchingEnabled: hotPatchingEnabled(decisions),
+    text:
+      `boot: ${architecture}, ${processors} processor${processors === 1 ? '' : 's'}, VBS ${vbs ? 'on' : 'off'}; ` +
+      `HotPatchTableSize ${hex(hotPatchTableSize)}: ${reserved}`,
+  };
+  events.emit(booted);
+  if (vbs)
+    events.emit({
+      kind: 'secureKernelStarted',
+      text: 'boot: VTL1 runs the Secure Kernel, VTL0 the NT kernel',
+    });
+  if (decisions.retpoline)
+    events.emit({
+      kind: 'retpolineEnabled',
+      text: 'boot: retpoline is on; each kernel image gets a retpoline page behind its HPAT',
+    });
+  if (decisions.hpatLayout === 'pointers')
+    events.emit({
+      kind: 'hpatLayout',
+      text: 'boot: the HPAT is a plain array of pointers (earlier generation)',
+    });
+}
+
+export function announcePhase1(decisions: BootDecisions, events: EventLog): void {
+  if (!hotPatchingEnabled(decisions)) return;
+  events.emit({
+    kind: 'hotPatchProcessCreated',
+    text: 'phase 1: the minimal process HotPatch is created; it belongs to no session and can attach to any',
+  });
+}

@@ -1,0 +1,131 @@
+import type { Architecture, Machine, PageTable } from '../../cpu/index.js';
+import { KernelError } from '../common/error.js';
+import { region, SESSION_SPACE, SYSTEM_LOADER_DATA, SYSTEM_SPACE } from '../common/layout.js';
+import type { ServiceTable } from '../exports/export-table.js';
+import { ControlFlowGuard } from '../images/control-flow-guard.js';
+import { LoadedModuleList } from '../images/loaded-module-list.js';
+import type { Kernel } from '../kernel.js';
+import { MemoryArea } from '../memory/address-region.js';
+import { ImageDomain } from '../memory/image-domain.js';
+import { KernelImageWriter } from '../memory/image-writer.js';
+import type { Process } from '../processes/process.js';
+import { Session } from '../processes/session.js';
+import type { BootDecisions } from './boot.js';
+
+/** The part of the address space that belongs to the kernel: system space, the same everywhere, and session space. */
+export class KernelSpace {
+  /** Kernel space and PsLoadedModuleList. */
+  readonly system: ImageDomain;
+  /** Session space of a process that belongs to no session: empty. */
+  readonly noSession: PageTable;
+  readonly sessions: Session[] = [];
+  /** PsLoadedModuleList, which drivers import as data. */
+  readonly loadedModules: LoadedModuleList;
+  readonly #sessionImages = region('session images', SESSION_SPACE.images);
+
+  constructor(
+    private readonly machine: Machine,
+    private readonly architecture: Architecture,
+    private readonly boot: BootDecisions,
+    private readonly services: ServiceTable,
+  ) {
+    this.system = this.#createSystemDomain();
+    const loaderData = new MemoryArea(this.system.table, region('loader data', SYSTEM_LOADER_DATA));
+    this.loadedModules = new LoadedModuleList(this.system.addressSpace, (size) => loaderData.allocate(size));
+    services.defineData('ntoskrnl.exe', 'PsLoadedModuleList', this.loadedModules.head);
+    this.noSession = machine.createPageTable({ ...SESSION_SPACE.range, name: 'no session' });
+  }
+
+  /** What lies above the user space of a process of this session. */
+  tables(session: Session | undefined): readonly PageTable[] {
+    return [session?.table ?? this.noSession, this.system.table];
+  }
+
+  createSession(kernel: Kernel): Session {
+    const { machine, architecture, services, system } = this;
+    const id = this.sessions.length + 1;
+    const name = `session ${id}`;
+    const table = machine.createPageTable({ ...SESSION_SPACE.range, name });
+    const session = new Session(kernel, id, table, (self) => {
+      const addressSpace = machine.createAddressSpace(name, [table, system.table]);
+      return new ImageDomain({
+        kind: 'session',
+        name,
+        machine,
+        architecture,
+        addressSpace,
+        table,
+        imageRegion: this.#sessionImages,
+        stacks: system.stacks,
+        pool: system.pool,
+        services,
+        writer: new KernelImageWriter(machine, addressSpace, this.boot.vbs),
+        guard: new ControlFlowGuard(addressSpace, this.boot.kernelControlFlowGuard),
+        session: self,
+        parent: system,
+      });
+    });
+    this.sessions.push(session);
+    return session;
+  }
+
+  /** The HotPatch process sees kernel space and whatever session it is attached to. */
+  createHotPatchDomain(): ImageDomain {
+    const { machine, architecture, services, system } = this;
+    return new ImageDomain({
+      kind: 'driver',
+      name: 'HotPatch',
+      machine,
+      architecture,
+      addressSpace: machine.createAddressSpace('HotPatch', this.tables(undefined)),
+      table: system.table,
+      imageRegion: system.imageRegion,
+      stacks: system.stacks,
+      pool: system.pool,
+      services,
+      writer: system.writer,
+      guard: system.guard,
+      parent: system,
+    });
+  }
+
+  /** Switches the root entry of the HotPatch process to a session's, until what is returned is disposed of. */
+  attach(process: Process | undefined, session: Session): Disposable {
+    if (process === undefined)
+      throw new KernelError({
+        rule: 'hotPatchProcessAbsent',
+        status: 'STATUS_NOT_SUPPORTED',
+        message: 'hotpatching is disabled, so there is no HotPatch process that could attach to a session',
+      });
+    const { addressSpace } = process;
+    if (!addressSpace.tables.includes(this.noSession))
+      throw new KernelError({
+        rule: 'attachedAlready',
+        status: 'STATUS_OPERATION_IN_PROGRESS',
+        message: 'the HotPatch process is attached to a session already',
+      });
+    addressSpace.replaceTable(this.noSession, session.table);
+    return { [Symbol.dispose]: () => addressSpace.replaceTable(session.table, this.noSession) };
+  }
+
+  #createSystemDomain(): ImageDomain {
+    const { machine, architecture, services } = this;
+    const table = machine.createPageTable({ ...SYSTEM_SPACE.range, name: 'system' });
+    const addressSpace = machine.createAddressSpace('system', [table]);
+    services.attach(table);
+    return new ImageDomain({
+      kind: 'driver',
+      name: 'system',
+      machine,
+      architecture,
+      addressSpace,
+      table,
+      imageRegion: region('kernel images', SYSTEM_SPACE.images),
+      stacks: new MemoryArea(table, region('kernel stacks', SYSTEM_SPACE.stacks)),
+      pool: new MemoryArea(table, region('pool', SYSTEM_SPACE.pool)),
+      services,
+      writer: new KernelImageWriter(machine, addressSpace, this.boot.vbs),
+      guard: new ControlFlowGuard(addressSpace, this.boot.kernelControlFlowGuard),
+    });
+  }
+}

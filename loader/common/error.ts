@@ -1,0 +1,36 @@
+import { type NtStatus, type NtStatusName, ntStatus } from '../../image/index.js';
+
+export interface KernelErrorDetails {
+  /** Stable camelCase name of the rule that was broken; tests and `--json` rely on it. */
+  readonly rule: string;
+  readonly status: NtStatusName;
+  readonly message: string;
+  readonly image?: string;
+  /** What to try next. */
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/** A request that the simulated system refuses: which rule, which image, with the NTSTATUS Windows would return. */
+export class KernelError extends Error {
+  override readonly name: string = 'KernelError';
+  readonly rule: string;
+  readonly status: NtStatus;
+  readonly image?: string;
+  readonly hint?: string;
+  /** The message without image and status. */
+  readonly reason: string;
+
+  constructor(details: KernelErrorDetails) {
+    const status = ntStatus(details.status);
+    super(
+      `${details.image === undefined ? '' : `${details.image}: `}${details.message} (${details.rule}, ${status.name})`,
+      details.cause === undefined ? {} : { cause: details.cause },
+    );
+    this.rule = details.rule;
+    this.status = status;
+    this.reason = details.message;
+    if (details.image !== undefined) this.image = details.image;
+    if (details.hint !== undefined) this.hint = details.hint;
+  }
+}

@@ -1,0 +1,56 @@
+import type { Exit, Fault, Processor } from '../../cpu/index.js';
+import { type NtStatus, type NtStatusName, ntStatus } from '../../image/index.js';
+import type { Crash, Thread } from '../threads/thread.js';
+
+/** Guest code did what nobody handles: the thread, where, and why. STATUS_ACCESS_VIOLATION and its like. */
+export class GuestCrash extends Error {
+  override readonly name = 'GuestCrash';
+  readonly status: NtStatus;
+
+  constructor(
+    readonly thread: Thread,
+    readonly crash: Crash,
+  ) {
+    super(crash.text);
+    this.status = ntStatus(statusName(crash));
+  }
+}
+
+const NAMED = [
+  'STATUS_ACCESS_VIOLATION',
+  'STATUS_INTEGER_DIVIDE_BY_ZERO',
+  'STATUS_PRIVILEGED_INSTRUCTION',
+  'STATUS_STACK_BUFFER_OVERRUN',
+] as const satisfies NtStatusName[];
+
+/** The names that the house's table has; any other exception is told by its text and {@link Crash.exception}. */
+function statusName({ fault, exception }: Crash): NtStatusName {
+  const found = NAMED.find((name) => ntStatus(name).value === exception?.code);
+  return found ?? (fault === undefined ? 'STATUS_ILLEGAL_INSTRUCTION' : 'STATUS_ACCESS_VIOLATION');
+}
+
+export function crashOf(thread: Thread, processor: Processor, exit: Exit): Crash {
+  if (exit.reason === 'fault')
+    return { exit, fault: exit.fault, text: describeFault(thread, processor, exit.fault) };
+  const at = thread.describe(processor.pc);
+  const detail = Object.entries(exit)
+    .filter(([key]) => key !== 'reason' && key !== 'instructions')
+    .map(([key, value]) => `${key} ${typeof value === 'bigint' ? `0x${value.toString(16)}` : String(value)}`)
+    .join(', ');
+  return { exit, text: `${exit.reason} at ${at}${detail === '' ? '' : ` (${detail})`}` };
+}
+
+function describeFault(thread: Thread, processor: Processor, fault: Fault): string {
+  const what = `access violation: ${fault.access} of ${thread.describe(fault.address)} (${fault.cause})`;
+  if (fault.access !== 'execute') return `${what} by ${thread.describe(fault.instruction)}`;
+  return `${what}, called from ${describeCaller(thread, processor)}`;
+}
+
+/** A call or a jump led nowhere: where it would have returned to, which is what a debugger's first frame shows. */
+function describeCaller(thread: Thread, processor: Processor): string {
+  try {
+    return thread.describe(thread.architecture.returnAddressAtEntry(processor));
+  } catch {
+    return 'an unknown place (the stack is unreadable)';
+  }
+}

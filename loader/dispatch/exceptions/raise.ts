@@ -1,0 +1,103 @@
+import type { Processor } from '../../../cpu/index.js';
+import { ImageError } from '../../../image/index.js';
+import { CONTEXT_SET, type ServiceCall } from '../../exports/simulated-export.js';
+import type { Kernel } from '../../kernel.js';
+import { type GuestCall, type GuestProcedure, processorOf } from '../../threads/guest-call.js';
+import type { Thread } from '../../threads/thread.js';
+import { FrameWalker } from '../stack-walk.js';
+import { dispatchByChain, registrations } from './chain-dispatch.js';
+import { EXCEPTION_CODES, EXCEPTION_NONCONTINUABLE, type ExceptionDetails } from './codes.js';
+import { applyContext, captureContext, readContext } from './context.js';
+import { type GuestExceptionFrame, writeGuestFrame } from './guest-frame.js';
+import { dispatchByTables, type Outcome } from './table-dispatch.js';
+
+const EXCEPTION_CONTINUE_EXECUTION = -1;
+
+/**
+ * Would any handler see an exception of this thread? When none would, nothing needs to be written to its stack.
+ * Unreadable unwind data end the search, as the stack cannot be followed further.
+ */
+export function isHandlerInSight(thread: Thread): boolean {
+  const { exceptionHandlers } = thread.process;
+  if (exceptionHandlers.vectored.length > 0 || exceptionHandlers.unhandledFilter !== 0n) return true;
+  if (thread.architecture.name === 'x86') return registrations(thread).next().done !== true;
+  const { registers } = thread.architecture;
+  try {
+    const walker = new FrameWalker(thread, new Map(registers.map((name) => [name, thread.register(name)])));
+    do if (walker.handler?.forExceptions === true) return true;
+    while (walker.next());
+  } catch (error) {
+    if (!(error instanceof ImageError)) throw error;
+  }
+  return false;
+}
+
+/**
+ * Raises an exception on the thread that the running procedure has interrupted: vectored handlers, the handlers of its
+ * frames, at last the unhandled-exception filter. A frame that takes it does not let this procedure end.
+ * @param unhandled what becomes of the thread when nobody wants it; the thread's registers are those of the exception
+ */
+export function* raise(
+  thread: Thread,
+  exception: ExceptionDetails,
+  unhandled: (processor: Processor, exception: ExceptionDetails) => void,
+): GuestProcedure {
+  const own = thread.callouts.at(-1);
+  const context = captureContext(processorOf(thread), thread.architecture.name);
+  let outcome: Outcome = 'unhandled';
+  let current = exception;
+  for (;;) {
+    const frame = writeGuestFrame(thread, current, context);
+    outcome = frame === undefined ? 'unhandled' : yield* dispatch(thread, frame);
+    const processor = processorOf(thread);
+    if (own !== undefined) processor.loadContext(own.context);
+    if (outcome === 'unhandled' || frame === undefined) {
+      unhandled(processor, current);
+      return CONTEXT_SET;
+    }
+    if ((current.flags & EXCEPTION_NONCONTINUABLE) === 0) {
+      applyContext(processor, readContext(thread.addressSpace, thread.architecture.name, frame.context));
+      return CONTEXT_SET;
+    }
+    const code = EXCEPTION_CODES.STATUS_NONCONTINUABLE_EXCEPTION;
+    current = { code, flags: EXCEPTION_NONCONTINUABLE, address: exception.address, parameters: [] };
+  }
+}
+
+function* dispatch(thread: Thread, frame: GuestExceptionFrame): Generator<GuestCall, Outcome, bigint> {
+  const { exceptionHandlers } = thread.process;
+  for (const target of [...exceptionHandlers.vectored])
+    if (wantsToContinue(yield { target, arguments: [frame.pointers] })) return 'continue';
+  const outcome = yield* thread.architecture.name === 'x86'
+    ? dispatchByChain(thread, frame)
+    : dispatchByTables(thread, frame);
+  const { unhandledFilter } = exceptionHandlers;
+  if (outcome === 'continue' || unhandledFilter === 0n) return outcome;
+  const verdict = yield { target: unhandledFilter, arguments: [frame.pointers] };
+  return wantsToContinue(verdict) ? 'continue' : 'unhandled';
+}
+
+const wantsToContinue = (verdict: bigint): boolean =>
+  Number(BigInt.asIntN(32, verdict)) === EXCEPTION_CONTINUE_EXECUTION;
+
+/** Raises an exception in the code that called a simulated export, as if it had happened there on return. */
+export function* raiseInCaller(
+  call: ServiceCall,
+  details: Omit<ExceptionDetails, 'address'> & { readonly address?: bigint },
+  options: {
+    readonly calleePops: number;
+    readonly unhandled: (kernel: Kernel, thread: Thread, exception: ExceptionDetails) => void;
+  },
+): GuestProcedure {
+  const { kernel, thread } = call;
+  const { architecture } = thread;
+  const processor = processorOf(thread);
+  const address = details.address ?? architecture.returnAddressAtEntry(processor);
+  architecture.returnFromCall(processor, { calleePops: options.calleePops });
+  const exception = { ...details, address };
+  if (!isHandlerInSight(thread)) {
+    options.unhandled(kernel, thread, exception);
+    return CONTEXT_SET;
+  }
+  return yield* raise(thread, exception, (_processor, last) => options.unhandled(kernel, thread, last));
+}

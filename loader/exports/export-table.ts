@@ -1,0 +1,131 @@
+import { PAGE_SIZE, type PageTable } from '../../cpu/index.js';
+import { KernelError } from '../common/error.js';
+import { apiSetHost } from '../images/api-set.js';
+import type { AddressRegion } from '../memory/address-region.js';
+import type { SimulatedExport, SimulatedModule } from './simulated-export.js';
+
+const SERVICE_SPACING = 16;
+
+/** A simulated export that has an address. */
+export interface PlacedExport {
+  readonly module: string;
+  readonly entry: SimulatedExport;
+}
+
+/**
+ * The simulated exports of one world (kernel, 64-bit or 32-bit user mode, VTL1) and their addresses, which are the same
+ * in every page table of that world. Fetching from one leaves the guest.
+ */
+export class ServiceTable {
+  readonly #modules = new Map<string, Map<string, SimulatedExport>>();
+  readonly #addresses = new Map<string, bigint>();
+  readonly #services = new Map<bigint, PlacedExport>();
+  readonly #data = new Map<string, bigint>();
+  readonly #pages: bigint[] = [];
+  readonly #tables = new Set<PageTable>();
+  #used = PAGE_SIZE;
+
+  constructor(private readonly region: AddressRegion) {}
+
+  /** Shows the service pages, those to come too, in a page table. */
+  attach(table: PageTable): void {
+    this.#tables.add(table);
+    for (const page of this.#pages) table.service(page, 1);
+  }
+
+  detach(table: PageTable): void {
+    if (!this.#tables.delete(table)) return;
+    for (const page of this.#pages) table.release(page, 1);
+  }
+
+  /** Adds a module, or replaces exports of one that is there. Bound imports keep their address and get the new meaning. */
+  define(module: SimulatedModule): void {
+    const name = module.name.toLowerCase();
+    const exports = this.#modules.get(name) ?? new Map<string, SimulatedExport>();
+    this.#modules.set(name, exports);
+    for (const entry of module.exports) {
+      exports.set(entry.name, entry);
+      const address = this.#addresses.get(`${name}!${entry.name}`);
+      if (address !== undefined) this.#services.set(address, { module: module.name, entry });
+    }
+  }
+
+  /** Lets images import a variable of the kernel model, which lies at `address`. */
+  defineData(module: string, name: string, address: bigint): void {
+    this.#data.set(`${module.toLowerCase()}!${name}`, address);
+  }
+
+  has(module: string): boolean {
+    return this.#modules.has(apiSetHost(module));
+  }
+
+  /** The declaration of an export, wherever it will be placed. */
+  find(module: string, name: string): SimulatedExport | undefined {
+    return this.#modules.get(apiSetHost(module))?.get(name);
+  }
+
+  /** Names of the simulated modules, in lower case. */
+  get modules(): readonly string[] {
+    return [...this.#modules.keys()];
+  }
+
+  /** Address to bind an import to; undefined when the module is simulated but lacks the function, or is not simulated. */
+  resolve(module: string, name: string): bigint | undefined {
+    const host = apiSetHost(module);
+    const data = this.#data.get(`${host}!${name}`);
+    if (data !== undefined) return data;
+    const entry = this.#modules.get(host)?.get(name);
+    return entry === undefined ? undefined : this.#place(host, entry);
+  }
+
+  /** Address of an export that is known to exist. */
+  address(module: string, name: string): bigint {
+    const address = this.resolve(module, name);
+    if (address === undefined) throw new RangeError(`${module} has no simulated export ${name}`);
+    return address;
+  }
+
+  /** An address that, when it is called, ends the call with an error naming what is missing and who called it. */
+  trap(module: string, name: string): bigint {
+    return this.#place(module, {
+      name,
+      parameters: [],
+      convention: 'cdecl',
+      serve: ({ thread, processor }) => {
+        const caller = thread.describe(thread.architecture.returnAddressAtEntry(processor));
+        throw new KernelError({
+          rule: 'importNotModelled',
+          status: 'STATUS_ENTRYPOINT_NOT_FOUND',
+          message: `${module}!${name} is not modelled; it was called from ${caller}`,
+          hint: `load an image that exports it, or define it: services.define({ name: '${module}', exports: [defineExport('${name}', …)] })`,
+        });
+      },
+    });
+  }
+
+  at(address: bigint): PlacedExport | undefined {
+    return this.#services.get(address);
+  }
+
+  #place(module: string, entry: SimulatedExport): bigint {
+    const key = `${module.toLowerCase()}!${entry.name}`;
+    const known = this.#addresses.get(key);
+    if (known !== undefined) return known;
+    const address = this.#nextAddress();
+    this.#addresses.set(key, address);
+    this.#services.set(address, { module, entry });
+    return address;
+  }
+
+  #nextAddress(): bigint {
+    if (this.#used + SERVICE_SPACING > PAGE_SIZE) {
+      const page = this.region.allocate(PAGE_SIZE);
+      this.#pages.push(page);
+      for (const table of this.#tables) table.service(page, 1);
+      this.#used = 0;
+    }
+    const address = (this.#pages.at(-1) ?? 0n) + BigInt(this.#used);
+    this.#used += SERVICE_SPACING;
+    return address;
+  }
+}

@@ -1,0 +1,64 @@
+import type { Pool } from '../memory/pool.js';
+import { exceptionExports } from './exceptions.js';
+import { formatGuestString } from './format.js';
+import { guardExports } from './guard.js';
+import { interlockedExports } from './interlocked.js';
+import { kernelDpc } from './kernel-dpc.js';
+import { kernelSynchronization } from './kernel-synchronization.js';
+import { kernelThreads } from './kernel-threads.js';
+import { memoryExports } from './memory.js';
+import { defineExport, type ServiceCall, type SimulatedModule } from './simulated-export.js';
+import { stringExports } from './strings.js';
+import { unwindingExports } from './unwinding.js';
+
+const POOL_FLAG_USE_QUOTA = 0x1n;
+const POOL_FLAG_UNINITIALIZED = 0x2n;
+
+/** The exports of the NT kernel that simulated drivers call. wdm.h; ntddk.h. */
+export function ntoskrnl(): SimulatedModule {
+  return {
+    name: 'ntoskrnl.exe',
+    exports: [
+      defineExport('DbgPrint', ['cstring'], (call, format) => debugPrint(call, format, 1), 'cdecl'),
+      defineExport(
+        'DbgPrintEx',
+        ['u32', 'u32', 'cstring'],
+        (call, _component, _level, format) => debugPrint(call, format, 3),
+        'cdecl',
+      ),
+      defineExport('ExAllocatePool2', ['u64', 'size', 'u32'], (call, flags, size, tag) =>
+        poolOf(call).allocate(Number(size), tag, {
+          fill: (flags & POOL_FLAG_UNINITIALIZED) !== 0n ? 0xcd : 0,
+          quota: (flags & POOL_FLAG_USE_QUOTA) !== 0n,
+        }),
+      ),
+      defineExport('ExAllocatePoolWithTag', ['u32', 'size', 'u32'], (call, _type, size, tag) =>
+        poolOf(call).allocate(Number(size), tag, { fill: 0xcd, quota: false }),
+      ),
+      defineExport('ExFreePoolWithTag', ['pointer', 'u32'], (call, address, tag) =>
+        poolOf(call).free(address, tag),
+      ),
+      defineExport('ExFreePool', ['pointer'], (call, address) => poolOf(call).free(address, 0)),
+      ...kernelDpc(),
+      ...kernelSynchronization(),
+      ...kernelThreads(),
+      ...interlockedExports(),
+      ...stringExports(),
+      ...memoryExports(),
+      ...guardExports('kernel'),
+      ...unwindingExports(),
+      ...exceptionExports(),
+    ],
+  };
+}
+
+/** A 32-bit driver runs in a process, where an address of the kernel's pool would not fit into a pointer. */
+function poolOf({ domain, kernel, process }: ServiceCall): Pool {
+  return domain.kind === 'user' ? process.heap : kernel.pool;
+}
+
+function debugPrint(call: ServiceCall, format: string, first: number): number {
+  const text = formatGuestString(call, format, first).replace(/\n$/, '');
+  call.kernel.events.emit({ kind: 'debugPrint', text: `DbgPrint: ${text}` });
+  return 0;
+}

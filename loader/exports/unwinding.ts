@@ -1,0 +1,19 @@
+import { lookupFunctionEntry } from '../images/function-entry.js';
+import { defineExport, type SimulatedExport, writePointer } from './simulated-export.js';
+
+/** Finding unwind data, of ntdll and ntoskrnl (winnt.h). */
+export function unwindingExports(): SimulatedExport[] {
+  return [
+    defineExport('RtlLookupFunctionEntry', ['pointer', 'pointer', 'pointer'], (call, pc, imageBase) => {
+      const found = lookupFunctionEntry(call.domain, pc);
+      if (imageBase !== 0n)
+        writePointer(call.thread.addressSpace, imageBase, found?.image.dllBase ?? 0n, call.pointerSize);
+      return found?.address ?? 0n;
+    }),
+    defineExport('RtlPcToFileHeader', ['pointer', 'pointer'], (call, pc, baseOfImage) => {
+      const base = call.domain.imageAt(pc)?.dllBase ?? 0n;
+      writePointer(call.thread.addressSpace, baseOfImage, base, call.pointerSize);
+      return base;
+    }),
+  ];
+}

@@ -1,0 +1,150 @@
+import { type Blocked, blocked } from '../common/wait.js';
+import { EventObject } from '../processes/objects.js';
+import { Thread } from '../threads/thread.js';
+import {
+  defineExport,
+  readPointer,
+  type ServiceCall,
+  type SimulatedExport,
+  writePointer,
+} from './simulated-export.js';
+
+const INFINITE = 0xffffffff;
+const WAIT_OBJECT_0 = 0n;
+const WAIT_TIMEOUT = 0x102n;
+const WAIT_FAILED = 0xffffffffn;
+/** Ticks of the kernel's clock in a millisecond. */
+const MILLISECOND = 10_000n;
+
+const deadline = ({ kernel }: ServiceCall, milliseconds: number): { deadline?: bigint } =>
+  milliseconds === INFINITE ? {} : { deadline: kernel.scheduler.time + BigInt(milliseconds) * MILLISECOND };
+
+function waitForHandle(call: ServiceCall, handle: bigint, milliseconds: number): Blocked | bigint {
+  const { handles } = call.process;
+  const event = handles.get(handle, EventObject);
+  const thread = handles.get(handle, Thread);
+  if (event === undefined && thread === undefined) return WAIT_FAILED;
+  return blocked({
+    reason: event === undefined ? `thread ${thread?.id}` : `event handle ${handle}`,
+    ready: () => ((event?.take() ?? thread?.finished) ? WAIT_OBJECT_0 : undefined),
+    timeoutResult: WAIT_TIMEOUT,
+    ...deadline(call, milliseconds),
+  });
+}
+
+/** CRITICAL_SECTION (winnt.h): DebugInfo, LockCount, RecursionCount, OwningThread. The guest's memory is the lock. */
+function criticalSection({ thread, pointerSize }: ServiceCall, address: bigint) {
+  const { addressSpace } = thread;
+  const recursion = address + BigInt(pointerSize + 4);
+  const owner = recursion + 4n;
+  return {
+    initialize: () => {
+      addressSpace.write(address, new Uint8Array(pointerSize === 8 ? 40 : 24));
+      addressSpace.writeU32(address + BigInt(pointerSize), 0xffffffff);
+    },
+    take: (): boolean => {
+      const held = addressSpace.readU32(recursion);
+      if (held !== 0 && readPointer(addressSpace, owner, pointerSize) !== BigInt(thread.id)) return false;
+      addressSpace.writeU32(recursion, held + 1);
+      writePointer(addressSpace, owner, BigInt(thread.id), pointerSize);
+      return true;
+    },
+    leave: () => {
+      const held = addressSpace.readU32(recursion) - 1;
+      addressSpace.writeU32(recursion, Math.max(0, held));
+      if (held <= 0) writePointer(addressSpace, owner, 0n, pointerSize);
+    },
+  };
+}
+
+const EXCLUSIVE = 1n;
+const SHARED_UNIT = 16n;
+
+/** SRWLOCK: a pointer-sized word; 1 when held exclusively, 16 for each shared holder. */
+function srwLock({ thread, pointerSize }: ServiceCall, address: bigint) {
+  const { addressSpace } = thread;
+  const word = () => readPointer(addressSpace, address, pointerSize);
+  const set = (value: bigint) => writePointer(addressSpace, address, value, pointerSize);
+  const take = (isFree: boolean, value: bigint): boolean => {
+    if (isFree) set(value);
+    return isFree;
+  };
+  return {
+    takeExclusive: () => take(word() === 0n, EXCLUSIVE),
+    takeShared: () => take(word() !== EXCLUSIVE, word() + SHARED_UNIT),
+    leaveExclusive: () => set(0n),
+    leaveShared: () => set(word() - SHARED_UNIT),
+  };
+}
+
+function until(reason: string, take: () => boolean): Blocked {
+  return blocked({ reason, ready: () => (take() ? 0n : undefined) });
+}
+
+/** Waiting, events and locks of kernelbase.dll (synchapi.h). */
+export function userSynchronization(): SimulatedExport[] {
+  const initialize = (name: string, parameters: readonly 'u32'[]) =>
+    defineExport(name, ['pointer', ...parameters], (call, address) => {
+      criticalSection(call, address).initialize();
+      return 1;
+    });
+  const srw = (name: string, reason: string, take: 'takeExclusive' | 'takeShared') =>
+    defineExport(name, ['pointer'], (call, address) =>
+      until(`${reason} lock at ${call.thread.describe(address)}`, srwLock(call, address)[take]),
+    );
+  return [
+    defineExport('Sleep', ['u32'], (call, milliseconds) =>
+      blocked({
+        reason: 'its sleep to end',
+        ready: () => undefined,
+        timeoutResult: 0n,
+        ...deadline(call, milliseconds),
+      }),
+    ),
+    defineExport(
+      'CreateEventW',
+      ['pointer', 'u32', 'u32', 'pointer'],
+      ({ process }, _security, manual, initial) =>
+        process.handles.open(new EventObject(manual !== 0, initial !== 0)),
+    ),
+    defineExport('SetEvent', ['pointer'], ({ process }, handle) => {
+      const event = process.handles.get(handle, EventObject);
+      event?.set();
+      return event === undefined ? 0 : 1;
+    }),
+    defineExport('ResetEvent', ['pointer'], ({ process }, handle) => {
+      const event = process.handles.get(handle, EventObject);
+      event?.reset();
+      return event === undefined ? 0 : 1;
+    }),
+    defineExport('WaitForSingleObject', ['pointer', 'u32'], waitForHandle),
+    defineExport('WaitForSingleObjectEx', ['pointer', 'u32', 'u32'], waitForHandle),
+    defineExport('CloseHandle', ['pointer'], ({ process }, handle) =>
+      process.handles.close(handle) ? 1 : 0,
+    ),
+    initialize('InitializeCriticalSection', []),
+    initialize('InitializeCriticalSectionAndSpinCount', ['u32']),
+    initialize('InitializeCriticalSectionEx', ['u32', 'u32']),
+    defineExport('DeleteCriticalSection', ['pointer'], () => {}),
+    defineExport('EnterCriticalSection', ['pointer'], (call, address) =>
+      until(`the critical section at ${call.thread.describe(address)}`, criticalSection(call, address).take),
+    ),
+    defineExport('TryEnterCriticalSection', ['pointer'], (call, address) =>
+      criticalSection(call, address).take() ? 1 : 0,
+    ),
+    defineExport('LeaveCriticalSection', ['pointer'], (call, address) =>
+      criticalSection(call, address).leave(),
+    ),
+    defineExport('InitializeSRWLock', ['pointer'], ({ thread, pointerSize }, address) =>
+      writePointer(thread.addressSpace, address, 0n, pointerSize),
+    ),
+    srw('AcquireSRWLockExclusive', 'the exclusive', 'takeExclusive'),
+    srw('AcquireSRWLockShared', 'the shared', 'takeShared'),
+    defineExport('ReleaseSRWLockExclusive', ['pointer'], (call, address) =>
+      srwLock(call, address).leaveExclusive(),
+    ),
+    defineExport('ReleaseSRWLockShared', ['pointer'], (call, address) =>
+      srwLock(call, address).leaveShared(),
+    ),
+  ];
+}

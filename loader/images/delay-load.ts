@@ -1,0 +1,23 @@
+import type { Kernel } from '../kernel.js';
+import { resolveImport } from './bind-imports.js';
+import type { LoadedImage } from './loaded-image.js';
+
+/**
+ * Binds one delay-loaded import: loads its module when it is not there, stores the address into the slot and returns it.
+ * Undefined when the image has no delay import with this slot.
+ */
+export function findDelayImport(kernel: Kernel, loaded: LoadedImage, slotRva: number): bigint | undefined {
+  const { domain, image } = loaded;
+  for (const { module, functions } of image.delayImports) {
+    const entry = functions.find(({ iatRva }) => iatRva === slotRva);
+    if (entry === undefined) continue;
+    const file = kernel.files.find(module, domain.architecture.name);
+    if (domain.findImage(module) === undefined && file !== undefined)
+      kernel.loader.load(domain, file.image, { ...file.options, name: file.name });
+    const wanted = entry.name !== undefined ? { name: entry.name } : { ordinal: entry.ordinal ?? -1 };
+    const { address } = resolveImport(module, wanted, domain);
+    loaded.writePointer(slotRva, address);
+    return address;
+  }
+  return undefined;
+}

@@ -1,0 +1,107 @@
+import { IMAGE_SUBSYSTEM } from '../../image/index.js';
+import { KernelError } from '../common/error.js';
+import { hex } from '../common/text.js';
+import type { Kernel } from '../kernel.js';
+import { isProgram } from './image-kind.js';
+import type { LoadedImage } from './loaded-image.js';
+
+const DLL_PROCESS_DETACH = 0n;
+const DLL_PROCESS_ATTACH = 1n;
+const STATUS_FAILURE = 0x8000_0000n;
+
+/** DRIVER_OBJECT (wdm.h), 64-bit. */
+const DRIVER_OBJECT = {
+  size: 0x150,
+  driverStart: 0x18,
+  driverSize: 0x20,
+  driverSection: 0x28,
+  driverUnload: 0x68,
+} as const;
+const IO_TYPE_DRIVER = 4;
+
+/** Runs an image's first instructions: TLS callbacks and DllMain, or DriverEntry. A program starts with its first thread. */
+export function initializeImage(kernel: Kernel, loaded: LoadedImage): void {
+  loaded.initialized = true;
+  loaded.domain.process?.environment?.ldr.initialize(loaded);
+  if (isDriver(loaded)) initializeDriver(kernel, loaded);
+  else initializeModule(kernel, loaded);
+}
+
+function initializeModule(kernel: Kernel, loaded: LoadedImage): void {
+  const { entryPoint, image, domain } = loaded;
+  runTlsCallbacks(kernel, loaded, DLL_PROCESS_ATTACH);
+  if (entryPoint === undefined || (isProgram(image) && domain.kind === 'user')) return;
+  const { returnValue = 0n } = kernel.callThread(entryPoint, [loaded.dllBase, DLL_PROCESS_ATTACH, 0n], {
+    domain,
+    name: `DllMain of ${loaded.baseDllName}`,
+  });
+  if ((returnValue & 0xffffffffn) !== 0n) return;
+  loaded.initialized = false;
+  throw new KernelError({
+    rule: 'dllMainFailed',
+    status: 'STATUS_DLL_INIT_FAILED',
+    image: loaded.baseDllName,
+    message: 'DllMain returned 0x0',
+  });
+}
+
+/** The counterpart, before an image is taken out: DllMain with DLL_PROCESS_DETACH, or the driver's Unload routine. */
+export function uninitializeImage(kernel: Kernel, loaded: LoadedImage): void {
+  const { entryPoint, image, domain, driverObject } = loaded;
+  if (!loaded.initialized) return;
+  loaded.initialized = false;
+  if (isDriver(loaded)) {
+    if (driverObject === undefined) return;
+    const unload = kernel.system.addressSpace.readU64(driverObject + BigInt(DRIVER_OBJECT.driverUnload));
+    if (unload !== 0n) kernel.callThread(unload, [driverObject], { domain });
+    return;
+  }
+  if (entryPoint !== undefined && !(isProgram(image) && domain.kind === 'user'))
+    kernel.callThread(entryPoint, [loaded.dllBase, DLL_PROCESS_DETACH, 0n], { domain });
+  runTlsCallbacks(kernel, loaded, DLL_PROCESS_DETACH);
+}
+
+function isDriver({ image, domain }: LoadedImage): boolean {
+  return (
+    image.optionalHeader.subsystem === IMAGE_SUBSYSTEM.NATIVE && (domain.kind !== 'user' || isProgram(image))
+  );
+}
+
+function initializeDriver(kernel: Kernel, loaded: LoadedImage): void {
+  const { entryPoint, domain } = loaded;
+  if (entryPoint === undefined) return;
+  const inKernel = domain.kind === 'driver' || domain.kind === 'session';
+  if (inKernel) loaded.driverObject = createDriverObject(kernel, loaded);
+  const { returnValue = 0n } = kernel.callThread(entryPoint, [loaded.driverObject ?? 0n, 0n], {
+    domain,
+    name: `DriverEntry of ${loaded.baseDllName}`,
+  });
+  if ((returnValue & STATUS_FAILURE) === 0n) return;
+  loaded.initialized = false;
+  throw new KernelError({
+    rule: 'driverEntryFailed',
+    status: 'STATUS_UNSUCCESSFUL',
+    image: loaded.baseDllName,
+    message: `DriverEntry returned ${hex(returnValue & 0xffffffffn)}`,
+  });
+}
+
+function createDriverObject(kernel: Kernel, loaded: LoadedImage): bigint {
+  const space = kernel.system.addressSpace;
+  const address = kernel.pool.allocate(DRIVER_OBJECT.size, 0, { fill: 0, quota: false });
+  space.writeU16(address, IO_TYPE_DRIVER);
+  space.writeU16(address + 2n, DRIVER_OBJECT.size);
+  space.writeU64(address + BigInt(DRIVER_OBJECT.driverStart), loaded.dllBase);
+  space.writeU32(address + BigInt(DRIVER_OBJECT.driverSize), loaded.sizeOfImage);
+  space.writeU64(address + BigInt(DRIVER_OBJECT.driverSection), kernel.loadedModules.entry(loaded) ?? 0n);
+  return address;
+}
+
+function runTlsCallbacks(kernel: Kernel, loaded: LoadedImage, reason: bigint): void {
+  const { image, domain } = loaded;
+  for (const rva of image.tls?.callBacks ?? [])
+    kernel.callThread(loaded.address(rva), [loaded.dllBase, reason, 0n], {
+      domain,
+      name: `TLS callback of ${loaded.baseDllName}`,
+    });
+}

@@ -1,0 +1,259 @@
+import { isExecutable, isWritable, type PeImage, type Section, type SymbolTable } from '../../image/index.js';
+import { KernelError } from '../common/error.js';
+import { readPointer, writePointer } from '../exports/simulated-export.js';
+import type { ImageDomain } from '../memory/image-domain.js';
+import type { BoundImport } from './bind-imports.js';
+import type { HotPatchAddressTable } from './hpat.js';
+import type { ImageSection } from './image-section.js';
+
+/** LDR_HOT_PATCH_STATE of the loader data table entry (public native-API headers). */
+export type LdrHotPatchState =
+  | 'BaseImage'
+  | 'NotApplied'
+  | 'AppliedReverse'
+  | 'AppliedForward'
+  | 'FailedToPatch';
+
+/** LDR_DLL_LOAD_REASON, as far as this loader gives one. */
+export type LoadReason = 'StaticDependency' | 'DynamicLoad' | 'PatchImage';
+
+export interface LoadedImageDetails {
+  readonly baseDllName: string;
+  readonly dllBase: bigint;
+  readonly image: PeImage;
+  readonly domain: ImageDomain;
+  readonly symbols: SymbolTable;
+  readonly loadReason: LoadReason;
+  readonly hpat: HotPatchAddressTable | undefined;
+  readonly section: ImageSection;
+  readonly retpolinePage: bigint | undefined;
+  readonly largePages: boolean;
+}
+
+/** An image in memory: what Windows keeps in KLDR_DATA_TABLE_ENTRY and LDR_DATA_TABLE_ENTRY. */
+export class LoadedImage {
+  readonly baseDllName: string;
+  readonly dllBase: bigint;
+  readonly image: PeImage;
+  readonly domain: ImageDomain;
+  readonly symbols: SymbolTable;
+  readonly loadReason: LoadReason;
+  /** Reserved behind the image when the system was booted with a HotPatchTableSize. */
+  readonly hpat: HotPatchAddressTable | undefined;
+  /** The image section that it is a view of. */
+  readonly section: ImageSection;
+  /** Behind the HPAT, in a system with retpoline. */
+  readonly retpolinePage: bigint | undefined;
+  /** A driver that is mapped with 2 MB pages. */
+  readonly largePages: boolean;
+  #referenceCount = 1;
+  /** Images that it imports from and holds a reference on. */
+  readonly dependencies: LoadedImage[] = [];
+  /** How its imports were bound. */
+  imports: readonly BoundImport[] = [];
+  /** DRIVER_OBJECT of a driver. */
+  driverObject: bigint | undefined;
+  /** Has its entry point run? */
+  initialized = false;
+  #hotPatchState: LdrHotPatchState = 'BaseImage';
+  #activePatchImageBase: bigint | undefined;
+  /** `__guard_retpoline_jump_hpat` in the image's retpoline page, in a system with retpoline. */
+  jumpHpat: bigint | undefined;
+  #codeBytesBeforePatch: Uint8Array | undefined;
+
+  constructor(details: LoadedImageDetails) {
+    this.baseDllName = details.baseDllName;
+    this.dllBase = details.dllBase;
+    this.image = details.image;
+    this.domain = details.domain;
+    this.symbols = details.symbols;
+    this.loadReason = details.loadReason;
+    this.hpat = details.hpat;
+    this.section = details.section;
+    this.retpolinePage = details.retpolinePage;
+    this.largePages = details.largePages;
+    if (details.loadReason === 'PatchImage') this.#hotPatchState = 'NotApplied';
+  }
+
+  /** Loads minus unloads; the last unload takes the image out. */
+  get referenceCount(): number {
+    return this.#referenceCount;
+  }
+
+  set referenceCount(count: number) {
+    this.#referenceCount = count;
+    this.#updateEntry();
+  }
+
+  get hotPatchState(): LdrHotPatchState {
+    return this.#hotPatchState;
+  }
+
+  set hotPatchState(state: LdrHotPatchState) {
+    this.#hotPatchState = state;
+    this.#updateEntry();
+  }
+
+  /** DllBase of the newest patch image that is applied to this one. */
+  get activePatchImageBase(): bigint | undefined {
+    return this.#activePatchImageBase;
+  }
+
+  set activePatchImageBase(base: bigint | undefined) {
+    this.#activePatchImageBase = base;
+    this.#updateEntry();
+  }
+
+  /** The process sees it too, in its own loader data. */
+  #updateEntry(): void {
+    this.domain.process?.environment?.ldr.update(this);
+  }
+
+  /** `demo` of `demo.dll`: how WinDbg writes it before the `!`. */
+  get moduleName(): string {
+    return this.baseDllName.replace(/\.[^.]*$/, '');
+  }
+
+  get sizeOfImage(): number {
+    return this.image.optionalHeader.sizeOfImage;
+  }
+
+  get checkSum(): number {
+    return this.image.optionalHeader.checkSum;
+  }
+
+  get timeDateStamp(): number {
+    return this.image.fileHeader.timeDateStamp;
+  }
+
+  get entryPoint(): bigint | undefined {
+    const rva = this.image.optionalHeader.addressOfEntryPoint;
+    return rva === 0 ? undefined : this.address(rva);
+  }
+
+  /** Is this address in the image, or in its HPAT or retpoline page, which belong to it? */
+  contains(address: bigint): boolean {
+    return address >= this.dllBase && (this.#inImage(address) || this.#inExtension(address));
+  }
+
+  #inImage(address: bigint): boolean {
+    return address < this.dllBase + BigInt(this.sizeOfImage);
+  }
+
+  #inExtension(address: bigint): boolean {
+    const page = this.retpolinePage;
+    return (
+      this.hpat?.contains(address) === true ||
+      (page !== undefined && address >= page && address < page + 0x1000n)
+    );
+  }
+
+  address(rva: number): bigint {
+    return this.dllBase + BigInt(rva);
+  }
+
+  rva(address: bigint): number {
+    return Number(address - this.dllBase);
+  }
+
+  /** Address of a symbol, or of `offset` bytes behind it. */
+  symbol(name: string, offset = 0): bigint {
+    const symbol = this.symbols.byName(name);
+    const exported = symbol === undefined ? this.exportRva(name) : undefined;
+    const rva = symbol?.rva ?? exported;
+    if (rva === undefined)
+      throw new KernelError({
+        rule: 'symbolNotFound',
+        status: 'STATUS_PROCEDURE_NOT_FOUND',
+        image: this.baseDllName,
+        message: `there is no symbol '${name}'`,
+        hint: 'give a map file or a PDB of this very build, or an address as +0xRVA',
+      });
+    return this.address(rva + offset);
+  }
+
+  exportRva(name: string): number | undefined {
+    return this.image.exports?.functions.find((entry) => entry.name === name)?.rva;
+  }
+
+  get writableSections(): readonly Section[] {
+    return this.image.sections.filter(isWritable);
+  }
+
+  get executableSections(): readonly Section[] {
+    return this.image.sections.filter(isExecutable);
+  }
+
+  /** A pointer of the image's own size, as data reads see it now. */
+  readPointer(rva: number): bigint {
+    return readPointer(this.domain.addressSpace, this.address(rva), this.domain.architecture.pointerSize);
+  }
+
+  /** Stores a pointer as the loader does, also into pages that the guest may only read. */
+  writePointer(rva: number, value: bigint): void {
+    const { addressSpace, architecture, machine } = this.domain;
+    const address = this.address(rva);
+    if (addressSpace.query(address).protection?.startsWith('PAGE_EXECUTE') === true) {
+      const bytes = new Uint8Array(8);
+      new DataView(bytes.buffer).setBigUint64(0, BigInt.asUintN(64, value), true);
+      machine.writeCode(addressSpace, address, bytes.subarray(0, architecture.pointerSize));
+    } else writePointer(addressSpace, address, value, architecture.pointerSize);
+  }
+
+  /** The bytes of all executable sections as data reads see them now, one section after the other. */
+  codeBytes(): Uint8Array {
+    return concatenate(
+      this.executableSections.map((section) =>
+        this.domain.addressSpace.read(this.address(section.virtualAddress), section.virtualSize),
+      ),
+    );
+  }
+
+  /** {@link codeBytes} as it was when the image had been loaded: relocated, and not patched. */
+  get codeBytesBeforePatch(): Uint8Array {
+    this.#codeBytesBeforePatch ??= concatenate(
+      this.executableSections.map(({ virtualAddress, virtualSize }) =>
+        this.section.layout.subarray(virtualAddress, virtualAddress + virtualSize),
+      ),
+    );
+    return this.#codeBytesBeforePatch;
+  }
+
+  /** The loader calls this when imports were bound inside executable sections. */
+  rememberCode(): void {
+    this.#codeBytesBeforePatch = this.codeBytes();
+  }
+
+  /** `demo!dispatch+0x9`, `demo!HPAT[3].code`, or `demo+0x1234` where no symbol is near. */
+  describe(address: bigint): string {
+    const slot = this.hpat?.contains(address) ? this.#describeSlot(address, this.hpat) : undefined;
+    if (slot !== undefined) return slot;
+    if (this.retpolinePage !== undefined && address >= this.retpolinePage)
+      return `${this.moduleName}!retpoline+0x${(address - this.retpolinePage).toString(16)}`;
+    const rva = this.rva(address);
+    const near = this.symbols.byAddress(rva);
+    if (near === undefined) return `${this.moduleName}+0x${rva.toString(16)}`;
+    const offset = near.offset === 0 ? '' : `+0x${near.offset.toString(16)}`;
+    return `${this.moduleName}!${near.symbol.name}${offset}`;
+  }
+
+  #describeSlot(address: bigint, hpat: HotPatchAddressTable): string {
+    const code = hpat.indexOf(address & ~7n);
+    const data = hpat.layout === 'pairs' ? hpat.indexOf((address & ~7n) - 0x1000n) : code;
+    const within = (address & 7n) === 0n ? '' : `+0x${(address & 7n).toString(16)}`;
+    if (code !== undefined && hpat.layout === 'pairs')
+      return `${this.moduleName}!HPAT[${code}].code${within}`;
+    if (data !== undefined) return `${this.moduleName}!HPAT[${data}].data${within}`;
+    return `${this.moduleName}!HPAT+0x${(address - hpat.base).toString(16)}`;
+  }
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

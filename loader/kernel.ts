@@ -1,0 +1,329 @@
+import {
+  type Architecture,
+  architectureNamed,
+  formatAddress,
+  Machine,
+  type PageTable,
+} from '../cpu/index.js';
+import type { PeImage } from '../image/index.js';
+import {
+  announceBoot,
+  announcePhase1,
+  type BootDecisions,
+  type BootOptions,
+  decideBoot,
+  hotPatchingEnabled,
+} from './boot/boot.js';
+import { KernelSpace } from './boot/kernel-space.js';
+import { SystemFiles } from './boot/system-files.js';
+import { EventLog } from './common/events.js';
+import { region, SYSTEM_SPACE } from './common/layout.js';
+import { SeededRandom } from './common/random.js';
+import { handleExit } from './dispatch/dispatcher.js';
+import { ServiceTable } from './exports/export-table.js';
+import { kernelModules } from './exports/index.js';
+import type { HpatLayout } from './images/hpat.js';
+import { type ImageIdentity, type ImageInstance, instancesOf } from './images/image-instances.js';
+import { ImageLoader, type LoadOptions } from './images/image-loader.js';
+import { ImageSections } from './images/image-section.js';
+import { LoadImageRoutines } from './images/load-image-routines.js';
+import type { LoadedImage } from './images/loaded-image.js';
+import type { LoadedModuleList } from './images/loaded-module-list.js';
+import type { ImageDomain } from './memory/image-domain.js';
+import { Pool } from './memory/pool.js';
+import type { Process } from './processes/process.js';
+import { type ProcessOptions, ProcessTable } from './processes/process-table.js';
+import type { Session } from './processes/session.js';
+import { PatchGuard } from './secure/patch-guard.js';
+import { SecureKernel } from './secure/secure-kernel.js';
+import { systemServiceTable } from './services/index.js';
+import type { SystemServices } from './services/system-services.js';
+import { DpcQueues } from './threads/dpc.js';
+import { ModeContexts } from './threads/mode-contexts.js';
+import { type RunResult, Scheduler } from './threads/scheduler.js';
+import type { Thread } from './threads/thread.js';
+import { type RunOptions, type ThreadOptions, ThreadRunner } from './threads/thread-runner.js';
+
+export interface LoadImageOptions extends LoadOptions {
+  /** Default: {@link Kernel.domain}. */
+  readonly domain?: ImageDomain;
+}
+
+type Arguments = readonly (bigint | number)[];
+
+/** Instructions that threads at DISPATCH_LEVEL get to come to a rendezvous. */
+const RENDEZVOUS_TIMEOUT = 100_000;
+
+/** The simulated NT kernel: boots, holds processes and sessions, loads images with their HPAT, runs threads, serves what guest code asks for. */
+export class Kernel implements Disposable {
+  readonly machine: Machine;
+  /** Of kernel code; x64 on a machine whose programs are 32-bit. */
+  readonly architecture: Architecture;
+  readonly boot: BootDecisions;
+  readonly events = new EventLog();
+  /** Kernel space and PsLoadedModuleList. */
+  readonly system: ImageDomain;
+  /**
+   * Where images go when nobody says: kernel space; on a machine whose programs are 32-bit, the user space of its first
+   * process.
+   */
+  readonly domain: ImageDomain;
+  /** The simulated exports of the kernel. */
+  readonly services: ServiceTable;
+  readonly systemServices: SystemServices;
+  readonly pool: Pool;
+  readonly scheduler: Scheduler;
+  /** Deferred procedure calls and timers. */
+  readonly dpcs: DpcQueues;
+  readonly loader: ImageLoader;
+  readonly sections = new ImageSections();
+  /** Image files that are found by name when an image imports from them. */
+  readonly files = new SystemFiles();
+  /** VTL1; undefined without virtualization-based security. */
+  readonly secureKernel: SecureKernel | undefined;
+  readonly patchGuard: PatchGuard;
+  /** For addresses and cookies; the scheduler has its own, so that these do not change interleavings. */
+  readonly layoutRandom: SeededRandom;
+  readonly systemProcess: Process;
+  /** The minimal process of phase 1 that belongs to no session; undefined when hotpatching is disabled. */
+  readonly hotPatchProcess: Process | undefined;
+  readonly #space: KernelSpace;
+  readonly #processes: ProcessTable;
+  readonly #routines = new LoadImageRoutines(this.events);
+  readonly #runner: ThreadRunner;
+  #nextId = 4;
+
+  static boot(options: BootOptions): Kernel {
+    return new Kernel(options);
+  }
+
+  private constructor(options: BootOptions) {
+    this.boot = decideBoot(options);
+    const { architecture, processors, vbs, seed } = this.boot;
+    this.machine = Machine.create({
+      architecture,
+      processors,
+      seed,
+      vbs,
+      instructionFetch: options.instructionFetch ?? 'coherent',
+      ...(options.memorySize === undefined ? {} : { memorySize: options.memorySize }),
+    });
+    this.architecture = architecture === 'x86' ? architectureNamed('x64') : this.machine.architecture;
+    this.layoutRandom = new SeededRandom(seed + 0x5eed);
+    this.#runner = new ThreadRunner(this, new ModeContexts(this.machine), () => this.#newId());
+    this.services = new ServiceTable(region('kernel exports', SYSTEM_SPACE.services));
+    for (const module of kernelModules()) this.services.define(module);
+    this.#space = new KernelSpace(this.machine, this.architecture, this.boot, this.services);
+    this.system = this.#space.system;
+    this.#processes = new ProcessTable(this, this.#space, this.architecture, () => this.#newId());
+    this.pool = new Pool(this.system);
+    this.systemServices = systemServiceTable();
+    this.loader = new ImageLoader(this);
+    this.patchGuard = new PatchGuard(this);
+    this.scheduler = new Scheduler(this.machine, new SeededRandom(seed), (thread, processor, exit) =>
+      handleExit(this, thread, processor, exit),
+    );
+    this.dpcs = new DpcQueues((address, parameters, given) => {
+      const thread = this.#runner.create(address, parameters, given);
+      return { thread, destroy: () => this.#runner.destroy(thread) };
+    });
+    this.scheduler.dpcs = this.dpcs;
+    announceBoot(this.boot, this.events);
+    this.secureKernel = vbs ? new SecureKernel(this, this.machine) : undefined;
+    this.systemProcess = this.#processes.createMinimal('System', this.system);
+    this.hotPatchProcess = this.hotPatchingEnabled
+      ? this.#processes.createMinimal('HotPatch', this.#space.createHotPatchDomain())
+      : undefined;
+    announcePhase1(this.boot, this.events);
+    this.domain = architecture === 'x86' ? this.createProcess({ name: 'program.exe' }).domain : this.system;
+  }
+
+  /** HotPatchingEnabled of _MI_HOT_PATCH_STATE: a reserve, and a Secure Kernel that runs. */
+  get hotPatchingEnabled(): boolean {
+    return hotPatchingEnabled(this.boot);
+  }
+
+  /** Bytes reserved behind each image; 0 when hotpatching is off. */
+  get hotPatchReserveSize(): number {
+    return this.boot.hotPatchReserveSize;
+  }
+
+  get hpatLayout(): HpatLayout {
+    return this.boot.hpatLayout;
+  }
+
+  get retpoline(): boolean {
+    return this.boot.retpoline;
+  }
+
+  /** Is virtualization-based security on? */
+  get secureKernelRunning(): boolean {
+    return this.boot.vbs;
+  }
+
+  /** Processes that have not ended, minimal ones too. */
+  get processes(): readonly Process[] {
+    return this.#processes.all;
+  }
+
+  /** PsLoadedModuleList in kernel memory. */
+  get loadedModules(): LoadedModuleList {
+    return this.#space.loadedModules;
+  }
+
+  get sessions(): readonly Session[] {
+    return this.#space.sessions;
+  }
+
+  /** Every thread that has not ended. */
+  get threads(): readonly Thread[] {
+    return this.scheduler.threads;
+  }
+
+  /** Every place that images are loaded into: kernel space, sessions, processes, VTL1. */
+  get domains(): readonly ImageDomain[] {
+    const processes = this.processes.filter((process) => !process.minimal).map((process) => process.domain);
+    const sessions = this.sessions.map((session) => session.domain);
+    const secure = this.secureKernel === undefined ? [] : [this.secureKernel.domain];
+    return [this.system, ...sessions, ...processes, ...secure];
+  }
+
+  /** Every place that holds an image with this checksum and timestamp; patch images are not counted. */
+  imagesOf(identity: ImageIdentity): ImageInstance[] {
+    return instancesOf(this.domains, identity);
+  }
+
+  /** Loads an image into kernel space or another domain: {@link ImageLoader.load}. */
+  loadImage(image: PeImage, options: LoadImageOptions = {}): LoadedImage {
+    const { domain = this.domain, ...rest } = options;
+    return this.loader.load(domain, image, rest);
+  }
+
+  /** Takes the image and its HPAT out of the address space, without running its code. The caller makes sure that nothing runs in it. */
+  unloadImage(loaded: LoadedImage): void {
+    this.loader.unload(loaded);
+  }
+
+  /** Calls `routine` for each image that has been mapped and bound, before its first instruction runs (a load-image notify routine). */
+  onImageLoad(routine: (image: LoadedImage) => void): void {
+    this.#routines.onLoad(routine);
+  }
+
+  /** Calls `routine` for each image that has been taken out. */
+  onImageUnload(routine: (image: LoadedImage) => void): void {
+    this.#routines.onUnload(routine);
+  }
+
+  /** For the image loader. */
+  imageMapped(image: LoadedImage): void {
+    this.#routines.mapped(image);
+  }
+
+  /** For the image loader. */
+  imageUnmapped(image: LoadedImage): void {
+    this.#routines.unmapped(image, this.system);
+  }
+
+  /** A process with its own user address space, and its EXE if there is one. */
+  createProcess(options: ProcessOptions): Process {
+    return this.#processes.create(options);
+  }
+
+  /** The exports that every process of this width can import. */
+  userServices(options: { readonly wow64?: boolean } = {}): ServiceTable {
+    return this.#processes.userServices(options.wow64 ?? this.boot.architecture === 'x86');
+  }
+
+  /** A logon session with its own session space. */
+  createSession(): Session {
+    const session = this.#space.createSession(this);
+    this.events.emit({ kind: 'sessionCreated', text: `session ${session.id} is created` });
+    return session;
+  }
+
+  /**
+   * Lets the HotPatch process see a session's space, by switching its root entry (MiAttachSession), until what is
+   * returned is disposed of. One session at a time.
+   */
+  attachSession(session: Session): Disposable {
+    return this.#space.attach(this.hotPatchProcess, session);
+  }
+
+  /** A thread that will call the function at `address` with integer or pointer arguments. It runs in `run` and `call`. */
+  createThread(address: bigint, parameters: Arguments = [], options: ThreadOptions | string = {}): Thread {
+    return this.#runner.create(
+      address,
+      parameters,
+      typeof options === 'string' ? { name: options } : options,
+    );
+  }
+
+  /** Ends a thread wherever it is, and gives back its stack and its TEB. */
+  destroyThread(thread: Thread): void {
+    this.#runner.destroy(thread);
+  }
+
+  /** Runs all threads on all processors until a condition holds; throws when it never will, or when a thread crashes. */
+  run(options: RunOptions = {}): RunResult {
+    return this.#runner.run(options);
+  }
+
+  /** Calls a function on a thread of its own, which runs alone: every other thread stands still until it has returned. */
+  call(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): bigint {
+    return this.callThread(address, parameters, options).returnValue ?? 0n;
+  }
+
+  /** As {@link call}, but returns the finished thread with everything that is known about it. */
+  callThread(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): Thread {
+    return this.#runner.call(address, parameters, options);
+  }
+
+  /**
+   * Gathers all processors in a generic DPC and does something while no thread executes anything.
+   * @throws KernelError `rendezvous.timeout` when a processor does not come; `action` has not been called then
+   */
+  rendezvous<T>(action: () => T, options: { readonly timeout?: number } = {}): T {
+    using _ = this.gatherProcessors(options);
+    return action();
+  }
+
+  /** The first half of {@link rendezvous}: the processors stand still until what is returned is disposed of. */
+  gatherProcessors({ timeout = RENDEZVOUS_TIMEOUT }: { readonly timeout?: number } = {}): Disposable {
+    return this.scheduler.gather(timeout);
+  }
+
+  /** The process whose session, user space or kernel space an address lies in, by the images there. */
+  domainOf(address: bigint): ImageDomain {
+    const { start, end } = this.system.table.range;
+    if (address >= start && address < end) return this.system;
+    const holder = this.domains.find(
+      (domain) => domain !== this.system && domain.imageAt(address) !== undefined,
+    );
+    return holder ?? this.domains.find(({ table }) => inRange(table, address)) ?? this.system;
+  }
+
+  /** `module!symbol+0x12` */
+  describe(address: bigint): string {
+    const image = this.domainOf(address).imageAt(address);
+    return image?.describe(address) ?? formatAddress(this.machine.architecture.name, address);
+  }
+
+  /** For {@link Process.terminate}. */
+  processEnded(process: Process): void {
+    this.#processes.ended(process);
+  }
+
+  [Symbol.dispose](): void {
+    this.machine[Symbol.dispose]();
+  }
+
+  #newId(): number {
+    const id = this.#nextId;
+    this.#nextId += 4;
+    return id;
+  }
+}
+
+function inRange({ range }: PageTable, address: bigint): boolean {
+  return address >= range.start && address < range.end;
+}

@@ -1,0 +1,65 @@
+import { type AddressSpace, PAGE_SIZE, type PageTable } from '../../cpu/index.js';
+import { KernelError } from '../common/error.js';
+import { hex } from '../common/text.js';
+
+/** Views begin at multiples of this, as MEM_IMAGE and MEM_PRIVATE ones do. */
+export const ALLOCATION_GRANULARITY = 0x10000n;
+
+/** Hands out address space of one region, upwards; nothing twice, so that a stale pointer faults. */
+export class AddressRegion {
+  #next: bigint;
+
+  constructor(
+    readonly name: string,
+    readonly start: bigint,
+    readonly end: bigint,
+  ) {
+    this.#next = start;
+  }
+
+  /** @param alignment a multiple of {@link ALLOCATION_GRANULARITY} */
+  allocate(size: number, alignment: bigint = ALLOCATION_GRANULARITY): bigint {
+    const address = roundUp(this.#next, alignment);
+    const next = roundUp(address + BigInt(Math.max(1, size)), ALLOCATION_GRANULARITY);
+    if (next > this.end)
+      throw new KernelError({
+        rule: 'addressSpaceExhausted',
+        status: 'STATUS_NO_MEMORY',
+        message: `there is no room for ${hex(size)} bytes in ${this.name}`,
+      });
+    this.#next = next;
+    return address;
+  }
+
+  /** Leaves `size` bytes out: where the first view lies differs from boot to boot. */
+  skip(size: bigint): this {
+    this.#next += size;
+    return this;
+  }
+}
+
+function roundUp(value: bigint, alignment: bigint): bigint {
+  return ((value + alignment - 1n) / alignment) * alignment;
+}
+
+/** A region with the page table that its addresses belong to: memory for the guest. */
+export class MemoryArea {
+  constructor(
+    readonly table: PageTable,
+    readonly region: AddressRegion,
+  ) {}
+
+  /** Commits zeroed memory; returns its address. */
+  allocate(size: number): bigint {
+    const address = this.region.allocate(size);
+    this.table.commit(address, Math.max(1, Math.ceil(size / PAGE_SIZE)), 'PAGE_READWRITE', {
+      demandZero: true,
+    });
+    return address;
+  }
+}
+
+/** Gives back what {@link MemoryArea.allocate} gave out. */
+export function freeMemory(space: AddressSpace, address: bigint, size: number): void {
+  space.table(address).release(address, Math.max(1, Math.ceil(size / PAGE_SIZE)));
+}

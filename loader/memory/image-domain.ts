@@ -1,0 +1,113 @@
+import type { AddressSpace, Architecture, Machine, PageTable, Ring } from '../../cpu/index.js';
+import type { ServiceTable } from '../exports/export-table.js';
+import type { ControlFlowGuard } from '../images/control-flow-guard.js';
+import type { LoadedImage } from '../images/loaded-image.js';
+import type { Process } from '../processes/process.js';
+import type { Session } from '../processes/session.js';
+import { type AddressRegion, freeMemory, type MemoryArea } from './address-region.js';
+import type { ImageWriter } from './image-writer.js';
+
+/**
+ * `driver`: kernel space, in PsLoadedModuleList. `session`: a driver in one session's space. `user`: a process. `secure`:
+ * VTL1, invisible to NT.
+ */
+export type ImageKind = 'driver' | 'session' | 'user' | 'secure';
+
+export interface ImageDomainDetails {
+  readonly kind: ImageKind;
+  readonly name: string;
+  readonly machine: Machine;
+  /** Of the code that is loaded here: x86 in a WOW64 process. */
+  readonly architecture: Architecture;
+  /** What code of this domain sees. */
+  readonly addressSpace: AddressSpace;
+  /** The part of it that the images are in. */
+  readonly table: PageTable;
+  readonly imageRegion: AddressRegion;
+  readonly stacks: MemoryArea;
+  readonly pool: MemoryArea;
+  readonly services: ServiceTable;
+  readonly writer: ImageWriter;
+  readonly guard: ControlFlowGuard;
+  readonly process?: Process;
+  readonly session?: Session;
+  /** The system's domain for a session's: its images are there too. */
+  readonly parent?: ImageDomain;
+}
+
+/** One place that images are loaded into, with its list of them: the kernel, a session, a process, or VTL1. */
+export class ImageDomain {
+  /** In load order: PsLoadedModuleList, or PEB.Ldr's InLoadOrderModuleList. */
+  readonly images: LoadedImage[] = [];
+  readonly kind: ImageKind;
+  readonly name: string;
+  readonly machine: Machine;
+  readonly architecture: Architecture;
+  readonly addressSpace: AddressSpace;
+  readonly table: PageTable;
+  readonly imageRegion: AddressRegion;
+  readonly stacks: MemoryArea;
+  readonly pool: MemoryArea;
+  /** The simulated exports that images of this domain can import. */
+  readonly services: ServiceTable;
+  /** How the engine changes the images of this domain. */
+  readonly writer: ImageWriter;
+  /** Which addresses indirect calls of this domain may go to. */
+  readonly guard: ControlFlowGuard;
+  /** Of a `user` domain. */
+  readonly process: Process | undefined;
+  /** Of a `session` domain, and of the process of a `user` domain that belongs to a session. */
+  readonly session: Session | undefined;
+  readonly parent: ImageDomain | undefined;
+
+  constructor(details: ImageDomainDetails) {
+    this.kind = details.kind;
+    this.name = details.name;
+    this.machine = details.machine;
+    this.architecture = details.architecture;
+    this.addressSpace = details.addressSpace;
+    this.table = details.table;
+    this.imageRegion = details.imageRegion;
+    this.stacks = details.stacks;
+    this.pool = details.pool;
+    this.services = details.services;
+    this.writer = details.writer;
+    this.guard = details.guard;
+    this.process = details.process;
+    this.session = details.session;
+    this.parent = details.parent;
+  }
+
+  /** The ring that code of this domain runs in. */
+  get ring(): Ring {
+    return this.kind === 'user' ? 3 : 0;
+  }
+
+  /** The trust level that code of this domain runs in. */
+  get vtl(): 0 | 1 {
+    return this.kind === 'secure' ? 1 : 0;
+  }
+
+  /** Commits zeroed memory for the guest to use; returns its address. */
+  allocateMemory(area: 'pool' | 'stacks', size: number): bigint {
+    return this[area].allocate(size);
+  }
+
+  freeMemory(address: bigint, size: number): void {
+    freeMemory(this.addressSpace, address, size);
+  }
+
+  /** By file name, in any case, with or without its extension. */
+  findImage(name: string): LoadedImage | undefined {
+    const wanted = name.toLowerCase();
+    return (
+      this.images.find((image) => image.baseDllName.toLowerCase() === wanted) ??
+      this.images.find((image) => image.moduleName.toLowerCase() === wanted) ??
+      this.parent?.findImage(name)
+    );
+  }
+
+  imageAt(address: bigint): LoadedImage | undefined {
+    return this.images.find((image) => image.contains(address)) ?? this.parent?.imageAt(address);
+  }
+}

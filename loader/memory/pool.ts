@@ -1,0 +1,45 @@
+import { KernelError } from '../common/error.js';
+import type { ImageDomain } from './image-domain.js';
+
+interface PoolBlock {
+  readonly size: number;
+  readonly tag: number;
+}
+
+/**
+ * The kernel's pool. Every block has pages of its own, ends at the end of its last page (aligned to 16) and is never
+ * handed out twice: an overrun past the next page and any use after free fault, as with special pool.
+ */
+export class Pool {
+  readonly #blocks = new Map<bigint, PoolBlock & { view: bigint; viewSize: number }>();
+
+  constructor(private readonly domain: ImageDomain) {}
+
+  get blocks(): ReadonlyMap<bigint, PoolBlock> {
+    return this.#blocks;
+  }
+
+  /** Address of `size` bytes filled with `fill`; 0 when `size` is 0 or beyond 64 MB, as the drivers must check. */
+  allocate(size: number, tag: number, options: { fill: number; quota: boolean }): bigint {
+    if (size === 0 || size > 0x400_0000) return 0n;
+    const viewSize = Math.ceil(size / 0x1000) * 0x1000;
+    const view = this.domain.allocateMemory('pool', viewSize);
+    const address = view + BigInt((viewSize - size) & ~15);
+    if (options.fill !== 0) this.domain.addressSpace.write(address, new Uint8Array(size).fill(options.fill));
+    this.#blocks.set(address, { size, tag, view, viewSize });
+    return address;
+  }
+
+  /** Bugcheck 0xC2 BAD_POOL_CALLER when it is not an allocation, or another tag's. */
+  free(address: bigint, tag: number): void {
+    const block = this.#blocks.get(address);
+    if (block === undefined || (tag !== 0 && block.tag !== 0 && tag !== block.tag))
+      throw new KernelError({
+        rule: 'badPoolCaller',
+        status: 'STATUS_INVALID_PARAMETER',
+        message: `BAD_POOL_CALLER (0xc2): 0x${address.toString(16)} is not a pool block with this tag`,
+      });
+    this.#blocks.delete(address);
+    this.domain.freeMemory(block.view, block.viewSize);
+  }
+}

@@ -1,0 +1,160 @@
+import { type Architecture, architectureNamed } from '../../cpu/index.js';
+import { IMAGE_DLLCHARACTERISTICS, type PeImage } from '../../image/index.js';
+import type { KernelSpace } from '../boot/kernel-space.js';
+import { KernelError } from '../common/error.js';
+import type { ServiceTable } from '../exports/export-table.js';
+import { userModules } from '../exports/index.js';
+import { assertLoadable, fileName, type LoadOptions, refuseOtherMachine } from '../images/image-loader.js';
+import type { Kernel } from '../kernel.js';
+import type { ImageDomain } from '../memory/image-domain.js';
+import { Process } from './process.js';
+import type { Session } from './session.js';
+import { KI_USER_SHARED_DATA, SHARED_USER_DATA, SharedUserData } from './shared-user-data.js';
+import { UserWorld } from './user-world.js';
+
+export interface ProcessOptions {
+  readonly name: string;
+  /** 32-bit code. Default: as the EXE; without one, as the machine. */
+  readonly wow64?: boolean;
+  readonly session?: Session;
+  /** The EXE; it is mapped with everything it imports. Its entry point is what a thread may then start at. */
+  readonly image?: PeImage;
+  readonly symbols?: LoadOptions['symbols'];
+  /** Enforce Control Flow Guard. Default: as the EXE asks for; off without one. */
+  readonly controlFlowGuard?: boolean;
+}
+
+/** The processes that have not ended, and what 64-bit and 32-bit ones have in common. */
+export class ProcessTable {
+  readonly #processes = new Map<number, Process>();
+  readonly #worlds = new Map<boolean, UserWorld>();
+  readonly #sharedUserData: SharedUserData;
+
+  constructor(
+    private readonly kernel: Kernel,
+    private readonly space: KernelSpace,
+    private readonly architecture: Architecture,
+    private readonly nextId: () => number,
+  ) {
+    this.#sharedUserData = new SharedUserData(kernel.machine);
+    this.#sharedUserData.map(space.system.table, KI_USER_SHARED_DATA);
+  }
+
+  get all(): readonly Process[] {
+    return [...this.#processes.values()];
+  }
+
+  create(options: ProcessOptions): Process {
+    const { name, session, image } = options;
+    const { kernel, space } = this;
+    const is32Bit = (image?.architecture ?? kernel.boot.architecture) === 'x86';
+    const wow64 = options.wow64 ?? is32Bit;
+    const world = this.#world(wow64);
+    if (image !== undefined) {
+      refuseOtherMachine(world.architecture, name, image, fileName(image));
+      assertLoadable(image);
+    }
+    const enforceGuard = options.controlFlowGuard ?? wantsGuard(image);
+    const process = this.#withDomain(
+      (self) => world.createDomain(self, kernel.machine, space.tables(session), enforceGuard),
+      (domain) => {
+        const id = this.nextId();
+        const created = new Process({ kernel, id, name, session, wow64, minimal: false, domain });
+        this.#sharedUserData.map(created.domain.table, SHARED_USER_DATA);
+        return created;
+      },
+    );
+    this.#processes.set(process.id, process);
+    const where = session === undefined ? '' : `, session ${session.id}`;
+    kernel.events.emit({
+      kind: 'processCreated',
+      text: `process ${name} (${process.id})${wow64 ? ', WOW64' : ''}${where}`,
+    });
+    if (image !== undefined) this.#loadProgram(process, image, options);
+    return process;
+  }
+
+  /** Gives the user space back when the process cannot be made in it. */
+  #withDomain(
+    createDomain: (process: Process) => ImageDomain,
+    create: (domain: (process: Process) => ImageDomain) => Process,
+  ): Process {
+    let domain: ImageDomain | undefined;
+    try {
+      return create((process) => {
+        domain = createDomain(process);
+        return domain;
+      });
+    } catch (error) {
+      if (domain !== undefined) releaseUserSpace(domain);
+      throw error;
+    }
+  }
+
+  /** A process without user space. */
+  createMinimal(name: string, domain: ImageDomain): Process {
+    const process = new Process({
+      kernel: this.kernel,
+      id: this.nextId(),
+      name,
+      session: undefined,
+      wow64: false,
+      minimal: true,
+      domain: () => domain,
+    });
+    this.#processes.set(process.id, process);
+    return process;
+  }
+
+  userServices(wow64: boolean): ServiceTable {
+    return this.#world(wow64).services;
+  }
+
+  /** Takes everything back that a process has; for {@link Process.terminate}. */
+  ended(process: Process): void {
+    const { kernel } = this;
+    for (const thread of process.threads) kernel.scheduler.remove(thread);
+    for (const image of [...process.images].reverse()) kernel.unloadImage(image);
+    releaseUserSpace(process.domain);
+    this.#processes.delete(process.id);
+    const status = (process.exitStatus ?? 0).toString(16);
+    kernel.events.emit({
+      kind: 'processEnded',
+      text: `process ${process.name} (${process.id}) has ended (0x${status})`,
+    });
+  }
+
+  #loadProgram(process: Process, image: PeImage, { symbols }: ProcessOptions): void {
+    try {
+      process.loadImage(image, symbols === undefined ? {} : { symbols });
+    } catch (error) {
+      process.terminate(1);
+      throw error;
+    }
+  }
+
+  #world(wow64: boolean): UserWorld {
+    const known = this.#worlds.get(wow64);
+    if (known !== undefined) return known;
+    if (wow64 && this.architecture.name === 'arm64')
+      throw new KernelError({
+        rule: 'wow64OnArm64',
+        status: 'STATUS_IMAGE_MACHINE_TYPE_MISMATCH',
+        message: 'x86 programs on ARM64 run in a translator, which is not modelled',
+      });
+    const architecture = wow64 ? architectureNamed('x86') : this.architecture;
+    const world = new UserWorld(architecture, userModules(wow64), this.kernel.layoutRandom);
+    this.#worlds.set(wow64, world);
+    return world;
+  }
+}
+
+function releaseUserSpace({ services, table }: ImageDomain): void {
+  services.detach(table);
+  for (const { address } of [...table.entries()]) table.release(address, 1);
+}
+
+function wantsGuard(image: PeImage | undefined): boolean {
+  const characteristics = image?.optionalHeader.dllCharacteristics ?? 0;
+  return (characteristics & IMAGE_DLLCHARACTERISTICS.GUARD_CF) !== 0;
+}

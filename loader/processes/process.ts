@@ -1,0 +1,137 @@
+import type { AddressSpace } from '../../cpu/index.js';
+import type { PeImage } from '../../image/index.js';
+import { KernelError } from '../common/error.js';
+import type { LoadOptions } from '../images/image-loader.js';
+import type { LoadedImage } from '../images/loaded-image.js';
+import type { Kernel } from '../kernel.js';
+import type { ImageDomain } from '../memory/image-domain.js';
+import { Pool } from '../memory/pool.js';
+import type { Thread } from '../threads/thread.js';
+import type { ThreadOptions } from '../threads/thread-runner.js';
+import { HandleTable } from './handles.js';
+import { ProcessEnvironment } from './process-environment.js';
+import type { Session } from './session.js';
+
+export interface ProcessDetails {
+  readonly kernel: Kernel;
+  readonly id: number;
+  /** ImageFileName. */
+  readonly name: string;
+  readonly session: Session | undefined;
+  /** 32-bit code on a 64-bit kernel. */
+  readonly wow64: boolean;
+  /** No user address space, only kernel threads: System, HotPatch. */
+  readonly minimal: boolean;
+  /** Builds the domain; the process must exist before its domain does. */
+  domain(process: Process): ImageDomain;
+}
+
+/** A process: its own user address space with its images and threads. */
+export class Process {
+  readonly id: number;
+  readonly name: string;
+  readonly session: Session | undefined;
+  readonly wow64: boolean;
+  readonly minimal: boolean;
+  readonly domain: ImageDomain;
+  readonly handles = new HandleTable();
+  /** Blocks of the process heap. */
+  readonly heap: Pool;
+  /** PEB, TEBs and thread-local storage; undefined in a minimal process. */
+  readonly environment: ProcessEnvironment | undefined;
+  /** Privileges that its token has enabled: `SeLoadDriverPrivilege`… */
+  readonly privileges = new Set<string>();
+  /** Of its token: `S-1-5-21-…`. */
+  userSid: string | undefined;
+  /** Does it run in a server silo (container)? */
+  silo = false;
+  exitStatus: number | undefined;
+  /** AddVectoredExceptionHandler and SetUnhandledExceptionFilter; 0 is no filter. */
+  readonly exceptionHandlers: { vectored: bigint[]; unhandledFilter: bigint } = {
+    vectored: [],
+    unhandledFilter: 0n,
+  };
+  /** The EXE. */
+  mainImage: LoadedImage | undefined;
+  readonly #kernel: Kernel;
+
+  constructor(details: ProcessDetails) {
+    this.#kernel = details.kernel;
+    this.id = details.id;
+    this.name = details.name;
+    this.session = details.session;
+    this.wow64 = details.wow64;
+    this.minimal = details.minimal;
+    this.domain = details.domain(this);
+    this.heap = new Pool(this.domain);
+    this.environment = details.minimal ? undefined : new ProcessEnvironment(this);
+  }
+
+  /** The system that it belongs to. */
+  get kernel(): Kernel {
+    return this.#kernel;
+  }
+
+  get addressSpace(): AddressSpace {
+    return this.domain.addressSpace;
+  }
+
+  get images(): readonly LoadedImage[] {
+    return this.domain.images;
+  }
+
+  get terminated(): boolean {
+    return this.exitStatus !== undefined;
+  }
+
+  get threads(): readonly Thread[] {
+    return this.#kernel.threads.filter((thread) => thread.process === this);
+  }
+
+  /** LdrLoadDll: maps a DLL with everything it imports, and runs their DllMain. A DLL that is loaded already gains a reference. */
+  loadImage(image: PeImage, options: LoadOptions = {}): LoadedImage {
+    this.#assertAlive();
+    return this.#kernel.loader.load(this.domain, image, options);
+  }
+
+  /** LdrUnloadDll: gives a reference back; the last one unmaps the image. */
+  unloadImage(image: LoadedImage): void {
+    this.#kernel.loader.release(image);
+  }
+
+  /** By file name, with or without extension. */
+  findImage(name: string): LoadedImage | undefined {
+    return this.domain.findImage(name);
+  }
+
+  createThread(
+    address: bigint,
+    parameters: readonly (bigint | number)[] = [],
+    options: ThreadOptions = {},
+  ): Thread {
+    this.#assertAlive();
+    return this.#kernel.createThread(address, parameters, { ...options, domain: this.domain });
+  }
+
+  /** Calls a function on a thread of its own, alone, and returns its whole result register. */
+  call(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
+    this.#assertAlive();
+    return this.#kernel.callThread(address, parameters, { domain: this.domain }).returnValue ?? 0n;
+  }
+
+  /** Ends every thread and gives all memory back. DllMain is not called, as with NtTerminateProcess. */
+  terminate(exitStatus = 0): void {
+    if (this.terminated) return;
+    this.exitStatus = exitStatus >>> 0;
+    this.#kernel.processEnded(this);
+  }
+
+  #assertAlive(): void {
+    if (!this.terminated) return;
+    throw new KernelError({
+      rule: 'processTerminated',
+      status: 'STATUS_PROCESS_IS_TERMINATING',
+      message: `process ${this.name} (${this.id}) has ended`,
+    });
+  }
+}

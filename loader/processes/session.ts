@@ -1,0 +1,39 @@
+import type { AddressSpace, PageTable } from '../../cpu/index.js';
+import type { PeImage } from '../../image/index.js';
+import type { LoadOptions } from '../images/image-loader.js';
+import type { LoadedImage } from '../images/loaded-image.js';
+import type { Kernel } from '../kernel.js';
+import type { ImageDomain } from '../memory/image-domain.js';
+
+/**
+ * A logon session: the session space behind one root page-table entry, with the session drivers that are loaded in it.
+ * Their code is shared with other sessions until one changes it; their data is the session's own.
+ */
+export class Session {
+  constructor(
+    readonly kernel: Kernel,
+    readonly id: number,
+    /** What the root entry leads to. */
+    readonly table: PageTable,
+    createDomain: (session: Session) => ImageDomain,
+  ) {
+    this.domain = createDomain(this);
+  }
+
+  /** The session's drivers; it also sees kernel space. */
+  readonly domain: ImageDomain;
+
+  get addressSpace(): AddressSpace {
+    return this.domain.addressSpace;
+  }
+
+  /** Loads a session driver into this session. In every session it lies at the same address. */
+  loadDriver(image: PeImage, options: LoadOptions = {}): LoadedImage {
+    return this.kernel.loader.load(this.domain, image, options);
+  }
+
+  /** Calls a session driver's function in this session. */
+  call(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
+    return this.kernel.callThread(address, parameters, { domain: this.domain }).returnValue ?? 0n;
+  }
+}

@@ -1,0 +1,69 @@
+import type { Architecture, Machine, PageTable } from '../../cpu/index.js';
+import { region, USER_SPACE_32, USER_SPACE_64 } from '../common/layout.js';
+import type { SeededRandom } from '../common/random.js';
+import { ServiceTable } from '../exports/export-table.js';
+import type { SimulatedModule } from '../exports/simulated-export.js';
+import { ControlFlowGuard } from '../images/control-flow-guard.js';
+import { type AddressRegion, MemoryArea } from '../memory/address-region.js';
+import { ImageDomain } from '../memory/image-domain.js';
+import { UserImageWriter } from '../memory/image-writer.js';
+import type { Process } from './process.js';
+
+/** Image bases differ from boot to boot by up to so many 64 KB steps. */
+const ASLR_STEPS = 0xff;
+
+/**
+ * What all processes of one width have in common: the simulated system DLLs, and one region for image bases, so that an
+ * image lies at the same address in every process of a boot.
+ */
+export class UserWorld {
+  readonly services: ServiceTable;
+  readonly imageRegion: AddressRegion;
+
+  constructor(
+    readonly architecture: Architecture,
+    modules: readonly SimulatedModule[],
+    random: SeededRandom,
+  ) {
+    const layout = this.#layout;
+    this.services = new ServiceTable(region('user exports', layout.services));
+    for (const module of modules) this.services.define(module);
+    this.imageRegion = region('user images', layout.images).skip(
+      BigInt(random.between(0, ASLR_STEPS)) << 16n,
+    );
+  }
+
+  /** The user address space of a process, with kernel and session space above it. */
+  createDomain(
+    process: Process,
+    machine: Machine,
+    above: readonly PageTable[],
+    enforceGuard: boolean,
+  ): ImageDomain {
+    const name = `${process.name} (${process.id})`;
+    const { range, stacks, pool } = this.#layout;
+    const table = machine.createPageTable({ ...range, name });
+    const addressSpace = machine.createAddressSpace(name, [table, ...above]);
+    this.services.attach(table);
+    return new ImageDomain({
+      kind: 'user',
+      name,
+      machine,
+      architecture: this.architecture,
+      addressSpace,
+      table,
+      imageRegion: this.imageRegion,
+      stacks: new MemoryArea(table, region(`stacks of ${name}`, stacks)),
+      pool: new MemoryArea(table, region(`heap of ${name}`, pool)),
+      services: this.services,
+      writer: new UserImageWriter(machine, addressSpace),
+      guard: new ControlFlowGuard(addressSpace, enforceGuard),
+      process,
+      ...(process.session === undefined ? {} : { session: process.session }),
+    });
+  }
+
+  get #layout() {
+    return this.architecture.pointerSize === 4 ? USER_SPACE_32 : USER_SPACE_64;
+  }
+}

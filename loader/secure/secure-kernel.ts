@@ -1,0 +1,88 @@
+import type { AddressSpace, Machine } from '../../cpu/index.js';
+import type { PeImage } from '../../image/index.js';
+import { region, SECURE_SPACE } from '../common/layout.js';
+import { ServiceTable } from '../exports/export-table.js';
+import { memoryExports } from '../exports/memory.js';
+import { ControlFlowGuard } from '../images/control-flow-guard.js';
+import type { LoadOptions } from '../images/image-loader.js';
+import type { LoadedImage } from '../images/loaded-image.js';
+import type { Kernel } from '../kernel.js';
+import { MemoryArea } from '../memory/address-region.js';
+import { ImageDomain } from '../memory/image-domain.js';
+import { SecureImageWriter } from '../memory/image-writer.js';
+
+/**
+ * Virtual trust level 1: the Secure Kernel, its modules and the hypervisor. NT neither lists nor sees them: their
+ * addresses are in no VTL0 address space, and the second level refuses VTL0 every access to their pages.
+ */
+export class SecureKernel {
+  readonly domain: ImageDomain;
+  readonly #kernel: Kernel;
+
+  constructor(kernel: Kernel, machine: Machine) {
+    this.#kernel = kernel;
+    const table = machine.createPageTable({ ...SECURE_SPACE.range, name: 'vtl1' });
+    const addressSpace = machine.createAddressSpace('vtl1', [table]);
+    const services = new ServiceTable(region('VTL1 exports', SECURE_SPACE.services));
+    services.attach(table);
+    services.define({ name: 'securekernel.exe', exports: memoryExports() });
+    this.domain = new ImageDomain({
+      kind: 'secure',
+      name: 'vtl1',
+      machine,
+      architecture: kernel.architecture,
+      addressSpace,
+      table,
+      imageRegion: region('VTL1 images', SECURE_SPACE.images),
+      stacks: new MemoryArea(table, region('VTL1 stacks', SECURE_SPACE.stacks)),
+      pool: new MemoryArea(table, region('VTL1 pool', SECURE_SPACE.pool)),
+      services,
+      writer: new SecureImageWriter(machine, addressSpace),
+      guard: new ControlFlowGuard(addressSpace, false),
+    });
+  }
+
+  get addressSpace(): AddressSpace {
+    return this.domain.addressSpace;
+  }
+
+  /** What NT must not see. */
+  get images(): readonly LoadedImage[] {
+    return this.domain.images;
+  }
+
+  /** Loads the Secure Kernel itself, one of its modules, or the hypervisor. */
+  loadImage(image: PeImage, options: LoadOptions = {}): LoadedImage {
+    return this.#kernel.loader.load(this.domain, image, options);
+  }
+
+  /** Runs a function in VTL1 on a processor, alone, and returns its whole result register. */
+  call(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
+    return this.#kernel.callThread(address, parameters, { domain: this.domain }).returnValue ?? 0n;
+  }
+
+  /** Second level: VTL0 may do nothing with these pages. */
+  hide(loaded: LoadedImage): void {
+    this.#protect(loaded, { read: false, write: false, execute: false });
+  }
+
+  /** Second level: VTL0 may not write the code of a kernel image, whatever its page tables say (HVCI). */
+  protectCode(loaded: LoadedImage): void {
+    this.#protect(loaded, { read: true, write: false, execute: true }, (protection) =>
+      protection.startsWith('PAGE_EXECUTE'),
+    );
+  }
+
+  #protect(
+    { dllBase, image, domain }: LoadedImage,
+    vtl0: { read: boolean; write: boolean; execute: boolean },
+    which: (protection: string) => boolean = () => true,
+  ): void {
+    const { memory } = this.#kernel.machine;
+    const end = dllBase + BigInt(image.optionalHeader.sizeOfImage);
+    for (let address = dllBase; address < end; address += 0x1000n) {
+      const { frame, protection } = domain.table.query(address);
+      if (frame !== undefined && which(protection ?? '')) memory.setSecondLevel(frame, { vtl0 });
+    }
+  }
+}

@@ -1,0 +1,145 @@
+import { CpuError, PAGE_SIZE } from '../../cpu/index.js';
+import { ntStatus } from '../../image/index.js';
+import { KernelError } from '../common/error.js';
+import { readPointer, type ServiceCall, writePointer } from '../exports/simulated-export.js';
+import {
+  isWritableAndExecutable,
+  PAGE_GUARD,
+  pageProtection,
+  protectionValue,
+} from '../memory/page-protection.js';
+import { CallerMemory, probe } from '../memory/user-memory-access.js';
+import { isCurrentProcess } from '../processes/handles.js';
+import type { SystemServices } from './system-services.js';
+
+const MEM_COMMIT = 0x1000;
+const MEM_RESERVE = 0x2000;
+const MEM_DECOMMIT = 0x4000;
+const MEM_RELEASE = 0x8000;
+const STATUS_SUCCESS = 0;
+/** STATUS_INVALID_PARAMETER_n: the nth argument (ntstatus.h). */
+const INVALID_PARAMETER_2 = 0xc000_00f0;
+const INVALID_PARAMETER_3 = 0xc000_00f1;
+const INVALID_PARAMETER_4 = 0xc000_00f2;
+const INVALID_PARAMETER_5 = 0xc000_00f3;
+const MEMORY_NOT_ALLOCATED = 0xc000_00a0;
+const COMMITMENT_LIMIT = 0xc000_012d;
+const UNABLE_TO_DELETE_SECTION = 0xc000_001b;
+/** MEM_COMMIT, MEM_RESERVE, MEM_TOP_DOWN. */
+const ALLOCATION_TYPES = 0x10_3000;
+const INVALID_HANDLE = ntStatus('STATUS_INVALID_HANDLE').value;
+const CONFLICTING_ADDRESSES = ntStatus('STATUS_CONFLICTING_ADDRESSES').value;
+const INVALID_PAGE_PROTECTION = ntStatus('STATUS_INVALID_PAGE_PROTECTION').value;
+/** Of a process that may not make code: nothing here may be writable and executable at once. */
+const DYNAMIC_CODE_BLOCKED = 0xc000_0604;
+const NOT_COMMITTED = 0xc000_002d;
+
+interface Range {
+  readonly base: bigint;
+  readonly size: bigint;
+  readonly pages: number;
+  /** The address is none of user space. */
+  readonly isOutside: boolean;
+  /** It ends beyond user space. */
+  readonly isTooLarge: boolean;
+}
+
+/** Whole pages around a range that two variables of the caller hold; both are updated to it. */
+function roundToPages(call: ServiceCall, baseAt: bigint, sizeAt: bigint): Range {
+  const memory = new CallerMemory(call);
+  const address = readPointer(memory, baseAt, call.pointerSize);
+  const size = readPointer(memory, sizeAt, call.pointerSize);
+  // Both are written at the end: what cannot be is found before anything is done.
+  probe(call, baseAt, call.pointerSize, 'write');
+  probe(call, sizeAt, call.pointerSize, 'write');
+  const base = address - (address % BigInt(PAGE_SIZE));
+  const pages = Number((address + size - base + BigInt(PAGE_SIZE - 1)) / BigInt(PAGE_SIZE));
+  const { range } = call.domain.table;
+  const isOutside = address >= range.end || (base !== 0n && base < range.start);
+  return { base, size, pages, isOutside, isTooLarge: address + size > range.end };
+}
+
+function report(call: ServiceCall, baseAt: bigint, sizeAt: bigint, base: bigint, pages: number): number {
+  writePointer(call.thread.addressSpace, baseAt, base, call.pointerSize);
+  writePointer(call.thread.addressSpace, sizeAt, BigInt(pages * PAGE_SIZE), call.pointerSize);
+  return STATUS_SUCCESS;
+}
+
+/** (ProcessHandle, *BaseAddress, ZeroBits, *RegionSize, AllocationType, Protect) */
+function allocate(call: ServiceCall): number {
+  const [baseAt, sizeAt] = [call.argument(1), call.argument(3)];
+  const [type, protect] = [Number(call.argument(4)), Number(call.argument(5))];
+  if (!isCurrentProcess(call.argument(0))) return INVALID_HANDLE;
+  const protection = pageProtection(protect);
+  if (protection === undefined) return INVALID_PAGE_PROTECTION;
+  if (isWritableAndExecutable(protection)) return DYNAMIC_CODE_BLOCKED;
+  if ((type & (MEM_COMMIT | MEM_RESERVE)) === 0 || (type & ~ALLOCATION_TYPES) !== 0)
+    return INVALID_PARAMETER_5;
+  const { table, pool, machine } = call.domain;
+  const wanted = roundToPages(call, baseAt, sizeAt);
+  if (wanted.isOutside) return INVALID_PARAMETER_2;
+  if (wanted.size === 0n || wanted.isTooLarge) return INVALID_PARAMETER_4;
+  // More than four times the physical memory is more than this machine could ever page (modelled).
+  if (wanted.pages > 4 * machine.memory.frames) return COMMITMENT_LIMIT;
+  let base = wanted.base;
+  try {
+    if (base === 0n) base = pool.region.allocate(wanted.pages * PAGE_SIZE);
+    if ((type & MEM_COMMIT) === 0) table.reserve(base, wanted.pages);
+    else
+      table.commit(base, wanted.pages, protection, {
+        demandZero: true,
+        guard: (protect & PAGE_GUARD) !== 0,
+      });
+  } catch (error) {
+    if (error instanceof KernelError) return error.status.value;
+    if (error instanceof CpuError) return error.status?.value ?? CONFLICTING_ADDRESSES;
+    throw error;
+  }
+  return report(call, baseAt, sizeAt, base, wanted.pages);
+}
+
+/** (ProcessHandle, *BaseAddress, *RegionSize, FreeType) */
+function free(call: ServiceCall): number {
+  const [baseAt, sizeAt, type] = [call.argument(1), call.argument(2), Number(call.argument(3))];
+  if (!isCurrentProcess(call.argument(0))) return INVALID_HANDLE;
+  const { base, pages, isOutside, isTooLarge } = roundToPages(call, baseAt, sizeAt);
+  const { table } = call.domain;
+  if (isOutside || base < table.range.start) return INVALID_PARAMETER_2;
+  if (isTooLarge) return INVALID_PARAMETER_3;
+  if (type !== MEM_RELEASE && type !== MEM_DECOMMIT) return INVALID_PARAMETER_4;
+  if (table.query(base).state === 'free') return MEMORY_NOT_ALLOCATED;
+  // Views of images and the simulated exports are not private memory.
+  if (call.domain.imageAt(base) !== undefined || table.query(base).service) return UNABLE_TO_DELETE_SECTION;
+  // The size 0 releases a whole region; regions end where the next free page is.
+  let count = pages;
+  if (count === 0) while (table.query(base + BigInt(count * PAGE_SIZE)).state !== 'free') count += 1;
+  if (type === MEM_RELEASE) table.release(base, count);
+  else table.decommit(base, count);
+  return report(call, baseAt, sizeAt, base, count);
+}
+
+/** (ProcessHandle, *BaseAddress, *RegionSize, NewProtect, *OldProtect) */
+function protect(call: ServiceCall): number {
+  const [baseAt, sizeAt, oldAt] = [call.argument(1), call.argument(2), call.argument(4)];
+  if (!isCurrentProcess(call.argument(0))) return INVALID_HANDLE;
+  const protection = pageProtection(Number(call.argument(3)));
+  if (protection === undefined) return INVALID_PAGE_PROTECTION;
+  if (isWritableAndExecutable(protection)) return DYNAMIC_CODE_BLOCKED;
+  const { base, size, pages, isOutside, isTooLarge } = roundToPages(call, baseAt, sizeAt);
+  const { table } = call.domain;
+  if (isOutside || base < table.range.start) return INVALID_PARAMETER_2;
+  if (size === 0n || isTooLarge) return INVALID_PARAMETER_3;
+  probe(call, oldAt, 4, 'write');
+  const before = table.query(base).protection;
+  for (let i = 0; i < pages; i++)
+    if (table.query(base + BigInt(i * PAGE_SIZE)).state !== 'committed') return NOT_COMMITTED;
+  table.protect(base, pages, protection, { guard: (Number(call.argument(3)) & PAGE_GUARD) !== 0 });
+  if (before !== undefined) call.thread.addressSpace.writeU32(oldAt, protectionValue(before));
+  return report(call, baseAt, sizeAt, base, pages);
+}
+
+export function defineMemoryServices(services: SystemServices): void {
+  services.define('NtAllocateVirtualMemory', allocate);
+  services.define('NtFreeVirtualMemory', free);
+  services.define('NtProtectVirtualMemory', protect);
+}

@@ -1,0 +1,56 @@
+import { ntStatus } from '../../image/index.js';
+import { blocked } from '../common/wait.js';
+import { deadlineOf } from '../exports/kernel-synchronization.js';
+import { CONTEXT_SET, type ServiceCall, type ServiceResult } from '../exports/simulated-export.js';
+import { probe } from '../memory/user-memory-access.js';
+import { isCurrentProcess } from '../processes/handles.js';
+import { Process } from '../processes/process.js';
+import type { SystemServices } from './system-services.js';
+
+const STATUS_SUCCESS = 0;
+const INVALID_HANDLE = ntStatus('STATUS_INVALID_HANDLE').value;
+
+/** (ProcessHandle, ExitStatus) */
+function terminateProcess(call: ServiceCall): ServiceResult {
+  const own = isCurrentProcess(call.argument(0)) || call.argument(0) === 0n;
+  const process = own ? call.process : call.process.handles.get(call.argument(0), Process);
+  if (process === undefined) return INVALID_HANDLE;
+  const status = Number(BigInt.asUintN(32, call.argument(1)));
+  if (process !== call.process) {
+    process.terminate(status);
+    return STATUS_SUCCESS;
+  }
+  end(call, status);
+  process.terminate(status);
+  return CONTEXT_SET;
+}
+
+/** (ThreadHandle, ExitStatus): the calling thread */
+function terminateThread(call: ServiceCall): ServiceResult {
+  end(call, Number(BigInt.asUintN(32, call.argument(1))));
+  return CONTEXT_SET;
+}
+
+function end({ thread }: ServiceCall, status: number): void {
+  thread.returnValue = BigInt(status);
+  thread.state = 'terminated';
+}
+
+export function defineProcessServices(services: SystemServices): void {
+  services.define('NtTerminateProcess', terminateProcess);
+  services.define('NtTerminateThread', terminateThread);
+  services.define('NtClose', (call) =>
+    call.process.handles.close(call.argument(0)) ? STATUS_SUCCESS : INVALID_HANDLE,
+  );
+  // (Alertable, *DelayInterval)
+  services.define('NtDelayExecution', (call) => {
+    if (call.argument(1) !== 0n) probe(call, call.argument(1), 8, 'read');
+    const deadline = deadlineOf(call, call.argument(1));
+    return blocked({
+      reason: 'its delay to end',
+      ready: () => undefined,
+      timeoutResult: 0n,
+      ...(deadline === undefined ? {} : { deadline }),
+    });
+  });
+}

@@ -1,0 +1,139 @@
+import { KernelError } from '../common/error.js';
+import { GuestCrash } from '../dispatch/crash.js';
+import type { Kernel } from '../kernel.js';
+import type { ImageDomain } from '../memory/image-domain.js';
+import type { ModeContexts } from './mode-contexts.js';
+import type { RunResult } from './scheduler.js';
+import { Thread, type ThreadCondition } from './thread.js';
+import { ThreadStack } from './thread-stack.js';
+
+export interface ThreadOptions {
+  readonly name?: string;
+  /** Where its code is. Default: the domain that its start address lies in. */
+  readonly domain?: ImageDomain;
+  /** Index of the only processor that may run it. */
+  readonly affinity?: number;
+  readonly irql?: number;
+}
+
+export interface RunOptions {
+  readonly until?: ThreadCondition | readonly ThreadCondition[];
+  readonly instructions?: number;
+}
+
+type Arguments = readonly (bigint | number)[];
+
+const CALL_LIMIT = 50_000_000;
+
+/** Makes threads with their stacks and lets them run: what `Kernel.run`, `call` and `createThread` do. */
+export class ThreadRunner {
+  constructor(
+    private readonly kernel: Kernel,
+    private readonly modes: ModeContexts,
+    private readonly nextId: () => number,
+  ) {}
+
+  create(address: bigint, parameters: Arguments, options: ThreadOptions): Thread {
+    const { kernel } = this;
+    const domain = options.domain ?? kernel.domainOf(address);
+    const process = domain.process ?? kernel.systemProcess;
+    const { environment } = process;
+    let teb: bigint | undefined;
+    const stack = ThreadStack.allocate(domain, (limit) => {
+      if (teb !== undefined) environment?.setStackLimit(teb, limit);
+    });
+    const id = this.nextId();
+    try {
+      teb = environment?.createTeb(id, stack);
+    } catch (error) {
+      stack.free();
+      throw error;
+    }
+    const thread = new Thread({
+      id,
+      name: options.name ?? 'thread',
+      domain,
+      process,
+      stack,
+      startAddress: address,
+      ...(options.affinity === undefined ? {} : { affinity: options.affinity }),
+      ...(options.irql === undefined ? {} : { irql: options.irql }),
+      ...(teb === undefined ? {} : { teb }),
+      start: (processor) => {
+        this.modes.load(processor, domain);
+        domain.architecture.prepareCall(processor, {
+          target: address,
+          arguments: parameters,
+          stackTop: stack.end,
+        });
+        if (teb !== undefined) environment?.setTebRegister(processor, teb);
+      },
+    });
+    kernel.scheduler.add(thread);
+    return thread;
+  }
+
+  run(options: RunOptions): RunResult {
+    const { scheduler, patchGuard } = this.kernel;
+    const until = options.until === undefined ? [] : [options.until].flat();
+    for (const { thread } of until)
+      if (!thread.finished && thread.state !== 'waiting') scheduler.place(thread);
+    const result = scheduler.run(until, options.instructions ?? CALL_LIMIT);
+    this.#judge(until, result, options.instructions !== undefined);
+    patchGuard.tick();
+    return result;
+  }
+
+  /** Calls a function on a thread of its own, which runs alone; returns the finished thread. */
+  call(address: bigint, parameters: Arguments, options: ThreadOptions): Thread {
+    const thread = this.create(address, parameters, { name: 'call', ...options });
+    try {
+      this.#judge([thread.returns()], this.kernel.scheduler.runAlone(thread, CALL_LIMIT));
+    } finally {
+      this.destroy(thread);
+    }
+    this.kernel.patchGuard.tick();
+    return thread;
+  }
+
+  /** Gives back what a thread has that is over. */
+  destroy(thread: Thread): void {
+    this.kernel.scheduler.remove(thread);
+    if (thread.process.terminated) return;
+    if (thread.teb !== undefined) thread.process.environment?.destroyTeb(thread.teb);
+    thread.stack.free();
+  }
+
+  /** Throws what became of a run that was to end with one of these conditions. */
+  #judge(until: readonly ThreadCondition[], result: RunResult, limited = false): void {
+    for (const { thread } of until)
+      if (thread.crash !== undefined) throw new GuestCrash(thread, thread.crash);
+    if (until.length > 0 && result.reason !== 'condition' && !limited)
+      throw new KernelError({
+        rule: 'conditionNeverMet',
+        status: 'STATUS_IO_TIMEOUT',
+        message: describeUnmet(until, result),
+      });
+  }
+}
+
+function describeUnmet(until: readonly ThreadCondition[], result: RunResult): string {
+  const wishes = until.map(({ thread, address }) =>
+    address === undefined
+      ? `thread ${thread.id} to return`
+      : `thread ${thread.id} to reach ${thread.describe(address)}`,
+  );
+  const standing = until.map(({ thread }) => {
+    const waits = thread.wait === undefined ? '' : `, waiting for ${thread.wait.reason}`;
+    return thread.finished
+      ? `thread ${thread.id} has ended`
+      : `thread ${thread.id} is at ${thread.describe(thread.pc)}${waits}`;
+  });
+  const why = {
+    idle: 'nothing is left to run',
+    gathered: 'all processors are gathered in a rendezvous',
+    instructionLimit: `${CALL_LIMIT} instructions were executed`,
+    condition: '',
+  }[result.reason];
+  return `waited for ${wishes.join(' or ')}, but ${why}; ${standing.join(', ')}`;
+}

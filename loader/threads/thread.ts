@@ -1,0 +1,193 @@
+import {
+  type AddressSpace,
+  type Architecture,
+  type Exit,
+  type Fault,
+  formatAddress,
+  type Processor,
+  type ProcessorContext,
+} from '../../cpu/index.js';
+import type { BugCheck } from '../common/bug-check.js';
+import { IRQL } from '../common/irql.js';
+import type { Blocked } from '../common/wait.js';
+import type { ExceptionDetails } from '../dispatch/exceptions/codes.js';
+import { type StackFrame, walkStack } from '../dispatch/stack-walk.js';
+import type { ImageDomain } from '../memory/image-domain.js';
+import type { Process } from '../processes/process.js';
+import type { Callout } from './guest-call.js';
+import type { ThreadStack } from './thread-stack.js';
+
+export type ThreadState = 'ready' | 'running' | 'waiting' | 'terminated' | 'crashed';
+
+/** Why a thread crashed: the exception that nothing handled, told with symbols. */
+export interface Crash {
+  /** How the processor left the guest; undefined when software raised the exception. */
+  readonly exit?: Exit;
+  readonly fault?: Fault;
+  readonly exception?: ExceptionDetails;
+  /** Of code of the kernel: what the system stops with. */
+  readonly bugCheck?: BugCheck;
+  /** `access violation: execute of … at demo!call_op+0x12` */
+  readonly text: string;
+}
+
+/** Something a thread will do; `kernel.run({ until })` stops all processors when it has been done. */
+export interface ThreadCondition {
+  readonly thread: Thread;
+  /** Stop before the instruction at this address; undefined means: when the thread's function has returned. */
+  readonly address?: bigint;
+}
+
+export interface ThreadDetails {
+  readonly id: number;
+  readonly name: string;
+  readonly domain: ImageDomain;
+  readonly process: Process;
+  /** Default: the domain's. A thread of the HotPatch process runs in the session that it is attached to. */
+  readonly addressSpace?: AddressSpace;
+  readonly stack: ThreadStack;
+  readonly startAddress: bigint;
+  /** Index of the only processor that may run it. */
+  readonly affinity?: number;
+  readonly irql?: number;
+  /** TEB of a user thread. */
+  readonly teb?: bigint;
+  /** Sets the registers of a thread that has not run yet. */
+  readonly start: (processor: Processor) => void;
+}
+
+/** A thread: a stack and the registers it has when no processor runs it. */
+export class Thread {
+  readonly id: number;
+  readonly name: string;
+  /** Whose images and exports its code uses. */
+  readonly domain: ImageDomain;
+  readonly process: Process;
+  readonly addressSpace: AddressSpace;
+  readonly stack: ThreadStack;
+  readonly startAddress: bigint;
+  readonly affinity: number | undefined;
+  readonly teb: bigint | undefined;
+  state: ThreadState = 'ready';
+  /** KIRQL of the code that it runs. */
+  irql: number;
+  /** What it waits for. */
+  wait: Blocked | undefined;
+  /** Instructions that it has executed. */
+  instructions = 0;
+  /** The whole result register after its function returned. A 32-bit result leaves the upper half undefined. */
+  returnValue: bigint | undefined;
+  crash: Crash | undefined;
+  /** Procedures of the kernel model that have interrupted it to call guest code, the oldest first. */
+  readonly callouts: Callout[] = [];
+  /** The processor whose registers hold this thread's state at the moment. */
+  processor: Processor | undefined;
+  readonly #start: (processor: Processor) => void;
+  #context: ProcessorContext | undefined;
+  readonly #registers = new Map<string, bigint>();
+  #resultOfWait: bigint | undefined;
+
+  constructor(details: ThreadDetails) {
+    this.id = details.id;
+    this.name = details.name;
+    this.domain = details.domain;
+    this.process = details.process;
+    this.addressSpace = details.addressSpace ?? details.domain.addressSpace;
+    this.stack = details.stack;
+    this.startAddress = details.startAddress;
+    this.affinity = details.affinity;
+    this.teb = details.teb;
+    this.irql = details.irql ?? IRQL.PASSIVE_LEVEL;
+    this.#start = details.start;
+  }
+
+  /** Of the code that it runs: x86 in a WOW64 process. */
+  get architecture(): Architecture {
+    return this.domain.architecture;
+  }
+
+  /** What its function returned, taken as a C `int`; undefined while it runs. */
+  get result(): number | undefined {
+    return this.returnValue === undefined ? undefined : Number(BigInt.asIntN(32, this.returnValue));
+  }
+
+  get finished(): boolean {
+    return this.state === 'terminated' || this.state === 'crashed';
+  }
+
+  /** Has it executed or set up anything yet? Its stack holds no frames before. */
+  get started(): boolean {
+    return this.processor !== undefined || this.#context !== undefined;
+  }
+
+  /** A condition for `run({ until })`: this thread is about to execute the instruction at `address`. */
+  reaches(address: bigint): ThreadCondition {
+    return { thread: this, address };
+  }
+
+  /** A condition for `run({ until })`: this thread's function has returned. */
+  returns(): ThreadCondition {
+    return { thread: this };
+  }
+
+  /** Where it is: the address of its next instruction. */
+  get pc(): bigint {
+    return this.started ? this.register(this.architecture.programCounter) : this.startAddress;
+  }
+
+  get sp(): bigint {
+    return this.started
+      ? this.register(this.architecture.stackPointer)
+      : this.stack.base + BigInt(this.stack.size);
+  }
+
+  /** A general register, named as in the processor manual, whether or not a processor runs the thread. 0 before it has started. */
+  register(name: string): bigint {
+    return this.processor?.get(name) ?? this.#registers.get(name) ?? 0n;
+  }
+
+  /**
+   * Its call stack, innermost frame first: by unwind data on x64 and ARM64, by frame pointer on x86. A thread that has
+   * not started has the one frame of its start address.
+   */
+  stackWalk(): readonly StackFrame[] {
+    return walkStack(this);
+  }
+
+  /** Puts the thread's registers on a processor. */
+  attach(processor: Processor): void {
+    if (this.processor === processor) return;
+    processor.addressSpace = this.addressSpace;
+    if (this.#context === undefined) this.#start(processor);
+    else processor.loadContext(this.#context);
+    this.processor = processor;
+    if (this.#resultOfWait !== undefined) this.architecture.setResult(processor, this.#resultOfWait);
+    this.#resultOfWait = undefined;
+  }
+
+  /** Takes the thread off its processor. */
+  detach(): void {
+    if (this.processor === undefined) return;
+    for (const name of this.architecture.registers) this.#registers.set(name, this.processor.get(name));
+    this.#context = this.processor.saveContext();
+    this.processor = undefined;
+  }
+
+  /** Ends its wait: the function that it waits in will return `result`. */
+  wake(result: bigint): void {
+    this.wait = undefined;
+    this.state = 'ready';
+    this.#resultOfWait = result;
+  }
+
+  /** Makes sure that the stack has memory down to `address`; false when it ends before. */
+  growStack(address: bigint): boolean {
+    return this.stack.grow(address);
+  }
+
+  /** `demo!dispatch+0x9`, or the bare address where no image is. */
+  describe(address: bigint): string {
+    const image = this.domain.imageAt(address);
+    return image?.describe(address) ?? formatAddress(this.architecture.name, address);
+  }
+}

@@ -1,0 +1,76 @@
+import type { EngineStep, OperationKind } from '../engine/index.js';
+import type { Lab } from '../lab/lab.js';
+import type { BootOptions, ImageDomain, LoadedImage } from '../loader/index.js';
+
+export type { OperationKind } from '../engine/index.js';
+
+/** What the processors do, over and over, while the engine works. */
+export interface SubjectCall {
+  readonly target: bigint;
+  readonly arguments: readonly (bigint | number)[];
+  /** Name of the process or session that the call is made in. Default: where images go when nobody says. */
+  readonly place?: string;
+}
+
+/**
+ * A machine at the moment before a patch operation, the operation, and the call whose results tell old from new code.
+ * Made anew for every recording and every replay, always the same.
+ */
+export interface Subject extends Disposable {
+  readonly lab: Lab;
+  readonly operation: OperationKind;
+  /** The first processor makes the first call, the second one the second, and so on in turn. */
+  readonly calls: readonly [SubjectCall, ...SubjectCall[]];
+  /** Begins the operation: the real engine, which yields after each step that it has done. */
+  steps(): Generator<EngineStep, unknown>;
+  /** The patch image that functions of this base lead into now. Default: what the lab's engine knows. */
+  patchOf?(base: LoadedImage): LoadedImage | undefined;
+}
+
+/** Results of the call as 32-bit values. */
+export interface ExpectedResults {
+  readonly before: number;
+  readonly after: number;
+  /** Right only for calls that began before the operation was complete: recursions that change over on the way. */
+  readonly during?: readonly number[];
+}
+
+/** Options of the machine that decide which form of trampoline the engine uses. */
+export type Generation = Pick<BootOptions, 'hpatLayout' | 'retpoline'>;
+
+export interface SubjectOptions {
+  readonly processors?: number;
+  readonly instructionFetch?: 'coherent' | 'weak';
+  /** Default: the subject's own. */
+  readonly generation?: Generation;
+  /** Make it a part of the scenario run that this happens in, so that a debugger and a transcript see it. */
+  readonly shown?: boolean;
+}
+
+/** How to make a {@link Subject}. */
+export interface SubjectSource {
+  readonly name: string;
+  /** Default: what the call returns alone, before and after. */
+  readonly expected?: ExpectedResults;
+  /** How many calls the subject has, in as many places. Default 1. */
+  readonly roles?: number;
+  create(options?: SubjectOptions): Subject | Promise<Subject>;
+}
+
+/** The kernel, session, process or VTL1 with this name. @throws RangeError when there is none */
+export function placeNamed({ kernel }: Lab, name: string): ImageDomain {
+  const domain = kernel.domains.find((candidate) => candidate.name === name);
+  if (domain === undefined) throw new RangeError(`there is no process or session '${name}'`);
+  return domain;
+}
+
+/** Where the code of a call is. */
+export function placeOf(lab: Lab, { place }: SubjectCall): ImageDomain {
+  return place === undefined ? lab.kernel.domain : placeNamed(lab, place);
+}
+
+/** Does code that runs in `viewer` see what is stored in `stored` at `address`? */
+export function sees(viewer: ImageDomain, stored: ImageDomain, address: bigint): boolean {
+  const page = Number(BigInt.asUintN(64, address) >> 12n);
+  return viewer.addressSpace.tableOfPage(page) === stored.addressSpace.tableOfPage(page);
+}

@@ -1,0 +1,310 @@
+import {
+  CodeInformation,
+  encodeNames,
+  FLG_HOTPATCH,
+  HotPatch2003Engine,
+  Lab,
+  LDR_HOT_PATCH_ROUTINE,
+} from 'hotpatch-lab';
+import { FIXUP_TYPE, ImageBuilder, readImage } from 'hotpatch-lab/image';
+import { describe, expect, it } from 'vitest';
+import { observeOperations, type RequestedOperation } from '../../../engine/index.js';
+import { buildPatch, buildTarget, type Running, run, SERVER_2003, setSystemInformation } from './support.js';
+
+const { NAME_INFO, INJECT_THREAD, ACTIVE, WOW64 } = FLG_HOTPATCH;
+const PATH = 'C:\\WINDOWS\\hotpatch\\patch.dll';
+
+const patchOf = ({ target }: Running, result = 9, processor: 'x86' | 'x64' = 'x64') =>
+  buildPatch(target, { processor, result });
+
+function first<T>(list: readonly T[]): T {
+  const [one] = list;
+  if (one === undefined) throw new Error('there is none');
+  return one;
+}
+
+describe('the state of a hotpatch', () => {
+  it('decides what can be asked of it', async () => {
+    using running = await run({ processor: 'x64' });
+    const { engine } = running;
+    const patch = engine.loadPatch(patchOf(running));
+    expect(() => engine.enable(patch)).toThrow('the hotpatch is applied, not inactive');
+    engine.disable(patch);
+    expect(() => engine.disable(patch)).toThrow('the hotpatch is inactive, not applied');
+    expect(running.call()).toEqual([1, 1]);
+  });
+
+  it('is noTarget where nobody has the module, and it is kept all the same', async () => {
+    using running = await run({ processor: 'x64', processes: 0 });
+    const { engine, lab } = running;
+    const patch = engine.loadPatch(patchOf(running));
+    expect(patch).toMatchObject({ state: 'noTarget', status: { name: 'STATUS_NOT_FOUND' }, functions: 0 });
+    expect(engine.patches).toEqual([patch]);
+    expect(lab.transcript).toContain('hotpatch patch.dll: target.dll is not loaded anywhere');
+    for (const swap of [engine.disable, engine.enable])
+      expect(() => swap.call(engine, patch)).toThrow('the hotpatch is noTarget');
+  });
+
+  it('is inactive when it is loaded and not put in force', async () => {
+    using running = await run({ processor: 'x64' });
+    const { engine, loaded } = running;
+    const patch = engine.loadPatch(patchOf(running), { active: false });
+    expect(patch).toMatchObject({ state: 'inactive', status: { name: 'STATUS_SUCCESS' }, functions: 0 });
+    expect(running.call()).toEqual([1, 1]);
+    expect(loaded.map((image) => engine.patchList(image).length)).toEqual([1, 1]);
+    expect(loaded.map((image) => engine.patchOf(image))).toEqual([undefined, undefined]);
+    engine.enable(patch);
+    expect(running.call()).toEqual([9, 9]);
+  });
+
+  it('tells of each module where its image is', async () => {
+    using running = await run({ processor: 'x64' });
+    const { engine, lab } = running;
+    const patch = engine.loadPatch(patchOf(running));
+    const count = () => lab.events.filter(({ text }) => /patch.dll of generation 2003 is/.test(text)).length;
+    expect(count()).toBe(2);
+    engine.disable(patch);
+    expect(count()).toBe(4);
+  });
+
+  it('forgets a module that is gone', async () => {
+    using running = await run({ processor: 'x64' });
+    const { engine, loaded } = running;
+    const patch = engine.loadPatch(patchOf(running));
+    first(loaded).domain.process?.terminate();
+    expect(loaded.map((image) => engine.patchList(image).length)).toEqual([0, 1]);
+    expect(engine.lists.all).toHaveLength(1);
+    expect(patch.applications).toHaveLength(1);
+  });
+
+  it('a hotpatch that was refused is in no list', async () => {
+    using running = await run({ processor: 'x64' });
+    const { engine, loaded } = running;
+    const steps = engine.loadPatchSteps(patchOf(running));
+    let patches = 0;
+    for (const step of { [Symbol.iterator]: () => ({ next: () => steps.next() }) }) {
+      patches = engine.lists.all.length;
+      if (step.kind === 'rendezvous' && patches === 2) break;
+    }
+    expect(patches).toBe(2);
+    expect(() => steps.throw(new Error('stopped'))).toThrow('stopped');
+    expect(engine.lists.all).toEqual([]);
+    expect(loaded.map((image) => engine.patchList(image))).toEqual([[], []]);
+    expect(engine.patches).toEqual([]);
+    expect(engine.openPatch('patch.dll')?.applications).toEqual([]);
+  });
+});
+
+describe('what an observer is told of an operation', () => {
+  const told = ({ lab }: Running) => {
+    const operations: string[] = [];
+    observeOperations(lab.kernel, {
+      perform(operation: RequestedOperation | undefined, perform) {
+        const names = operation?.domains.map(({ name }) => name.replace(/ .*/, '')) ?? [];
+        operations.push([operation?.kind ?? 'nothing', ...names].join(' '));
+        return perform();
+      },
+    });
+    return operations;
+  };
+
+  it('its kind, and where code changes', async () => {
+    using running = await run({ processor: 'x64' });
+    const { engine, loaded } = running;
+    const operations = told(running);
+    const both = 'process0.exe process1.exe';
+    const silent = engine.loadPatch(patchOf(running), { active: false });
+    engine.enable(silent);
+    engine.loadPatch(patchOf(running, 17));
+    engine.disable(first(engine.patches.slice(1)));
+    engine.patchOne(silent, first(loaded), false);
+    engine.disable(silent);
+    engine.enable(silent);
+    const { process } = first(loaded).domain;
+    process?.privileges.add('SeDebugPrivilege');
+    running.lab.kernel.files.add('other.dll', patchOf(running, 21));
+    const buffer = encodeNames(INJECT_THREAD, { name: 'other.dll' }, { targetProcess: 0n });
+    if (process !== undefined) expect(setSystemInformation(process, buffer).status).toBe(0);
+    expect(operations).toEqual([
+      'nothing',
+      `apply ${both}`,
+      `repatch ${both}`,
+      `revert ${both}`,
+      'revert process0.exe',
+      'revert process1.exe',
+      `apply ${both}`,
+      `revert ${both}`,
+    ]);
+  });
+
+  it('nothing where nobody has the module', async () => {
+    using running = await run({ processor: 'x64', processes: 0 });
+    const operations = told(running);
+    running.engine.loadPatch(patchOf(running));
+    expect(operations).toEqual(['nothing']);
+  });
+});
+
+describe('processors', () => {
+  it('are held from the first store into code to the last, and are serialised before they go on', async () => {
+    using running = await run({ processor: 'x64', processes: 1 });
+    const { engine, lab } = running;
+    const held: string[] = [];
+    for (const step of engine.loadPatchSteps(patchOf(running)))
+      held.push(`${step.kind} ${lab.kernel.scheduler.gathered}`);
+    expect(held.slice(-5)).toEqual([
+      'rendezvous true',
+      'store true',
+      'store true',
+      'serialised true',
+      'rendezvous false',
+    ]);
+    expect(lab.transcript.match(/all processors are (held|let go)/g)).toEqual([
+      'all processors are held',
+      'all processors are let go',
+    ]);
+  });
+
+  it('are serialised when everything is taken back', async () => {
+    using running = await run({ processor: 'x64', processes: 1 });
+    const { engine, lab } = running;
+    const { machine } = lab.kernel;
+    const serialise = machine.serialise.bind(machine);
+    let count = 0;
+    machine.serialise = () => {
+      count += 1;
+      serialise();
+    };
+    const steps = engine.loadPatchSteps(patchOf(running));
+    for (let step = steps.next(); step.done !== true && step.value.kind !== 'serialised'; )
+      step = steps.next();
+    expect(count).toBe(1);
+    expect(() => steps.throw(new Error('stopped'))).toThrow('stopped');
+    expect(count).toBe(2);
+  });
+});
+
+describe.each(['x86', 'x64'] as const)('the thread that is injected into an %s process', (processor) => {
+  it('finds a UserModeInfo, and ends with success', async () => {
+    for (const active of [true, false]) {
+      using running = await run({ processor, wow64: processor === 'x86', processes: 1 });
+      const { engine, lab } = running;
+      const { domain } = first(running.loaded);
+      const before = domain.allocateMemory('pool', 1);
+      const image = buildPatch(running.target, {
+        processor,
+        section: ({ good, layout }) => ({
+          ...good,
+          fixups: [
+            { rva: layout.rva('value'), type: processor === 'x86' ? FIXUP_TYPE.PC32 : FIXUP_TYPE.PC64 },
+          ],
+        }),
+      });
+      const steps = engine.loadPatchSteps(image, {
+        path: PATH,
+        ...(active ? {} : { active }),
+        ...(active ? {} : { name: 'patch.dll' }),
+      });
+      const step = steps.next();
+      const thread = first(lab.kernel.threads);
+      expect([thread.name, thread.startAddress]).toEqual([
+        'LdrHotPatchRoutine',
+        domain.services.address('ntdll.dll', LDR_HOT_PATCH_ROUTINE),
+      ]);
+      expect(step.done).toBe(false);
+      const { addressSpace, architecture } = domain;
+      const information = new CodeInformation(
+        addressSpace,
+        before + 0x10000n,
+        0x1000,
+        architecture.pointerSize,
+      );
+      expect(information.flags).toBe(NAME_INFO + (active ? ACTIVE : 0) + (processor === 'x86' ? WOW64 : 0));
+      expect([information.name('name'), information.name('targetName')]).toEqual([PATH, 'target.dll']);
+      expect(information.patchingFinished).toBe(false);
+      const { stack } = thread;
+      expect(addressSpace.query(stack.base).state).not.toBe('free');
+      while (steps.next().done !== true);
+      expect([thread.finished, thread.result]).toEqual([true, 0]);
+      expect(lab.kernel.threads).toEqual([]);
+      expect(addressSpace.query(stack.base).state).toBe('free');
+      expect(addressSpace.query(before + 0x10000n).state).toBe('free');
+    }
+  });
+});
+
+describe('a system of ARM64', () => {
+  it('has the engine, and no module that a hotpatch could be for', async () => {
+    using lab = await Lab.boot({ architecture: 'arm64', ...SERVER_2003 });
+    const engine = new HotPatch2003Engine(lab.kernel);
+    const image = buildPatch(buildTarget('x64'), { processor: 'x64' });
+    expect(engine.loadPatch(image).state).toBe('noTarget');
+  });
+});
+
+describe('modules that a hotpatch is for', () => {
+  it('are found by the path that it was given under', async () => {
+    using running = await run({ processor: 'x64' });
+    const process = first(running.loaded).domain.process;
+    if (process === undefined) throw new Error('no process');
+    running.engine.loadPatch(patchOf(running), { path: PATH });
+    const buffer = encodeNames(NAME_INFO, { name: PATH.toUpperCase() });
+    expect(setSystemInformation(process, buffer).status).toBe(0);
+    expect(running.call()).toEqual([1, 9]);
+  });
+
+  it('are not those of another build, as long as there is a right one', async () => {
+    using running = await run({ processor: 'x64' });
+    const { engine, lab } = running;
+    const other = buildTarget('x64', 'dll', 16);
+    const process = lab.createProcess('coldpatched.exe');
+    const loaded = process.loadImage(other.image, { initialize: false });
+    const patch = engine.loadPatch(patchOf(running));
+    expect(patch.applications.map(({ target }) => target.domain.name)).not.toContain(loaded.domain.name);
+    expect(running.call()).toEqual([9, 9]);
+    expect(loaded.codeBytes()).toEqual(loaded.codeBytesBeforePatch);
+  });
+
+  it('are not those of another processor, even of another build', async () => {
+    using running = await run({ processor: 'x64', processes: 0 });
+    const { engine, lab } = running;
+    const wow64 = lab.createProcess({ name: 'old32.exe', wow64: true });
+    wow64.loadImage(buildTarget('x86').image, { initialize: false });
+    expect(engine.loadPatch(patchOf(running)).state).toBe('noTarget');
+  });
+
+  it('are not other modules, nor images of hotpatches', async () => {
+    using running = await run({ processor: 'x64', processes: 1 });
+    const { engine, lab } = running;
+    const process = first(running.loaded).domain.process;
+    const other = new ImageBuilder('x64', { dll: true, name: 'other.dll' }).code('f', [0xc3]).build();
+    process?.loadImage(readImage(other.bytes, { file: 'other.dll' }), { initialize: false });
+    const namesake = buildPatch(running.target, { processor: 'x64', result: 17 });
+    engine.loadPatch(namesake, { name: 'target.dll' });
+    const patch = engine.loadPatch(patchOf(running));
+    expect(patch.applications.map(({ target }) => target.loadReason)).not.toContain('PatchImage');
+    expect(patch.applications).toHaveLength(1);
+    expect(lab.kernel.threads).toEqual([]);
+  });
+
+  it('are not copies under another name', async () => {
+    using running = await run({ processor: 'x64', processes: 0 });
+    const { engine, lab, target } = running;
+    const process = lab.createProcess('copy.exe');
+    const copy = process.loadImage(target.image, { name: 'copy.dll', initialize: false });
+    expect(engine.loadPatch(patchOf(running)).state).toBe('noTarget');
+    expect(copy.codeBytes()).toEqual(copy.codeBytesBeforePatch);
+  });
+
+  it('are named in any case', async () => {
+    using running = await run({ processor: 'x64' });
+    const { engine, target } = running;
+    engine.loadPatch(
+      buildPatch(target, {
+        processor: 'x64',
+        section: ({ good }) => ({ ...good, targetName: 'TARGET.DLL' }),
+      }),
+    );
+    expect(running.call()).toEqual([9, 9]);
+  });
+});

@@ -1,0 +1,110 @@
+import { describe, expect, it } from 'vitest';
+import { type EngineStep, observeOperations, type Patch2003 } from '../../../engine/index.js';
+import { systemState } from '../../../proof/index.js';
+import { buildPatch, type Running, run } from './support.js';
+
+/** Takes an operation to its end, and does something after so many of its steps. */
+function drive(steps: Generator<EngineStep, Patch2003>, after: number, act: () => void): Patch2003 {
+  for (let count = 0; ; count++) {
+    if (count === after) act();
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+const stepsOf = ({ engine, target }: Running) =>
+  engine.loadPatchSteps(buildPatch(target, { processor: 'x64' }));
+
+const countSteps = async () => {
+  using running = await run({ processor: 'x64' });
+  return [...stepsOf(running)].length;
+};
+
+function end({ loaded }: Running, index: number): void {
+  loaded[index]?.domain.process?.terminate();
+}
+
+describe.each(['disable', 'enable', 'patchEach'] as const)('a process that ends during %s', (operation) => {
+  it('is left out, after each step: the other one goes on', async () => {
+    for (let after = 1, finished = false; !finished; after++)
+      for (const gone of [0, 1]) {
+        using running = await run({ processor: 'x64' });
+        const { lab, engine, loaded } = running;
+        const patch = engine.loadPatch(buildPatch(running.target, { processor: 'x64' }));
+        if (operation === 'enable') engine.disable(patch);
+        let count = 0;
+        const proceed = (steps: Generator<EngineStep, unknown> | undefined) => {
+          for (const _ of steps ?? []) if (++count === after) end(running, gone);
+        };
+        if (operation === 'patchEach') {
+          observeOperations(lab.kernel, {
+            perform(request, perform) {
+              proceed(request?.steps());
+              return undefined as ReturnType<typeof perform>;
+            },
+          });
+          engine.patchEach(patch, loaded, false);
+        } else proceed(engine[`${operation}Steps`](patch));
+        const stays = loaded[1 - gone];
+        const others = count < after ? 2 : 1;
+        finished = count < after;
+        expect([after, patch.state, patch.applications.length]).toEqual([
+          after,
+          operation === 'enable' ? 'applied' : 'inactive',
+          others,
+        ]);
+        const result = lab.kernel.call(stays?.symbol('f') ?? 0n, [], stays && { domain: stays.domain });
+        expect(result).toBe(operation === 'enable' ? 9n : 1n);
+      }
+  });
+});
+
+describe('a process that ends while a hotpatch is applied', () => {
+  it('is left out, after each step: the other one is patched', async () => {
+    const steps = await countSteps();
+    expect(steps).toBeGreaterThan(8);
+    for (let after = 0; after <= steps; after++)
+      for (const gone of [0, 1]) {
+        using running = await run({ processor: 'x64' });
+        const { lab, engine } = running;
+        const [stays] = running.loaded.filter((_, index) => index !== gone);
+        if (stays === undefined) throw new Error('there are two');
+        const call = () => Number(lab.kernel.call(stays.symbol('f'), [], { domain: stays.domain }));
+        const patch = drive(stepsOf(running), after, () => end(running, gone));
+        expect(patch.state).toBe('applied');
+        const names = patch.applications.map(({ target }) => target.domain.name);
+        expect([after, gone, ...names]).toEqual([after, gone, stays.domain.name]);
+        expect(lab.kernel.threads).toEqual([]);
+        expect(lab.kernel.scheduler.gathered).toBe(false);
+        expect(call()).toBe(9);
+        engine.disable(patch);
+        expect(call()).toBe(1);
+        expect(stays.codeBytes()).toEqual(stays.codeBytesBeforePatch);
+      }
+  });
+
+  it('leaves a hotpatch without a target when it was the only one', async () => {
+    using running = await run({ processor: 'x64', processes: 1 });
+    const patch = drive(stepsOf(running), 1, () => end(running, 0));
+    expect(patch.state).toBe('noTarget');
+    expect(patch.applications).toEqual([]);
+    expect(running.lab.transcript).toContain('process0.exe (8) has ended meanwhile: it is left out');
+  });
+
+  it('does not keep the others from being given back when one of them refuses', async () => {
+    using running = await run({ processor: 'x64', processes: 3 });
+    const { lab, loaded } = running;
+    const [, second, third] = loaded;
+    if (second === undefined || third === undefined) throw new Error('there are three');
+    // The third module is not what the hotpatch's validations expect.
+    const f = third.symbol('f');
+    third.domain.writer.writeCode(f + 3n, Uint8Array.of(7));
+    const before = systemState(lab).memory;
+    const perProcess = (await countSteps()) / 2;
+    expect(() => drive(stepsOf(running), perProcess + 1, () => end(running, 0))).toThrow('validation.bytes');
+    expect(lab.kernel.call(second.symbol('f'), [], { domain: second.domain })).toBe(1n);
+    expect(lab.kernel.threads).toEqual([]);
+    const kept = [...systemState(lab).memory].filter(([name]) => before.has(name));
+    expect(kept.every(([name, memory]) => memory === before.get(name))).toBe(true);
+  });
+});
