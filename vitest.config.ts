@@ -6,8 +6,8 @@ const source = (path: string) => fileURLToPath(new URL(`./${path}`, import.meta.
 export default defineConfig({
   resolve: {
     alias: [
-      { find: /^hotpatch-lab$/, replacement: source('index.ts') },
-      { find: /^hotpatch-lab\/vitest$/, replacement: source('vitest.ts') },
+      { find: /^hotpatch-lab$/, replacement: source('lab/index.ts') },
+      { find: /^hotpatch-lab\/vitest$/, replacement: source('lab/vitest.ts') },
       { find: /^hotpatch-lab\/([a-z]+)$/, replacement: source('$1/index.ts') },
     ],
   },
