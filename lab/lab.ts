@@ -136,12 +136,12 @@ export class Lab implements Disposable {
 
   /** Calls a function and returns its result as a C `int`. */
   call(address: bigint, parameters: readonly Argument[] = []): number {
-    return Number(BigInt.asIntN(32, this.kernel.call(address, parameters)));
+    return this.kernel.call(address, parameters);
   }
 
   /** Calls a function and returns the whole result register: pointers and 64-bit integers. */
   call64(address: bigint, parameters: readonly Argument[] = []): bigint {
-    return this.kernel.call(address, parameters);
+    return this.kernel.call64(address, parameters);
   }
 
   /** Puts bytes into memory of their own, of the kernel or of a process, for the guest to read and write; returns the address. */

@@ -38,6 +38,7 @@ import { PatchGuard } from './secure/patch-guard.js';
 import { SecureKernel } from './secure/secure-kernel.js';
 import { systemServiceTable } from './services/index.js';
 import type { SystemServices } from './services/system-services.js';
+import { asInt, resultRegister } from './threads/call-result.js';
 import { DpcQueues } from './threads/dpc.js';
 import { ModeContexts } from './threads/mode-contexts.js';
 import { type RunResult, Scheduler } from './threads/scheduler.js';
@@ -268,9 +269,17 @@ export class Kernel implements Disposable {
     return this.#runner.run(options);
   }
 
-  /** Calls a function on a thread of its own, which runs alone: every other thread stands still until it has returned. */
-  call(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): bigint {
-    return this.callThread(address, parameters, options).returnValue ?? 0n;
+  /**
+   * Calls a function on a thread of its own, which runs alone: every other thread stands still until it has returned.
+   * The result is taken as a C `int`.
+   */
+  call(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): number {
+    return asInt(this.call64(address, parameters, options));
+  }
+
+  /** As {@link call}, but returns the whole result register: pointers and 64-bit integers. */
+  call64(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): bigint {
+    return resultRegister(this.callThread(address, parameters, options));
   }
 
   /** As {@link call}, but returns the finished thread with everything that is known about it. */

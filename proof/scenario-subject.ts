@@ -135,7 +135,7 @@ function isEntryStore(event: LabEvent): event is LabEvent & StoreStep {
 async function canBeMade(scenario: Scenario, attempt: number, call: SubjectCall): Promise<boolean> {
   using subject = await stopAt(scenario, attempt, [call]);
   try {
-    subject.lab.kernel.call(call.target, call.arguments, { domain: placeOf(subject.lab, call) });
+    subject.lab.kernel.call64(call.target, call.arguments, { domain: placeOf(subject.lab, call) });
     return true;
   } catch {
     return false;

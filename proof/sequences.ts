@@ -236,7 +236,7 @@ export class Sequence implements Disposable {
   }
 
   #result(process: Process, image: LoadedImage): number {
-    return Number(process.call(image.address(this.images.base.rva('caller'))) & 0xffff_ffffn);
+    return Number(process.call64(image.address(this.images.base.rva('caller'))) & 0xffff_ffffn);
   }
 
   #try<T>(subject: T | undefined, action: (subject: T) => void): void {

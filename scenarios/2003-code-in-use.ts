@@ -29,7 +29,7 @@ export default defineScenario('Server 2003: code that is in use is patched', asy
     // "edit" has four characters; a buffer of four has no room for its end mark. The old code is off by one.
     const buffer = lab.allocate(new Uint8Array(8).fill(0x2a), explorer.process);
     const setTitle = (size: number) =>
-      Number(BigInt.asIntN(32, explorer.process.call(shell.symbol('SetTitle'), [buffer, 1, size])));
+      Number(BigInt.asIntN(32, explorer.process.call64(shell.symbol('SetTitle'), [buffer, 1, size])));
     expect(setTitle(4)).toBe(4);
     expect(explorer.process.addressSpace.readU8(buffer + 4n)).toBe(0); // one byte too far
 

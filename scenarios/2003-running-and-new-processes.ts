@@ -45,7 +45,7 @@ export default defineScenario('Server 2003: running processes and new ones', asy
       process,
       shell,
       /** What SetTitle says of a buffer without room for the end mark. */
-      overflows: () => BigInt.asIntN(32, process.call(shell.symbol('SetTitle'), [title, 1, 4])) === 4n,
+      overflows: () => BigInt.asIntN(32, process.call64(shell.symbol('SetTitle'), [title, 1, 4])) === 4n,
     };
   };
   const explorer = start(server, 'explorer.exe');
@@ -84,7 +84,9 @@ export default defineScenario('Server 2003: running processes and new ones', asy
     const ntdll = process.findImage('ntdll.dll');
     const bytes = process.domain.allocateMemory('pool', 8);
     process.addressSpace.write(bytes, Uint8Array.of(1, 2, 3, 4));
-    return ntdll === undefined ? 0n : process.call(ntdll.symbol('RtlpHashBytes'), [bytes, 3]) & 0xffff_ffffn;
+    return ntdll === undefined
+      ? 0n
+      : process.call64(ntdll.symbol('RtlpHashBytes'), [bytes, 3]) & 0xffff_ffffn;
   };
   const [wrong, right] = [hash(explorer.process), 17n * 31n ** 3n + 31n ** 2n + 2n * 31n + 3n];
   expect(wrong === right).toBe(false);

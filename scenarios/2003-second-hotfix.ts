@@ -21,7 +21,7 @@ export default defineScenario('Server 2003: a second hotfix after the first', as
     const process = lab.createProcess('explorer.exe');
     const shell = process.loadImage(base.image, { name: 'shell.dll', symbols: base.symbols });
     const call = (name: string, ...parameters: (number | bigint)[]) =>
-      Number(BigInt.asIntN(32, process.call(shell.symbol(name), parameters)));
+      Number(BigInt.asIntN(32, process.call64(shell.symbol(name), parameters)));
     const title = lab.allocate(new Uint8Array(8), process);
     const state = () => [call('SetTitle', title, 1, 4), call('Weigh', 4)];
     expect(state()).toEqual([4, 0x7fff]); // both functions are off by one

@@ -22,7 +22,7 @@ export default defineScenario('ARM64: a DLL is patched without any padding', asy
   const [slot = 0] =
     [...lab.engine.record(demo).undo].find(([, entry]) => demo.address(entry.rva) === leaf) ?? [];
   say(await lab.listing(demo.hpat?.codeSlot(slot) ?? 0n, 2));
-  expect(process.call(leaf)).toBe(43n);
+  expect(process.call64(leaf)).toBe(43n);
 
   const after = demo.codeBytes();
   const changed = [...before.keys()].filter((i) => before[i] !== after[i]);

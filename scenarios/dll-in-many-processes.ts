@@ -23,16 +23,16 @@ export default defineScenario('A DLL is patched in every process that has it', a
   expect(patch.applications.length).toBe(3);
   lab.run({ until: inside.returns() });
   expect(inside.result).toBe(42);
-  for (const { process, demo } of programs) expect(process.call(demo.symbol('leaf_opaque'))).toBe(43n);
+  for (const { process, demo } of programs) expect(process.call64(demo.symbol('leaf_opaque'))).toBe(43n);
 
   say('\nA process that starts now gets the patch before its first instruction.');
   const late = await start('late.exe');
-  expect(late.process.call(late.demo.symbol('leaf_opaque'))).toBe(43n);
+  expect(late.process.call64(late.demo.symbol('leaf_opaque'))).toBe(43n);
 
   say('\nRollback, everywhere.');
   lab.unloadHotPatch(patch);
   for (const { process, demo } of [...programs, late]) {
-    expect(process.call(demo.symbol('leaf_opaque'))).toBe(42n);
+    expect(process.call64(demo.symbol('leaf_opaque'))).toBe(42n);
     expect(demo.codeBytes()).toEqual(demo.codeBytesBeforePatch);
   }
 });

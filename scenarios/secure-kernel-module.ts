@@ -10,7 +10,7 @@ export default defineScenario(
     if (secureKernel === undefined) throw new Error('virtualization-based security is off');
     await lab.loadSecureImage(new URL('hpimport.dll', images));
     const module = await lab.loadSecureImage(new URL('base/demo.dll', images));
-    const call = (name: string) => secureKernel.call(module.symbol(name));
+    const call = (name: string) => secureKernel.call64(module.symbol(name));
     expect(call('leaf_opaque')).toBe(42n);
 
     say('\nThe module is in VTL1: no list of NT has it, and no address of NT leads to it.');

@@ -23,14 +23,14 @@ export default defineScenario(
 
     const shortPacket = lab.allocate(Uint8Array.of(1, 5, 10, 20, 30, 40, 50));
     for (const { session, driver } of loaded) {
-      const status = session.call(driver.symbol('HandleRequest'), [shortPacket, 2]);
+      const status = session.call64(driver.symbol('HandleRequest'), [shortPacket, 2]);
       expect(BigInt.asUintN(32, status)).toBe(0xc000000dn);
     }
     const [first, second] = loaded;
     if (first === undefined || second === undefined) return;
-    first.session.call(first.driver.symbol('HandleRequest'), [shortPacket, 2]);
-    expect(BigInt.asUintN(32, first.session.call(first.driver.symbol('PacketsRefused')))).toBe(2n);
-    expect(BigInt.asUintN(32, second.session.call(second.driver.symbol('PacketsRefused')))).toBe(1n);
+    first.session.call64(first.driver.symbol('HandleRequest'), [shortPacket, 2]);
+    expect(BigInt.asUintN(32, first.session.call64(first.driver.symbol('PacketsRefused')))).toBe(2n);
+    expect(BigInt.asUintN(32, second.session.call64(second.driver.symbol('PacketsRefused')))).toBe(1n);
 
     say('\nThe third session loads the driver later, and gets the patch with it.');
     const [, , third] = sessions;

@@ -32,7 +32,7 @@ export function callPatchMain(
     domain.addressSpace.write(context, bytes);
     const name = `  ${loaded.moduleName}!${PATCH_MAIN_CALLOUT}(phase ${phase})`;
     try {
-      const value = kernel.call(loaded.address(rva), [context, CONTEXT_SIZE], { domain });
+      const value = kernel.call64(loaded.address(rva), [context, CONTEXT_SIZE], { domain });
       const status = Number(BigInt.asUintN(32, value));
       return { kind: 'callout', phase, status, text: `${name} returned ${hex(status)}` };
     } catch (error) {

@@ -6,6 +6,7 @@ import type { LoadedImage } from '../images/loaded-image.js';
 import type { Kernel } from '../kernel.js';
 import type { ImageDomain } from '../memory/image-domain.js';
 import { Pool } from '../memory/pool.js';
+import { asInt } from '../threads/call-result.js';
 import type { Thread } from '../threads/thread.js';
 import type { ThreadOptions } from '../threads/thread-runner.js';
 import { HandleTable } from './handles.js';
@@ -113,10 +114,15 @@ export class Process {
     return this.#kernel.createThread(address, parameters, { ...options, domain: this.domain });
   }
 
-  /** Calls a function on a thread of its own, alone, and returns its whole result register. */
-  call(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
+  /** Calls a function on a thread of its own, alone, and returns its result as a C `int`. */
+  call(address: bigint, parameters: readonly (bigint | number)[] = []): number {
+    return asInt(this.call64(address, parameters));
+  }
+
+  /** As {@link call}, but returns the whole result register: pointers and 64-bit integers. */
+  call64(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
     this.#assertAlive();
-    return this.#kernel.callThread(address, parameters, { domain: this.domain }).returnValue ?? 0n;
+    return this.#kernel.call64(address, parameters, { domain: this.domain });
   }
 
   /** Ends every thread and gives all memory back. DllMain is not called, as with NtTerminateProcess. */

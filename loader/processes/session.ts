@@ -4,6 +4,7 @@ import type { LoadOptions } from '../images/image-loader.js';
 import type { LoadedImage } from '../images/loaded-image.js';
 import type { Kernel } from '../kernel.js';
 import type { ImageDomain } from '../memory/image-domain.js';
+import { asInt } from '../threads/call-result.js';
 
 /**
  * A logon session: the session space behind one root page-table entry, with the session drivers that are loaded in it.
@@ -32,8 +33,13 @@ export class Session {
     return this.kernel.loader.load(this.domain, image, options);
   }
 
-  /** Calls a session driver's function in this session. */
-  call(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
-    return this.kernel.callThread(address, parameters, { domain: this.domain }).returnValue ?? 0n;
+  /** Calls a session driver's function in this session, alone, and returns its result as a C `int`. */
+  call(address: bigint, parameters: readonly (bigint | number)[] = []): number {
+    return asInt(this.call64(address, parameters));
+  }
+
+  /** As {@link call}, but returns the whole result register: pointers and 64-bit integers. */
+  call64(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
+    return this.kernel.call64(address, parameters, { domain: this.domain });
   }
 }

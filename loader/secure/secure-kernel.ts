@@ -10,6 +10,7 @@ import type { Kernel } from '../kernel.js';
 import { MemoryArea } from '../memory/address-region.js';
 import { ImageDomain } from '../memory/image-domain.js';
 import { SecureImageWriter } from '../memory/image-writer.js';
+import { asInt } from '../threads/call-result.js';
 
 /**
  * Virtual trust level 1: the Secure Kernel, its modules and the hypervisor. NT neither lists nor sees them: their
@@ -56,9 +57,14 @@ export class SecureKernel {
     return this.#kernel.loader.load(this.domain, image, options);
   }
 
-  /** Runs a function in VTL1 on a processor, alone, and returns its whole result register. */
-  call(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
-    return this.#kernel.callThread(address, parameters, { domain: this.domain }).returnValue ?? 0n;
+  /** Runs a function in VTL1 on a processor, alone, and returns its result as a C `int`. */
+  call(address: bigint, parameters: readonly (bigint | number)[] = []): number {
+    return asInt(this.call64(address, parameters));
+  }
+
+  /** As {@link call}, but returns the whole result register: pointers and 64-bit integers. */
+  call64(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
+    return this.#kernel.call64(address, parameters, { domain: this.domain });
   }
 
   /** Second level: VTL0 may do nothing with these pages. */

@@ -14,6 +14,7 @@ import type { ExceptionDetails } from '../dispatch/exceptions/codes.js';
 import { type StackFrame, walkStack } from '../dispatch/stack-walk.js';
 import type { ImageDomain } from '../memory/image-domain.js';
 import type { Process } from '../processes/process.js';
+import { asInt } from './call-result.js';
 import type { Callout } from './guest-call.js';
 import type { ThreadStack } from './thread-stack.js';
 
@@ -108,7 +109,7 @@ export class Thread {
 
   /** What its function returned, taken as a C `int`; undefined while it runs. */
   get result(): number | undefined {
-    return this.returnValue === undefined ? undefined : Number(BigInt.asIntN(32, this.returnValue));
+    return this.returnValue === undefined ? undefined : asInt(this.returnValue);
   }
 
   get finished(): boolean {

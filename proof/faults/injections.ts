@@ -113,7 +113,7 @@ export function inject({ kernel }: Lab, kind: FaultKind, isDue: () => boolean): 
       break;
     case 'calloutFails':
     case 'calloutCrashes':
-      replace(kernel, 'call', (call) => (target, parameters, options) => {
+      replace(kernel, 'call64', (call) => (target, parameters, options) => {
         const image = options?.domain?.imageAt(target);
         if (image === undefined || !isCallout(image, target) || !isDue())
           return call(target, parameters, options);

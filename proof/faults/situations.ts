@@ -154,7 +154,7 @@ function basesIn({ kernel }: Lab, { optionalHeader, fileHeader }: PeImage): Load
 }
 
 function resultOf({ kernel }: Lab, image: LoadedImage, rva: number): number {
-  return Number(kernel.call(image.address(rva), [], { domain: image.domain }) & 0xffff_ffffn);
+  return Number(kernel.call64(image.address(rva), [], { domain: image.domain }) & 0xffff_ffffn);
 }
 
 /** The places that the base is loaded into, one more than those that have it when it begins for an operation on load. */

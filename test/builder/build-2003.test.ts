@@ -74,7 +74,7 @@ describe.each(PROCESSORS)('preferred bases far from each other, %s', (architectu
     const options = { name: 'victim.dll', symbols: base.symbols, initialize: false };
     const victim = process.loadImage(base.image, options);
     new HotPatch2003Engine(lab.kernel).loadPatch(hotpatch.image, { name: 'victim_hp.dll' });
-    process.call(victim.symbol('f'));
+    process.call64(victim.symbol('f'));
     expect(process.addressSpace.readU32(victim.symbol('counter'))).toBe(1);
   });
 });

@@ -81,7 +81,7 @@ describe.skipIf(!hasToolchain())('functions with exception filters', () => {
     const process = lab.createProcess('victim.exe');
     const victim = process.loadImage(base.image, { name: 'victim.dll', symbols: base.symbols });
     const call = (name: string, ...parameters: number[]) =>
-      Number(BigInt.asIntN(32, process.call(victim.symbol(name), parameters)));
+      Number(BigInt.asIntN(32, process.call64(victim.symbol(name), parameters)));
     const state = () => [call('f', 0), call('faults'), call('left')];
     expect(state()).toEqual([-1, 1, 1]);
     apply(lab, { base, fixed });

@@ -39,7 +39,7 @@ describe.each(WORLDS)('NtManageHotPatch, called by code of $name', ({ architectu
     const { addressSpace, domain } = process;
     const allocate = (bytes: Uint8Array) => lab.allocate(bytes, { domain });
     const call = (name: string, ...parameters: (bigint | number)[]) =>
-      Number(process.call(manage.symbol(name), parameters) & 0xffff_ffffn);
+      Number(process.call64(manage.symbol(name), parameters) & 0xffff_ffffn);
     const identity = readFixture(`${images}/patch/demo_hp.dll`).image.hotPatch?.bases[0];
     if (identity === undefined) throw new Error('no hotpatch table');
     return {
@@ -52,7 +52,7 @@ describe.each(WORLDS)('NtManageHotPatch, called by code of $name', ({ architectu
       identity: [identity.originalCheckSum, identity.originalTimeDateStamp] as const,
       path: () => allocate(Buffer.from(`${PATH}\0`, 'utf16le')),
       text: (at: bigint, bytes: number) => Buffer.from(addressSpace.read(at, bytes)).toString('utf16le'),
-      leaf: () => Number(process.call(demo.symbol('leaf_opaque'))),
+      leaf: () => Number(process.call64(demo.symbol('leaf_opaque'))),
       [Symbol.dispose]: () => lab[Symbol.dispose](),
     };
   }

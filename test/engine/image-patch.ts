@@ -61,7 +61,7 @@ export async function boot(options: { instructionFetch?: 'coherent' | 'weak' } =
       addressSpace.writeU64(field(applyImagePatch.baseImageAddress), base);
       addressSpace.writeU64(field(applyImagePatch.patchImageAddress), patchBase);
     }).status;
-  const leaf = () => Number(BigInt.asUintN(32, process.call(demo.symbol('leaf_opaque'))));
+  const leaf = () => Number(BigInt.asUintN(32, process.call64(demo.symbol('leaf_opaque'))));
   return {
     lab,
     engine,

@@ -135,7 +135,7 @@ export async function bench({ boot, images, kind }: Cell): Promise<Bench> {
       domain,
       demo,
       call: (name, ...parameters) =>
-        Number(BigInt.asIntN(32, lab.kernel.call(demo.symbol(name), parameters, { domain }))),
+        Number(BigInt.asIntN(32, lab.kernel.call64(demo.symbol(name), parameters, { domain }))),
     };
   };
   const places = kind.domains(lab).map(place);

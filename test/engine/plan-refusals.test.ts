@@ -27,7 +27,7 @@ async function boot(options: PairOptions = TWO) {
     base,
     entry,
     write: (address: bigint, bytes: Uint8Array) => process.domain.writer.writeCode(address, bytes),
-    call: (name: string) => Number(process.call(entry(name))),
+    call: (name: string) => Number(process.call64(entry(name))),
     [Symbol.dispose]: () => lab[Symbol.dispose](),
   };
 }

@@ -85,7 +85,7 @@ describe('where the HPAT lies', () => {
     const far = 0xfffff870_00000000n;
     const driver = kernel.loadImage(described('x64/base/packets.sys')[0], { dllBase: far });
     expect(driver.dllBase).toBe(far);
-    expect(kernel.call(driver.address(driver.exportRva('PacketsSeen') ?? 0)) & 0xffffffffn).toBe(0n);
+    expect(kernel.call64(driver.address(driver.exportRva('PacketsSeen') ?? 0)) & 0xffffffffn).toBe(0n);
   });
 });
 
@@ -207,7 +207,7 @@ describe('a switch table with retpoline', () => {
     using kernel = boot('x64', { retpoline });
     const driver = kernel.loadImage(switching(code));
     const f = driver.symbol('f');
-    const results = [0, 1, 2, 3].map((n) => kernel.call(f, [n]) & 0xffffffffn);
+    const results = [0, 1, 2, 3].map((n) => kernel.call64(f, [n]) & 0xffffffffn);
     expect(results).toEqual([100n, 101n, 102n, 103n]);
     const branch = kernel.system.addressSpace.read(f + BigInt(JUMP), 5);
     if (!retpoline) expect([...branch]).toEqual([0xff, 0xe0, 0xcc, 0xcc, 0xcc]);
@@ -224,7 +224,7 @@ describe('a switch table with retpoline', () => {
     r9.set([0x4c, 0x8d, 0x0d, CASES - 7, 0, 0, 0, 0x4d, 0x8d, 0x0c, 0xc9, 0x41, 0xff, 0xe1, 0xcc, 0xcc]);
     using kernel = boot('x64', { retpoline: true });
     const driver = kernel.loadImage(switching(r9, 9));
-    expect(kernel.call(driver.symbol('f'), [2]) & 0xffffffffn).toBe(102n);
+    expect(kernel.call64(driver.symbol('f'), [2]) & 0xffffffffn).toBe(102n);
     const visited = driver.codeBytes()[driver.rva(driver.symbol('f')) + JUMP - 0x1000];
     expect(visited).toBe(0xe9);
   });
@@ -251,7 +251,7 @@ describe.each(KERNEL_ARCHITECTURES)('protected code on %s', (architecture) => {
     expect(kernel.patchGuard.pages).toBeGreaterThan(0);
     driver.domain.writer.writeCode(driver.symbol('Checksum'), returning(architecture, 3));
     kernel.patchGuard.check();
-    expect(kernel.call(driver.symbol('Checksum')) & 0xffffffffn).toBe(3n);
+    expect(kernel.call64(driver.symbol('Checksum')) & 0xffffffffn).toBe(3n);
   });
 
   it.each([
@@ -265,7 +265,7 @@ describe.each(KERNEL_ARCHITECTURES)('protected code on %s', (architecture) => {
     });
     expect(() => kernel.patchGuard.check()).toThrow(message);
     kernel.patchGuard.interval = 1;
-    expect(() => kernel.call(driver.symbol('PacketsSeen'))).toThrow(message);
+    expect(() => kernel.call64(driver.symbol('PacketsSeen'))).toThrow(message);
   });
 
   it('cannot be written by VTL0 with VBS, even where its page table would allow it', () => {
@@ -284,8 +284,8 @@ describe.each(KERNEL_ARCHITECTURES)('protected code on %s', (architecture) => {
         .export('attack')
         .build();
       const attack = kernel.loadImage(image).symbol('attack');
-      if (cause === undefined) kernel.call(attack, [page]);
-      else expect(() => kernel.call(attack, [page])).toThrow(/access violation: write .*secondLevel/);
+      if (cause === undefined) kernel.call64(attack, [page]);
+      else expect(() => kernel.call64(attack, [page])).toThrow(/access violation: write .*secondLevel/);
       kernel.system.table.protect(page, 1, 'PAGE_EXECUTE_READ');
       if (cause === undefined) expect(() => kernel.patchGuard.check()).toThrow(/0x109/);
       else kernel.patchGuard.check();

@@ -18,7 +18,7 @@ describe.each(KERNEL_ARCHITECTURES)('deferred procedure calls on %s', (architect
     const kernel = boot(architecture, { processors });
     const driver = kernel.loadImage(...built(`${architecture}/dpc.sys`));
     const call = (name: string, ...parameters: number[]) =>
-      Number(BigInt.asIntN(32, kernel.call(driver.symbol(name), parameters)));
+      Number(BigInt.asIntN(32, kernel.call64(driver.symbol(name), parameters)));
     return { kernel, driver, call, [Symbol.dispose]: () => kernel[Symbol.dispose]() };
   }
 

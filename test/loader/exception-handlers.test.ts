@@ -21,8 +21,8 @@ describe.each(ARCHITECTURES)('a handler that wants to continue on %s', (architec
     });
     services.define({ name: 'notes.dll', exports: [handler] });
     const win32 = (name: string) => services.address('kernelbase.dll', name);
-    process.call(win32('AddVectoredExceptionHandler'), [1, services.address('notes.dll', 'Handler')]);
-    const raise = () => process.call(win32('RaiseException'), [0xe0000001, flags, 0, 0]);
+    process.call64(win32('AddVectoredExceptionHandler'), [1, services.address('notes.dll', 'Handler')]);
+    const raise = () => process.call64(win32('RaiseException'), [0xe0000001, flags, 0, 0]);
     if (exitStatus === undefined) raise();
     else expect(raise).toThrow(/raised in/);
     expect(process.exitStatus).toBe(exitStatus);

@@ -53,7 +53,7 @@ describe('__try in user mode', () => {
     using kernel = boot(architecture);
     const process = kernel.createProcess({ name: 'a.exe' });
     const dll = process.loadImage(...built(`${architecture}/seh.dll`));
-    expect(int(process.call(dll.symbol(name), parameters))).toBe(result);
+    expect(int(process.call64(dll.symbol(name), parameters))).toBe(result);
     expect(story(dll)).toEqual(expected);
     expect(process.terminated).toBe(false);
   });
@@ -63,7 +63,7 @@ describe('__try in user mode', () => {
     const process = kernel.createProcess({ name: 'a.exe' });
     const dll = process.loadImage(...built(`${architecture}/seh.dll`));
     const zero = process.heap.allocate(4, 0, { fill: 0, quota: false });
-    expect(int(process.call(dll.symbol('guarded'), [4, zero]))).toBe(1040);
+    expect(int(process.call64(dll.symbol('guarded'), [4, zero]))).toBe(1040);
     expect(story(dll)).toEqual([40, 141, 0x94]);
   });
 });
@@ -77,7 +77,7 @@ describe.each(ARCHITECTURES)('a function without a frame on %s', (architecture) 
     using kernel = boot(architecture);
     const process = kernel.createProcess({ name: 'a.exe' });
     const dll = process.loadImage(...built(`${architecture}/leaf.dll`));
-    expect(int(process.call(dll.symbol(name), [NULL]))).toBe(result);
+    expect(int(process.call64(dll.symbol(name), [NULL]))).toBe(result);
   });
 });
 
@@ -91,7 +91,7 @@ describe.each(KERNEL_ARCHITECTURES)('__try in the kernel on %s', (architecture) 
   ] satisfies Case[])('handles %s', (_name, [name, ...parameters], result, expected) => {
     using kernel = boot(architecture);
     const driver = kernel.loadImage(...built(`${architecture}/sehdrv.sys`));
-    expect(int(kernel.call(driver.symbol(name), parameters))).toBe(result);
+    expect(int(kernel.call64(driver.symbol(name), parameters))).toBe(result);
     expect(story(driver)).toEqual(expected);
   });
 
@@ -133,7 +133,7 @@ describe.each(ARCHITECTURES)('an exception that nobody handles on %s', (architec
     const process = kernel.createProcess({ name: 'a.exe' });
     const dll = process.loadImage(...built(`${architecture}/seh.dll`));
     const other = process.createThread(dll.symbol('recurse'), [10]);
-    expect(() => process.call(dll.symbol('fails_alone'), [what, NULL])).toThrow(message);
+    expect(() => process.call64(dll.symbol('fails_alone'), [what, NULL])).toThrow(message);
     expect(process.exitStatus).toBe(status);
     expect(kernel.processes).not.toContain(process);
     expect(kernel.threads).not.toContain(other);
@@ -175,15 +175,15 @@ describe.each(ARCHITECTURES)('an exception that nobody handles on %s', (architec
     services.define({ name: 'notes.dll', exports: [note('First'), note('Second'), note('Last')] });
     const address = (name: string) => services.address('notes.dll', name);
     const win32 = (name: string, ...parameters: (bigint | number)[]) =>
-      process.call(services.address('kernelbase.dll', name), parameters);
+      process.call64(services.address('kernelbase.dll', name), parameters);
     const dll = process.loadImage(...built(`${architecture}/seh.dll`));
     win32('AddVectoredExceptionHandler', 0, address('Second'));
     win32('AddVectoredExceptionHandler', 1, address('First'));
     win32('SetUnhandledExceptionFilter', address('Last'));
-    expect(int(process.call(dll.symbol('guarded'), [1, NULL]))).toBe(1010);
+    expect(int(process.call64(dll.symbol('guarded'), [1, NULL]))).toBe(1010);
     expect(seen).toEqual(['First e0000001', 'Second e0000001']);
     win32('RemoveVectoredExceptionHandler', address('First'));
-    expect(() => process.call(dll.symbol('fails_alone'), [2, NULL])).toThrow(/access violation/);
+    expect(() => process.call64(dll.symbol('fails_alone'), [2, NULL])).toThrow(/access violation/);
     expect(seen.slice(2)).toEqual(['Second c0000005', 'Last c0000005']);
     expect(process.exitStatus).toBe(0xc0000005);
   });
@@ -204,10 +204,10 @@ describe.each(ARCHITECTURES)('a patched function on %s', (architecture) => {
     const { process, dll, at } = machine;
     expect(dll.hotPatchState).toBe('AppliedForward');
     // The fix adds 100: it is the patch that runs, and that fails.
-    expect(int(process.call(at('guarded'), [7, NULL]))).toBe(108);
-    expect(int(process.call(at('guarded'), [2, NULL]))).toBe(1020);
-    expect(int(process.call(at('guarded'), [1, NULL]))).toBe(1010);
-    expect(int(process.call(at('collides'), [NULL]))).toBe(3000);
+    expect(int(process.call64(at('guarded'), [7, NULL]))).toBe(108);
+    expect(int(process.call64(at('guarded'), [2, NULL]))).toBe(1020);
+    expect(int(process.call64(at('guarded'), [1, NULL]))).toBe(1010);
+    expect(int(process.call64(at('collides'), [NULL]))).toBe(3000);
     expect(story(dll)).toEqual([170, 20, 121, 5, 10, 111, 1, 21, 20, 22, 23, 25]);
   });
 
@@ -258,8 +258,8 @@ describe('the guard page of a stack', () => {
     const dll = process.loadImage(...built('x64/seh.dll'));
     const page = process.domain.pool.region.allocate(0x1000);
     process.domain.table.commit(page, 1, 'PAGE_READWRITE', { guard: true });
-    expect(int(process.call(dll.symbol('guarded'), [2, page]))).toBe(1020);
+    expect(int(process.call64(dll.symbol('guarded'), [2, page]))).toBe(1020);
     expect(story(dll)).toEqual([20, 121, 1]);
-    expect(int(process.call(dll.symbol('guarded'), [2, page]))).toBe(1);
+    expect(int(process.call64(dll.symbol('guarded'), [2, page]))).toBe(1);
   });
 });

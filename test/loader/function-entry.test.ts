@@ -17,9 +17,9 @@ describe.each(KERNEL_ARCHITECTURES)('unwind data on %s', (architecture) => {
 
     const base = process.domain.allocateMemory('pool', 8);
     const lookup = process.domain.services.address('ntdll.dll', 'RtlLookupFunctionEntry');
-    expect(process.call(lookup, [demo.symbol('hp_entry', 4), base, 0])).toBe(entry?.address);
+    expect(process.call64(lookup, [demo.symbol('hp_entry', 4), base, 0])).toBe(entry?.address);
     expect(process.addressSpace.readU64(base)).toBe(demo.dllBase);
-    expect(process.call(lookup, [demo.hpat?.base ?? 0n, base, 0])).toBe(0n);
+    expect(process.call64(lookup, [demo.hpat?.base ?? 0n, base, 0])).toBe(0n);
     expect(process.addressSpace.readU64(base)).toBe(demo.dllBase);
   });
 });

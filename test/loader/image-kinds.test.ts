@@ -151,7 +151,7 @@ describe.each(CELLS)('$kind.name on $architecture', ({ kind, architecture }) => 
         expect(library?.contains(address)).toBe(true);
         expect(library?.describe(address)).toBe(`hpimport!${name}`);
       }
-      expect(kernel.call(image.symbol('hp_entry'), [0, 3, 4], { domain }) & 0xffffffffn).toBe(119n);
+      expect(kernel.call64(image.symbol('hp_entry'), [0, 3, 4], { domain }) & 0xffffffffn).toBe(119n);
     }
   });
 
@@ -173,7 +173,7 @@ describe.each(CELLS)('$kind.name on $architecture', ({ kind, architecture }) => 
     const [first] = places;
     if (first === undefined) throw new Error('no place');
     const before = counters();
-    kernel.call(first.image.symbol('dispatch'), [6, 4711, 0], { domain: first.domain });
+    kernel.call64(first.image.symbol('dispatch'), [6, 4711, 0], { domain: first.domain });
     expect(counters()).toEqual([4711, ...before.slice(1)]);
   });
 
@@ -236,7 +236,7 @@ describe('secure images', () => {
     for (const domain of kernel.domains.filter(({ kind }) => kind !== 'secure'))
       expect(() => domain.addressSpace.read(secure.dllBase, 1)).toThrow(/not committed|nothing is committed/);
     const driver = kernel.loadImage(...described(`${architecture}/base/packets.sys`));
-    expect(() => kernel.call(driver.symbol('Checksum'), [secure.dllBase, 1])).toThrow(
+    expect(() => kernel.call64(driver.symbol('Checksum'), [secure.dllBase, 1])).toThrow(
       /access violation: read/,
     );
     const thread = kernel.createThread(secure.symbol('leaf_opaque'), [], { domain: secure.domain });
@@ -252,7 +252,7 @@ describe('secure images', () => {
     const stolen = 0xffffb900_00000000n;
     kernel.system.table.commit(stolen, 1, 'PAGE_READWRITE', { frames: [frame] });
     const driver = kernel.loadImage(...described('x64/base/packets.sys'));
-    expect(() => kernel.call(driver.symbol('Checksum'), [stolen, 1])).toThrow(/secondLevel/);
+    expect(() => kernel.call64(driver.symbol('Checksum'), [stolen, 1])).toThrow(/secondLevel/);
   });
 });
 

@@ -97,7 +97,7 @@ describe.each(ARCHITECTURES)('code of a process on %s', (architecture) => {
       process.addressSpace.write(text, Buffer.from(`${name}\0`, 'latin1'));
       return BigInt.asUintN(
         8 * process.domain.architecture.pointerSize,
-        process.call(walker.symbol(question), [text]),
+        process.call64(walker.symbol(question), [text]),
       );
     };
     expect(ask('base_of', 'DEMO.dll')).toBe(demo.dllBase);
@@ -105,13 +105,13 @@ describe.each(ARCHITECTURES)('code of a process on %s', (architecture) => {
     expect(ask('base_of', 'modules.dll')).toBe(walker.dllBase);
     expect(ask('base_of', 'hpimport.dll')).toBe(process.findImage('hpimport')?.dllBase);
     expect(ask('base_of', 'absent.dll')).toBe(0n);
-    expect(process.call(walker.symbol('count')) & 0xffffffffn).toBe(3n);
+    expect(process.call64(walker.symbol('count')) & 0xffffffffn).toBe(3n);
     // demo.dll imports from hpimport.dll, which is initialised before it.
-    process.call(walker.symbol('initialization_order'), [text]);
+    process.call64(walker.symbol('initialization_order'), [text]);
     expect(process.addressSpace.readCString(text, 3)).toBe('mhd');
     process.unloadImage(demo);
     expect(ask('base_of', 'demo.dll')).toBe(0n);
-    expect(process.call(walker.symbol('count')) & 0xffffffffn).toBe(1n);
+    expect(process.call64(walker.symbol('count')) & 0xffffffffn).toBe(1n);
   });
 
   it('leaves the lists as they were when a DLL has come and gone', () => {
@@ -153,7 +153,7 @@ describe.each(KERNEL_ARCHITECTURES)('PsLoadedModuleList on %s', (architecture) =
     const text = kernel.pool.allocate(64, 0, { fill: 0, quota: false });
     const ask = (question: string, name: string) => {
       kernel.system.addressSpace.write(text, Buffer.from(`${name}\0`, 'latin1'));
-      return kernel.call(walker.symbol(question), [text]);
+      return kernel.call64(walker.symbol(question), [text]);
     };
     expect(walker.imports.map(({ name, origin }) => [name, origin])).toContainEqual([
       'PsLoadedModuleList',
@@ -163,7 +163,7 @@ describe.each(KERNEL_ARCHITECTURES)('PsLoadedModuleList on %s', (architecture) =
     expect(ask('base_of', 'modulesdrv.sys')).toBe(walker.dllBase);
     // VTL1's images are not in it.
     expect(ask('base_of', 'demo.dll')).toBe(0n);
-    expect(kernel.call(walker.symbol('count')) & 0xffffffffn).toBe(2n);
+    expect(kernel.call64(walker.symbol('count')) & 0xffffffffn).toBe(2n);
     kernel.unloadImage(packets);
     expect(ask('base_of', 'packets.sys')).toBe(0n);
   });
@@ -194,7 +194,7 @@ describe.each(KERNEL_ARCHITECTURES)('PsLoadedModuleList on %s', (architecture) =
   it('has a session driver once, however many sessions hold it', () => {
     using kernel = boot(architecture);
     const walker = kernel.loadImage(...built(`${architecture}/modulesdrv.sys`));
-    const count = () => Number(kernel.call(walker.symbol('count')) & 0xffffffffn);
+    const count = () => Number(kernel.call64(walker.symbol('count')) & 0xffffffffn);
     const drivers = [kernel.createSession(), kernel.createSession()].map((session) =>
       session.loadDriver(...described(`${architecture}/base/packets.sys`)),
     );

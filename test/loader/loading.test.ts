@@ -48,7 +48,7 @@ describe.each(ARCHITECTURES)('imports on %s', (architecture) => {
     const [entry] = dll.imports;
     expect(entry).toMatchObject({ origin: 'image', address: process.findImage('library')?.symbol('value') });
     expect(dll.readPointer(entry?.iatRva ?? 0)).toBe(entry?.address);
-    expect(process.call(entry?.address ?? 0n) & 0xffffffffn).toBe(5n);
+    expect(process.call64(entry?.address ?? 0n) & 0xffffffffn).toBe(5n);
   });
 
   it('follow forwarders, and refuse those that lead in a circle', () => {
@@ -80,7 +80,9 @@ describe.each(ARCHITECTURES)('imports on %s', (architecture) => {
       importing(architecture, 'user.dll', 'absent.dll', ['Missing']).build().image,
     );
     expect(dll.imports).toMatchObject([{ origin: 'missing' }]);
-    expect(() => process.call(dll.imports[0]?.address ?? 0n)).toThrow(/absent\.dll!Missing is not modelled/);
+    expect(() => process.call64(dll.imports[0]?.address ?? 0n)).toThrow(
+      /absent\.dll!Missing is not modelled/,
+    );
   });
 
   it('are those that a scenario adds or replaces', () => {
@@ -93,7 +95,7 @@ describe.each(ARCHITECTURES)('imports on %s', (architecture) => {
     const process = kernel.createProcess({ name: 'a.exe' });
     const dll = process.loadImage(importing(architecture, 'user.dll', 'mine.dll', ['Twice']).build().image);
     const address = dll.imports[0]?.address ?? 0n;
-    const call = () => process.call(address, [21]);
+    const call = () => process.call64(address, [21]);
     // Stdcall on x86: the service pops its argument; the harness does not mind.
     expect(call() & 0xffffffffn).toBe(42n);
     services.define({
@@ -240,8 +242,8 @@ describe('security of images', () => {
       ] as const) {
         const process = kernel.createProcess({ name, controlFlowGuard });
         const dll = process.loadImage(...described(`${architecture}/base/demo.dll`));
-        expect(process.call(dll.symbol('call_op'), [2, 6, 7]) & 0xffffffffn).toBe(42n);
-        expect(() => process.call(dll.symbol('call_op'), [3, 6, 7])).toThrow(expected);
+        expect(process.call64(dll.symbol('call_op'), [2, 6, 7]) & 0xffffffffn).toBe(42n);
+        expect(() => process.call64(dll.symbol('call_op'), [3, 6, 7])).toThrow(expected);
       }
     },
   );
@@ -261,7 +263,7 @@ describe('security of images', () => {
     guard.setTarget(target, true);
     expect(guard.targetsOf(dll.dllBase)).toEqual([dll.rva(target)]);
     if (saved !== undefined) guard.restoreImage(dll.dllBase, saved);
-    expect(process.call(dll.symbol('call_op'), [0, 6, 7]) & 0xffffffffn).toBe(13n);
+    expect(process.call64(dll.symbol('call_op'), [0, 6, 7]) & 0xffffffffn).toBe(13n);
     expect(() => guard.setTarget(target + 1n, true)).toThrow(/STATUS_INSTRUCTION_MISALIGNMENT/);
   });
 });

@@ -31,7 +31,7 @@ describe.each(['x64', 'arm64'] as const)("Microsoft's conpty.dll on %s", (archit
     using kernel = Kernel.boot({ architecture });
     const process = kernel.createProcess({ name: 'terminal.exe' });
     const dll = process.loadImage(conpty(architecture));
-    const call = (name: string) => process.call(dll.symbol(name), [0, 0, 0, 0]);
+    const call = (name: string) => process.call64(dll.symbol(name), [0, 0, 0, 0]);
     expect(call('ClosePseudoConsole')).toBe(0n);
     expect(call('ResizePseudoConsole')).toBe(E_INVALIDARG);
     expect(call('ConptyReleasePseudoConsole')).toBe(E_INVALIDARG);
@@ -43,7 +43,7 @@ describe.each(['x64', 'arm64'] as const)("Microsoft's conpty.dll on %s", (archit
     const process = kernel.createProcess({ name: 'terminal.exe' });
     const dll = process.loadImage(conpty(architecture));
     const result = process.heap.allocate(8, 0, { fill: 0, quota: false });
-    expect(() => process.call(dll.symbol('CreatePseudoConsole'), [0x190050, 4, 8, 0, result])).toThrow(
+    expect(() => process.call64(dll.symbol('CreatePseudoConsole'), [0x190050, 4, 8, 0, result])).toThrow(
       /handle-l1-1-0\.dll!DuplicateHandle is not modelled; it was called from conpty!ConptyCreatePseudoConsoleAsUser\+0x/,
     );
   });

@@ -54,7 +54,7 @@ describe.each(ARCHITECTURES)('the stack of a thread on %s', (architecture) => {
     const running = thread.stackWalk().map(({ text }) => text);
     expect(running[0]).toBe('demo!fib');
     expect(running.at(-1)).toMatch(/^demo!hp_entry\+0x/);
-    process.call(demo.symbol('leaf_opaque'));
+    process.call64(demo.symbol('leaf_opaque'));
     expect(thread.processor).toBeUndefined();
     expect(thread.stackWalk().map(({ text }) => text)).toEqual(running);
   });

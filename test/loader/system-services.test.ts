@@ -29,7 +29,7 @@ async function caller(kernel: Kernel, process: Process) {
     stubs.set(service, placeCode(process.domain, code));
   }
   return (service: string, ...parameters: (bigint | number)[]) =>
-    Number(process.call(stubs.get(service) ?? 0n, parameters) & 0xffffffffn);
+    Number(process.call64(stubs.get(service) ?? 0n, parameters) & 0xffffffffn);
 }
 
 const CURRENT_PROCESS = -1n;
@@ -77,7 +77,7 @@ describe.each(ARCHITECTURES)('system services on %s', (architecture) => {
     using machine = await start();
     const { call, at, kernel, process } = machine;
     const code = await assemble(architecture, STUBS[architecture](999), { address: 0n });
-    expect(process.call(placeCode(process.domain, code)) & 0xffffffffn).toBe(0xc000001cn);
+    expect(process.call64(placeCode(process.domain, code)) & 0xffffffffn).toBe(0xc000001cn);
     expect(call('NtClose', 0x1234)).toBe(0xc0000008);
     expect(call('NtAllocateVirtualMemory', 8, at(0), 0, at(1), MEM_COMMIT_RESERVE, 4)).toBe(0xc0000008);
     expect(call('NtQuerySystemInformation', 4711, at(0), 8, 0)).toBe(0xc0000003);
@@ -132,7 +132,7 @@ describe.each(ARCHITECTURES)('system services on %s', (architecture) => {
     expect(kernel.processes).not.toContain(process);
     expect(kernel.threads).not.toContain(other);
     expect([...process.domain.table.entries()]).toEqual([]);
-    expect(() => process.call(1n)).toThrow(/STATUS_PROCESS_IS_TERMINATING/);
+    expect(() => process.call64(1n)).toThrow(/STATUS_PROCESS_IS_TERMINATING/);
   });
 
   /** Arguments as words: a number, `$n` the address of variable n, and the names of places below. */
@@ -285,7 +285,7 @@ describe.each(ARCHITECTURES)('a simulated export on %s', (architecture) => {
       const bad = place === 'null' ? 0n : address;
       const parameters = name === 'memset' ? [bad, 1, 16] : [good, bad, 16];
       const target = process.domain.services.address('ntdll.dll', name);
-      expect(() => process.call(target, parameters)).toThrow(message);
+      expect(() => process.call64(target, parameters)).toThrow(message);
       expect(process.exitStatus).toBe(0xc0000005);
     },
   );

@@ -61,9 +61,9 @@ describe('thread-local storage', () => {
     const [one, two] = ['one.dll', 'two.dll'].map((name) => process.loadImage(counting(name), { name }));
     if (one === undefined || two === undefined) throw new Error('no images');
     for (const dll of [one, two]) expect(process.addressSpace.readU32(dll.symbol('calls'))).toBe(2);
-    expect(process.call(one.symbol('count')) & 0xffffffffn).toBe(101n);
-    expect(process.call(one.symbol('count')) & 0xffffffffn).toBe(101n);
-    expect(process.call(two.symbol('count')) & 0xffffffffn).toBe(101n);
+    expect(process.call64(one.symbol('count')) & 0xffffffffn).toBe(101n);
+    expect(process.call64(one.symbol('count')) & 0xffffffffn).toBe(101n);
+    expect(process.call64(two.symbol('count')) & 0xffffffffn).toBe(101n);
     const blocks = process.heap.blocks.size;
     process.unloadImage(two);
     expect(process.addressSpace.query(two.dllBase).state).toBe('free');
@@ -119,10 +119,10 @@ describe('delay loading', () => {
     expect(process.findImage('late')).toBeUndefined();
     const slot = built.rva('slots');
     const resolve = process.domain.services.address('kernelbase.dll', 'ResolveDelayLoadedAPI');
-    const target = process.call(resolve, [dll.dllBase, 0, 0, 0, dll.address(slot), 0]);
+    const target = process.call64(resolve, [dll.dllBase, 0, 0, 0, dll.address(slot), 0]);
     expect(process.domain.imageAt(target)?.describe(target)).toBe('late!answer');
     expect(dll.readPointer(slot)).toBe(target);
-    expect(process.call(target) & 0xffffffffn).toBe(42n);
-    expect(process.call(resolve, [dll.dllBase, 0, 0, 0, dll.dllBase, 0])).toBe(0n);
+    expect(process.call64(target) & 0xffffffffn).toBe(42n);
+    expect(process.call64(resolve, [dll.dllBase, 0, 0, 0, dll.dllBase, 0])).toBe(0n);
   });
 });

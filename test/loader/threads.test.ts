@@ -11,15 +11,15 @@ describe.each(KERNEL_ARCHITECTURES)('waiting on %s', (architecture) => {
   ])('for a %s', (_name, type, woken) => {
     using kernel = boot(architecture, { processors: 2 });
     const event = kernel.pool.allocate(24, 0, { fill: 0, quota: false });
-    kernel.call(service(kernel, 'KeInitializeEvent'), [event, type, 0]);
+    kernel.call64(service(kernel, 'KeInitializeEvent'), [event, type, 0]);
     const wait = service(kernel, 'KeWaitForSingleObject');
     const waiters = [0, 1].map(() => kernel.createThread(wait, [event, 0, 0, 0, 0]));
     expect(kernel.run({ instructions: 100 })).toEqual({ reason: 'idle' });
     expect(waiters.map(({ state }) => state)).toEqual(['waiting', 'waiting']);
-    expect(kernel.call(service(kernel, 'KeSetEvent'), [event, 0, 0]) & 0xffffffffn).toBe(0n);
+    expect(kernel.call64(service(kernel, 'KeSetEvent'), [event, 0, 0]) & 0xffffffffn).toBe(0n);
     kernel.run({ instructions: 100 });
     expect(waiters.filter(({ finished }) => finished)).toHaveLength(woken);
-    expect(kernel.call(service(kernel, 'KeReadStateEvent'), [event]) & 0xffffffffn).toBe(
+    expect(kernel.call64(service(kernel, 'KeReadStateEvent'), [event]) & 0xffffffffn).toBe(
       type === 0 ? 1n : 0n,
     );
   });
@@ -50,11 +50,11 @@ describe.each(KERNEL_ARCHITECTURES)('waiting on %s', (architecture) => {
     using kernel = boot(architecture, { processors: 2 });
     const lock = kernel.pool.allocate(8, 0, { fill: 0, quota: false });
     const acquire = service(kernel, 'KeAcquireSpinLockRaiseToDpc');
-    expect(kernel.call(acquire, [lock])).toBe(BigInt(IRQL.PASSIVE_LEVEL));
+    expect(kernel.call64(acquire, [lock])).toBe(BigInt(IRQL.PASSIVE_LEVEL));
     const second = kernel.createThread(acquire, [lock]);
     kernel.run({ instructions: 100 });
     expect(second.state).toBe('waiting');
-    kernel.call(service(kernel, 'KeReleaseSpinLock'), [lock, IRQL.PASSIVE_LEVEL]);
+    kernel.call64(service(kernel, 'KeReleaseSpinLock'), [lock, IRQL.PASSIVE_LEVEL]);
     kernel.run({ instructions: 100 });
     expect(second.finished).toBe(true);
     expect(second.irql).toBe(IRQL.DISPATCH_LEVEL);
@@ -196,7 +196,7 @@ describe.each(KERNEL_ARCHITECTURES)('a rendezvous of all processors on %s', (arc
         }),
       ],
     });
-    const result = kernel.call(service(kernel, 'KeIpiGenericCall'), [service(kernel, 'Broadcast'), 5]);
+    const result = kernel.call64(service(kernel, 'KeIpiGenericCall'), [service(kernel, 'Broadcast'), 5]);
     expect(seen).toEqual(['0 14 5', '1 14 5', '2 14 5']);
     expect([100n, 101n, 102n]).toContain(result);
     kernel.run({ until: thread.returns() });
@@ -208,7 +208,7 @@ describe.each(KERNEL_ARCHITECTURES)('a rendezvous of all processors on %s', (arc
     const demo = kernel.loadImage(...described(`${architecture}/base/demo.dll`));
     const handle = kernel.pool.allocate(8, 0, { fill: 0, quota: false });
     const create = service(kernel, 'PsCreateSystemThread');
-    expect(kernel.call(create, [handle, 0, 0, 0, 0, demo.symbol('fib'), 10]) & 0xffffffffn).toBe(0n);
+    expect(kernel.call64(create, [handle, 0, 0, 0, 0, demo.symbol('fib'), 10]) & 0xffffffffn).toBe(0n);
     const [thread] = kernel.threads;
     if (thread === undefined) throw new Error('no thread');
     kernel.run({ until: thread.returns() });

@@ -119,7 +119,7 @@ class Sequence implements Disposable {
       const list = this.running.engine.patchList(module);
       const newest = list.findLast(({ active }) => active);
       const wanted = newest === undefined ? ORIGINAL : RESULTS[this.#patches.indexOf(newest.patch)];
-      const result = Number(process.call(module.symbol('f')));
+      const result = Number(process.call64(module.symbol('f')));
       const isOriginal = Buffer.from(module.codeBytes()).equals(module.codeBytesBeforePatch);
       const inForce = list.some(({ hooksInForce }) => hooksInForce.length > 0);
       const images = process.images.filter(({ loadReason }) => loadReason === 'PatchImage');
@@ -183,7 +183,7 @@ class Sequence implements Disposable {
       for (let count = 0; count < step.steps; count++) if (steps.next().done === true) return;
       this.perform(step.meanwhile);
       for (const { process, module } of this.#members)
-        expect([ORIGINAL, ...RESULTS]).toContain(Number(process.call(module.symbol('f'))));
+        expect([ORIGINAL, ...RESULTS]).toContain(Number(process.call64(module.symbol('f'))));
       if (step.isLeft) throw new Left(steps);
       while (steps.next().done !== true);
     });

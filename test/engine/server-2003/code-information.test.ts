@@ -305,7 +305,7 @@ describe('LdrHotPatchRoutine, called by anybody', () => {
     const address = process.domain.allocateMemory('pool', 0x1000);
     process.addressSpace.write(address, buffer);
     const service = process.domain.services.address('ntdll.dll', LDR_HOT_PATCH_ROUTINE);
-    const call = (at: bigint) => Number(running.lab.kernel.call(service, [at], { domain: process.domain }));
+    const call = (at: bigint) => Number(running.lab.kernel.call64(service, [at], { domain: process.domain }));
     return { ...one, address, call };
   }
 

@@ -81,7 +81,7 @@ async function start(subject: Subject, options: HotPatch2003Options = {}): Promi
       Number(
         BigInt.asIntN(
           32,
-          lab.kernel.call(module.symbol(subject.function), subject.arguments(running), { domain }),
+          lab.kernel.call64(module.symbol(subject.function), subject.arguments(running), { domain }),
         ),
       ),
     [Symbol.dispose]: () => lab[Symbol.dispose](),

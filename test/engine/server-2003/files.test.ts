@@ -237,7 +237,7 @@ function readsTooMuch(process: Process): boolean {
   const bytes = process.domain.allocateMemory('pool', 8);
   const hash = (last: number) => {
     process.addressSpace.write(bytes, Uint8Array.of(1, 2, 3, last));
-    return process.call(ntdll.symbol('RtlpHashBytes'), [bytes, 3]);
+    return process.call64(ntdll.symbol('RtlpHashBytes'), [bytes, 3]);
   };
   return hash(4) !== hash(5);
 }

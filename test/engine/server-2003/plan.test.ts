@@ -314,7 +314,7 @@ describe('the hooks of a plan', () => {
     const process = running.lab.createProcess('end.exe');
     const loaded = process.loadImage(end.image, { symbols: end.symbols, initialize: false });
     running.engine.loadPatch(buildPatch(end, { processor: 'x64' }));
-    expect(process.call(loaded.symbol('f'))).toBe(9n);
+    expect(process.call64(loaded.symbol('f'))).toBe(9n);
   });
 
   it('a pointer in data: what it holds is not the file’s', async () => {

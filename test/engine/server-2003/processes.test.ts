@@ -53,7 +53,7 @@ describe.each(['disable', 'enable', 'patchEach'] as const)('a process that ends 
           operation === 'enable' ? 'applied' : 'inactive',
           others,
         ]);
-        const result = lab.kernel.call(stays?.symbol('f') ?? 0n, [], stays && { domain: stays.domain });
+        const result = lab.kernel.call64(stays?.symbol('f') ?? 0n, [], stays && { domain: stays.domain });
         expect(result).toBe(operation === 'enable' ? 9n : 1n);
       }
   });
@@ -69,7 +69,7 @@ describe('a process that ends while a hotpatch is applied', () => {
         const { lab, engine } = running;
         const [stays] = running.loaded.filter((_, index) => index !== gone);
         if (stays === undefined) throw new Error('there are two');
-        const call = () => Number(lab.kernel.call(stays.symbol('f'), [], { domain: stays.domain }));
+        const call = () => Number(lab.kernel.call64(stays.symbol('f'), [], { domain: stays.domain }));
         const patch = drive(stepsOf(running), after, () => end(running, gone));
         expect(patch.state).toBe('applied');
         const names = patch.applications.map(({ target }) => target.domain.name);
@@ -102,7 +102,7 @@ describe('a process that ends while a hotpatch is applied', () => {
     const before = systemState(lab).memory;
     const perProcess = (await countSteps()) / 2;
     expect(() => drive(stepsOf(running), perProcess + 1, () => end(running, 0))).toThrow('validation.bytes');
-    expect(lab.kernel.call(second.symbol('f'), [], { domain: second.domain })).toBe(1n);
+    expect(lab.kernel.call64(second.symbol('f'), [], { domain: second.domain })).toBe(1n);
     expect(lab.kernel.threads).toEqual([]);
     const kept = [...systemState(lab).memory].filter(([name]) => before.has(name));
     expect(kept.every(([name, memory]) => memory === before.get(name))).toBe(true);

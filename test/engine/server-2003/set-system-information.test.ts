@@ -93,7 +93,7 @@ describe('NtSetSystemInformation(SystemHotpatchInformation), from guest code', (
     const address = process.domain.allocateMemory('pool', buffer.length);
     process.addressSpace.write(address, buffer);
     const routine = process.domain.services.address('ntdll.dll', LDR_HOT_PATCH_ROUTINE);
-    expect(running.lab.kernel.call(routine, [address], { domain: process.domain })).toBe(0n);
+    expect(running.lab.kernel.call64(routine, [address], { domain: process.domain })).toBe(0n);
     expect(new CodeInformation(process.addressSpace, address, buffer.length, 8).patchingFinished).toBe(true);
     expect(running.call()).toEqual([9, 1]);
   });
@@ -211,7 +211,7 @@ describe('SystemHotpatchInformation, whoever asks', () => {
     const ask = (active: number) =>
       setSystemInformation(process, encodeNames(KERNEL + NAME_INFO + active, { name: 'patch.sys' })).status;
     const call = () =>
-      drivers.map((driver) => Number(lab.kernel.call(driver.symbol('f'), [], { domain: driver.domain })));
+      drivers.map((driver) => Number(lab.kernel.call64(driver.symbol('f'), [], { domain: driver.domain })));
     const [, second] = drivers;
     const result = (second?.symbol('f') ?? 0n) + 3n;
     const change = (value: number) =>

@@ -175,7 +175,7 @@ export async function run(options: RunOptions = {}): Promise<Running> {
     loaded,
     call: (name = 'f') =>
       loaded.map((image) =>
-        Number(lab.kernel.call(image.symbol(name), [], { domain: image.domain }) & 0xffff_ffffn),
+        Number(lab.kernel.call64(image.symbol(name), [], { domain: image.domain }) & 0xffff_ffffn),
       ),
     [Symbol.dispose]: () => lab[Symbol.dispose](),
   };
@@ -190,6 +190,6 @@ export function setSystemInformation(
   const address = domain.allocateMemory('pool', Math.max(1, buffer.length));
   addressSpace.write(address, buffer);
   const service = domain.services.address('ntdll.dll', 'NtSetSystemInformation');
-  const status = kernel.call(service, [kind, address, length], { domain });
+  const status = kernel.call64(service, [kind, address, length], { domain });
   return { status: Number(status & 0xffff_ffffn), flags: addressSpace.readU32(address) };
 }
