@@ -3,7 +3,7 @@ import { BuildError } from '../builder/index.js';
 import { CpuError, UnicornMissing } from '../cpu/index.js';
 import { HotPatchError } from '../engine/index.js';
 import { ImageError } from '../image/index.js';
-import { ExpectationFailed } from '../lab/expect.js';
+import { ExpectationFailed } from '../lab/index.js';
 import { GuestCrash, KernelError } from '../loader/index.js';
 import { EXIT } from './output.js';
 

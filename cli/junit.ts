@@ -1,5 +1,5 @@
-import { ExpectationFailed } from '../lab/expect.js';
-import type { ScenarioResult } from '../lab/scenario.js';
+import type { ScenarioResult } from '../lab/index.js';
+import { ExpectationFailed } from '../lab/index.js';
 import { describeReport, reportOf } from './errors.js';
 import { writeOutput } from './files.js';
 

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import { Command, InvalidArgumentError } from 'commander';
-import { runScenario, type ScenarioResult } from '../lab/scenario.js';
+import { runScenario, type ScenarioResult } from '../lab/index.js';
 import { describeReport, type ErrorReport, reportOf } from './errors.js';
 import { type ScenarioRun, writeJunit } from './junit.js';
 import { colours, EXIT, note, print, printJson } from './output.js';

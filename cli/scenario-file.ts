@@ -1,7 +1,7 @@
 import { register as registerHooks } from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type { Scenario } from '../lab/scenario.js';
+import type { Scenario } from '../lab/index.js';
 import { reportOf, UsageError } from './errors.js';
 import { readInput } from './files.js';
 

@@ -11,7 +11,7 @@ import {
   string,
   ValiError,
 } from 'valibot';
-import type { Scenario } from '../lab/scenario.js';
+import type { Scenario } from '../lab/index.js';
 import {
   type OperationSchedule,
   parseAction,

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { Coverage, eventLine, TenetTrace } from '../debugger/index.js';
-import { runScenario } from '../lab/scenario.js';
+import { runScenario } from '../lab/index.js';
 import { describeReport, reportOf, UsageError } from './errors.js';
 import { writeOutput } from './files.js';
 import { EXIT, note, printJson } from './output.js';

@@ -1,5 +1,5 @@
 import { type Disassembler, loadDisassembler } from '../cpu/index.js';
-import type { ScenarioResult } from '../lab/scenario.js';
+import type { ScenarioResult } from '../lab/index.js';
 import type { LabEvent } from '../loader/index.js';
 import { isGoal } from './command.js';
 import { parseCommand } from './commands/index.js';

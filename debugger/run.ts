@@ -1,5 +1,5 @@
 import type { Exit, MachineSnapshot, Processor, RunOptions } from '../cpu/index.js';
-import type { Lab } from '../lab/lab.js';
+import type { Lab } from '../lab/index.js';
 import type { SliceRunner, Thread } from '../loader/index.js';
 import type { Breakpoints } from './breakpoint.js';
 import { comparePositions, type Position } from './position.js';

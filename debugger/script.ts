@@ -1,4 +1,4 @@
-import type { Scenario, ScenarioResult } from '../lab/scenario.js';
+import type { Scenario, ScenarioResult } from '../lab/index.js';
 import { Prompt } from './prompt.js';
 import { DebugSession } from './session.js';
 

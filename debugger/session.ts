@@ -1,5 +1,5 @@
-import type { Lab } from '../lab/lab.js';
-import { runScenario, type Scenario, type ScenarioResult } from '../lab/scenario.js';
+import type { Lab } from '../lab/index.js';
+import { runScenario, type Scenario, type ScenarioResult } from '../lab/index.js';
 import type { LabEvent, Thread } from '../loader/index.js';
 import { Breakpoints } from './breakpoint.js';
 import { comparePositions, type Position, START } from './position.js';

@@ -1,5 +1,5 @@
 import { type AddressSpace, type Architecture, CpuError, formatAddress } from '../cpu/index.js';
-import type { Lab } from '../lab/lab.js';
+import type { Lab } from '../lab/index.js';
 import type { Kernel, LoadedImage, StackFrame, Thread } from '../loader/index.js';
 import { DebugError } from './error.js';
 import { patchedFunctionBehind } from './hops.js';

@@ -9,6 +9,7 @@ export * from '../loader/index.js';
 export { createExpect, type Expect, ExpectationFailed, type Matchers } from './expect.js';
 export { type FileSource, Lab } from './lab.js';
 export {
+  currentScenarioRun,
   defineScenario,
   runScenario,
   type Scenario,

@@ -1,6 +1,6 @@
 import { type ArchitectureName, instructionFacts, isExecutable, PAGE_SIZE } from '../cpu/index.js';
 import type { EngineStep, StoreStep, StoreTarget } from '../engine/index.js';
-import type { Lab } from '../lab/lab.js';
+import type { Lab } from '../lab/index.js';
 import type { ImageDomain, LoadedImage } from '../loader/index.js';
 import { type OperationKind, placeNamed, placeOf, type Subject } from './subject.js';
 

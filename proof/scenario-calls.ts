@@ -1,5 +1,5 @@
 import type { Exit, Processor, RunOptions } from '../cpu/index.js';
-import type { Lab } from '../lab/lab.js';
+import type { Lab } from '../lab/index.js';
 import type { SliceRunner, Thread } from '../loader/index.js';
 import type { SubjectCall } from './subject.js';
 

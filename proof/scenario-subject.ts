@@ -1,6 +1,6 @@
 import { observeOperations, type RequestedOperation, type StoreStep } from '../engine/index.js';
-import type { Lab } from '../lab/lab.js';
-import { currentScenarioRun, runScenario, type Scenario } from '../lab/scenario.js';
+import type { Lab } from '../lab/index.js';
+import { currentScenarioRun, runScenario, type Scenario } from '../lab/index.js';
 import type { BootOptions, ImageDomain, LabEvent } from '../loader/index.js';
 import { lastCalls, type ScenarioCall, ThreadCoverage } from './scenario-calls.js';
 import {

@@ -1,5 +1,4 @@
-import { ExpectationFailed } from '../lab/expect.js';
-import { defineScenario, type Scenario } from '../lab/scenario.js';
+import { defineScenario, ExpectationFailed, type Scenario } from '../lab/index.js';
 import { parseAction, type ScheduleDocument } from './explore/format-schedule.js';
 import { Replay } from './explore/replay.js';
 import { protocolNamed } from './protocols/index.js';

@@ -1,6 +1,6 @@
 import { type ArchitectureName, isExecutable } from '../cpu/index.js';
 import { HotPatchError, type Patch } from '../engine/index.js';
-import { Lab } from '../lab/lab.js';
+import { Lab } from '../lab/index.js';
 import type { BootOptions, LoadedImage, Process, Thread } from '../loader/index.js';
 import { firstInstruction } from './shapes/first-instructions.js';
 import { buildBase, buildPatch } from './shapes/program.js';

@@ -1,5 +1,5 @@
 import type { EngineStep, OperationKind } from '../engine/index.js';
-import type { Lab } from '../lab/lab.js';
+import type { Lab } from '../lab/index.js';
 import type { BootOptions, ImageDomain, LoadedImage } from '../loader/index.js';
 
 export type { OperationKind } from '../engine/index.js';

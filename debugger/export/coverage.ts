@@ -1,5 +1,5 @@
 import type { Exit, Processor, RunOptions } from '../../cpu/index.js';
-import type { Lab } from '../../lab/lab.js';
+import type { Lab } from '../../lab/index.js';
 import type { LoadedImage, SliceRunner, Thread } from '../../loader/index.js';
 import { formatDrcov } from './drcov.js';
 

@@ -1,5 +1,5 @@
 import { type Disassembler, loadDisassembler } from '../../cpu/index.js';
-import type { ScenarioResult } from '../../lab/scenario.js';
+import type { ScenarioResult } from '../../lab/index.js';
 import type { LabEvent } from '../../loader/index.js';
 import type { BlockingEnd } from '../channel.js';
 import { goBack, traceBack } from '../commands/travel.js';

@@ -1,4 +1,4 @@
-import type { Lab } from '../../lab/lab.js';
+import type { Lab } from '../../lab/index.js';
 import type { ImageDomain } from '../../loader/index.js';
 import { placeNamed, sees } from '../subject.js';
 import type { EngineGraph, EngineNode } from './engine-graph.js';

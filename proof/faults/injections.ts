@@ -1,5 +1,5 @@
 import { CpuError } from '../../cpu/index.js';
-import type { Lab } from '../../lab/lab.js';
+import type { Lab } from '../../lab/index.js';
 import { KernelError, type LoadedImage } from '../../loader/index.js';
 
 /** Things that can fail, each at the n-th time that it is done. */

@@ -1,7 +1,7 @@
 import type { ArchitectureName } from '../../cpu/index.js';
 import type { EngineStep, Patch } from '../../engine/index.js';
 import { ImageBuilder, type PeImage } from '../../image/index.js';
-import { Lab } from '../../lab/lab.js';
+import { Lab } from '../../lab/index.js';
 import type { ImageDomain, LoadedImage } from '../../loader/index.js';
 import { firstInstruction } from '../shapes/first-instructions.js';
 import { buildBase, buildPatch, type FunctionSource, type ImageForm } from '../shapes/program.js';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { Lab } from '../../lab/lab.js';
+import type { Lab } from '../../lab/index.js';
 import type { LoadedImage } from '../../loader/index.js';
 
 /** Everything that programs, loader and engine can notice of a system, as two texts that can be compared. */

@@ -1,7 +1,7 @@
 import type { ArchitectureName } from '../../cpu/index.js';
 import { layoutOf, MANAGE_HOT_PATCH, manageHotPatch } from '../../engine/index.js';
 import type { BuiltImage, PeImage } from '../../image/index.js';
-import { Lab } from '../../lab/lab.js';
+import { Lab } from '../../lab/index.js';
 import { type SystemState, sameState, systemState } from '../faults/system-state.js';
 import { buildDamaged, type Damage, damageBase } from './damage.js';
 

@@ -11,7 +11,7 @@ import {
   type PeImage,
   readImage,
 } from '../../image/index.js';
-import { Lab } from '../../lab/lab.js';
+import { Lab } from '../../lab/index.js';
 import type { ExpectedResults, OperationKind, Subject, SubjectSource } from '../subject.js';
 import { buildBase, type PatchSource } from './program.js';
 import type { Shape } from './shape.js';

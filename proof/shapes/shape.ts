@@ -1,5 +1,5 @@
 import type { ArchitectureName } from '../../cpu/index.js';
-import { Lab } from '../../lab/lab.js';
+import { Lab } from '../../lab/index.js';
 import type { ImageDomain } from '../../loader/index.js';
 import type { ExpectedResults, Generation, OperationKind, Subject, SubjectSource } from '../subject.js';
 import { buildBase, buildPatch, type FunctionSource, type PatchSource } from './program.js';

@@ -1,5 +1,5 @@
 import type { AddressSpace, Processor } from '../../cpu/index.js';
-import type { Lab } from '../../lab/lab.js';
+import type { Lab } from '../../lab/index.js';
 import type { ImageDomain, LoadedImage, Thread } from '../../loader/index.js';
 import type {
   DomainFacts,

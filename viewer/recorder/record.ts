@@ -1,5 +1,5 @@
 import { loadDisassembler } from '../../cpu/index.js';
-import { runScenario, type Scenario, type ScenarioResult } from '../../lab/scenario.js';
+import { runScenario, type Scenario, type ScenarioResult } from '../../lab/index.js';
 import type { LabEvent } from '../../loader/index.js';
 import type { Recording, RecordingHead } from '../recording/format.js';
 import { Replay } from '../recording/replay.js';

@@ -1,6 +1,6 @@
 import type { Exit, MemoryAccess, Processor, RunOptions } from '../../cpu/index.js';
 import { describeHop, ThreadView } from '../../debugger/index.js';
-import type { Lab } from '../../lab/lab.js';
+import type { Lab } from '../../lab/index.js';
 import type { ImageDomain, LabEvent, SliceRunner, Thread } from '../../loader/index.js';
 import { ByteWriter } from '../recording/bytes.js';
 import { type EntryKind, type MemoryChange, type RegisterChange, writeEntry } from '../recording/entry.js';
