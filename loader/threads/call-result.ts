@@ -1,0 +1,21 @@
+import { KernelError } from '../common/error.js';
+import type { Thread } from './thread.js';
+
+/**
+ * The result register of a function that {@link Kernel.callThread} has called.
+ * @throws KernelError `callDidNotReturn` when the thread ended inside the function instead
+ */
+export function resultRegister(thread: Thread): bigint {
+  if (thread.returnValue !== undefined) return thread.returnValue;
+  throw new KernelError({
+    rule: 'callDidNotReturn',
+    status: 'STATUS_UNSUCCESSFUL',
+    message: `thread ${thread.id} has ended inside ${thread.describe(thread.startAddress)}, which has returned nothing`,
+    hint: 'callThread gives the thread itself, with what became of it',
+  });
+}
+
+/** A result register as a C `int`: its low 32 bits, signed. */
+export function asInt(register: bigint): number {
+  return Number(BigInt.asIntN(32, register));
+}
