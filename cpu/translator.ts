@@ -1,10 +1,11 @@
+import { forbidden, permissionsIn } from './access-check.js';
 import { x64 } from './architecture/x64.js';
 import { x86 } from './architecture/x86.js';
 import type { FaultAccess, FaultCause } from './exit.js';
-import type { PageEntry, PageTable } from './page-table.js';
+import type { PageEntry } from './page-table.js';
 import type { Processor } from './processor.js';
 import type { ProcessorOwner } from './processor-owner.js';
-import { EXECUTE, PAGE_SHIFT, type Permissions, READ, WRITE } from './protection.js';
+import { EXECUTE, PAGE_SHIFT, READ, WRITE } from './protection.js';
 import { REFUSED, type Translation } from './unicorn/callbacks.js';
 import { UC_MEM_FETCH, UC_MEM_WRITE } from './unicorn/constants.js';
 import { DESCRIPTOR_TABLE_PAGE } from './unicorn/mode.js';
@@ -62,7 +63,7 @@ export class Translator {
       if (this.#isReturn(page, access)) return this.#refuse({ kind: 'returned', page, access: 'execute' });
       return this.#fault(page, access, table.isReserved(page) ? 'reserved' : 'notCommitted');
     }
-    const cause = this.#forbidden(table, entry, access);
+    const cause = forbidden(table, entry, access, this.#processor, this.#owner.memory);
     if (cause !== undefined) return this.#fault(page, access, cause);
     if (entry.service && access === 'execute') return this.#refuse({ kind: 'service', page, access });
     if (entry.frame === undefined || (access === 'write' && entry.copyOnWrite)) {
@@ -72,29 +73,10 @@ export class Translator {
     return this.#map(page, entry, entry.frame, access);
   }
 
-  /** What `entry` allows in the current ring and trust level, apart from copy-on-write. */
-  #permissions(entry: PageEntry): Permissions {
-    const { frame } = entry;
-    if (frame === undefined || this.#processor.vtl === 1) return entry.permissions;
-    return entry.permissions & this.#owner.memory.secondLevel(frame);
-  }
-
-  #forbidden(table: PageTable, entry: PageEntry, access: FaultAccess): FaultCause | undefined {
-    const { vtl } = this.#processor;
-    if (table.range.vtl === 1 && vtl === 0) return 'secondLevel';
-    const isUser = this.#processor.ring === 3;
-    if (isUser ? table.range.mode === 'kernel' : table.range.mode === 'user' && access === 'execute')
-      return 'ring';
-    const bit = access === 'execute' ? EXECUTE : access === 'write' ? WRITE : READ;
-    if ((entry.permissions & bit) === 0) return 'protection';
-    if (entry.guard) return 'guard';
-    return (this.#permissions(entry) & bit) === 0 ? 'secondLevel' : undefined;
-  }
-
   #map(page: number, entry: PageEntry, frame: number, access: FaultAccess): Translation {
     const { instructionFetch, memory } = this.#owner;
     const unit = this.#processor.fetchUnit;
-    const allowed = this.#permissions(entry);
+    const allowed = permissionsIn(entry, this.#processor.vtl, memory);
     const isCoherent = instructionFetch.mode === 'coherent';
     let source = frame;
     let permissions = allowed & READ;

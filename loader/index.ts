@@ -19,7 +19,6 @@ export {
   type ArgumentType,
   defineExport,
   readPointer,
-  readUnicodeString,
   type ServiceCall,
   type ServiceResult,
   type SimulatedExport,

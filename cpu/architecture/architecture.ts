@@ -50,6 +50,8 @@ export interface ArchitectureBase {
 
   /** Sets registers, stack and return address so that running calls `target` and comes back with `returned`. */
   prepareCall(processor: Processor, call: Call): void;
+  /** Where {@link argument} `index` lies on the stack; undefined when it is in a register. */
+  stackArgument(processor: Processor, index: number): bigint | undefined;
   /** Integer or pointer argument `index`, at function entry or in a service call. */
   argument(processor: Processor, index: number): bigint;
   /** As {@link argument}, for a double; `single` for a float. */

@@ -47,6 +47,9 @@ export const arm64: Architecture = {
     processor.pc = call.target;
   },
 
+  stackArgument: (processor, index) =>
+    index < REGISTER_ARGUMENTS ? undefined : processor.sp + byteOffset(index - REGISTER_ARGUMENTS, 8),
+
   argument(processor, index) {
     if (index < REGISTER_ARGUMENTS) return processor.get(`x${index}`);
     return processor.addressSpace.readU64(processor.sp + byteOffset(index - REGISTER_ARGUMENTS, 8));

@@ -46,6 +46,9 @@ export const x64: Architecture = {
     processor.pc = call.target;
   },
 
+  stackArgument: (processor, index) =>
+    index < INTEGER_ARGUMENTS.length ? undefined : stackArgument(processor, index),
+
   argument(processor, index) {
     const register = INTEGER_ARGUMENTS[index];
     return register === undefined

@@ -47,6 +47,7 @@ export const x86: Architecture = {
     processor.set('eip', call.target);
   },
 
+  stackArgument: (processor, index) => stackArgument(processor, index),
   argument: (processor, index) => BigInt(processor.addressSpace.readU32(stackArgument(processor, index))),
 
   floatArgument(processor, index, size = 'double') {

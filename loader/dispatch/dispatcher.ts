@@ -1,5 +1,6 @@
-import { type Exit, PAGE_SIZE, type Processor } from '../../cpu/index.js';
-import { isBlocked } from '../common/wait.js';
+import { CpuError, type Exit, PAGE_SIZE, type Processor } from '../../cpu/index.js';
+import { KernelError } from '../common/error.js';
+import { type Blocked, isBlocked } from '../common/wait.js';
 import type { PlacedExport } from '../exports/export-table.js';
 import {
   CONTEXT_SET,
@@ -9,18 +10,54 @@ import {
   type SimulatedExport,
 } from '../exports/simulated-export.js';
 import type { Kernel } from '../kernel.js';
-import { accessViolationOf } from '../memory/user-memory-access.js';
-import { isProcedure, resumeProcedure, startProcedure } from '../threads/guest-call.js';
+import { GuestAccessViolation } from '../memory/guest-memory.js';
+import {
+  type GuestProcedure,
+  isProcedure,
+  processorOf,
+  resumeProcedure,
+  startProcedure,
+} from '../threads/guest-call.js';
 import type { Thread } from '../threads/thread.js';
 import { emulateRegisterRead } from './arm64-system-registers.js';
 import { crashOf } from './crash.js';
-import { EXCEPTION_CODES, exceptionOf } from './exceptions/codes.js';
+import { EXCEPTION_CODES, type ExceptionDetails, exceptionOf } from './exceptions/codes.js';
 import { isHandlerInSight, raise, raiseInCaller } from './exceptions/raise.js';
 import { endUnhandled, isFatalFault } from './exceptions/unhandled.js';
 import { endFailedFast } from './fail-fast.js';
 
 /** Decides what becomes of a thread whose processor left the guest. */
 export function handleExit(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit): void {
+  try {
+    handle(kernel, thread, processor, exit);
+  } catch (error) {
+    if (!(error instanceof GuestAccessViolation)) throw error;
+    endUnreadable(kernel, thread, error);
+  }
+}
+
+/** Not even what an exception needs can be read or written, such as the stack: nothing can be told to the guest. */
+function endUnreadable(
+  kernel: Kernel,
+  thread: Thread,
+  { access, address, cause }: GuestAccessViolation,
+): void {
+  const text = `access violation: ${access} of ${thread.describe(address)} (${cause}) for the thread at ${thread.describe(thread.pc)}`;
+  const fault = { address, access, cause, instruction: thread.pc, processor: thread.processor?.index ?? 0 };
+  endUnhandled(
+    kernel,
+    thread,
+    { exit: { instructions: 0, reason: 'fault', fault }, fault, text },
+    {
+      code: EXCEPTION_CODES.STATUS_ACCESS_VIOLATION,
+      flags: 0,
+      address: thread.pc,
+      parameters: [access === 'write' ? 1n : 0n, address],
+    },
+  );
+}
+
+function handle(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit): void {
   if (exit.reason === 'returned') {
     if (thread.callouts.length > 0) {
       resumeProcedure(kernel, thread, thread.architecture.result(processor));
@@ -41,14 +78,8 @@ export function handleExit(kernel: Kernel, thread: Thread, processor: Processor,
 const isInvalidOpcode = (exit: Exit): boolean => exit.reason === 'exception' && exit.name === 'invalidOpcode';
 
 function handleException(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit): void {
-  const { pointerSize } = thread.architecture;
-  const guard = exit.reason === 'fault' && exit.fault.cause === 'guard' ? exit.fault.address : undefined;
-  let exception = exceptionOf(exit, processor.pc, pointerSize);
-  if (guard !== undefined && exception !== undefined) {
-    if (!thread.stack.isBelowLimit(guard)) clearGuard(thread, guard);
-    else if (thread.stack.touchGuard()) return;
-    else exception = { ...exception, code: EXCEPTION_CODES.STATUS_STACK_OVERFLOW, parameters: [] };
-  }
+  const exception = exceptionAt(thread, exit, processor.pc);
+  if (exception === 'stackHasGrown') return;
   const crash = crashOf(thread, processor, exit);
   if (exception === undefined) {
     endFailedFast(kernel, thread, crash);
@@ -62,6 +93,17 @@ function handleException(kernel: Kernel, thread: Thread, processor: Processor, e
   startProcedure(kernel, thread, procedure, () => {});
 }
 
+/** The exception of an exit, with what a touch of a guard page does: a stack grows, any other guard is taken away. */
+function exceptionAt(thread: Thread, exit: Exit, pc: bigint): ExceptionDetails | 'stackHasGrown' | undefined {
+  const exception = exceptionOf(exit, pc, thread.architecture.pointerSize);
+  if (exit.reason !== 'fault' || exit.fault.cause !== 'guard' || exception === undefined) return exception;
+  const { address } = exit.fault;
+  if (!thread.stack.contains(address)) clearGuard(thread, address);
+  else if (thread.stack.isBelowLimit(address) && thread.stack.touchGuard()) return 'stackHasGrown';
+  else return { ...exception, code: EXCEPTION_CODES.STATUS_STACK_OVERFLOW, parameters: [] };
+  return exception;
+}
+
 /** The first access to a guard page takes the guard away (winnt.h, PAGE_GUARD). */
 function clearGuard(thread: Thread, address: bigint): void {
   const page = address - (address % BigInt(PAGE_SIZE));
@@ -71,15 +113,13 @@ function clearGuard(thread: Thread, address: bigint): void {
 
 function serveExport(kernel: Kernel, thread: Thread, processor: Processor, { entry }: PlacedExport): void {
   const { architecture } = thread;
-  const call: ServiceCall = {
-    kernel,
-    domain: thread.domain,
-    process: thread.process,
-    thread,
-    processor,
-    pointerSize: architecture.pointerSize,
-    argument: (index) => architecture.argument(processor, index),
-  };
+  const call = serviceCall(kernel, thread, processor, (index) => {
+    const onStack = architecture.stackArgument(processor, index);
+    return onStack === undefined
+      ? architecture.argument(processor, index)
+      : thread.memory.readPointer(onStack);
+  });
+  if (architecture.name !== 'arm64') thread.memory.probe(processor.sp, architecture.pointerSize, 'read');
   const result = serveOrRaise(call, entry);
   kernel.scheduler.putBack(thread, processor);
   if (result === CONTEXT_SET || thread.finished) return;
@@ -88,27 +128,119 @@ function serveExport(kernel: Kernel, thread: Thread, processor: Processor, { ent
   complete(kernel, thread, processor, result, leave);
 }
 
-/** What an export cannot do with an address that it was given is an access violation of its caller. */
+function serviceCall(
+  kernel: Kernel,
+  thread: Thread,
+  processor: Processor,
+  argument: ServiceCall['argument'],
+): ServiceCall {
+  const { domain, process, memory, architecture } = thread;
+  return {
+    kernel,
+    domain,
+    process,
+    thread,
+    processor,
+    memory,
+    pointerSize: architecture.pointerSize,
+    argument,
+  };
+}
+
+/** Serves a call. What an export cannot do with an address that it was given becomes its caller's fault, now or later. */
 function serveOrRaise(call: ServiceCall, entry: SimulatedExport): ServiceResult {
   try {
-    return entry.serve(call);
+    const result = entry.serve(call);
+    if (isProcedure(result)) return guarded(call, entry, result);
+    if (!isBlocked(result)) return result;
+    return result.ready() ?? guardedWait(call, entry, result);
   } catch (error) {
-    const violation = accessViolationOf(call, error);
-    if (violation === undefined) throw error;
-    const { access, address } = violation;
-    const parameters = [access === 'write' ? 1n : 0n, address];
-    const { thread } = call;
-    const caller = thread.describe(thread.architecture.returnAddressAtEntry(call.processor));
-    const text = `access violation: ${access} of ${thread.describe(address)} by ${entry.name}, called from ${caller}`;
-    return raiseInCaller(
-      call,
-      { code: EXCEPTION_CODES.STATUS_ACCESS_VIOLATION, flags: 0, parameters },
-      {
-        calleePops: calleePops(entry, call.pointerSize),
-        unhandled: (kernel, crashed, last) => endUnhandled(kernel, crashed, { text }, last),
-      },
-    );
+    return raiseFault(call, entry, violationOf(call, entry, error));
   }
+}
+
+function* guarded(call: ServiceCall, entry: SimulatedExport, procedure: GuestProcedure): GuestProcedure {
+  const { thread } = call;
+  try {
+    const result = yield* procedure;
+    if (isBlocked(result)) return result.ready() ?? guardedWait(call, entry, result);
+    return result;
+  } catch (error) {
+    const violation = violationOf(call, entry, error);
+    const context = thread.callouts.at(-1)?.context;
+    if (context !== undefined) processorOf(thread).loadContext(context);
+    return yield* raiseFault(call, entry, violation);
+  }
+}
+
+/** What it waits for can become unreadable while it waits: no handler sees that (modelled). */
+function guardedWait(call: ServiceCall, entry: SimulatedExport, wait: Blocked): Blocked {
+  const ready = () => {
+    try {
+      return wait.ready();
+    } catch (error) {
+      const { thread } = call;
+      const { access, address, cause } = violationOf(call, entry, error);
+      const text = `access violation: ${access} of ${thread.describe(address)} (${cause}) by ${entry.name}, in which it waits`;
+      const parameters = [access === 'write' ? 1n : 0n, address];
+      const code = EXCEPTION_CODES.STATUS_ACCESS_VIOLATION;
+      endUnhandled(call.kernel, thread, { text }, { code, flags: 0, address: thread.pc, parameters });
+      return 0n;
+    }
+  };
+  return { ...wait, ready };
+}
+
+/** The guest's mistake that an error of an export stands for. @throws a typed error for everything else */
+function violationOf(call: ServiceCall, entry: SimulatedExport, error: unknown): GuestAccessViolation {
+  if (error instanceof GuestAccessViolation) return error;
+  if (error instanceof CpuError || error instanceof RangeError || error instanceof TypeError) {
+    const { thread, processor } = call;
+    const caller = describeCaller(thread, processor);
+    const isMemory = error instanceof CpuError && error.status?.name === 'STATUS_NO_MEMORY';
+    throw new KernelError({
+      rule: isMemory ? 'outOfPhysicalMemory' : 'exportFailed',
+      status: isMemory ? 'STATUS_NO_MEMORY' : 'STATUS_UNSUCCESSFUL',
+      message: `${entry.name}, called from ${caller}, could not be served: ${error.message}`,
+      hint: isMemory ? 'give the machine more memory: memorySize' : undefined,
+      cause: error,
+    });
+  }
+  throw error;
+}
+
+function describeCaller(thread: Thread, processor: Processor): string {
+  try {
+    return thread.describe(thread.architecture.returnAddressAtEntry(processor));
+  } catch {
+    return 'an unknown place (the stack is unreadable)';
+  }
+}
+
+/** An access that an export was refused is a fault of the code that called it, with all that follows from one. */
+function raiseFault(
+  call: ServiceCall,
+  entry: SimulatedExport,
+  violation: GuestAccessViolation,
+): GuestProcedure {
+  const { kernel, thread, processor } = call;
+  const { access, address, cause } = violation;
+  const text = `access violation: ${access} of ${thread.describe(address)} by ${entry.name}, called from ${describeCaller(thread, processor)}`;
+  const instruction = thread.architecture.returnAddressAtEntry(processorOf(thread));
+  const fault = { address, access, cause, instruction, processor: processor.index };
+  const exit = { instructions: 0, reason: 'fault', fault } as const;
+  const found = exceptionAt(thread, exit, instruction);
+  const code = typeof found === 'object' ? found.code : EXCEPTION_CODES.STATUS_ACCESS_VIOLATION;
+  const parameters = typeof found === 'object' ? found.parameters : [];
+  return raiseInCaller(
+    call,
+    { code, flags: 0, parameters },
+    {
+      calleePops: calleePops(entry, call.pointerSize),
+      isFatal: isFatalFault(thread, exit),
+      unhandled: (_kernel, crashed, last) => endUnhandled(kernel, crashed, { exit, fault, text }, last),
+    },
+  );
 }
 
 /**
@@ -122,21 +254,15 @@ function serveSystemCall(
   exit: Exit & { reason: 'systemCall' },
 ): void {
   const { architecture } = thread;
-  const argument = (index: number): bigint => {
+  const call = serviceCall(kernel, thread, processor, (index) => {
     if (architecture.name === 'x64' && index === 0) return processor.get('r10');
     if (architecture.name === 'x86')
-      return BigInt(thread.addressSpace.readU32(processor.get('edx') + BigInt(4 * index)));
-    return architecture.argument(processor, index);
-  };
-  const call: ServiceCall = {
-    kernel,
-    domain: thread.domain,
-    process: thread.process,
-    thread,
-    processor,
-    pointerSize: architecture.pointerSize,
-    argument,
-  };
+      return BigInt(thread.memory.readU32(processor.get('edx') + BigInt(4 * index)));
+    const onStack = architecture.stackArgument(processor, index);
+    return onStack === undefined
+      ? architecture.argument(processor, index)
+      : thread.memory.readPointer(onStack);
+  });
   const result = kernel.systemServices.dispatch(exit.number, call);
   kernel.scheduler.putBack(thread, processor);
   if (result !== CONTEXT_SET && !thread.finished) complete(kernel, thread, processor, result, () => {});

@@ -45,10 +45,10 @@ export function raiseException(): SimulatedExport {
     'RaiseException',
     ['u32', 'u32', 'u32', 'pointer'],
     (call, code, flags, count, values) => {
-      const { addressSpace } = call.thread;
+      const { memory } = call;
       const given = values === 0n ? 0 : Math.min(count, 15);
       const parameters = Array.from({ length: given }, (_, index) =>
-        readPointer(addressSpace, values + BigInt(index * call.pointerSize), call.pointerSize),
+        readPointer(memory, values + BigInt(index * call.pointerSize), call.pointerSize),
       );
       return raising(call, { code, flags: flags & EXCEPTION_NONCONTINUABLE, parameters }, 4);
     },
@@ -59,7 +59,7 @@ export function raiseException(): SimulatedExport {
 export function exceptionExports(): SimulatedExport[] {
   return [
     defineExport('RtlRaiseException', ['pointer'], (call, record) => {
-      const details = readExceptionRecord(call.thread.addressSpace, call.pointerSize, record);
+      const details = readExceptionRecord(call.memory, call.pointerSize, record);
       const { code, flags, parameters } = details;
       return raising(call, { code, flags, parameters }, 1);
     }),
@@ -91,17 +91,17 @@ export function exceptionExports(): SimulatedExport[] {
         rtlUnwindEx(call, { targetFrame, targetIp, record, returnValue }),
     ),
     defineExport('RtlCaptureContext', ['pointer'], (call, context) => {
-      const { architecture, addressSpace } = call.thread;
+      const { architecture, memory } = call.thread;
       const registers = captureContext(call.processor, architecture.name);
       const returnAddress = architecture.returnAddressAtEntry(call.processor);
       registers.set(architecture.programCounter, returnAddress);
       // The caller's stack pointer, behind the return address and, on x86, the argument.
       const popped = { x64: 8n, x86: 8n, arm64: 0n }[architecture.name];
       registers.set(architecture.stackPointer, call.processor.sp + popped);
-      writeContext(addressSpace, architecture.name, context, registers);
+      writeContext(memory, architecture.name, context, registers);
     }),
     defineExport('RtlRestoreContext', ['pointer', 'pointer'], ({ thread, processor }, context) => {
-      applyContext(processor, readContext(thread.addressSpace, thread.architecture.name, context));
+      applyContext(processor, readContext(thread.memory, thread.architecture.name, context));
       return CONTEXT_SET;
     }),
   ];

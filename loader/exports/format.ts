@@ -5,7 +5,7 @@ import type { ServiceCall } from './simulated-export.js';
  * sizes h, l, ll, I64. Arguments are taken from guest argument `first` on.
  */
 export function formatGuestString(call: ServiceCall, format: string, first: number): string {
-  const { addressSpace } = call.thread;
+  const { memory } = call;
   const { pointerSize } = call;
   let slot = first;
   const next = (wide: boolean): bigint => {
@@ -63,15 +63,14 @@ export function formatGuestString(call: ServiceCall, format: string, first: numb
   function readString(address: bigint, utf16: boolean, counted: boolean): string {
     if (address === 0n) return '(null)';
     if (counted) {
-      const length = addressSpace.readU16(address);
-      const buffer =
-        pointerSize === 8 ? addressSpace.readU64(address + 8n) : BigInt(addressSpace.readU32(address + 4n));
-      return Buffer.from(addressSpace.read(buffer, length)).toString('utf16le');
+      const length = memory.readU16(address);
+      const buffer = pointerSize === 8 ? memory.readU64(address + 8n) : BigInt(memory.readU32(address + 4n));
+      return Buffer.from(memory.read(buffer, length)).toString('utf16le');
     }
-    if (!utf16) return addressSpace.readCString(address, 0x1000);
+    if (!utf16) return memory.readCString(address, 0x1000);
     let text = '';
     for (let at = address; text.length < 0x1000; at += 2n) {
-      const unit = addressSpace.readU16(at);
+      const unit = memory.readU16(at);
       if (unit === 0) break;
       text += String.fromCharCode(unit);
     }

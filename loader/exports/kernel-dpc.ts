@@ -33,14 +33,14 @@ const SIGNAL_STATE = 4n;
 const MILLISECOND = 10_000n;
 
 const pointerAt = ({ thread, pointerSize }: ServiceCall, address: bigint): bigint =>
-  readPointer(thread.addressSpace, address, pointerSize);
+  readPointer(thread.memory, address, pointerSize);
 const setPointer = ({ thread, pointerSize }: ServiceCall, address: bigint, value: bigint): void =>
-  writePointer(thread.addressSpace, address, value, pointerSize);
+  writePointer(thread.memory, address, value, pointerSize);
 
 function initializeDpc(call: ServiceCall, dpc: bigint, routine: bigint, context: bigint): void {
-  const { addressSpace } = call.thread;
+  const { memory } = call;
   const at = KDPC[call.pointerSize];
-  addressSpace.writeU32(dpc, DPC_OBJECT | (MEDIUM_IMPORTANCE << 8));
+  memory.writeU32(dpc, DPC_OBJECT | (MEDIUM_IMPORTANCE << 8));
   setPointer(call, dpc + at.routine, routine);
   setPointer(call, dpc + at.context, context);
   setPointer(call, dpc + at.data, 0n);
@@ -49,23 +49,23 @@ function initializeDpc(call: ServiceCall, dpc: bigint, routine: bigint, context:
 /** False when it is in a queue already. */
 function insertDpc(call: ServiceCall, dpc: bigint, argument1: bigint, argument2: bigint): boolean {
   const { kernel, domain, thread, processor } = call;
-  const { addressSpace } = thread;
+  const { memory } = thread;
   if (kernel.dpcs.isQueued(dpc)) return false;
   const at = KDPC[call.pointerSize];
   setPointer(call, dpc + at.argument1, argument1);
   setPointer(call, dpc + at.argument2, argument2);
   // DpcData says that it is in a queue.
   setPointer(call, dpc + at.data, 1n);
-  const number = addressSpace.readU16(dpc + NUMBER);
+  const number = memory.readU16(dpc + NUMBER);
   const target = number >= TARGETED ? number - TARGETED : processor.index;
   const queued: QueuedDpc = {
     object: dpc,
     routine: pointerAt(call, dpc + at.routine),
     parameters: [dpc, pointerAt(call, dpc + at.context), argument1, argument2],
     domain,
-    onStart: () => writePointer(addressSpace, dpc + at.data, 0n, call.pointerSize),
+    onStart: () => writePointer(memory, dpc + at.data, 0n, call.pointerSize),
   };
-  kernel.dpcs.insert(target, queued, addressSpace.readU8(dpc + IMPORTANCE) === HIGH_IMPORTANCE);
+  kernel.dpcs.insert(target, queued, memory.readU8(dpc + IMPORTANCE) === HIGH_IMPORTANCE);
   return true;
 }
 
@@ -133,26 +133,26 @@ function genericCallDpc(call: ServiceCall, routine: bigint, context: bigint) {
 
 /** @param type 0 NotificationTimer, 1 SynchronizationTimer */
 function initializeTimer({ thread, pointerSize }: ServiceCall, timer: bigint, type: number): void {
-  thread.addressSpace.write(timer, new Uint8Array(pointerSize === 8 ? 0x40 : 0x28));
-  thread.addressSpace.writeU8(timer, TIMER_NOTIFICATION_OBJECT + (type & 1));
+  thread.memory.write(timer, new Uint8Array(pointerSize === 8 ? 0x40 : 0x28));
+  thread.memory.writeU8(timer, TIMER_NOTIFICATION_OBJECT + (type & 1));
 }
 
 function setTimer(call: ServiceCall, timer: bigint, dueTime: bigint, period: number, dpc: bigint): number {
   const { kernel, thread } = call;
-  const { addressSpace } = thread;
+  const { memory } = thread;
   const at = KTIMER[call.pointerSize];
   const relative = BigInt.asIntN(64, dueTime);
   const due = relative <= 0n ? kernel.scheduler.time - relative : relative;
-  addressSpace.writeU32(timer + SIGNAL_STATE, 0);
-  addressSpace.writeU64(timer + at.dueTime, due);
+  memory.writeU32(timer + SIGNAL_STATE, 0);
+  memory.writeU64(timer + at.dueTime, due);
   setPointer(call, timer + at.dpc, dpc);
-  addressSpace.writeU32(timer + at.period, period);
+  memory.writeU32(timer + at.period, period);
   const wasSet = kernel.dpcs.setTimer({
     object: timer,
     due,
     period: BigInt(period) * MILLISECOND,
     onExpiry: () => {
-      addressSpace.writeU32(timer + SIGNAL_STATE, 1);
+      memory.writeU32(timer + SIGNAL_STATE, 1);
       if (dpc !== 0n) insertDpc(call, dpc, 0n, 0n);
     },
   });
@@ -164,10 +164,10 @@ export function kernelDpc(): SimulatedExport[] {
   return [
     defineExport('KeInitializeDpc', ['pointer', 'pointer', 'pointer'], initializeDpc),
     defineExport('KeSetTargetProcessorDpc', ['pointer', 'u32'], ({ thread }, dpc, number) => {
-      thread.addressSpace.writeU16(dpc + NUMBER, TARGETED + (number & 0xff));
+      thread.memory.writeU16(dpc + NUMBER, TARGETED + (number & 0xff));
     }),
     defineExport('KeSetImportanceDpc', ['pointer', 'u32'], ({ thread }, dpc, importance) => {
-      thread.addressSpace.writeU8(dpc + IMPORTANCE, importance & 0xff);
+      thread.memory.writeU8(dpc + IMPORTANCE, importance & 0xff);
     }),
     defineExport('KeInsertQueueDpc', ['pointer', 'pointer', 'pointer'], (call, dpc, first, second) =>
       insertDpc(call, dpc, first, second) ? 1 : 0,
@@ -210,7 +210,7 @@ export function kernelDpc(): SimulatedExport[] {
       kernel.dpcs.cancelTimer(timer) ? 1 : 0,
     ),
     defineExport('KeReadStateTimer', ['pointer'], ({ thread }, timer) =>
-      thread.addressSpace.readU32(timer + SIGNAL_STATE) === 0 ? 0 : 1,
+      thread.memory.readU32(timer + SIGNAL_STATE) === 0 ? 0 : 1,
     ),
   ];
 }

@@ -12,16 +12,16 @@ const SEMAPHORE_OBJECT = 5;
 const STATUS_SUCCESS = 0n;
 
 const state = ({ thread }: ServiceCall, object: bigint): number =>
-  thread.addressSpace.readU32(object + SIGNAL_STATE) | 0;
+  thread.memory.readU32(object + SIGNAL_STATE) | 0;
 
 function setState({ thread }: ServiceCall, object: bigint, value: number): number {
-  const before = thread.addressSpace.readU32(object + SIGNAL_STATE) | 0;
-  thread.addressSpace.writeU32(object + SIGNAL_STATE, value >>> 0);
+  const before = thread.memory.readU32(object + SIGNAL_STATE) | 0;
+  thread.memory.writeU32(object + SIGNAL_STATE, value >>> 0);
   return before;
 }
 
 function initialize(call: ServiceCall, object: bigint, type: number, signalState: number): void {
-  call.thread.addressSpace.writeU32(object, type);
+  call.memory.writeU32(object, type);
   setState(call, object, signalState);
 }
 
@@ -29,7 +29,7 @@ function initialize(call: ServiceCall, object: bigint, type: number, signalState
 function take(call: ServiceCall, object: bigint): bigint | undefined {
   const signals = state(call, object);
   if (signals <= 0) return undefined;
-  const type = call.thread.addressSpace.readU8(object);
+  const type = call.memory.readU8(object);
   if (type !== NOTIFICATION_OBJECT && type !== TIMER_NOTIFICATION_OBJECT) setState(call, object, signals - 1);
   return STATUS_SUCCESS;
 }
@@ -40,7 +40,7 @@ function take(call: ServiceCall, object: bigint): bigint | undefined {
  */
 export function deadlineOf({ kernel, thread }: ServiceCall, timeout: bigint): bigint | undefined {
   if (timeout === 0n) return undefined;
-  const value = BigInt.asIntN(64, thread.addressSpace.readU64(timeout));
+  const value = BigInt.asIntN(64, thread.memory.readU64(timeout));
   return value <= 0n ? kernel.scheduler.time - value : value;
 }
 
@@ -69,12 +69,12 @@ function stopSwitchFromDpc({ kernel, thread }: ServiceCall): typeof CONTEXT_SET 
 
 /** A spin lock is the word at its address: 0 free, 1 held. Waiting for one gives the processor away (modelled: real ones spin). */
 function acquire(call: ServiceCall, lock: bigint, result: bigint): Blocked {
-  const { addressSpace } = call.thread;
+  const { memory } = call;
   return blocked({
     reason: `the spin lock at ${call.thread.describe(lock)}`,
     ready: () => {
-      if (addressSpace.readU32(lock) !== 0) return undefined;
-      addressSpace.writeU32(lock, 1);
+      if (memory.readU32(lock) !== 0) return undefined;
+      memory.writeU32(lock, 1);
       return result;
     },
   });
@@ -94,7 +94,7 @@ export function kernelSynchronization(): SimulatedExport[] {
     );
   const release = (name: string) =>
     defineExport(name, ['pointer', 'u32'], (call, lock, irql) => {
-      call.thread.addressSpace.writeU32(lock, 0);
+      call.memory.writeU32(lock, 0);
       call.thread.irql = irql & 0xff;
     });
   const raiseTo = (name: string) => defineExport(name, ['u32'], (call, irql) => raise(call, irql & 0xff));
@@ -141,7 +141,7 @@ export function kernelSynchronization(): SimulatedExport[] {
       });
     }),
     defineExport('KeInitializeSpinLock', ['pointer'], (call, lock) => {
-      call.thread.addressSpace.writeU32(lock, 0);
+      call.memory.writeU32(lock, 0);
     }),
     acquireToDpc('KeAcquireSpinLockRaiseToDpc'),
     acquireToDpc('KfAcquireSpinLock'),
@@ -149,7 +149,7 @@ export function kernelSynchronization(): SimulatedExport[] {
     release('KfReleaseSpinLock'),
     defineExport('KeAcquireSpinLockAtDpcLevel', ['pointer'], (call, lock) => acquire(call, lock, 0n)),
     defineExport('KeReleaseSpinLockFromDpcLevel', ['pointer'], (call, lock) => {
-      call.thread.addressSpace.writeU32(lock, 0);
+      call.memory.writeU32(lock, 0);
     }),
     raiseTo('KfRaiseIrql'),
     defineExport('KeRaiseIrqlToDpcLevel', [], (call) => raise(call, IRQL.DISPATCH_LEVEL)),

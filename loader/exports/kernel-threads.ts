@@ -13,7 +13,7 @@ export function kernelThreads(): SimulatedExport[] {
         const { kernel, domain, process, pointerSize } = call;
         const thread = kernel.createThread(routine, [context], { domain, name: 'system thread' });
         if (handle !== 0n)
-          writePointer(call.thread.addressSpace, handle, BigInt(process.handles.open(thread)), pointerSize);
+          writePointer(call.memory, handle, BigInt(process.handles.open(thread)), pointerSize);
         return STATUS_SUCCESS;
       },
     ),
@@ -41,13 +41,13 @@ export function kernelThreads(): SimulatedExport[] {
     defineExport('KeGetCurrentProcessorNumberEx', ['pointer'], ({ processor, thread }, processorNumber) => {
       // PROCESSOR_NUMBER { USHORT Group; UCHAR Number; UCHAR Reserved; }
       if (processorNumber !== 0n)
-        thread.addressSpace.write(processorNumber, Uint8Array.of(0, 0, processor.index, 0));
+        thread.memory.write(processorNumber, Uint8Array.of(0, 0, processor.index, 0));
       return processor.index;
     }),
     defineExport('KeQueryActiveProcessorCountEx', ['u32'], ({ kernel }) => kernel.machine.processors.length),
     defineExport('KeQueryInterruptTime', [], ({ kernel }) => kernel.scheduler.time),
     defineExport('KeQueryPerformanceCounter', ['pointer'], ({ kernel, thread }, frequency) => {
-      if (frequency !== 0n) thread.addressSpace.writeU64(frequency, 10_000_000n);
+      if (frequency !== 0n) thread.memory.writeU64(frequency, 10_000_000n);
       return kernel.scheduler.time;
     }),
   ];

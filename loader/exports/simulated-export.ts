@@ -1,6 +1,7 @@
 import type { Processor } from '../../cpu/index.js';
 import type { Blocked } from '../common/wait.js';
 import type { Kernel } from '../kernel.js';
+import type { GuestMemory } from '../memory/guest-memory.js';
 import type { ImageDomain } from '../memory/image-domain.js';
 import type { Process } from '../processes/process.js';
 import type { GuestProcedure } from '../threads/guest-call.js';
@@ -34,6 +35,8 @@ export interface ServiceCall {
   readonly process: Process;
   readonly thread: Thread;
   readonly processor: Processor;
+  /** Guest memory as the calling code may use it: the only way to it. */
+  readonly memory: GuestMemory;
   /** Bytes of a pointer of the calling code. */
   readonly pointerSize: 4 | 8;
   /** Raw argument number `index` (0 is the first), also beyond the declared ones (variadic functions). */
@@ -105,40 +108,17 @@ export function readArguments(
       case 'i32':
         return Number(BigInt.asIntN(32, raw));
       case 'cstring':
-        return raw === 0n ? '' : call.thread.addressSpace.readCString(raw, LONGEST_STRING);
+        return raw === 0n ? '' : call.memory.readCString(raw);
       case 'wstring':
-        return raw === 0n ? '' : readUtf16(call, raw);
+        return raw === 0n ? '' : call.memory.readUtf16(raw);
       case 'ustring':
-        return raw === 0n ? '' : readUnicodeString(call, raw);
+        return raw === 0n ? '' : call.memory.readUnicodeString(raw);
       case 'u64':
         return BigInt.asUintN(64, raw);
       default:
         return BigInt.asUintN(pointerSize * 8, raw);
     }
   });
-}
-
-const LONGEST_STRING = 0x10000;
-
-/** NUL-terminated UTF-16 text at a guest address. */
-export function readUtf16({ thread: { addressSpace } }: ServiceCall, address: bigint): string {
-  let text = '';
-  for (let at = address; text.length < LONGEST_STRING; at += 2n) {
-    const unit = addressSpace.readU16(at);
-    if (unit === 0) break;
-    text += String.fromCharCode(unit);
-  }
-  return text;
-}
-
-/** The text of a UNICODE_STRING { USHORT Length, MaximumLength; PWSTR Buffer; } at a guest address. */
-export function readUnicodeString(
-  { thread: { addressSpace }, pointerSize }: ServiceCall,
-  address: bigint,
-): string {
-  const length = addressSpace.readU16(address);
-  const buffer = readPointer(addressSpace, address + BigInt(pointerSize), pointerSize);
-  return length === 0 ? '' : Buffer.from(addressSpace.read(buffer, length)).toString('utf16le');
 }
 
 interface Memory {

@@ -1,4 +1,4 @@
-import { defineExport, readUtf16, type SimulatedExport } from './simulated-export.js';
+import { defineExport, type SimulatedExport } from './simulated-export.js';
 
 const order = (a: string, b: string): number => (a === b ? 0 : a < b ? -1 : 1);
 
@@ -27,7 +27,7 @@ export function stringExports(): SimulatedExport[] {
       ({ thread }, to, size, text) => {
         const ERANGE = 34;
         if (BigInt(text.length) >= size) return ERANGE;
-        thread.addressSpace.write(to, Buffer.from(`${text}\0`, 'latin1'));
+        thread.memory.write(to, Buffer.from(`${text}\0`, 'latin1'));
         return 0;
       },
       'cdecl',
@@ -35,12 +35,12 @@ export function stringExports(): SimulatedExport[] {
     // UNICODE_STRING { USHORT Length, MaximumLength; PWSTR Buffer; }
     defineExport('RtlInitUnicodeString', ['pointer', 'pointer'], (call, target, source) => {
       const { thread, pointerSize } = call;
-      const { addressSpace } = thread;
-      const bytes = source === 0n ? 0 : 2 * readUtf16(call, source).length;
-      addressSpace.writeU16(target, bytes);
-      addressSpace.writeU16(target + 2n, source === 0n ? 0 : bytes + 2);
-      if (pointerSize === 8) addressSpace.writeU64(target + 8n, source);
-      else addressSpace.writeU32(target + 4n, Number(source));
+      const { memory } = thread;
+      const bytes = source === 0n ? 0 : 2 * call.memory.readUtf16(source).length;
+      memory.writeU16(target, bytes);
+      memory.writeU16(target + 2n, source === 0n ? 0 : bytes + 2);
+      if (pointerSize === 8) memory.writeU64(target + 8n, source);
+      else memory.writeU32(target + 4n, Number(source));
     }),
     defineExport('RtlEqualUnicodeString', ['ustring', 'ustring', 'u32'], (_call, a, b, ignoreCase) =>
       ((ignoreCase & 0xff) === 0 ? a === b : a.toUpperCase() === b.toUpperCase()) ? 1 : 0,

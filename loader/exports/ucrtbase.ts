@@ -16,7 +16,7 @@ const FAST_FAIL_FATAL_APP_EXIT = 7;
 function callAll(call: ServiceCall, first: bigint, last: bigint, stop: boolean): bigint {
   const { kernel, domain, pointerSize, thread } = call;
   for (let at = first; at < last; at += BigInt(pointerSize)) {
-    const target = readPointer(thread.addressSpace, at, pointerSize);
+    const target = readPointer(thread.memory, at, pointerSize);
     if (target === 0n) continue;
     const result = kernel.callThread(target, [], { domain, name: 'initialiser' }).returnValue ?? 0n;
     if (stop && (result & 0xffffffffn) !== 0n) return result;

@@ -7,12 +7,12 @@ export function unwindingExports(): SimulatedExport[] {
     defineExport('RtlLookupFunctionEntry', ['pointer', 'pointer', 'pointer'], (call, pc, imageBase) => {
       const found = lookupFunctionEntry(call.domain, pc);
       if (imageBase !== 0n)
-        writePointer(call.thread.addressSpace, imageBase, found?.image.dllBase ?? 0n, call.pointerSize);
+        writePointer(call.memory, imageBase, found?.image.dllBase ?? 0n, call.pointerSize);
       return found?.address ?? 0n;
     }),
     defineExport('RtlPcToFileHeader', ['pointer', 'pointer'], (call, pc, baseOfImage) => {
       const base = call.domain.imageAt(pc)?.dllBase ?? 0n;
-      writePointer(call.thread.addressSpace, baseOfImage, base, call.pointerSize);
+      writePointer(call.memory, baseOfImage, base, call.pointerSize);
       return base;
     }),
   ];

@@ -1,13 +1,7 @@
 import { findExport } from '../images/bind-imports.js';
 import { findDelayImport } from '../images/delay-load.js';
 import type { LoadedImage } from '../images/loaded-image.js';
-import {
-  defineExport,
-  readUtf16,
-  type ServiceCall,
-  type SimulatedExport,
-  writePointer,
-} from './simulated-export.js';
+import { defineExport, type ServiceCall, type SimulatedExport, writePointer } from './simulated-export.js';
 
 const ERROR_MOD_NOT_FOUND = 126;
 const ERROR_PROC_NOT_FOUND = 127;
@@ -62,9 +56,7 @@ export function userLibraries(): SimulatedExport[] {
     defineExport('GetProcAddress', ['pointer', 'pointer'], (call, base, name) => {
       const image = imageAt(call, base);
       const wanted =
-        name <= MAXIMUM_ORDINAL
-          ? { ordinal: Number(name) }
-          : { name: call.thread.addressSpace.readCString(name) };
+        name <= MAXIMUM_ORDINAL ? { ordinal: Number(name) } : { name: call.memory.readCString(name) };
       return (image && findExport(image, wanted)) ?? fail(call, ERROR_PROC_NOT_FOUND);
     }),
     defineExport('GetModuleHandleW', ['wstring'], (call, name) => moduleHandle(call, name)),
@@ -73,18 +65,18 @@ export function userLibraries(): SimulatedExport[] {
       const byAddress = (flags & GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS) !== 0;
       const handle = byAddress
         ? (call.domain.imageAt(name)?.dllBase ?? 0n)
-        : moduleHandle(call, name === 0n ? '' : readUtf16(call, name));
-      writePointer(call.thread.addressSpace, result, handle, call.pointerSize);
+        : moduleHandle(call, name === 0n ? '' : call.memory.readUtf16(name));
+      writePointer(call.memory, result, handle, call.pointerSize);
       return handle === 0n ? 0 : 1;
     }),
     defineExport('GetModuleFileNameW', ['pointer', 'pointer', 'u32'], (call, base, buffer, size) => {
       const text = fileNameOf(call, base).slice(0, Math.max(0, size - 1));
-      call.thread.addressSpace.write(buffer, Buffer.from(`${text}\0`, 'utf16le'));
+      call.memory.write(buffer, Buffer.from(`${text}\0`, 'utf16le'));
       return text.length;
     }),
     defineExport('GetModuleFileNameA', ['pointer', 'pointer', 'u32'], (call, base, buffer, size) => {
       const text = fileNameOf(call, base).slice(0, Math.max(0, size - 1));
-      call.thread.addressSpace.write(buffer, Buffer.from(`${text}\0`, 'latin1'));
+      call.memory.write(buffer, Buffer.from(`${text}\0`, 'latin1'));
       return text.length;
     }),
     defineExport(

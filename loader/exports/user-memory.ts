@@ -27,7 +27,7 @@ function reallocate(call: ServiceCall, address: bigint, size: bigint, zero: bool
   const before = call.process.heap.blocks.get(address)?.size ?? 0;
   const moved = allocate(call, size, zero);
   const kept = Math.min(before, Number(size));
-  if (kept > 0) call.thread.addressSpace.write(moved, call.thread.addressSpace.read(address, kept));
+  if (kept > 0) call.memory.write(moved, call.memory.read(address, kept));
   free(call, address);
   return moved;
 }
@@ -93,15 +93,13 @@ export function userMemory(): SimulatedExport[] {
 function scratch({ thread, pointerSize }: ServiceCall, values: readonly [bigint, bigint]): [bigint, bigint] {
   const top = (thread.sp - 0x200n) & ~15n;
   const addresses: [bigint, bigint] = [top, top + 8n];
-  writePointer(thread.addressSpace, addresses[0], values[0], pointerSize);
-  writePointer(thread.addressSpace, addresses[1], values[1], pointerSize);
+  writePointer(thread.memory, addresses[0], values[0], pointerSize);
+  writePointer(thread.memory, addresses[1], values[1], pointerSize);
   return addresses;
 }
 
 function readScratch({ thread, pointerSize }: ServiceCall, address: bigint): bigint {
-  return pointerSize === 8
-    ? thread.addressSpace.readU64(address)
-    : BigInt(thread.addressSpace.readU32(address));
+  return pointerSize === 8 ? thread.memory.readU64(address) : BigInt(thread.memory.readU32(address));
 }
 
 /** malloc and its family (ucrtbase.dll). */

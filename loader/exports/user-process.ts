@@ -38,17 +38,17 @@ export function userProcess(): SimulatedExport[] {
     defineExport(get, ['u32'], (call, index) => {
       const slot = slotAddress(call, index);
       setLastError(call, slot === undefined ? ERROR_INVALID_PARAMETER : 0);
-      return slot === undefined ? 0n : readPointer(call.thread.addressSpace, slot, call.pointerSize);
+      return slot === undefined ? 0n : readPointer(call.memory, slot, call.pointerSize);
     }),
     defineExport(set, ['u32', 'pointer'], (call, index, value) => {
       const slot = slotAddress(call, index);
       if (slot === undefined) return 0;
-      writePointer(call.thread.addressSpace, slot, value, call.pointerSize);
+      writePointer(call.memory, slot, value, call.pointerSize);
       return 1;
     }),
   ];
   const writeTime = ({ kernel, thread }: ServiceCall, target: bigint, origin: bigint) =>
-    thread.addressSpace.writeU64(target, origin + kernel.scheduler.time);
+    thread.memory.writeU64(target, origin + kernel.scheduler.time);
   return [
     defineExport('GetLastError', [], ({ process, thread }) =>
       thread.teb === undefined ? 0 : (process.environment?.getLastError(thread.teb) ?? 0),
@@ -63,7 +63,7 @@ export function userProcess(): SimulatedExport[] {
       ['pointer', 'size', 'pointer', 'pointer', 'u32', 'pointer'],
       ({ process, thread }, _security, _stack, start, parameter, _flags, id) => {
         const created = process.createThread(start, [parameter]);
-        if (id !== 0n) thread.addressSpace.writeU32(id, created.id);
+        if (id !== 0n) thread.memory.writeU32(id, created.id);
         return process.handles.open(created);
       },
     ),

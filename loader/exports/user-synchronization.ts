@@ -34,25 +34,25 @@ function waitForHandle(call: ServiceCall, handle: bigint, milliseconds: number):
 
 /** CRITICAL_SECTION (winnt.h): DebugInfo, LockCount, RecursionCount, OwningThread. The guest's memory is the lock. */
 function criticalSection({ thread, pointerSize }: ServiceCall, address: bigint) {
-  const { addressSpace } = thread;
+  const { memory } = thread;
   const recursion = address + BigInt(pointerSize + 4);
   const owner = recursion + 4n;
   return {
     initialize: () => {
-      addressSpace.write(address, new Uint8Array(pointerSize === 8 ? 40 : 24));
-      addressSpace.writeU32(address + BigInt(pointerSize), 0xffffffff);
+      memory.write(address, new Uint8Array(pointerSize === 8 ? 40 : 24));
+      memory.writeU32(address + BigInt(pointerSize), 0xffffffff);
     },
     take: (): boolean => {
-      const held = addressSpace.readU32(recursion);
-      if (held !== 0 && readPointer(addressSpace, owner, pointerSize) !== BigInt(thread.id)) return false;
-      addressSpace.writeU32(recursion, held + 1);
-      writePointer(addressSpace, owner, BigInt(thread.id), pointerSize);
+      const held = memory.readU32(recursion);
+      if (held !== 0 && readPointer(memory, owner, pointerSize) !== BigInt(thread.id)) return false;
+      memory.writeU32(recursion, held + 1);
+      writePointer(memory, owner, BigInt(thread.id), pointerSize);
       return true;
     },
     leave: () => {
-      const held = addressSpace.readU32(recursion) - 1;
-      addressSpace.writeU32(recursion, Math.max(0, held));
-      if (held <= 0) writePointer(addressSpace, owner, 0n, pointerSize);
+      const held = memory.readU32(recursion) - 1;
+      memory.writeU32(recursion, Math.max(0, held));
+      if (held <= 0) writePointer(memory, owner, 0n, pointerSize);
     },
   };
 }
@@ -62,9 +62,9 @@ const SHARED_UNIT = 16n;
 
 /** SRWLOCK: a pointer-sized word; 1 when held exclusively, 16 for each shared holder. */
 function srwLock({ thread, pointerSize }: ServiceCall, address: bigint) {
-  const { addressSpace } = thread;
-  const word = () => readPointer(addressSpace, address, pointerSize);
-  const set = (value: bigint) => writePointer(addressSpace, address, value, pointerSize);
+  const { memory } = thread;
+  const word = () => readPointer(memory, address, pointerSize);
+  const set = (value: bigint) => writePointer(memory, address, value, pointerSize);
   const take = (isFree: boolean, value: bigint): boolean => {
     if (isFree) set(value);
     return isFree;
@@ -136,7 +136,7 @@ export function userSynchronization(): SimulatedExport[] {
       criticalSection(call, address).leave(),
     ),
     defineExport('InitializeSRWLock', ['pointer'], ({ thread, pointerSize }, address) =>
-      writePointer(thread.addressSpace, address, 0n, pointerSize),
+      writePointer(thread.memory, address, 0n, pointerSize),
     ),
     srw('AcquireSRWLockExclusive', 'the exclusive', 'takeExclusive'),
     srw('AcquireSRWLockShared', 'the shared', 'takeShared'),

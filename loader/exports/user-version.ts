@@ -26,7 +26,7 @@ export function userVersion(): SimulatedExport[] {
       type === 0 ? mask : mask | (BigInt(condition & 7) << (bitIndex(type) * BITS_PER_CONDITION)),
     ),
     defineExport('VerifyVersionInfoW', ['pointer', 'u32', 'u64'], (call, info, types, mask) => {
-      const { addressSpace } = call.thread;
+      const { memory } = call;
       const fields = [
         [VER_MAJORVERSION, VERSION.major, 4n],
         [VER_MINORVERSION, VERSION.minor, 8n],
@@ -38,7 +38,7 @@ export function userVersion(): SimulatedExport[] {
       const number = (value: (field: (typeof fields)[number]) => number) =>
         asked.reduce((sum, field) => sum * 0x10000 + value(field), 0);
       const actual = number(([, version]) => version);
-      const wanted = number(([, , offset]) => addressSpace.readU32(info + offset));
+      const wanted = number(([, , offset]) => memory.readU32(info + offset));
       const condition = Number((mask >> (bitIndex(first[0]) * BITS_PER_CONDITION)) & 7n);
       if (CONDITIONS[condition]?.(actual, wanted) === true) return 1;
       if (call.thread.teb !== undefined)

@@ -1,7 +1,6 @@
 import { PAGE_SIZE } from '../../cpu/index.js';
 import { ntStatus } from '../../image/index.js';
 import type { ServiceCall } from '../exports/simulated-export.js';
-import { CallerMemory, probe } from '../memory/user-memory-access.js';
 import type { SystemServices } from './system-services.js';
 
 /** SYSTEM_INFORMATION_CLASS (public native-API headers). */
@@ -101,7 +100,7 @@ function querySystemInformation(call: ServiceCall): number {
   const kind = Number(BigInt.asUintN(32, call.argument(0)));
   const [buffer, length] = [call.argument(1), Number(BigInt.asUintN(32, call.argument(2)))];
   const returnLength = call.argument(3);
-  const memory = new CallerMemory(call);
+  const { memory } = call;
   if (((buffer | returnLength) & ULONG_ALIGNMENT) !== 0n) return DATATYPE_MISALIGNMENT;
   if (kind === SYSTEM_HOTPATCH_INFORMATION) return NOT_IMPLEMENTED;
   const make = {
@@ -109,7 +108,7 @@ function querySystemInformation(call: ServiceCall): number {
     [SYSTEM_MODULE_INFORMATION]: moduleInformation,
   }[kind];
   if (make === undefined) return INVALID_INFO_CLASS;
-  if (length > 0) probe(call, buffer, 1, 'write');
+  if (length > 0) memory.probe(buffer, 1, 'write');
   const bytes = make(call);
   if (returnLength !== 0n) memory.writeU32(returnLength, bytes.length);
   const fits = kind === SYSTEM_BASIC_INFORMATION ? length === bytes.length : length >= bytes.length;

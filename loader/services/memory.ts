@@ -8,7 +8,6 @@ import {
   pageProtection,
   protectionValue,
 } from '../memory/page-protection.js';
-import { CallerMemory, probe } from '../memory/user-memory-access.js';
 import { isCurrentProcess } from '../processes/handles.js';
 import type { SystemServices } from './system-services.js';
 
@@ -46,12 +45,12 @@ interface Range {
 
 /** Whole pages around a range that two variables of the caller hold; both are updated to it. */
 function roundToPages(call: ServiceCall, baseAt: bigint, sizeAt: bigint): Range {
-  const memory = new CallerMemory(call);
+  const { memory } = call;
   const address = readPointer(memory, baseAt, call.pointerSize);
   const size = readPointer(memory, sizeAt, call.pointerSize);
   // Both are written at the end: what cannot be is found before anything is done.
-  probe(call, baseAt, call.pointerSize, 'write');
-  probe(call, sizeAt, call.pointerSize, 'write');
+  memory.probe(baseAt, call.pointerSize, 'write');
+  memory.probe(sizeAt, call.pointerSize, 'write');
   const base = address - (address % BigInt(PAGE_SIZE));
   const pages = Number((address + size - base + BigInt(PAGE_SIZE - 1)) / BigInt(PAGE_SIZE));
   const { range } = call.domain.table;
@@ -60,8 +59,8 @@ function roundToPages(call: ServiceCall, baseAt: bigint, sizeAt: bigint): Range 
 }
 
 function report(call: ServiceCall, baseAt: bigint, sizeAt: bigint, base: bigint, pages: number): number {
-  writePointer(call.thread.addressSpace, baseAt, base, call.pointerSize);
-  writePointer(call.thread.addressSpace, sizeAt, BigInt(pages * PAGE_SIZE), call.pointerSize);
+  writePointer(call.memory, baseAt, base, call.pointerSize);
+  writePointer(call.memory, sizeAt, BigInt(pages * PAGE_SIZE), call.pointerSize);
   return STATUS_SUCCESS;
 }
 
@@ -129,12 +128,12 @@ function protect(call: ServiceCall): number {
   const { table } = call.domain;
   if (isOutside || base < table.range.start) return INVALID_PARAMETER_2;
   if (size === 0n || isTooLarge) return INVALID_PARAMETER_3;
-  probe(call, oldAt, 4, 'write');
+  call.memory.probe(oldAt, 4, 'write');
   const before = table.query(base).protection;
   for (let i = 0; i < pages; i++)
     if (table.query(base + BigInt(i * PAGE_SIZE)).state !== 'committed') return NOT_COMMITTED;
   table.protect(base, pages, protection, { guard: (Number(call.argument(3)) & PAGE_GUARD) !== 0 });
-  if (before !== undefined) call.thread.addressSpace.writeU32(oldAt, protectionValue(before));
+  if (before !== undefined) call.memory.writeU32(oldAt, protectionValue(before));
   return report(call, baseAt, sizeAt, base, pages);
 }
 

@@ -2,7 +2,6 @@ import { ntStatus } from '../../image/index.js';
 import { blocked } from '../common/wait.js';
 import { deadlineOf } from '../exports/kernel-synchronization.js';
 import { CONTEXT_SET, type ServiceCall, type ServiceResult } from '../exports/simulated-export.js';
-import { probe } from '../memory/user-memory-access.js';
 import { isCurrentProcess } from '../processes/handles.js';
 import { Process } from '../processes/process.js';
 import type { SystemServices } from './system-services.js';
@@ -44,7 +43,6 @@ export function defineProcessServices(services: SystemServices): void {
   );
   // (Alertable, *DelayInterval)
   services.define('NtDelayExecution', (call) => {
-    if (call.argument(1) !== 0n) probe(call, call.argument(1), 8, 'read');
     const deadline = deadlineOf(call, call.argument(1));
     return blocked({
       reason: 'its delay to end',

@@ -2,7 +2,6 @@ import { CpuError } from '../../cpu/index.js';
 import { ImageError, ntStatus } from '../../image/index.js';
 import { KernelError } from '../common/error.js';
 import { type ServiceCall, writePointer } from '../exports/simulated-export.js';
-import { probe } from '../memory/user-memory-access.js';
 import { isCurrentProcess } from '../processes/handles.js';
 import { FileObject, SectionObject } from '../processes/objects.js';
 import type { SystemServices } from './system-services.js';
@@ -19,9 +18,9 @@ function createSection(call: ServiceCall): number {
   if (file === undefined) return INVALID_HANDLE;
   if ((Number(call.argument(5)) & SEC_IMAGE) === 0) return INVALID_PARAMETER;
   const section = new SectionObject(file.image, { name: file.name, initialize: false });
-  probe(call, call.argument(0), call.pointerSize, 'write');
+  call.memory.probe(call.argument(0), call.pointerSize, 'write');
   const handle = BigInt(call.process.handles.open(section));
-  writePointer(call.thread.addressSpace, call.argument(0), handle, call.pointerSize);
+  writePointer(call.memory, call.argument(0), handle, call.pointerSize);
   return STATUS_SUCCESS;
 }
 
@@ -29,12 +28,12 @@ function createSection(call: ServiceCall): number {
 function mapView(call: ServiceCall): number {
   const section = call.process.handles.get(call.argument(0), SectionObject);
   if (section === undefined || !isCurrentProcess(call.argument(1))) return INVALID_HANDLE;
-  for (const index of [2, 6]) probe(call, call.argument(index), call.pointerSize, 'write');
+  for (const index of [2, 6]) call.memory.probe(call.argument(index), call.pointerSize, 'write');
   try {
     const options = { ...section.options, initialize: false };
     const loaded = call.kernel.loader.load(call.domain, section.image, options);
-    writePointer(call.thread.addressSpace, call.argument(2), loaded.dllBase, call.pointerSize);
-    writePointer(call.thread.addressSpace, call.argument(6), BigInt(loaded.sizeOfImage), call.pointerSize);
+    writePointer(call.memory, call.argument(2), loaded.dllBase, call.pointerSize);
+    writePointer(call.memory, call.argument(6), BigInt(loaded.sizeOfImage), call.pointerSize);
     return STATUS_SUCCESS;
   } catch (error) {
     if (error instanceof KernelError || error instanceof ImageError) return error.status.value;

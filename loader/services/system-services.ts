@@ -1,5 +1,5 @@
 import type { ServiceCall, ServiceResult } from '../exports/simulated-export.js';
-import { accessViolationOf } from '../memory/user-memory-access.js';
+import { GuestAccessViolation } from '../memory/guest-memory.js';
 
 /** A system service: what a number of the service table leads to. */
 export type SystemService = (call: ServiceCall) => ServiceResult;
@@ -40,7 +40,7 @@ export class SystemServices {
       return service(call);
     } catch (error) {
       // As the exception handler around every service does that touches the caller's memory.
-      if (accessViolationOf(call, error) === undefined) throw error;
+      if (!(error instanceof GuestAccessViolation)) throw error;
       return STATUS_ACCESS_VIOLATION;
     }
   }

@@ -121,7 +121,13 @@ export class Scheduler {
   runThread(thread: Thread, instructions: number, conditions: readonly ThreadCondition[] = []): number {
     const processor = thread.processor;
     if (processor === undefined) throw new Error(`thread ${thread.id} is on no processor`);
-    if (thread.wait?.spins === true && !this.#endSpin(thread, processor)) return 1;
+    if (thread.wait?.spins === true && !this.#endSpin(thread, processor)) {
+      if (thread.finished) {
+        thread.wait = undefined;
+        this.#leave(thread);
+      }
+      return 1;
+    }
     const breakpoints = conditions.flatMap(({ thread: owner, address }) =>
       owner === thread && address !== undefined ? [address] : [],
     );
@@ -214,8 +220,15 @@ export class Scheduler {
     for (const thread of this.#waiting) {
       const { wait } = thread;
       if (wait === undefined) continue;
+      const ready = wait.ready();
+      if (thread.finished) {
+        // What it waits for has become unreadable: it ended by that.
+        this.#waiting.delete(thread);
+        thread.wait = undefined;
+        continue;
+      }
       const result =
-        wait.ready() ??
+        ready ??
         (wait.deadline !== undefined && wait.deadline <= this.#time
           ? (wait.timeoutResult ?? STATUS_TIMEOUT)
           : undefined);
@@ -246,6 +259,7 @@ export class Scheduler {
   #endSpin(thread: Thread, processor: Processor): boolean {
     const result = thread.wait?.ready();
     this.#time += 1n;
+    if (thread.finished) return false;
     if (result === undefined) {
       this.#spins += 1;
       return false;

@@ -53,6 +53,10 @@ export class ThreadStack {
     return this.#limit;
   }
 
+  contains(address: bigint): boolean {
+    return address >= this.base && address < this.end;
+  }
+
   /** Is this the guard page of the stack, or below it? */
   isBelowLimit(address: bigint): boolean {
     return address >= this.base && address < this.#limit;

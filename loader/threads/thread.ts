@@ -12,6 +12,7 @@ import { IRQL } from '../common/irql.js';
 import type { Blocked } from '../common/wait.js';
 import type { ExceptionDetails } from '../dispatch/exceptions/codes.js';
 import { type StackFrame, walkStack } from '../dispatch/stack-walk.js';
+import { GuestMemory } from '../memory/guest-memory.js';
 import type { ImageDomain } from '../memory/image-domain.js';
 import type { Process } from '../processes/process.js';
 import { asInt } from './call-result.js';
@@ -65,6 +66,8 @@ export class Thread {
   readonly domain: ImageDomain;
   readonly process: Process;
   readonly addressSpace: AddressSpace;
+  /** What its code can read and write, checked as its own loads and stores are. */
+  readonly memory: GuestMemory;
   readonly stack: ThreadStack;
   readonly startAddress: bigint;
   readonly affinity: number | undefined;
@@ -100,6 +103,16 @@ export class Thread {
     this.teb = details.teb;
     this.irql = details.irql ?? IRQL.PASSIVE_LEVEL;
     this.#start = details.start;
+    const { architecture, machine, ring, vtl } = details.domain;
+    this.memory = new GuestMemory({
+      addressSpace: this.addressSpace,
+      physical: machine.memory,
+      ring,
+      vtl,
+      pointerSize: architecture.pointerSize,
+      hasNoncanonical: architecture.name === 'x64',
+      touchGuard: (address) => this.stack.isBelowLimit(address) && this.stack.touchGuard(),
+    });
   }
 
   /** Of the code that it runs: x86 in a WOW64 process. */

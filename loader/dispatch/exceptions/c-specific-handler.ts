@@ -19,7 +19,7 @@ const ARM64_INSTRUCTION = 4;
 /** `__C_specific_handler(ExceptionRecord, EstablisherFrame, ContextRecord, DispatcherContext)` of x64 and ARM64 code. */
 export function* cSpecificHandler(call: ServiceCall): GuestProcedure {
   const { thread } = call;
-  const { addressSpace: space } = thread;
+  const { memory: space } = thread;
   const isArm = thread.architecture.name === 'arm64';
   const [record, establisherFrame, context, dispatcher] = [0, 1, 2, 3].map((index) =>
     call.argument(index),
@@ -79,7 +79,7 @@ export function* cSpecificHandler(call: ServiceCall): GuestProcedure {
 
 /** ARM64 filters and termination handlers get the preserved registers of their function, and its frame pointer as x1. */
 function armFrame({ thread }: ServiceCall, dispatcher: bigint) {
-  const { addressSpace: space } = thread;
+  const { memory: space } = thread;
   const at = space.readU64(dispatcher + DISPATCHER_CONTEXT.nonVolatileRegisters);
   const registers = NON_VOLATILE_INTEGERS.map(
     (name, index) => [name, space.readU64(at + BigInt(8 * index))] as const,
@@ -88,7 +88,7 @@ function armFrame({ thread }: ServiceCall, dispatcher: bigint) {
 }
 
 function readScopes({ thread }: ServiceCall, table: bigint): Scope[] {
-  const { addressSpace: space } = thread;
+  const { memory: space } = thread;
   const count = space.readU32(table);
   return Array.from({ length: Math.min(count, 0x10000) }, (_, index) => {
     const at = table + 4n + BigInt(16 * index);

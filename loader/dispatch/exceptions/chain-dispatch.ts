@@ -11,15 +11,15 @@ const IMAGE_DLLCHARACTERISTICS_NO_SEH = 0x400;
 
 /** The EXCEPTION_REGISTRATION_RECORDs of a 32-bit thread, the newest first; those that cannot be one end the chain. */
 export function* registrations(thread: Thread): Generator<{ node: bigint; handler: bigint }> {
-  const { addressSpace, stack, teb } = thread;
+  const { memory, stack, teb } = thread;
   if (teb === undefined) return;
-  let node = addressSpace.readU32(teb);
+  let node = memory.readU32(teb);
   while (node !== CHAIN_END) {
     const address = BigInt(node);
     // RtlDispatchException gives up on a record that is not on the stack, or not aligned.
     if (node % 4 !== 0 || address < stack.limit || address + 8n > stack.end) return;
-    const next = addressSpace.readU32(address);
-    yield { node: address, handler: BigInt(addressSpace.readU32(address + 4n)) };
+    const next = memory.readU32(address);
+    yield { node: address, handler: BigInt(memory.readU32(address + 4n)) };
     if (next !== CHAIN_END && next <= node) return;
     node = next;
   }
@@ -52,14 +52,14 @@ export function* unwindChain(
   context: bigint,
   dispatcherContext: bigint,
 ): Generator<GuestCall, void, bigint> {
-  const { addressSpace, teb } = thread;
+  const { memory, teb } = thread;
   if (teb === undefined) return;
-  const flags = addressSpace.readU32(record + 4n);
-  addressSpace.writeU32(record + 4n, flags | EXCEPTION_UNWINDING);
+  const flags = memory.readU32(record + 4n);
+  memory.writeU32(record + 4n, flags | EXCEPTION_UNWINDING);
   for (const { node, handler } of [...registrations(thread)]) {
     if (node === target) return;
     yield { target: handler, arguments: [record, node, context, dispatcherContext] };
-    addressSpace.writeU32(teb, addressSpace.readU32(node));
+    memory.writeU32(teb, memory.readU32(node));
   }
 }
 

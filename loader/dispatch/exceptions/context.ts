@@ -1,4 +1,5 @@
-import type { AddressSpace, ArchitectureName, Processor } from '../../../cpu/index.js';
+import type { ArchitectureName, Processor } from '../../../cpu/index.js';
+import type { GuestMemory } from '../../memory/guest-memory.js';
 import type { FrameRegisters } from '../stack-walk.js';
 import type { ExceptionDetails } from './codes.js';
 
@@ -60,7 +61,7 @@ export function captureContext(processor: Processor, architecture: ArchitectureN
 
 /** Writes a CONTEXT; registers that are not given are left as they are there. */
 export function writeContext(
-  space: AddressSpace,
+  space: GuestMemory,
   architecture: ArchitectureName,
   address: bigint,
   registers: ReadonlyMap<string, bigint>,
@@ -78,7 +79,7 @@ export function writeContext(
 }
 
 export function readContext(
-  space: AddressSpace,
+  space: GuestMemory,
   architecture: ArchitectureName,
   address: bigint,
 ): FrameRegisters {
@@ -111,7 +112,7 @@ const MAXIMUM_PARAMETERS = 15;
 export const recordSize = (pointerSize: 4 | 8): number => RECORD[pointerSize].size;
 
 export function writeExceptionRecord(
-  space: AddressSpace,
+  space: GuestMemory,
   pointerSize: 4 | 8,
   at: bigint,
   { code, flags, address, parameters }: ExceptionDetails,
@@ -134,7 +135,7 @@ export function writeExceptionRecord(
   space.write(at, bytes);
 }
 
-export function readExceptionRecord(space: AddressSpace, pointerSize: 4 | 8, at: bigint): ExceptionDetails {
+export function readExceptionRecord(space: GuestMemory, pointerSize: 4 | 8, at: bigint): ExceptionDetails {
   const layout = RECORD[pointerSize];
   const pointer = (offset: number): bigint =>
     pointerSize === 8 ? space.readU64(at + BigInt(offset)) : BigInt(space.readU32(at + BigInt(offset)));

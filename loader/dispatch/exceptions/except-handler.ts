@@ -35,13 +35,13 @@ export function exceptHandler3(call: ServiceCall): GuestProcedure {
 
 /** `_except_handler4_common(CookiePointer, CheckCookie, ExceptionRecord, …)`: the scope table's address is encoded. */
 export function exceptHandler4(call: ServiceCall): GuestProcedure {
-  const cookie = BigInt(call.thread.addressSpace.readU32(call.argument(0)));
+  const cookie = BigInt(call.memory.readU32(call.argument(0)));
   return handle(call, 2, { none: -2, rows: 16n, cookie });
 }
 
 function* handle(call: ServiceCall, skipped: number, generation: Generation): GuestProcedure {
   const { thread } = call;
-  const { addressSpace: space } = thread;
+  const { memory: space } = thread;
   const own = thread.callouts.at(-1);
   const record = call.argument(skipped);
   const registration = call.argument(skipped + 1);
@@ -122,6 +122,6 @@ class TryFrame {
   }
 
   get #space() {
-    return this.serving.thread.addressSpace;
+    return this.serving.memory;
   }
 }

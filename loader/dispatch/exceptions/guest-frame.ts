@@ -60,7 +60,7 @@ export function writeGuestFrame(
   exception: ExceptionDetails,
   registers?: FrameRegisters,
 ): GuestExceptionFrame | undefined {
-  const { architecture, addressSpace } = thread;
+  const { architecture, memory } = thread;
   const { name, pointerSize } = architecture;
   const record = takeStack(thread, recordSize(pointerSize));
   const context = takeStack(thread, contextSize(name));
@@ -68,11 +68,11 @@ export function writeGuestFrame(
   const area = takeHandlerArea(thread);
   if (record === undefined || context === undefined || pointers === undefined || area === undefined)
     return undefined;
-  writeExceptionRecord(addressSpace, pointerSize, record, exception);
-  addressSpace.write(context, new Uint8Array(contextSize(name)));
-  writeContext(addressSpace, name, context, registers ?? captureContext(processorOf(thread), name));
-  writePointer(addressSpace, pointers, record, pointerSize);
-  writePointer(addressSpace, pointers + BigInt(pointerSize), context, pointerSize);
+  writeExceptionRecord(memory, pointerSize, record, exception);
+  memory.write(context, new Uint8Array(contextSize(name)));
+  writeContext(memory, name, context, registers ?? captureContext(processorOf(thread), name));
+  writePointer(memory, pointers, record, pointerSize);
+  writePointer(memory, pointers + BigInt(pointerSize), context, pointerSize);
   return { record, context, pointers, area };
 }
 
@@ -93,7 +93,7 @@ export function describeFrame(
   originalContext: bigint,
   call: HandlerCall,
 ): void {
-  const { addressSpace: space, architecture } = thread;
+  const { memory: space, architecture } = thread;
   const { handler, registers } = call;
   space.write(area.context, space.read(originalContext, contextSize(architecture.name)));
   writeContext(space, architecture.name, area.context, registers);

@@ -56,7 +56,7 @@ export function* raise(
       return CONTEXT_SET;
     }
     if ((current.flags & EXCEPTION_NONCONTINUABLE) === 0) {
-      applyContext(processor, readContext(thread.addressSpace, thread.architecture.name, frame.context));
+      applyContext(processor, readContext(thread.memory, thread.architecture.name, frame.context));
       return CONTEXT_SET;
     }
     const code = EXCEPTION_CODES.STATUS_NONCONTINUABLE_EXCEPTION;
@@ -86,6 +86,8 @@ export function* raiseInCaller(
   details: Omit<ExceptionDetails, 'address'> & { readonly address?: bigint },
   options: {
     readonly calleePops: number;
+    /** No handler may see it. */
+    readonly isFatal?: boolean;
     readonly unhandled: (kernel: Kernel, thread: Thread, exception: ExceptionDetails) => void;
   },
 ): GuestProcedure {
@@ -95,7 +97,7 @@ export function* raiseInCaller(
   const address = details.address ?? architecture.returnAddressAtEntry(processor);
   architecture.returnFromCall(processor, { calleePops: options.calleePops });
   const exception = { ...details, address };
-  if (!isHandlerInSight(thread)) {
+  if (options.isFatal === true || !isHandlerInSight(thread)) {
     options.unhandled(kernel, thread, exception);
     return CONTEXT_SET;
   }

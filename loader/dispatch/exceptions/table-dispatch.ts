@@ -47,7 +47,7 @@ export function* dispatchByTables(
 /** An unwind that is under way in this frame has left some of its scopes behind already. */
 function scopesDone(thread: Thread, { interruptedUnwind }: FrameWalker): number {
   if (interruptedUnwind === undefined) return 0;
-  return thread.addressSpace.readU32(interruptedUnwind + DISPATCHER_CONTEXT.scopeIndex);
+  return thread.memory.readU32(interruptedUnwind + DISPATCHER_CONTEXT.scopeIndex);
 }
 
 export interface UnwindRequest {
@@ -68,17 +68,17 @@ export function* unwindByTables(
   thread: Thread,
   request: UnwindRequest,
 ): Generator<GuestCall, boolean, bigint> {
-  const { addressSpace, architecture } = thread;
+  const { memory, architecture } = thread;
   const own = thread.callouts.at(-1);
   const area = takeHandlerArea(thread);
   if (own === undefined || area === undefined) return false;
-  const flags = addressSpace.readU32(request.record + FLAGS) | EXCEPTION_UNWINDING;
+  const flags = memory.readU32(request.record + FLAGS) | EXCEPTION_UNWINDING;
   const walker = FrameWalker.behindProcedure(thread);
   do {
     const { handler } = walker;
     const isTarget = handler?.establisherFrame === request.targetFrame;
     if (handler?.forUnwinding === true) {
-      addressSpace.writeU32(request.record + FLAGS, isTarget ? flags | EXCEPTION_TARGET_UNWIND : flags);
+      memory.writeU32(request.record + FLAGS, isTarget ? flags | EXCEPTION_TARGET_UNWIND : flags);
       describeFrame(thread, area, request.context, {
         controlPc: walker.pc,
         unwoundToCall: !walker.innermost,
