@@ -12,10 +12,13 @@ import { type Comparison, compare } from './compare.js';
 import { type Confirmations, checkConfirmations, confirmations } from './confirm.js';
 import { BuildError } from './error.js';
 import { type BuildFinding, Findings } from './finding.js';
-import { checkPrevious } from './previous.js';
+import { type BuildReport, buildReport } from './outcome.js';
+import { checkPrevious, previousVariables } from './previous.js';
 import { type BuildSource, Program } from './program.js';
 import { chunksOf, EXTRA_PATCH_SIZE, planRecords } from './records.js';
 import { type FunctionReport, reportFunctions } from './report.js';
+import { suggest } from './suggest.js';
+import { reportVariables } from './variables.js';
 
 export interface BuildInput {
   readonly base: BuildSource;
@@ -28,6 +31,8 @@ export interface BuildInput {
   readonly previous?: { readonly image: PeImage; readonly symbols?: SymbolTable };
   /** Refusals to turn into warnings, where the rule permits it. */
   readonly allow?: readonly string[];
+  /** Names, or places such as `+0x3004`, of variables and functions that are one in both builds whatever their names say. */
+  readonly pairs?: readonly { readonly base: string; readonly fixed: string }[];
   /** HotPatchTableSize of the machines it is for, in bytes. Default 0x1000: 512 functions. */
   readonly hotPatchTableSize?: number;
   /** Called as the functions of the two builds are compared. */
@@ -43,6 +48,15 @@ export interface BuiltHotPatch {
   readonly functions: readonly FunctionReport[];
   /** Warnings. */
   readonly findings: readonly BuildFinding[];
+  readonly report: BuildReport;
+}
+
+/** What came of two builds: a hotpatch or refusals, and in either case everything that was found. */
+export interface HotPatchAttempt {
+  readonly built?: BuiltHotPatch;
+  readonly report: BuildReport;
+  /** Every function of both builds; empty when they could not be compared. */
+  readonly functions: readonly FunctionReport[];
 }
 
 const MACHINE_FLAG = {
@@ -55,13 +69,24 @@ export const DEFAULT_HOT_PATCH_TABLE_SIZE = 0x1000;
 
 /**
  * Makes a hotpatch image from a fixed build: the fixed image plus the table that ties it to its base.
- * @throws BuildError with all findings when a rule of BUILD_RULES forbids it; ImageError for malformed files
+ * @throws BuildError with the whole report when a rule of BUILD_RULES forbids it; ImageError for malformed files
  */
 export function buildHotPatch(input: BuildInput): BuiltHotPatch {
+  const { built, report } = attemptHotPatch(input);
+  if (built === undefined) throw BuildError.from(report);
+  return built;
+}
+
+/**
+ * The same, with refusals as a value: what `hotpatch build` prints.
+ * @throws ImageError for malformed files
+ */
+export function attemptHotPatch(input: BuildInput): HotPatchAttempt {
   const findings = new Findings(new Set(input.allow));
   const { image } = input.base;
   checkFixedImage(image, input.fixed.image, findings);
-  if (image.machine !== input.fixed.image.machine) throw BuildError.from(findings.all);
+  if (image.machine !== input.fixed.image.machine)
+    return { report: buildReport({ findings: findings.all }), functions: [] };
 
   const comparison = compare(new Program(input.base), new Program(input.fixed), input.onProgress);
   const sequenceNumber = checkPrevious(input, comparison, findings);
@@ -71,9 +96,17 @@ export function buildHotPatch(input: BuildInput): BuiltHotPatch {
   if (records.forward.length === 0) findings.report('patch.empty', nothingText(comparison));
   const confirmed: Confirmations = confirmations(input);
   checkConfirmations(comparison, confirmed, findings);
-  if (findings.refusals.length > 0) throw BuildError.from(findings.all);
 
   const chunks = chunksOf(records);
+  const functions = reportFunctions(comparison, reach, records, confirmed);
+  const report = buildReport({
+    functions,
+    variables: reportVariables(comparison, previousVariables(input)),
+    chunks,
+    findings: findings.all,
+    suggestion: suggest(comparison, reach.inside, findings.all),
+  });
+  if (findings.refusals.length > 0) return { report, functions };
   const table = encodeHotPatchTable({
     sequenceNumber,
     extraPatchSize: EXTRA_PATCH_SIZE,
@@ -87,13 +120,9 @@ export function buildHotPatch(input: BuildInput): BuiltHotPatch {
       },
     ],
   });
-  return {
-    bytes: appendHotPatchTable(input.fixed.image, table),
-    sequenceNumber,
-    chunks,
-    functions: reportFunctions(comparison, reach, records, confirmed),
-    findings: findings.all,
-  };
+  const bytes = appendHotPatchTable(input.fixed.image, table);
+  const built = { bytes, sequenceNumber, chunks, functions, findings: findings.all, report };
+  return { built, report, functions };
 }
 
 function nothingText({ functions }: Comparison): string {

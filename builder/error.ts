@@ -1,4 +1,5 @@
 import type { BuildFinding } from './finding.js';
+import { type BuildReport, buildReport } from './outcome.js';
 
 /** A hotpatch image cannot be made from these builds: which rule, which symbol, and what to do. */
 export class BuildError extends Error {
@@ -7,19 +8,25 @@ export class BuildError extends Error {
   constructor(
     readonly rule: string,
     message: string,
-    readonly symbol?: string,
-    readonly hint?: string,
-    /** Everything that was found, the first refusal included. */
-    readonly findings: readonly BuildFinding[] = [],
+    readonly symbol: string | undefined,
+    readonly hint: string | undefined,
+    /** Everything that was found. */
+    readonly report: BuildReport,
   ) {
     super(`${symbol === undefined ? '' : `${symbol}: `}${message}`);
   }
 
+  /** All findings, the first refusal included. */
+  get findings(): readonly BuildFinding[] {
+    return this.report.findings;
+  }
+
   /** For the first of several refusals; the message counts the others. */
-  static from(findings: readonly BuildFinding[]): BuildError {
-    const [first, ...others] = findings.filter(({ severity }) => severity === 'refusal');
+  static from(found: BuildReport | readonly BuildFinding[]): BuildError {
+    const report = 'findings' in found ? found : buildReport({ findings: found });
+    const [first, ...others] = report.findings.filter(({ severity }) => severity === 'refusal');
     if (first === undefined) throw new RangeError('no refusal among the findings');
     const more = others.length === 0 ? '' : `; and ${others.length} more refusal(s)`;
-    return new BuildError(first.rule, `${first.message}${more}`, first.symbol, first.hint, findings);
+    return new BuildError(first.rule, `${first.message}${more}`, first.symbol, first.hint, report);
   }
 }

@@ -6,25 +6,67 @@ export interface Matching {
   readonly variables: Pairs<Variable>;
 }
 
-/** A one-to-one correspondence. */
+/**
+ * Which item of the base is which of the fixed build. Folding makes it many to one in either direction: several functions
+ * of one build may lie at one place in the other.
+ */
 export class Pairs<T> {
-  readonly #toFixed = new Map<T, T>();
-  readonly #toBase = new Map<T, T>();
-  /** Items that have several possible counterparts of the same name and object. */
-  readonly ambiguous = new Set<T>();
+  readonly #toFixed = new Map<T, T[]>();
+  readonly #toBase = new Map<T, T[]>();
+  readonly #why = new Map<T, string>();
+  readonly #candidates = new Map<T, readonly T[]>();
 
-  pair(base: T, fixed: T): void {
-    this.#toFixed.set(base, fixed);
-    this.#toBase.set(fixed, base);
+  pair(base: T, fixed: T, why: string): void {
+    if (this.#toFixed.get(base)?.includes(fixed)) return;
+    push(this.#toFixed, base, fixed);
+    push(this.#toBase, fixed, base);
+    this.#why.set(fixed, why);
+    this.#candidates.delete(base);
+    this.#candidates.delete(fixed);
+  }
+
+  /** Several items that may be each other's counterpart. */
+  tie(bases: readonly T[], fixeds: readonly T[]): void {
+    for (const item of bases) if (!this.#toFixed.has(item)) this.#candidates.set(item, fixeds);
+    for (const item of fixeds) if (!this.#toBase.has(item)) this.#candidates.set(item, bases);
   }
 
   fixedOf(base: T): T | undefined {
-    return this.#toFixed.get(base);
+    return this.#toFixed.get(base)?.[0];
   }
 
   baseOf(fixed: T): T | undefined {
-    return this.#toBase.get(fixed);
+    return this.#toBase.get(fixed)?.[0];
   }
+
+  fixedsOf(base: T): readonly T[] {
+    return this.#toFixed.get(base) ?? [];
+  }
+
+  basesOf(fixed: T): readonly T[] {
+    return this.#toBase.get(fixed) ?? [];
+  }
+
+  /** What made an item of the fixed build the counterpart of the base's. */
+  whyOf(fixed: T): string | undefined {
+    return this.#why.get(fixed);
+  }
+
+  /** Has it several possible counterparts? */
+  isAmbiguous(item: T): boolean {
+    return this.#candidates.has(item);
+  }
+
+  /** Of an ambiguous item: what of the other build it may be. */
+  candidatesOf(item: T): readonly T[] {
+    return this.#candidates.get(item) ?? [];
+  }
+}
+
+function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [value]);
+  else list.push(value);
 }
 
 /** Pairs by linker name; static ones by name and object, and failing that by a name that only one on each side has. */
@@ -61,14 +103,12 @@ function matchByName<T extends Item>(base: readonly T[], fixed: readonly T[]): P
       const [other] = others ?? [];
       if (first === undefined || other === undefined || others === undefined) continue;
       if (candidates.length > 1 || others.length > 1) {
-        for (const item of [...candidates, ...others]) pairs.ambiguous.add(item);
+        pairs.tie(candidates, others);
       } else if (pairs.fixedOf(first) === undefined && pairs.baseOf(other) === undefined) {
-        pairs.pair(first, other);
+        pairs.pair(first, other, 'same name');
       }
     }
   }
-  for (const item of [...pairs.ambiguous])
-    if (pairs.fixedOf(item) !== undefined || pairs.baseOf(item) !== undefined) pairs.ambiguous.delete(item);
   return pairs;
 }
 
@@ -94,7 +134,7 @@ function matchByUsers(
   variables: Pairs<Variable>,
 ): void {
   const isOpen = (variable: Variable) =>
-    variables.ambiguous.has(variable) || (variable.isNameless && variable.isMutable && variable.hasExactSize);
+    variables.isAmbiguous(variable) || (variable.isNameless && variable.isMutable && variable.hasExactSize);
   const inBase = base.variables.filter(isOpen);
   const inFixed = fixed.variables.filter(isOpen);
   if (inBase.length === 0 || inFixed.length === 0) return;
@@ -108,9 +148,7 @@ function matchByUsers(
       .map((other) => ({ other, score: overlap(other) }))
       .sort((a, b) => b.score - a.score);
     if (best === undefined || best.score === 0 || best.score === second?.score) continue;
-    variables.pair(item, best.other);
-    variables.ambiguous.delete(item);
-    variables.ambiguous.delete(best.other);
+    variables.pair(item, best.other, 'used by the same functions');
   }
 }
 

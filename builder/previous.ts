@@ -1,7 +1,7 @@
 import type { PeImage, SymbolTable } from '../image/index.js';
 import type { Comparison } from './compare.js';
 import type { Findings } from './finding.js';
-import { isWritableAt, type Program } from './program.js';
+import { isWritableAt, type Program, scopedName } from './program.js';
 
 interface Cumulative {
   readonly sequenceNumber?: number;
@@ -60,6 +60,26 @@ function checkState(image: PeImage, symbols: SymbolTable, { base }: Comparison, 
     if (isWritableAt(image, rva) && !hasVariable(base, name))
       findings.report('previous.state', `it lies at +0x${rva.toString(16)} of ${nameOf(image)}`, name);
   }
+}
+
+/** Names of the variables that the previous hotpatch has and the base has not. */
+export function previousVariables({
+  previous,
+  base,
+}: Cumulative & { readonly base: { readonly symbols: SymbolTable } }): ReadonlySet<string> {
+  if (previous?.symbols === undefined) return new Set();
+  const { image, symbols } = previous;
+  return new Set(
+    symbols.all
+      .filter(
+        ({ name, rva, kind }) =>
+          kind !== 'function' &&
+          !/^(\.|__)/.test(name) &&
+          isWritableAt(image, rva) &&
+          base.symbols.byName(name) === undefined,
+      )
+      .map(scopedName),
+  );
 }
 
 function hasVariable(program: Program, name: string): boolean {

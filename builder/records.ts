@@ -70,7 +70,7 @@ export function slotTarget({ fixed, matching, isSameConstant }: Comparison, slot
   if (place.kind !== 'variable') return { kind: 'unknown' };
   const { variable, offset } = place;
   if (variable.isThreadLocal) return { kind: 'threadLocal', variable };
-  if (matching.variables.ambiguous.has(variable)) return { kind: 'ambiguous', variable };
+  if (matching.variables.isAmbiguous(variable)) return { kind: 'ambiguous', variable };
   const original = matching.variables.baseOf(variable);
   if (original === undefined)
     return variable.isNameless && variable.isMutable ? { kind: 'unknown' } : { kind: 'own', variable };

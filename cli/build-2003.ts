@@ -1,5 +1,5 @@
 import { type BuildSource, buildHotPatch2003 } from '../builder/index.js';
-import { printFinding } from './build.js';
+import { printFinding } from './build-text.js';
 import { writeOutput } from './files.js';
 import { colours, print, printJson } from './output.js';
 

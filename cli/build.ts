@@ -1,17 +1,17 @@
 import { Command, Option } from 'commander';
 import {
-  type BuildFinding,
+  attemptHotPatch,
   type BuildSource,
-  type BuiltHotPatch,
-  buildHotPatch,
-  type FunctionReport,
+  buildRule,
+  type HotPatchAttempt,
   isBuildRule,
 } from '../builder/index.js';
 import { findSymbols, readImage, readObject } from '../image/index.js';
 import { build2003 } from './build-2003.js';
+import { printAttempt, printSuggestion } from './build-text.js';
 import { UsageError } from './errors.js';
 import { assertNotAnInput, readInput, writeOutput } from './files.js';
-import { colours, note, noteColours, print, printJson } from './output.js';
+import { EXIT, printJson } from './output.js';
 import type { HotPatchGeneration } from './patcher.js';
 import { Progress } from './progress.js';
 import { numberFrom, wholeNumber } from './run.js';
@@ -27,6 +27,8 @@ interface BuildFlags {
   readonly sequence?: number;
   readonly previous?: string;
   readonly allow: string[];
+  readonly pair: string[];
+  readonly suggest?: boolean;
   readonly hotPatchTableSize: number;
   readonly generation: HotPatchGeneration;
   readonly json?: boolean;
@@ -58,7 +60,19 @@ export function buildCommand(): Command {
       numberFrom(1, 0xffff_ffff),
     )
     .option('--previous <image>', 'the hotpatch in use: says what the new one drops')
-    .option('--allow <rule>', 'turn a refusal into a warning (repeatable)', collect, [])
+    .option(
+      '--allow <rule>',
+      'turn a refusal into a warning, where the rule permits it (repeatable)',
+      collect,
+      [],
+    )
+    .option(
+      '--pair <base=fixed>',
+      'two names, or places such as +0x3004, that are one variable or function (repeatable)',
+      collect,
+      [],
+    )
+    .option('--suggest', 'print the list for -fms-secure-hotpatch-functions-list that the fixed build needs')
     .option(
       '--hot-patch-table-size <bytes>',
       'HotPatchTableSize of the machines it is for',
@@ -90,10 +104,11 @@ export function buildCommand(): Command {
       }
       using progress = new Progress();
       progress.begin('reading images and symbols');
-      const built = buildHotPatch({
+      const attempt = attemptHotPatch({
         base: readSource(flags.base, flags.baseSymbols),
         fixed: { ...readSource(flags.fixed, flags.fixedSymbols), objects: flags.object.map(readObjectFile) },
         allow: allowedRules(flags.allow),
+        pairs: flags.pair.map(pairOf),
         hotPatchTableSize: flags.hotPatchTableSize,
         onProgress: comparing(progress),
         ...(flags.functions === undefined ? {} : { functions: flags.functions }),
@@ -101,9 +116,11 @@ export function buildCommand(): Command {
         ...(flags.previous === undefined ? {} : { previous: readSource(flags.previous) }),
       });
       progress[Symbol.dispose]();
-      writeOutput(flags.out, built.bytes);
-      if (flags.json) printJson(jsonOf(flags, built));
-      else printBuilt(flags, built);
+      if (attempt.built !== undefined) writeOutput(flags.out, attempt.built.bytes);
+      else process.exitCode = EXIT.failed;
+      if (flags.json) printJson(jsonOf(flags, attempt));
+      else if (flags.suggest) printSuggestion(attempt);
+      else printAttempt(flags.out, attempt);
     });
 }
 
@@ -125,51 +142,30 @@ function readObjectFile(path: string) {
   return readObject(readInput(path), { file: path });
 }
 
+/** @throws UsageError for what is no rule, and for a rule that nothing may override */
 export function allowedRules(rules: readonly string[]): readonly string[] {
-  const unknown = rules.find((rule) => !isBuildRule(rule));
-  if (unknown !== undefined) throw new UsageError(`--allow ${unknown}: there is no such rule`);
+  for (const rule of rules) {
+    if (!isBuildRule(rule)) throw new UsageError(`--allow ${rule}: there is no such rule`);
+    const { isOverridable, description } = buildRule(rule);
+    if (!isOverridable)
+      throw new UsageError(`--allow ${rule}: this rule permits no exception: ${description}`);
+  }
   return rules;
 }
 
-function jsonOf(flags: BuildFlags, built: BuiltHotPatch): object {
-  const { chunks, bytes, ...rest } = built;
+/** `--pair A=B`: the variable or function A of the base is B of the fixed build. */
+function pairOf(text: string): { base: string; fixed: string } {
+  const [base, fixed, ...more] = text.split('=');
+  if (!base || !fixed || more.length > 0) throw new UsageError(`--pair ${text}: give BASE=FIXED`);
+  return { base, fixed };
+}
+
+function jsonOf(flags: BuildFlags, { built, report, functions }: HotPatchAttempt): object {
   return {
-    out: flags.out,
-    size: bytes.length,
-    ...rest,
-    records: chunks.map(({ direction, type, records }) => ({ direction, type, records: records.length })),
+    ...(built === undefined
+      ? {}
+      : { out: flags.out, size: built.bytes.length, sequenceNumber: built.sequenceNumber }),
+    ...report,
+    functions,
   };
-}
-
-function printBuilt(
-  flags: BuildFlags,
-  { bytes, sequenceNumber, functions, chunks, findings }: BuiltHotPatch,
-): void {
-  const role = (wanted: FunctionReport['role']) => functions.filter((entry) => entry.role === wanted);
-  printFunctions('patched: the base leads to the new one', role('patched'));
-  printFunctions('in the patch image, reached from patched code', role('inside'));
-  printFunctions('unchanged, lead back to the base', role('redirected'));
-  const out = role('out');
-  const removed = out.filter(({ verdict }) => verdict === 'removed');
-  print(
-    `${colours.bold('left out')}: ${out.length} functions${removed.length === 0 ? '' : `, of which the fix removes ${removed.map(({ name }) => name).join(', ')}`}`,
-  );
-  const counts = chunks.map(({ direction, type, records }) => `${records.length} ${direction} ${type}`);
-  print(
-    `${colours.bold(flags.out)}: ${bytes.length} bytes, sequence ${sequenceNumber}; ${counts.join(', ')}`,
-  );
-  for (const finding of findings) printFinding(finding);
-}
-
-function printFunctions(title: string, functions: readonly FunctionReport[]): void {
-  if (functions.length === 0) return;
-  print(colours.bold(title));
-  for (const { name, reasons } of functions) print(`  ${name.padEnd(24)} ${colours.dim(reasons.join('; '))}`);
-}
-
-/** One line on stderr, and what to do about it. */
-export function printFinding({ severity, symbol, message, rule, hint }: BuildFinding): void {
-  const paint = severity === 'refusal' ? noteColours.red : noteColours.yellow;
-  note(`${paint(severity)}: ${symbol === undefined ? '' : `${symbol}: `}${message} (${rule})`);
-  note(`  hint: ${hint}`);
 }

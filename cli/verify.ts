@@ -5,7 +5,8 @@ import {
   verifyHotPatch,
   verifyHotPatch2003,
 } from '../builder/index.js';
-import { allowedRules, comparing, printFinding, readSource } from './build.js';
+import { allowedRules, comparing, readSource } from './build.js';
+import { printFinding } from './build-text.js';
 import { colours, EXIT, note, noteColours, print, printJson } from './output.js';
 import { generationOf } from './patcher.js';
 import { Progress } from './progress.js';

@@ -94,7 +94,7 @@ export function checkCoverage({ comparison, records, findings }: Examination): v
     if (verdict === 'removed' && from !== undefined && isAddressTaken(base, from))
       findings.report('function.removed', 'the base takes its address', from.name);
     const code = to ?? from;
-    if (code !== undefined && matching.functions.ambiguous.has(code))
+    if (code !== undefined && matching.functions.isAmbiguous(code))
       findings.report(
         'function.ambiguous',
         `several functions of this name in ${code.module ?? 'the image'}`,

@@ -9,7 +9,7 @@ export function checkGlobals({ comparison, reach, findings }: Examination): void
   const isShared = (variable: Variable) =>
     variable.isNameless ||
     matching.variables.baseOf(variable) !== undefined ||
-    matching.variables.ambiguous.has(variable);
+    matching.variables.isAmbiguous(variable);
   const stateful = new Set<CodeFunction>();
   for (const { code, offset, variable } of reach.accesses) {
     const at = `${code.name}+0x${offset.toString(16)}`;

@@ -104,7 +104,7 @@ export class Redirector {
       this.findings.report('hotp1.tls', `${by.name} uses ${variable.name}`, by.name);
       return;
     }
-    if (matching.variables.ambiguous.has(variable)) {
+    if (matching.variables.isAmbiguous(variable)) {
       this.findings.report('hotp1.ambiguous', `${by.name} uses it`, variable.name);
       return;
     }
