@@ -13,37 +13,41 @@ import {
   type BootOptions,
   decideBoot,
   hotPatchingEnabled,
-} from './boot/boot.js';
-import { KernelSpace } from './boot/kernel-space.js';
-import { SystemFiles } from './boot/system-files.js';
-import { EventLog } from './common/events.js';
-import { region, SYSTEM_SPACE } from './common/layout.js';
-import { SeededRandom } from './common/random.js';
-import { handleExit } from './dispatch/dispatcher.js';
-import { ServiceTable } from './exports/export-table.js';
-import { kernelModules } from './exports/index.js';
-import type { HpatLayout } from './images/hpat.js';
-import { type ImageIdentity, type ImageInstance, instancesOf } from './images/image-instances.js';
-import { ImageLoader, type LoadOptions } from './images/image-loader.js';
-import { ImageSections } from './images/image-section.js';
-import { LoadImageRoutines } from './images/load-image-routines.js';
-import type { LoadedImage } from './images/loaded-image.js';
-import type { LoadedModuleList } from './images/loaded-module-list.js';
-import type { ImageDomain } from './memory/image-domain.js';
-import { Pool } from './memory/pool.js';
-import type { Process } from './processes/process.js';
-import { type ProcessOptions, ProcessTable } from './processes/process-table.js';
-import type { Session } from './processes/session.js';
-import { PatchGuard } from './secure/patch-guard.js';
-import { SecureKernel } from './secure/secure-kernel.js';
-import { systemServiceTable } from './services/index.js';
-import type { SystemServices } from './services/system-services.js';
-import { asInt, resultRegister } from './threads/call-result.js';
-import { DpcQueues } from './threads/dpc.js';
-import { ModeContexts } from './threads/mode-contexts.js';
-import { type RunResult, Scheduler } from './threads/scheduler.js';
-import type { Thread } from './threads/thread.js';
-import { type RunOptions, type ThreadOptions, ThreadRunner } from './threads/thread-runner.js';
+  KernelSpace,
+} from './boot/index.js';
+import { EventLog, SeededRandom } from './common/index.js';
+import { dispatchExit } from './dispatch/index.js';
+import { ExportTable, kernelModules } from './exports/index.js';
+import {
+  type HpatLayout,
+  type ImageDomain,
+  type ImageIdentity,
+  type ImageInstance,
+  ImageLoader,
+  ImageSections,
+  instancesOf,
+  type LoadedImage,
+  type LoadedModuleList,
+  LoadImageRoutines,
+  type LoadOptions,
+  SystemFiles,
+} from './images/index.js';
+import { Pool, region, SYSTEM_SPACE } from './memory/index.js';
+import { type Process, type ProcessOptions, ProcessTable, type Session } from './processes/index.js';
+import { PatchGuard, SecureKernel } from './secure/index.js';
+import { type SystemServices, systemServiceTable } from './services/index.js';
+import {
+  asInt,
+  DpcQueues,
+  ModeContexts,
+  type RunOptions,
+  type RunResult,
+  resultRegister,
+  Scheduler,
+  type Thread,
+  type ThreadOptions,
+  ThreadRunner,
+} from './threads/index.js';
 
 export interface LoadImageOptions extends LoadOptions {
   /** Default: {@link Kernel.domain}. */
@@ -70,7 +74,7 @@ export class Kernel implements Disposable {
    */
   readonly domain: ImageDomain;
   /** The simulated exports of the kernel. */
-  readonly services: ServiceTable;
+  readonly services: ExportTable;
   readonly systemServices: SystemServices;
   readonly pool: Pool;
   readonly scheduler: Scheduler;
@@ -112,7 +116,7 @@ export class Kernel implements Disposable {
     this.architecture = architecture === 'x86' ? architectureNamed('x64') : this.machine.architecture;
     this.layoutRandom = new SeededRandom(seed + 0x5eed);
     this.#runner = new ThreadRunner(this, new ModeContexts(this.machine), () => this.#newId());
-    this.services = new ServiceTable(region('kernel exports', SYSTEM_SPACE.services));
+    this.services = new ExportTable(region('kernel exports', SYSTEM_SPACE.services));
     for (const module of kernelModules()) this.services.define(module);
     this.#space = new KernelSpace(this.machine, this.architecture, this.boot, this.services);
     this.system = this.#space.system;
@@ -122,7 +126,7 @@ export class Kernel implements Disposable {
     this.loader = new ImageLoader(this);
     this.patchGuard = new PatchGuard(this);
     this.scheduler = new Scheduler(this.machine, new SeededRandom(seed), (thread, processor, exit) =>
-      handleExit(this, thread, processor, exit),
+      dispatchExit(this, thread, processor, exit),
     );
     this.dpcs = new DpcQueues((address, parameters, given) => {
       const thread = this.#runner.create(address, parameters, given);
@@ -231,7 +235,7 @@ export class Kernel implements Disposable {
   }
 
   /** The exports that every process of this width can import. */
-  userServices(options: { readonly wow64?: boolean } = {}): ServiceTable {
+  userServices(options: { readonly wow64?: boolean } = {}): ExportTable {
     return this.#processes.userServices(options.wow64 ?? this.boot.architecture === 'x86');
   }
 

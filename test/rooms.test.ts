@@ -46,6 +46,12 @@ const imports: Import[] = files.flatMap((file) =>
   ),
 );
 
+/** `threads` of `loader/threads/dpc.ts`; '' of what stands at the top of the loader, or in another room. */
+function subRoomOf(path: string): string {
+  const [room, sub = '', rest] = path.split('/');
+  return room === 'loader' && rest !== undefined ? sub : '';
+}
+
 describe('the house plan', () => {
   it('finds the imports that it is to judge', () => {
     expect(imports.length).toBeGreaterThan(100);
@@ -69,6 +75,15 @@ describe('the house plan', () => {
 
   it('opens each room by its index.ts', () => {
     const trespassing = imports.filter(({ from, to, target }) => from !== to && target !== `${to}/index.js`);
+    expect(trespassing.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+  });
+
+  it("opens each of the loader's rooms by its index.ts", () => {
+    const roomsOf = imports.filter(({ file, target }) => subRoomOf(file) !== subRoomOf(target));
+    const trespassing = roomsOf.filter(
+      ({ target }) => subRoomOf(target) !== '' && !target.endsWith(`/${subRoomOf(target)}/index.js`),
+    );
+    expect(roomsOf.length).toBeGreaterThan(100);
     expect(trespassing.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
   });
 });

@@ -1,7 +1,6 @@
 import { type ArchitectureName, PAGE_SIZE } from '../../cpu/index.js';
-import type { EventLog, LabEvent } from '../common/events.js';
-import { hex } from '../common/text.js';
-import { type HpatLayout, hotPatchReserveSize } from '../images/hpat.js';
+import { type EventLog, hex, type LabEvent } from '../common/index.js';
+import { type HpatLayout, hotPatchReserveSize } from '../images/index.js';
 
 export interface BootOptions {
   /** x86: a 64-bit kernel of the x86 family whose programs are 32-bit ones, under WOW64. */

@@ -1,15 +1,17 @@
 import type { Architecture, Machine, PageTable } from '../../cpu/index.js';
-import { KernelError } from '../common/error.js';
-import { region, SESSION_SPACE, SYSTEM_LOADER_DATA, SYSTEM_SPACE } from '../common/layout.js';
-import type { ServiceTable } from '../exports/export-table.js';
-import { ControlFlowGuard } from '../images/control-flow-guard.js';
-import { LoadedModuleList } from '../images/loaded-module-list.js';
+import { KernelError } from '../common/index.js';
+import type { ExportTable } from '../exports/index.js';
+import { ControlFlowGuard, ImageDomain, LoadedModuleList } from '../images/index.js';
 import type { Kernel } from '../kernel.js';
-import { MemoryArea } from '../memory/address-region.js';
-import { ImageDomain } from '../memory/image-domain.js';
-import { KernelImageWriter } from '../memory/image-writer.js';
-import type { Process } from '../processes/process.js';
-import { Session } from '../processes/session.js';
+import {
+  KernelImageWriter,
+  MemoryArea,
+  region,
+  SESSION_SPACE,
+  SYSTEM_LOADER_DATA,
+  SYSTEM_SPACE,
+} from '../memory/index.js';
+import { type Process, Session } from '../processes/index.js';
 import type { BootDecisions } from './boot.js';
 
 /** The part of the address space that belongs to the kernel: system space, the same everywhere, and session space. */
@@ -27,7 +29,7 @@ export class KernelSpace {
     private readonly machine: Machine,
     private readonly architecture: Architecture,
     private readonly boot: BootDecisions,
-    private readonly services: ServiceTable,
+    private readonly services: ExportTable,
   ) {
     this.system = this.#createSystemDomain();
     const loaderData = new MemoryArea(this.system.table, region('loader data', SYSTEM_LOADER_DATA));

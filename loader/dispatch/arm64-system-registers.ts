@@ -1,5 +1,5 @@
 import type { Processor } from '../../cpu/index.js';
-import type { Thread } from '../threads/thread.js';
+import type { Thread } from '../threads/index.js';
 
 /** `mrs xt, register` without its register number (Arm ARM, C6.2 "MRS"). */
 const MRS_MASK = 0xffffffe0;

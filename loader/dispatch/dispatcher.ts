@@ -1,33 +1,30 @@
 import { CpuError, type Exit, PAGE_SIZE, type Processor } from '../../cpu/index.js';
-import { KernelError } from '../common/error.js';
-import { type Blocked, isBlocked } from '../common/wait.js';
-import type { PlacedExport } from '../exports/export-table.js';
+import { type Blocked, isBlocked, KernelError } from '../common/index.js';
+import type { PlacedExport } from '../exports/index.js';
+import type { Kernel } from '../kernel.js';
+import { GuestAccessViolation } from '../memory/index.js';
 import {
   CONTEXT_SET,
-  calleePops,
-  type ServiceCall,
-  type ServiceResult,
-  type SimulatedExport,
-} from '../exports/simulated-export.js';
-import type { Kernel } from '../kernel.js';
-import { GuestAccessViolation } from '../memory/guest-memory.js';
-import {
+  type ExceptionDetails,
   type GuestProcedure,
   isProcedure,
   processorOf,
   resumeProcedure,
+  type ServiceResult,
   startProcedure,
-} from '../threads/guest-call.js';
-import type { Thread } from '../threads/thread.js';
+  type Thread,
+} from '../threads/index.js';
 import { emulateRegisterRead } from './arm64-system-registers.js';
 import { crashOf } from './crash.js';
-import { EXCEPTION_CODES, type ExceptionDetails, exceptionOf } from './exceptions/codes.js';
+import { EXCEPTION_CODES, exceptionOf } from './exceptions/codes.js';
 import { isHandlerInSight, raise, raiseInCaller } from './exceptions/raise.js';
 import { endUnhandled, isFatalFault } from './exceptions/unhandled.js';
 import { endFailedFast } from './fail-fast.js';
+import type { ServiceCall } from './service-call.js';
+import { calleePops, type SimulatedExport } from './simulated-export.js';
 
 /** Decides what becomes of a thread whose processor left the guest. */
-export function handleExit(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit): void {
+export function dispatchExit(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit): void {
   try {
     handle(kernel, thread, processor, exit);
   } catch (error) {
@@ -120,12 +117,8 @@ function serveExport(kernel: Kernel, thread: Thread, processor: Processor, { ent
       : thread.memory.readPointer(onStack);
   });
   if (architecture.name !== 'arm64') thread.memory.probe(processor.sp, architecture.pointerSize, 'read');
-  const result = serveOrRaise(call, entry);
-  kernel.scheduler.putBack(thread, processor);
-  if (result === CONTEXT_SET || thread.finished) return;
-  const leave = (on: Processor): void =>
-    architecture.returnFromCall(on, { calleePops: calleePops(entry, architecture.pointerSize) });
-  complete(kernel, thread, processor, result, leave);
+  const pops = { calleePops: calleePops(entry, call.pointerSize) };
+  complete(call, serveOrRaise(call, entry), (on) => architecture.returnFromCall(on, pops));
 }
 
 function serviceCall(
@@ -263,21 +256,17 @@ function serveSystemCall(
       ? architecture.argument(processor, index)
       : thread.memory.readPointer(onStack);
   });
-  const result = kernel.systemServices.dispatch(exit.number, call);
-  kernel.scheduler.putBack(thread, processor);
-  if (result !== CONTEXT_SET && !thread.finished) complete(kernel, thread, processor, result, () => {});
+  complete(call, kernel.systemServices.dispatch(exit.number, call), () => {});
 }
 
 type Leave = (processor: Processor) => void;
 
 /** Goes on with what a handler returned: a procedure first calls the guest, and comes back here with its result. */
-function complete(
-  kernel: Kernel,
-  thread: Thread,
-  processor: Processor,
-  result: ServiceResult,
-  leave: Leave,
-): void {
+function complete(call: ServiceCall, result: ServiceResult, leave: Leave): void {
+  const { kernel, thread, processor } = call;
+  // Serving the call may have run other threads on its processor.
+  kernel.scheduler.putBack(thread, processor);
+  if (result === CONTEXT_SET || thread.finished) return;
   if (!isProcedure(result)) finish(thread, processor, result, leave);
   else startProcedure(kernel, thread, result, (on, last) => finish(thread, on, last, leave));
 }

@@ -1,8 +1,8 @@
-import type { ServiceCall } from '../exports/simulated-export.js';
 import type { Kernel } from '../kernel.js';
-import type { Crash, Thread } from '../threads/thread.js';
+import type { Crash, Thread } from '../threads/index.js';
 import { EXCEPTION_CODES, EXCEPTION_NONCONTINUABLE } from './exceptions/codes.js';
 import { endUnhandled } from './exceptions/unhandled.js';
+import type { ServiceCall } from './service-call.js';
 
 /** Names of winnt.h. */
 const FAST_FAIL_NAMES: Readonly<Record<number, string>> = {

@@ -1,58 +1,9 @@
-import type { AddressSpace, ArchitectureName } from '../../cpu/index.js';
-import type { LoadedImage } from '../images/loaded-image.js';
-import type { Callout } from '../threads/guest-call.js';
-import type { Thread } from '../threads/thread.js';
+import type { ArchitectureName } from '../../cpu/index.js';
+import type { Callout, FrameRegisters, StackFrame, Thread } from '../threads/index.js';
 import { frameHandlerArm64, unwindArm64 } from './unwind-arm64.js';
 import { frameHandlerX64, unwindX64 } from './unwind-x64.js';
 import { unwindX86 } from './unwind-x86.js';
-
-export interface StackFrame {
-  /** The next instruction of this frame: of the innermost one the program counter, of the others a return address. */
-  readonly pc: bigint;
-  readonly sp: bigint;
-  /** The image that `pc` is in; its HPAT and retpoline page belong to it. */
-  readonly image: LoadedImage | undefined;
-  /** `demo!dispatch+0x9` */
-  readonly text: string;
-}
-
-/** Registers of one frame: program counter, stack pointer, and those that functions preserve. */
-export type FrameRegisters = Map<string, bigint>;
-
-/** What unwinding needs of the thread. */
-export interface UnwindSource {
-  readonly space: AddressSpace;
-  /** Bounds of the thread's stack. */
-  readonly stack: { readonly base: bigint; readonly end: bigint };
-  imageAt(address: bigint): LoadedImage | undefined;
-}
-
-/** Turns a frame's registers into its caller's; undefined when the stack cannot be followed further. */
-export type Unwinder = (
-  registers: FrameRegisters,
-  source: UnwindSource,
-  /** The frame stopped between two instructions; otherwise it is in a call. */
-  innermost: boolean,
-) => FrameRegisters | undefined;
-
-/** The language-specific handler of a frame's function, with what RtlVirtualUnwind gives along with it. */
-export interface FrameHandler {
-  readonly image: LoadedImage;
-  /** RVA of the function's entry in the function table. */
-  readonly beginAddress: number;
-  readonly establisherFrame: bigint;
-  readonly handler: bigint;
-  readonly handlerData: bigint;
-  /** UNW_FLAG_EHANDLER, UNW_FLAG_UHANDLER. */
-  readonly forExceptions: boolean;
-  readonly forUnwinding: boolean;
-}
-
-export type FrameHandlerFinder = (
-  registers: FrameRegisters,
-  source: UnwindSource,
-  innermost: boolean,
-) => FrameHandler | undefined;
+import type { FrameHandler, FrameHandlerFinder, Unwinder, UnwindSource } from './unwinder.js';
 
 interface Walker {
   readonly pc: string;
@@ -172,11 +123,4 @@ function unwindSource(thread: Thread): UnwindSource {
     stack: { base: stack.base, end: stack.base + BigInt(stack.size) },
     imageAt: (address) => domain.imageAt(address),
   };
-}
-
-/** Reads a stack slot; undefined outside the thread's stack. */
-export function readStack(source: UnwindSource, address: bigint, size: 4 | 8): bigint | undefined {
-  const { base, end } = source.stack;
-  if (address < base || address + BigInt(size) > end) return undefined;
-  return size === 8 ? source.space.readU64(address) : BigInt(source.space.readU32(address));
 }

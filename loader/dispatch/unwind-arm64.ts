@@ -7,13 +7,8 @@ import {
   type UnwindCodeArm64,
   type UnwindInfoArm64,
 } from '../../image/index.js';
-import {
-  type FrameHandlerFinder,
-  type FrameRegisters,
-  readStack,
-  type Unwinder,
-  type UnwindSource,
-} from './stack-walk.js';
+import type { FrameRegisters } from '../threads/index.js';
+import { type FrameHandlerFinder, readStack, type Unwinder, type UnwindSource } from './unwinder.js';
 
 /** One frame by its .xdata record or packed word (ARM64 exception handling). Without unwind data: a leaf, which returns to lr. */
 export const unwindArm64: Unwinder = (registers, source, innermost) => {

@@ -7,13 +7,14 @@ import {
   UNWIND_REGISTERS_X64,
   type UnwindInfoX64,
 } from '../../image/index.js';
+import type { FrameRegisters } from '../threads/index.js';
 import {
   type FrameHandlerFinder,
-  type FrameRegisters,
+  readCode,
   readStack,
   type Unwinder,
   type UnwindSource,
-} from './stack-walk.js';
+} from './unwinder.js';
 
 const LONGEST_CHAIN = 32;
 
@@ -207,17 +208,4 @@ function finishEpilog(registers: FrameRegisters, source: UnwindSource, pc: bigin
   for (const [name, value] of restored) registers.set(name, value);
   registers.set('rsp', rsp);
   return true;
-}
-
-/** Up to `length` bytes, fewer at the end of memory. */
-export function readCode(source: UnwindSource, address: bigint, length: number): Uint8Array {
-  const inPage = Math.min(length, 0x1000 - Number(address & 0xfffn));
-  for (const size of [length, inPage]) {
-    try {
-      return source.space.read(address, size);
-    } catch {
-      // The next page may have no memory: take what is in this one.
-    }
-  }
-  return new Uint8Array();
 }

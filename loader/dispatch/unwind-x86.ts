@@ -1,6 +1,6 @@
 import { isExecutable } from '../../image/index.js';
-import { type FrameRegisters, readStack, type Unwinder, type UnwindSource } from './stack-walk.js';
-import { readCode } from './unwind-x64.js';
+import type { FrameRegisters } from '../threads/index.js';
+import { readCode, readStack, type Unwinder, type UnwindSource } from './unwinder.js';
 
 const PUSH_EBP = 0x55;
 const RET = 0xc3;

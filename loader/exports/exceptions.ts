@@ -1,28 +1,27 @@
-import { cSpecificHandler } from '../dispatch/exceptions/c-specific-handler.js';
-import { unwindChain } from '../dispatch/exceptions/chain-dispatch.js';
-import { EXCEPTION_CODES, EXCEPTION_NONCONTINUABLE } from '../dispatch/exceptions/codes.js';
 import {
   applyContext,
   captureContext,
+  crashOfRaise,
+  cSpecificHandler,
+  EXCEPTION_CODES,
+  EXCEPTION_NONCONTINUABLE,
+  endUnhandled,
+  exceptHandler3,
+  exceptHandler4,
+  raiseInCaller,
   readContext,
   readExceptionRecord,
-  writeContext,
-} from '../dispatch/exceptions/context.js';
-import { exceptHandler3, exceptHandler4 } from '../dispatch/exceptions/except-handler.js';
-import { writeGuestFrame } from '../dispatch/exceptions/guest-frame.js';
-import { raiseInCaller } from '../dispatch/exceptions/raise.js';
-import { unwindByTables } from '../dispatch/exceptions/table-dispatch.js';
-import { crashOfRaise, endUnhandled } from '../dispatch/exceptions/unhandled.js';
-import type { Kernel } from '../kernel.js';
-import type { GuestProcedure } from '../threads/guest-call.js';
-import type { Thread } from '../threads/thread.js';
-import {
-  CONTEXT_SET,
-  defineExport,
-  readPointer,
   type ServiceCall,
   type SimulatedExport,
-} from './simulated-export.js';
+  unwindByTables,
+  unwindChain,
+  writeContext,
+  writeGuestFrame,
+} from '../dispatch/index.js';
+import type { Kernel } from '../kernel.js';
+import { readPointer } from '../memory/index.js';
+import { CONTEXT_SET, type GuestProcedure, type Thread } from '../threads/index.js';
+import { defineExport } from './simulated-export.js';
 
 type Details = Parameters<typeof raiseInCaller>[1];
 

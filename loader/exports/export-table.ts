@@ -1,8 +1,8 @@
 import { PAGE_SIZE, type PageTable } from '../../cpu/index.js';
-import { KernelError } from '../common/error.js';
-import { apiSetHost } from '../images/api-set.js';
-import type { AddressRegion } from '../memory/address-region.js';
-import type { SimulatedExport, SimulatedModule } from './simulated-export.js';
+import { KernelError } from '../common/index.js';
+import type { SimulatedExport, SimulatedModule } from '../dispatch/index.js';
+import { apiSetHost } from '../images/index.js';
+import type { AddressRegion } from '../memory/index.js';
 
 const SERVICE_SPACING = 16;
 
@@ -16,7 +16,7 @@ export interface PlacedExport {
  * The simulated exports of one world (kernel, 64-bit or 32-bit user mode, VTL1) and their addresses, which are the same
  * in every page table of that world. Fetching from one leaves the guest.
  */
-export class ServiceTable {
+export class ExportTable {
   readonly #modules = new Map<string, Map<string, SimulatedExport>>();
   readonly #addresses = new Map<string, bigint>();
   readonly #services = new Map<bigint, PlacedExport>();

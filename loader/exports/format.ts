@@ -1,4 +1,4 @@
-import type { ServiceCall } from './simulated-export.js';
+import type { ServiceCall } from '../dispatch/index.js';
 
 /**
  * The printf subset that DbgPrint callers use: `%d %i %u %x %X %p %c %s %hs %S %ws %wZ %%`, with flags, width and the

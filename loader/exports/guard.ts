@@ -1,6 +1,7 @@
-import { failFast } from '../dispatch/fail-fast.js';
-import { GUARD_FUNCTIONS } from '../images/image-security.js';
-import { CONTEXT_SET, defineExport, type ServiceCall, type SimulatedExport } from './simulated-export.js';
+import { failFast, type ServiceCall, type SimulatedExport } from '../dispatch/index.js';
+import { GUARD_FUNCTIONS } from '../images/index.js';
+import { CONTEXT_SET } from '../threads/index.js';
+import { defineExport } from './simulated-export.js';
 
 const FAST_FAIL_GUARD_ICALL_CHECK_FAILURE = 10;
 

@@ -1,18 +1,4 @@
-import { kernelbase } from './kernelbase.js';
-import { ntdll } from './ntdll.js';
-import { ntoskrnl } from './ntoskrnl.js';
-import type { SimulatedModule } from './simulated-export.js';
-import { ucrtbase } from './ucrtbase.js';
-import { vcruntime } from './vcruntime.js';
-
-/** What kernel images can import. */
-export function kernelModules(): SimulatedModule[] {
-  return [ntoskrnl()];
-}
-
-/** What programs can import. 32-bit drivers run as programs here (modelled: no 64-bit Windows loads them). */
-export function userModules(wow64: boolean): SimulatedModule[] {
-  const base = kernelbase();
-  const modules = [ntdll(), base, { ...base, name: 'kernel32.dll' }, ucrtbase(), vcruntime()];
-  return wow64 ? [...modules, ntoskrnl()] : modules;
-}
+export { ExportTable, type PlacedExport } from './export-table.js';
+export { memoryExports } from './memory.js';
+export { kernelModules, userModules } from './modules.js';
+export { defineExport } from './simulated-export.js';

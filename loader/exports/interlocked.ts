@@ -1,4 +1,5 @@
-import { defineExport, type SimulatedExport } from './simulated-export.js';
+import type { SimulatedExport } from '../dispatch/index.js';
+import { defineExport } from './simulated-export.js';
 
 /** Interlocked operations that 32-bit code imports; 64-bit compilers inline them. One service is one atomic step. */
 export function interlockedExports(): SimulatedExport[] {

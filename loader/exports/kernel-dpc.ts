@@ -1,13 +1,9 @@
-import { blocked } from '../common/wait.js';
+import { blocked } from '../common/index.js';
+import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
 import type { Kernel } from '../kernel.js';
-import type { QueuedDpc } from '../threads/dpc.js';
-import {
-  defineExport,
-  readPointer,
-  type ServiceCall,
-  type SimulatedExport,
-  writePointer,
-} from './simulated-export.js';
+import { readPointer, writePointer } from '../memory/index.js';
+import type { QueuedDpc } from '../threads/index.js';
+import { defineExport } from './simulated-export.js';
 
 /** KDPC (wdm.h): UCHAR Type, Importance; USHORT Number; …; offsets of the pointers. */
 const KDPC = {

@@ -1,7 +1,15 @@
-import { ATTEMPTED_SWITCH_FROM_DPC, BugCheck } from '../common/bug-check.js';
-import { IRQL, irqlName } from '../common/irql.js';
-import { type Blocked, blocked } from '../common/wait.js';
-import { CONTEXT_SET, defineExport, type ServiceCall, type SimulatedExport } from './simulated-export.js';
+import {
+  ATTEMPTED_SWITCH_FROM_DPC,
+  type Blocked,
+  BugCheck,
+  blocked,
+  IRQL,
+  irqlName,
+} from '../common/index.js';
+import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
+import { deadlineOf } from '../services/index.js';
+import { CONTEXT_SET } from '../threads/index.js';
+import { defineExport } from './simulated-export.js';
 
 /** DISPATCHER_HEADER (wdm.h): UCHAR Type; …; LONG SignalState at +4. The guest's memory is the object. */
 const SIGNAL_STATE = 4n;
@@ -32,16 +40,6 @@ function take(call: ServiceCall, object: bigint): bigint | undefined {
   const type = call.memory.readU8(object);
   if (type !== NOTIFICATION_OBJECT && type !== TIMER_NOTIFICATION_OBJECT) setState(call, object, signals - 1);
   return STATUS_SUCCESS;
-}
-
-/**
- * LARGE_INTEGER timeouts: negative is relative, in units of 100 ns, for each of which one instruction stands (modelled);
- * a null pointer waits for ever.
- */
-export function deadlineOf({ kernel, thread }: ServiceCall, timeout: bigint): bigint | undefined {
-  if (timeout === 0n) return undefined;
-  const value = BigInt.asIntN(64, thread.memory.readU64(timeout));
-  return value <= 0n ? kernel.scheduler.time - value : value;
 }
 
 function wait(call: ServiceCall, object: bigint, timeout: bigint): Blocked | typeof CONTEXT_SET {

@@ -1,5 +1,8 @@
-import { IRQL } from '../common/irql.js';
-import { CONTEXT_SET, defineExport, type SimulatedExport, writePointer } from './simulated-export.js';
+import { IRQL } from '../common/index.js';
+import type { SimulatedExport } from '../dispatch/index.js';
+import { writePointer } from '../memory/index.js';
+import { CONTEXT_SET } from '../threads/index.js';
+import { defineExport } from './simulated-export.js';
 
 const STATUS_SUCCESS = 0;
 

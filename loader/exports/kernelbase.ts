@@ -1,7 +1,7 @@
+import type { SimulatedModule } from '../dispatch/index.js';
 import { exceptionExports, exceptionHandlerExports } from './exceptions.js';
 import { interlockedExports, listExports } from './interlocked.js';
 import { memoryExports } from './memory.js';
-import type { SimulatedModule } from './simulated-export.js';
 import { unwindingExports } from './unwinding.js';
 import { userLibraries } from './user-libraries.js';
 import { userMemory } from './user-memory.js';

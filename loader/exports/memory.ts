@@ -1,4 +1,5 @@
-import { defineExport, type ServiceCall, type SimulatedExport } from './simulated-export.js';
+import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
+import { defineExport } from './simulated-export.js';
 
 /** Block sizes beyond this are compared in pieces. */
 const PIECE = 0x10000;

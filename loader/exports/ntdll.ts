@@ -1,7 +1,8 @@
+import type { SimulatedExport, SimulatedModule } from '../dispatch/index.js';
 import { exceptionExports } from './exceptions.js';
 import { guardExports } from './guard.js';
 import { memoryExports } from './memory.js';
-import { defineExport, type SimulatedExport, type SimulatedModule } from './simulated-export.js';
+import { defineExport } from './simulated-export.js';
 import { stringExports } from './strings.js';
 import { unwindingExports } from './unwinding.js';
 

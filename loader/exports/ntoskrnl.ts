@@ -1,4 +1,5 @@
-import type { Pool } from '../memory/pool.js';
+import type { ServiceCall, SimulatedModule } from '../dispatch/index.js';
+import type { Pool } from '../memory/index.js';
 import { exceptionExports } from './exceptions.js';
 import { formatGuestString } from './format.js';
 import { guardExports } from './guard.js';
@@ -7,7 +8,7 @@ import { kernelDpc } from './kernel-dpc.js';
 import { kernelSynchronization } from './kernel-synchronization.js';
 import { kernelThreads } from './kernel-threads.js';
 import { memoryExports } from './memory.js';
-import { defineExport, type ServiceCall, type SimulatedModule } from './simulated-export.js';
+import { defineExport } from './simulated-export.js';
 import { stringExports } from './strings.js';
 import { unwindingExports } from './unwinding.js';
 

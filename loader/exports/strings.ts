@@ -1,4 +1,5 @@
-import { defineExport, type SimulatedExport } from './simulated-export.js';
+import type { SimulatedExport } from '../dispatch/index.js';
+import { defineExport } from './simulated-export.js';
 
 const order = (a: string, b: string): number => (a === b ? 0 : a < b ? -1 : 1);
 

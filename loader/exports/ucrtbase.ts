@@ -1,12 +1,8 @@
-import { failFast } from '../dispatch/fail-fast.js';
+import { failFast, type ServiceCall, type SimulatedModule } from '../dispatch/index.js';
+import { readPointer } from '../memory/index.js';
+import { CONTEXT_SET } from '../threads/index.js';
 import { memoryExports } from './memory.js';
-import {
-  CONTEXT_SET,
-  defineExport,
-  readPointer,
-  type ServiceCall,
-  type SimulatedModule,
-} from './simulated-export.js';
+import { defineExport } from './simulated-export.js';
 import { stringExports } from './strings.js';
 import { crtMemory } from './user-memory.js';
 

@@ -1,5 +1,7 @@
-import { lookupFunctionEntry } from '../images/function-entry.js';
-import { defineExport, type SimulatedExport, writePointer } from './simulated-export.js';
+import type { SimulatedExport } from '../dispatch/index.js';
+import { lookupFunctionEntry } from '../images/index.js';
+import { writePointer } from '../memory/index.js';
+import { defineExport } from './simulated-export.js';
 
 /** Finding unwind data, of ntdll and ntoskrnl (winnt.h). */
 export function unwindingExports(): SimulatedExport[] {

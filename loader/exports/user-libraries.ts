@@ -1,7 +1,7 @@
-import { findExport } from '../images/bind-imports.js';
-import { findDelayImport } from '../images/delay-load.js';
-import type { LoadedImage } from '../images/loaded-image.js';
-import { defineExport, type ServiceCall, type SimulatedExport, writePointer } from './simulated-export.js';
+import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
+import { findDelayImport, findExport, type LoadedImage } from '../images/index.js';
+import { writePointer } from '../memory/index.js';
+import { defineExport } from './simulated-export.js';
 
 const ERROR_MOD_NOT_FOUND = 126;
 const ERROR_PROC_NOT_FOUND = 127;

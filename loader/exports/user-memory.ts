@@ -1,10 +1,7 @@
-import {
-  defineExport,
-  type ServiceCall,
-  type ServiceResult,
-  type SimulatedExport,
-  writePointer,
-} from './simulated-export.js';
+import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
+import { writePointer } from '../memory/index.js';
+import type { ServiceResult } from '../threads/index.js';
+import { defineExport } from './simulated-export.js';
 
 const HEAP_ZERO_MEMORY = 8;
 /** What heap memory holds that nobody has written to. */

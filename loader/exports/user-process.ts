@@ -1,12 +1,7 @@
-import { failFast } from '../dispatch/fail-fast.js';
-import {
-  CONTEXT_SET,
-  defineExport,
-  readPointer,
-  type ServiceCall,
-  type SimulatedExport,
-  writePointer,
-} from './simulated-export.js';
+import { failFast, type ServiceCall, type SimulatedExport } from '../dispatch/index.js';
+import { readPointer, writePointer } from '../memory/index.js';
+import { CONTEXT_SET } from '../threads/index.js';
+import { defineExport } from './simulated-export.js';
 
 const FAST_FAIL_FATAL_APP_EXIT = 7;
 const ERROR_INVALID_PARAMETER = 87;

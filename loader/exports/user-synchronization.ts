@@ -1,13 +1,9 @@
-import { type Blocked, blocked } from '../common/wait.js';
-import { EventObject } from '../processes/objects.js';
-import { Thread } from '../threads/thread.js';
-import {
-  defineExport,
-  readPointer,
-  type ServiceCall,
-  type SimulatedExport,
-  writePointer,
-} from './simulated-export.js';
+import { type Blocked, blocked } from '../common/index.js';
+import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
+import { readPointer, writePointer } from '../memory/index.js';
+import { EventObject } from '../processes/index.js';
+import { Thread } from '../threads/index.js';
+import { defineExport } from './simulated-export.js';
 
 const INFINITE = 0xffffffff;
 const WAIT_OBJECT_0 = 0n;

@@ -1,4 +1,5 @@
-import { defineExport, type SimulatedExport } from './simulated-export.js';
+import type { SimulatedExport } from '../dispatch/index.js';
+import { defineExport } from './simulated-export.js';
 
 /** The Windows that a machine claims to be: 10.0, build 22631 (Windows 11 23H2). */
 const VERSION = { major: 10, minor: 0, build: 22631 } as const;

@@ -1,6 +1,6 @@
+import type { SimulatedModule } from '../dispatch/index.js';
 import { exceptionExports } from './exceptions.js';
 import { memoryExports } from './memory.js';
-import type { SimulatedModule } from './simulated-export.js';
 
 const HANDLERS = new Set(['__C_specific_handler', '_except_handler3', '_except_handler4_common']);
 

@@ -1,6 +1,6 @@
 import type { ImportModule, PeImage } from '../../image/index.js';
-import { KernelError } from '../common/error.js';
-import type { ImageDomain } from '../memory/image-domain.js';
+import { KernelError } from '../common/index.js';
+import type { ImageDomain } from './image-domain.js';
 import type { LoadedImage } from './loaded-image.js';
 
 /** How one import was bound. `missing` ones lead to a trap that names itself when it is called. */

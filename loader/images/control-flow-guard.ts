@@ -1,8 +1,7 @@
 import type { AddressSpace } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
 import { IMAGE_GUARD, isExecutable } from '../../image/index.js';
-import { KernelError } from '../common/error.js';
-import { hex } from '../common/text.js';
+import { hex, KernelError } from '../common/index.js';
 
 /** A call target stands for 16 bytes of code: the granularity of the CFG bitmap. */
 const SLOT = 16;

@@ -1,5 +1,5 @@
 import { FUNCTION_TABLE_ENTRY_SIZE, type FunctionTableEntry, isX64Entry } from '../../image/index.js';
-import type { ImageDomain } from '../memory/image-domain.js';
+import type { ImageDomain } from './image-domain.js';
 import type { LoadedImage } from './loaded-image.js';
 
 export interface FunctionEntry {

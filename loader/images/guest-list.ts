@@ -1,5 +1,5 @@
 import type { AddressSpace } from '../../cpu/index.js';
-import { readPointer, writePointer } from '../exports/simulated-export.js';
+import { readPointer, writePointer } from '../memory/index.js';
 
 /** Doubly linked lists in guest memory: LIST_ENTRY { Flink, Blink } (winnt.h, wdm.h). */
 export class GuestList {

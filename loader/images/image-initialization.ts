@@ -1,6 +1,5 @@
 import { IMAGE_SUBSYSTEM } from '../../image/index.js';
-import { KernelError } from '../common/error.js';
-import { hex } from '../common/text.js';
+import { hex, KernelError } from '../common/index.js';
 import type { Kernel } from '../kernel.js';
 import { isProgram } from './image-kind.js';
 import type { LoadedImage } from './loaded-image.js';

@@ -1,6 +1,5 @@
-import type { ImageDomain, ImageKind } from '../memory/image-domain.js';
-import type { Process } from '../processes/process.js';
-import type { Session } from '../processes/session.js';
+import type { Process, Session } from '../processes/index.js';
+import type { ImageDomain, ImageKind } from './image-domain.js';
 import type { LoadedImage } from './loaded-image.js';
 
 /** CheckSum and TimeDateStamp: what a hotpatch names its base by. */

@@ -1,11 +1,10 @@
 import { type Architecture, CpuError, formatAddress, PAGE_SIZE } from '../../cpu/index.js';
 import { type PeImage, type Section, type SymbolTable, symbolsFromExports } from '../../image/index.js';
-import { KernelError } from '../common/error.js';
-import { hex } from '../common/text.js';
+import { hex, KernelError } from '../common/index.js';
 import type { Kernel } from '../kernel.js';
-import type { ImageDomain } from '../memory/image-domain.js';
 import { type BoundImport, bindImports, resolveImports } from './bind-imports.js';
 import { HotPatchAddressTable } from './hpat.js';
+import type { ImageDomain } from './image-domain.js';
 import { initializeImage, uninitializeImage } from './image-initialization.js';
 import { isProgram } from './image-kind.js';
 import { hpatOffset, ImageSection, LARGE_PAGE_ALIGNMENT } from './image-section.js';

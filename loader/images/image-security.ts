@@ -1,6 +1,6 @@
 import type { LoadConfigField } from '../../image/index.js';
 import { IMAGE_GUARD } from '../../image/index.js';
-import type { SeededRandom } from '../common/random.js';
+import type { SeededRandom } from '../common/index.js';
 import type { LoadedImage } from './loaded-image.js';
 
 /** What the compiler writes; a cookie with another value has been set by somebody already (vcruntime, gs_support.c's rule). */

@@ -1,5 +1,5 @@
-import { writePointer } from '../exports/simulated-export.js';
-import type { Process } from '../processes/process.js';
+import { writePointer } from '../memory/index.js';
+import type { Process } from '../processes/index.js';
 import { GuestList } from './guest-list.js';
 import { isProgram } from './image-kind.js';
 import type { LdrHotPatchState, LoadedImage, LoadReason } from './loaded-image.js';

@@ -1,5 +1,5 @@
-import type { EventLog } from '../common/events.js';
-import type { ImageDomain } from '../memory/image-domain.js';
+import type { EventLog } from '../common/index.js';
+import type { ImageDomain } from './image-domain.js';
 import type { LoadedImage } from './loaded-image.js';
 
 type Routine = (image: LoadedImage) => void;

@@ -1,9 +1,9 @@
 import { isExecutable, isWritable, type PeImage, type Section, type SymbolTable } from '../../image/index.js';
-import { KernelError } from '../common/error.js';
-import { readPointer, writePointer } from '../exports/simulated-export.js';
-import type { ImageDomain } from '../memory/image-domain.js';
+import { KernelError } from '../common/index.js';
+import { readPointer, writePointer } from '../memory/index.js';
 import type { BoundImport } from './bind-imports.js';
 import type { HotPatchAddressTable } from './hpat.js';
+import type { ImageDomain } from './image-domain.js';
 import type { ImageSection } from './image-section.js';
 
 /** LDR_HOT_PATCH_STATE of the loader data table entry (public native-API headers). */

@@ -1,5 +1,5 @@
 import type { AddressSpace } from '../../cpu/index.js';
-import { writePointer } from '../exports/simulated-export.js';
+import { writePointer } from '../memory/index.js';
 
 const CHUNK = 0x10000;
 const GRANULE = 16;

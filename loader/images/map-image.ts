@@ -7,7 +7,7 @@ import {
   type PeImage,
   type Section,
 } from '../../image/index.js';
-import { KernelError } from '../common/error.js';
+import { KernelError } from '../common/index.js';
 
 export const pages = (bytes: number): number => Math.ceil(bytes / PAGE_SIZE);
 

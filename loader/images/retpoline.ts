@@ -1,8 +1,7 @@
 import { instructionFacts, PAGE_SIZE } from '../../cpu/index.js';
 import type { DynamicFixup, PeImage } from '../../image/index.js';
-import { KernelError } from '../common/error.js';
-import { hex } from '../common/text.js';
-import type { ImageDomain } from '../memory/image-domain.js';
+import { hex, KernelError } from '../common/index.js';
+import type { ImageDomain } from './image-domain.js';
 
 export const RETPOLINE_PAGE_SIZE = PAGE_SIZE;
 

@@ -1,6 +1,5 @@
 import { type AddressSpace, PAGE_SIZE, type PageTable } from '../../cpu/index.js';
-import { KernelError } from '../common/error.js';
-import { hex } from '../common/text.js';
+import { hex, KernelError } from '../common/index.js';
 
 /** Views begin at multiples of this, as MEM_IMAGE and MEM_PRIVATE ones do. */
 export const ALLOCATION_GRANULARITY = 0x10000n;

@@ -1,5 +1,5 @@
 import type { AddressSpace, CodeWriter, Machine } from '../../cpu/index.js';
-import { KernelError } from '../common/error.js';
+import { KernelError } from '../common/index.js';
 
 /**
  * Who changes the images of a domain, and how. No guest-visible mapping is ever writable and executable at once: code is

@@ -1,5 +1,5 @@
-import { KernelError } from '../common/error.js';
-import type { ImageDomain } from './image-domain.js';
+import { KernelError } from '../common/index.js';
+import type { ImageDomain } from '../images/index.js';
 
 interface PoolBlock {
   readonly size: number;

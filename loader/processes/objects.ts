@@ -1,5 +1,5 @@
 import type { PeImage } from '../../image/index.js';
-import type { LoadOptions } from '../images/image-loader.js';
+import type { LoadOptions } from '../images/index.js';
 
 /** An event that a handle leads to. */
 export class EventObject {

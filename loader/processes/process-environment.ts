@@ -1,11 +1,8 @@
 import type { AddressSpace, Processor } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
-import { LOADER_DATA_32, region } from '../common/layout.js';
-import { writePointer } from '../exports/simulated-export.js';
-import { LdrTable } from '../images/ldr-table.js';
-import type { LoadedImage } from '../images/loaded-image.js';
-import { MemoryArea } from '../memory/address-region.js';
-import type { ThreadStack } from '../threads/thread-stack.js';
+import { LdrTable, type LoadedImage } from '../images/index.js';
+import { LOADER_DATA_32, MemoryArea, region, writePointer } from '../memory/index.js';
+import type { ThreadStack } from '../threads/index.js';
 import type { Process } from './process.js';
 
 /** Offsets in TEB and PEB (public PDBs; ntpsapi.h and ntpebteb.h of the public native-API headers). */

@@ -1,12 +1,16 @@
 import { type Architecture, architectureNamed } from '../../cpu/index.js';
 import { IMAGE_DLLCHARACTERISTICS, type PeImage } from '../../image/index.js';
-import type { KernelSpace } from '../boot/kernel-space.js';
-import { KernelError } from '../common/error.js';
-import type { ServiceTable } from '../exports/export-table.js';
-import { userModules } from '../exports/index.js';
-import { assertLoadable, fileName, type LoadOptions, refuseOtherMachine } from '../images/image-loader.js';
+import type { KernelSpace } from '../boot/index.js';
+import { KernelError } from '../common/index.js';
+import { type ExportTable, userModules } from '../exports/index.js';
+import {
+  assertLoadable,
+  fileName,
+  type ImageDomain,
+  type LoadOptions,
+  refuseOtherMachine,
+} from '../images/index.js';
 import type { Kernel } from '../kernel.js';
-import type { ImageDomain } from '../memory/image-domain.js';
 import { Process } from './process.js';
 import type { Session } from './session.js';
 import { KI_USER_SHARED_DATA, SHARED_USER_DATA, SharedUserData } from './shared-user-data.js';
@@ -106,7 +110,7 @@ export class ProcessTable {
     return process;
   }
 
-  userServices(wow64: boolean): ServiceTable {
+  userServices(wow64: boolean): ExportTable {
     return this.#world(wow64).services;
   }
 

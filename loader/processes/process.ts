@@ -1,14 +1,10 @@
 import type { AddressSpace } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
-import { KernelError } from '../common/error.js';
-import type { LoadOptions } from '../images/image-loader.js';
-import type { LoadedImage } from '../images/loaded-image.js';
+import { KernelError } from '../common/index.js';
+import type { ImageDomain, LoadedImage, LoadOptions } from '../images/index.js';
 import type { Kernel } from '../kernel.js';
-import type { ImageDomain } from '../memory/image-domain.js';
-import { Pool } from '../memory/pool.js';
-import { asInt } from '../threads/call-result.js';
-import type { Thread } from '../threads/thread.js';
-import type { ThreadOptions } from '../threads/thread-runner.js';
+import { Pool } from '../memory/index.js';
+import { asInt, type Thread, type ThreadOptions } from '../threads/index.js';
 import { HandleTable } from './handles.js';
 import { ProcessEnvironment } from './process-environment.js';
 import type { Session } from './session.js';

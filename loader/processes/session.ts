@@ -1,10 +1,8 @@
 import type { AddressSpace, PageTable } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
-import type { LoadOptions } from '../images/image-loader.js';
-import type { LoadedImage } from '../images/loaded-image.js';
+import type { ImageDomain, LoadedImage, LoadOptions } from '../images/index.js';
 import type { Kernel } from '../kernel.js';
-import type { ImageDomain } from '../memory/image-domain.js';
-import { asInt } from '../threads/call-result.js';
+import { asInt } from '../threads/index.js';
 
 /**
  * A logon session: the session space behind one root page-table entry, with the session drivers that are loaded in it.

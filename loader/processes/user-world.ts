@@ -1,12 +1,16 @@
 import type { Architecture, Machine, PageTable } from '../../cpu/index.js';
-import { region, USER_SPACE_32, USER_SPACE_64 } from '../common/layout.js';
-import type { SeededRandom } from '../common/random.js';
-import { ServiceTable } from '../exports/export-table.js';
-import type { SimulatedModule } from '../exports/simulated-export.js';
-import { ControlFlowGuard } from '../images/control-flow-guard.js';
-import { type AddressRegion, MemoryArea } from '../memory/address-region.js';
-import { ImageDomain } from '../memory/image-domain.js';
-import { UserImageWriter } from '../memory/image-writer.js';
+import type { SeededRandom } from '../common/index.js';
+import type { SimulatedModule } from '../dispatch/index.js';
+import { ExportTable } from '../exports/index.js';
+import { ControlFlowGuard, ImageDomain } from '../images/index.js';
+import {
+  type AddressRegion,
+  MemoryArea,
+  region,
+  USER_SPACE_32,
+  USER_SPACE_64,
+  UserImageWriter,
+} from '../memory/index.js';
 import type { Process } from './process.js';
 
 /** Image bases differ from boot to boot by up to so many 64 KB steps. */
@@ -17,7 +21,7 @@ const ASLR_STEPS = 0xff;
  * image lies at the same address in every process of a boot.
  */
 export class UserWorld {
-  readonly services: ServiceTable;
+  readonly services: ExportTable;
   readonly imageRegion: AddressRegion;
 
   constructor(
@@ -26,7 +30,7 @@ export class UserWorld {
     random: SeededRandom,
   ) {
     const layout = this.#layout;
-    this.services = new ServiceTable(region('user exports', layout.services));
+    this.services = new ExportTable(region('user exports', layout.services));
     for (const module of modules) this.services.define(module);
     this.imageRegion = region('user images', layout.images).skip(
       BigInt(random.between(0, ASLR_STEPS)) << 16n,

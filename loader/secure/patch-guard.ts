@@ -1,6 +1,6 @@
 import { type AddressSpace, PAGE_SIZE } from '../../cpu/index.js';
-import { BugCheck, CRITICAL_STRUCTURE_CORRUPTION, HYPERGUARD_VIOLATION } from '../common/bug-check.js';
-import type { LoadedImage } from '../images/loaded-image.js';
+import { BugCheck, CRITICAL_STRUCTURE_CORRUPTION, HYPERGUARD_VIOLATION } from '../common/index.js';
+import type { LoadedImage } from '../images/index.js';
 import type { Kernel } from '../kernel.js';
 
 /** Fourth parameter of both bug checks: what was modified (bugcodes, "0x109"): a function. */

@@ -1,16 +1,10 @@
 import type { AddressSpace, Machine } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
-import { region, SECURE_SPACE } from '../common/layout.js';
-import { ServiceTable } from '../exports/export-table.js';
-import { memoryExports } from '../exports/memory.js';
-import { ControlFlowGuard } from '../images/control-flow-guard.js';
-import type { LoadOptions } from '../images/image-loader.js';
-import type { LoadedImage } from '../images/loaded-image.js';
+import { ExportTable, memoryExports } from '../exports/index.js';
+import { ControlFlowGuard, ImageDomain, type LoadedImage, type LoadOptions } from '../images/index.js';
 import type { Kernel } from '../kernel.js';
-import { MemoryArea } from '../memory/address-region.js';
-import { ImageDomain } from '../memory/image-domain.js';
-import { SecureImageWriter } from '../memory/image-writer.js';
-import { asInt } from '../threads/call-result.js';
+import { MemoryArea, region, SECURE_SPACE, SecureImageWriter } from '../memory/index.js';
+import { asInt } from '../threads/index.js';
 
 /**
  * Virtual trust level 1: the Secure Kernel, its modules and the hypervisor. NT neither lists nor sees them: their
@@ -24,7 +18,7 @@ export class SecureKernel {
     this.#kernel = kernel;
     const table = machine.createPageTable({ ...SECURE_SPACE.range, name: 'vtl1' });
     const addressSpace = machine.createAddressSpace('vtl1', [table]);
-    const services = new ServiceTable(region('VTL1 exports', SECURE_SPACE.services));
+    const services = new ExportTable(region('VTL1 exports', SECURE_SPACE.services));
     services.attach(table);
     services.define({ name: 'securekernel.exe', exports: memoryExports() });
     this.domain = new ImageDomain({

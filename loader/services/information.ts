@@ -1,6 +1,6 @@
 import { PAGE_SIZE } from '../../cpu/index.js';
 import { ntStatus } from '../../image/index.js';
-import type { ServiceCall } from '../exports/simulated-export.js';
+import type { ServiceCall } from '../dispatch/index.js';
 import type { SystemServices } from './system-services.js';
 
 /** SYSTEM_INFORMATION_CLASS (public native-API headers). */

@@ -1,14 +1,16 @@
 import { CpuError, PAGE_SIZE } from '../../cpu/index.js';
 import { ntStatus } from '../../image/index.js';
-import { KernelError } from '../common/error.js';
-import { readPointer, type ServiceCall, writePointer } from '../exports/simulated-export.js';
+import { KernelError } from '../common/index.js';
+import type { ServiceCall } from '../dispatch/index.js';
 import {
   isWritableAndExecutable,
   PAGE_GUARD,
   pageProtection,
   protectionValue,
-} from '../memory/page-protection.js';
-import { isCurrentProcess } from '../processes/handles.js';
+  readPointer,
+  writePointer,
+} from '../memory/index.js';
+import { isCurrentProcess } from '../processes/index.js';
 import type { SystemServices } from './system-services.js';
 
 const MEM_COMMIT = 0x1000;

@@ -1,10 +1,10 @@
 import { ntStatus } from '../../image/index.js';
-import { blocked } from '../common/wait.js';
-import { deadlineOf } from '../exports/kernel-synchronization.js';
-import { CONTEXT_SET, type ServiceCall, type ServiceResult } from '../exports/simulated-export.js';
-import { isCurrentProcess } from '../processes/handles.js';
-import { Process } from '../processes/process.js';
+import { blocked } from '../common/index.js';
+import type { ServiceCall } from '../dispatch/index.js';
+import { isCurrentProcess, Process } from '../processes/index.js';
+import { CONTEXT_SET, type ServiceResult } from '../threads/index.js';
 import type { SystemServices } from './system-services.js';
+import { deadlineOf } from './timeouts.js';
 
 const STATUS_SUCCESS = 0;
 const INVALID_HANDLE = ntStatus('STATUS_INVALID_HANDLE').value;

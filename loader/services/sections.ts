@@ -1,9 +1,9 @@
 import { CpuError } from '../../cpu/index.js';
 import { ImageError, ntStatus } from '../../image/index.js';
-import { KernelError } from '../common/error.js';
-import { type ServiceCall, writePointer } from '../exports/simulated-export.js';
-import { isCurrentProcess } from '../processes/handles.js';
-import { FileObject, SectionObject } from '../processes/objects.js';
+import { KernelError } from '../common/index.js';
+import type { ServiceCall } from '../dispatch/index.js';
+import { writePointer } from '../memory/index.js';
+import { FileObject, isCurrentProcess, SectionObject } from '../processes/index.js';
 import type { SystemServices } from './system-services.js';
 
 const SEC_IMAGE = 0x100_0000;

@@ -1,5 +1,6 @@
-import type { ServiceCall, ServiceResult } from '../exports/simulated-export.js';
-import { GuestAccessViolation } from '../memory/guest-memory.js';
+import type { ServiceCall } from '../dispatch/index.js';
+import { GuestAccessViolation } from '../memory/index.js';
+import type { ServiceResult } from '../threads/index.js';
 
 /** A system service: what a number of the service table leads to. */
 export type SystemService = (call: ServiceCall) => ServiceResult;

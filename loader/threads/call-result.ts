@@ -1,4 +1,4 @@
-import { KernelError } from '../common/error.js';
+import { KernelError } from '../common/index.js';
 import type { Thread } from './thread.js';
 
 /**

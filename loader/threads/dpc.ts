@@ -1,5 +1,5 @@
-import { IRQL } from '../common/irql.js';
-import type { ImageDomain } from '../memory/image-domain.js';
+import { IRQL } from '../common/index.js';
+import type { ImageDomain } from '../images/index.js';
 import type { Thread } from './thread.js';
 import type { ThreadOptions } from './thread-runner.js';
 

@@ -1,6 +1,5 @@
 import type { Processor, ProcessorContext } from '../../cpu/index.js';
-import type { FrameRegisters } from '../dispatch/stack-walk.js';
-import { CONTEXT_SET, type ServiceResult } from '../exports/simulated-export.js';
+import type { Blocked } from '../common/index.js';
 import type { Kernel } from '../kernel.js';
 import type { Thread } from './thread.js';
 
@@ -11,6 +10,25 @@ export interface GuestCall {
   /** Registers to set besides the arguments: an x86 filter finds its frame by ebp. */
   readonly registers?: Iterable<readonly [name: string, value: bigint]>;
 }
+
+/** Registers of one frame: program counter, stack pointer, and those that functions preserve. */
+export type FrameRegisters = Map<string, bigint>;
+
+/**
+ * What a handler returns: the result, nothing, that the thread now waits, that it has set all registers (program counter
+ * too) itself, or a procedure that calls guest code before it has a result.
+ */
+export type ServiceResult =
+  | bigint
+  | number
+  | Blocked
+  | GuestProcedure
+  | typeof CONTEXT_SET
+  | undefined
+  // biome-ignore lint/suspicious/noConfusingVoidType: a handler without a result is written as one without a return.
+  | void;
+
+export const CONTEXT_SET = Symbol('the handler has set the registers');
 
 /** Work of the kernel model that calls back into the guest in between. The thread may be preempted during each call. */
 export type GuestProcedure = Generator<GuestCall, ServiceResult, bigint>;

@@ -1,8 +1,5 @@
 import type { Exit, Machine, Processor, RunOptions } from '../../cpu/index.js';
-import { KernelError } from '../common/error.js';
-import { IRQL, irqlName } from '../common/irql.js';
-import type { SeededRandom } from '../common/random.js';
-import { STATUS_TIMEOUT } from '../common/wait.js';
+import { IRQL, irqlName, KernelError, type SeededRandom, STATUS_TIMEOUT } from '../common/index.js';
 import type { DpcQueues } from './dpc.js';
 import type { Thread, ThreadCondition } from './thread.js';
 

@@ -1,7 +1,7 @@
-import { KernelError } from '../common/error.js';
-import { GuestCrash } from '../dispatch/crash.js';
+import { KernelError } from '../common/index.js';
+import type { ImageDomain } from '../images/index.js';
 import type { Kernel } from '../kernel.js';
-import type { ImageDomain } from '../memory/image-domain.js';
+import { GuestCrash } from './guest-crash.js';
 import type { ModeContexts } from './mode-contexts.js';
 import type { RunResult } from './scheduler.js';
 import { Thread, type ThreadCondition } from './thread.js';

@@ -1,5 +1,5 @@
 import { PAGE_SIZE } from '../../cpu/index.js';
-import type { ImageDomain } from '../memory/image-domain.js';
+import type { ImageDomain } from '../images/index.js';
 
 const PAGE = BigInt(PAGE_SIZE);
 /** Bytes of a user stack that have memory from the start; the image's SizeOfStackCommit is not asked (modelled). */

@@ -1,37 +1,22 @@
 import {
   type AddressSpace,
   type Architecture,
-  type Exit,
-  type Fault,
   formatAddress,
   type Processor,
   type ProcessorContext,
 } from '../../cpu/index.js';
-import type { BugCheck } from '../common/bug-check.js';
-import { IRQL } from '../common/irql.js';
-import type { Blocked } from '../common/wait.js';
-import type { ExceptionDetails } from '../dispatch/exceptions/codes.js';
-import { type StackFrame, walkStack } from '../dispatch/stack-walk.js';
-import { GuestMemory } from '../memory/guest-memory.js';
-import type { ImageDomain } from '../memory/image-domain.js';
-import type { Process } from '../processes/process.js';
+import { type Blocked, IRQL } from '../common/index.js';
+import { walkStack } from '../dispatch/index.js';
+import type { ImageDomain } from '../images/index.js';
+import { GuestMemory } from '../memory/index.js';
+import type { Process } from '../processes/index.js';
 import { asInt } from './call-result.js';
+import type { Crash } from './crash.js';
 import type { Callout } from './guest-call.js';
+import type { StackFrame } from './stack-frame.js';
 import type { ThreadStack } from './thread-stack.js';
 
 export type ThreadState = 'ready' | 'running' | 'waiting' | 'terminated' | 'crashed';
-
-/** Why a thread crashed: the exception that nothing handled, told with symbols. */
-export interface Crash {
-  /** How the processor left the guest; undefined when software raised the exception. */
-  readonly exit?: Exit;
-  readonly fault?: Fault;
-  readonly exception?: ExceptionDetails;
-  /** Of code of the kernel: what the system stops with. */
-  readonly bugCheck?: BugCheck;
-  /** `access violation: execute of … at demo!call_op+0x12` */
-  readonly text: string;
-}
 
 /** Something a thread will do; `kernel.run({ until })` stops all processors when it has been done. */
 export interface ThreadCondition {

@@ -1,5 +1,5 @@
-import { CONTEXT_SET, type ServiceCall } from '../../exports/simulated-export.js';
-import { type GuestCall, type GuestProcedure, takeStack } from '../../threads/guest-call.js';
+import { CONTEXT_SET, type GuestCall, type GuestProcedure, takeStack } from '../../threads/index.js';
+import type { ServiceCall } from '../service-call.js';
 import { DISPOSITION, EXCEPTION_EXIT_UNWIND, EXCEPTION_TARGET_UNWIND, EXCEPTION_UNWINDING } from './codes.js';
 import { DISPATCHER_CONTEXT, NON_VOLATILE_INTEGERS } from './guest-frame.js';
 import { unwindByTables } from './table-dispatch.js';

@@ -1,6 +1,5 @@
 import { isExecutable } from '../../../image/index.js';
-import type { GuestCall } from '../../threads/guest-call.js';
-import type { Thread } from '../../threads/thread.js';
+import type { GuestCall, Thread } from '../../threads/index.js';
 import { DISPOSITION, EXCEPTION_UNWINDING } from './codes.js';
 import type { GuestExceptionFrame } from './guest-frame.js';
 import type { Outcome } from './table-dispatch.js';

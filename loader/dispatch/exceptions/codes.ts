@@ -1,4 +1,5 @@
 import type { Exit } from '../../../cpu/index.js';
+import type { ExceptionDetails } from '../../threads/index.js';
 
 /** Exception codes (ntstatus.h), as far as processors and this kernel raise them. */
 export const EXCEPTION_CODES = {
@@ -33,15 +34,6 @@ export const EXCEPTION_TARGET_UNWIND = 0x20;
 
 /** EXCEPTION_DISPOSITION (excpt.h): what a handler returns. */
 export const DISPOSITION = { continueExecution: 0n, continueSearch: 1n } as const;
-
-/** An exception before it is written into an EXCEPTION_RECORD. */
-export interface ExceptionDetails {
-  readonly code: number;
-  readonly flags: number;
-  /** Where it happened. */
-  readonly address: bigint;
-  readonly parameters: readonly bigint[];
-}
 
 const BY_NAME: Readonly<Partial<Record<string, ExceptionCodeName>>> = {
   divideError: 'STATUS_INTEGER_DIVIDE_BY_ZERO',

@@ -1,7 +1,6 @@
 import type { ArchitectureName, Processor } from '../../../cpu/index.js';
-import type { GuestMemory } from '../../memory/guest-memory.js';
-import type { FrameRegisters } from '../stack-walk.js';
-import type { ExceptionDetails } from './codes.js';
+import type { GuestMemory } from '../../memory/index.js';
+import type { ExceptionDetails, FrameRegisters } from '../../threads/index.js';
 
 type Field = readonly [register: string, offset: number, size: 4 | 8 | 16];
 

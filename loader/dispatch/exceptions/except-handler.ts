@@ -1,11 +1,12 @@
-import { CONTEXT_SET, type ServiceCall } from '../../exports/simulated-export.js';
 import {
   abandonBelow,
+  CONTEXT_SET,
   type GuestCall,
   type GuestProcedure,
   processorOf,
   takeStack,
-} from '../../threads/guest-call.js';
+} from '../../threads/index.js';
+import type { ServiceCall } from '../service-call.js';
 import { unwindChain } from './chain-dispatch.js';
 import { DISPOSITION, EXCEPTION_EXIT_UNWIND, EXCEPTION_UNWINDING } from './codes.js';
 import { takeHandlerArea } from './guest-frame.js';

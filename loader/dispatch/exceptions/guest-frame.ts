@@ -1,8 +1,12 @@
-import { writePointer } from '../../exports/simulated-export.js';
-import { processorOf, takeStack } from '../../threads/guest-call.js';
-import type { Thread } from '../../threads/thread.js';
-import type { FrameHandler, FrameRegisters } from '../stack-walk.js';
-import type { ExceptionDetails } from './codes.js';
+import { writePointer } from '../../memory/index.js';
+import {
+  type ExceptionDetails,
+  type FrameRegisters,
+  processorOf,
+  type Thread,
+  takeStack,
+} from '../../threads/index.js';
+import type { FrameHandler } from '../unwinder.js';
 import { captureContext, contextSize, recordSize, writeContext, writeExceptionRecord } from './context.js';
 
 /** What the dispatcher puts on the thread's stack for handlers to read and change. */

@@ -1,12 +1,18 @@
 import type { Processor } from '../../../cpu/index.js';
 import { ImageError } from '../../../image/index.js';
-import { CONTEXT_SET, type ServiceCall } from '../../exports/simulated-export.js';
 import type { Kernel } from '../../kernel.js';
-import { type GuestCall, type GuestProcedure, processorOf } from '../../threads/guest-call.js';
-import type { Thread } from '../../threads/thread.js';
+import {
+  CONTEXT_SET,
+  type ExceptionDetails,
+  type GuestCall,
+  type GuestProcedure,
+  processorOf,
+  type Thread,
+} from '../../threads/index.js';
+import type { ServiceCall } from '../service-call.js';
 import { FrameWalker } from '../stack-walk.js';
 import { dispatchByChain, registrations } from './chain-dispatch.js';
-import { EXCEPTION_CODES, EXCEPTION_NONCONTINUABLE, type ExceptionDetails } from './codes.js';
+import { EXCEPTION_CODES, EXCEPTION_NONCONTINUABLE } from './codes.js';
 import { applyContext, captureContext, readContext } from './context.js';
 import { type GuestExceptionFrame, writeGuestFrame } from './guest-frame.js';
 import { dispatchByTables, type Outcome } from './table-dispatch.js';

@@ -1,5 +1,4 @@
-import { type GuestCall, processorOf } from '../../threads/guest-call.js';
-import type { Thread } from '../../threads/thread.js';
+import { type GuestCall, processorOf, type Thread } from '../../threads/index.js';
 import { FrameWalker } from '../stack-walk.js';
 import { DISPOSITION, EXCEPTION_TARGET_UNWIND, EXCEPTION_UNWINDING } from './codes.js';
 import {

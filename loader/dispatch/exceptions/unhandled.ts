@@ -3,15 +3,15 @@ import {
   ATTEMPTED_WRITE_TO_READONLY_MEMORY,
   BugCheck,
   DRIVER_IRQL_NOT_LESS_OR_EQUAL,
+  IRQL,
   KERNEL_SECURITY_CHECK_FAILURE,
   KMODE_EXCEPTION_NOT_HANDLED,
   PAGE_FAULT_IN_NONPAGED_AREA,
   SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
-} from '../../common/bug-check.js';
-import { IRQL } from '../../common/irql.js';
+} from '../../common/index.js';
 import type { Kernel } from '../../kernel.js';
-import type { Crash, Thread } from '../../threads/thread.js';
-import { type ExceptionDetails, exceptionName } from './codes.js';
+import type { Crash, ExceptionDetails, Thread } from '../../threads/index.js';
+import { exceptionName } from './codes.js';
 
 /**
  * Nobody handled it: the thread ends as crashed, and with it the process, with the exception's code as its exit status;

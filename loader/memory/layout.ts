@@ -1,5 +1,5 @@
 import type { PageTableRange } from '../../cpu/index.js';
-import { AddressRegion } from '../memory/address-region.js';
+import { AddressRegion } from './address-region.js';
 
 /** Where the parts of an address space lie. The addresses are this project's own choice, inside the ranges Windows uses. */
 interface Layout {

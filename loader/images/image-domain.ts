@@ -1,11 +1,9 @@
 import type { AddressSpace, Architecture, Machine, PageTable, Ring } from '../../cpu/index.js';
-import type { ServiceTable } from '../exports/export-table.js';
-import type { ControlFlowGuard } from '../images/control-flow-guard.js';
-import type { LoadedImage } from '../images/loaded-image.js';
-import type { Process } from '../processes/process.js';
-import type { Session } from '../processes/session.js';
-import { type AddressRegion, freeMemory, type MemoryArea } from './address-region.js';
-import type { ImageWriter } from './image-writer.js';
+import type { ExportTable } from '../exports/index.js';
+import { type AddressRegion, freeMemory, type ImageWriter, type MemoryArea } from '../memory/index.js';
+import type { Process, Session } from '../processes/index.js';
+import type { ControlFlowGuard } from './control-flow-guard.js';
+import type { LoadedImage } from './loaded-image.js';
 
 /**
  * `driver`: kernel space, in PsLoadedModuleList. `session`: a driver in one session's space. `user`: a process. `secure`:
@@ -26,7 +24,7 @@ export interface ImageDomainDetails {
   readonly imageRegion: AddressRegion;
   readonly stacks: MemoryArea;
   readonly pool: MemoryArea;
-  readonly services: ServiceTable;
+  readonly services: ExportTable;
   readonly writer: ImageWriter;
   readonly guard: ControlFlowGuard;
   readonly process?: Process;
@@ -49,7 +47,7 @@ export class ImageDomain {
   readonly stacks: MemoryArea;
   readonly pool: MemoryArea;
   /** The simulated exports that images of this domain can import. */
-  readonly services: ServiceTable;
+  readonly services: ExportTable;
   /** How the engine changes the images of this domain. */
   readonly writer: ImageWriter;
   /** Which addresses indirect calls of this domain may go to. */

@@ -1,6 +1,6 @@
 import type { ArchitectureName } from '../../cpu/index.js';
 import type { PeImage, SymbolTable } from '../../image/index.js';
-import { apiSetHost } from '../images/api-set.js';
+import { apiSetHost } from './api-set.js';
 
 export interface SystemFile {
   readonly name: string;

@@ -1,0 +1,9 @@
+export {
+  announceBoot,
+  announcePhase1,
+  type BootDecisions,
+  type BootOptions,
+  decideBoot,
+  hotPatchingEnabled,
+} from './boot.js';
+export { KernelSpace } from './kernel-space.js';

@@ -1,0 +1,19 @@
+export {
+  ATTEMPTED_SWITCH_FROM_DPC,
+  ATTEMPTED_WRITE_TO_READONLY_MEMORY,
+  BugCheck,
+  CRITICAL_STRUCTURE_CORRUPTION,
+  DRIVER_IRQL_NOT_LESS_OR_EQUAL,
+  HYPERGUARD_VIOLATION,
+  KERNEL_SECURITY_CHECK_FAILURE,
+  KMODE_EXCEPTION_NOT_HANDLED,
+  MEMORY_MANAGEMENT,
+  PAGE_FAULT_IN_NONPAGED_AREA,
+  SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
+} from './bug-check.js';
+export { KernelError, type KernelErrorDetails } from './error.js';
+export { EventLog, type LabEvent } from './events.js';
+export { IRQL, irqlName } from './irql.js';
+export { SeededRandom } from './random.js';
+export { formatBytes, hex } from './text.js';
+export { type Blocked, blocked, isBlocked, STATUS_TIMEOUT } from './wait.js';

@@ -1,0 +1,20 @@
+export { dispatchExit } from './dispatcher.js';
+export { cSpecificHandler } from './exceptions/c-specific-handler.js';
+export { unwindChain } from './exceptions/chain-dispatch.js';
+export { EXCEPTION_CODES, EXCEPTION_NONCONTINUABLE } from './exceptions/codes.js';
+export {
+  applyContext,
+  captureContext,
+  readContext,
+  readExceptionRecord,
+  writeContext,
+} from './exceptions/context.js';
+export { exceptHandler3, exceptHandler4 } from './exceptions/except-handler.js';
+export { writeGuestFrame } from './exceptions/guest-frame.js';
+export { raiseInCaller } from './exceptions/raise.js';
+export { unwindByTables } from './exceptions/table-dispatch.js';
+export { crashOfRaise, endUnhandled } from './exceptions/unhandled.js';
+export { failFast, fastFailName } from './fail-fast.js';
+export type { ServiceCall } from './service-call.js';
+export type { ArgumentType, ArgumentTypes, SimulatedExport, SimulatedModule } from './simulated-export.js';
+export { walkStack } from './stack-walk.js';

@@ -1,0 +1,18 @@
+import type { SimulatedModule } from '../dispatch/index.js';
+import { kernelbase } from './kernelbase.js';
+import { ntdll } from './ntdll.js';
+import { ntoskrnl } from './ntoskrnl.js';
+import { ucrtbase } from './ucrtbase.js';
+import { vcruntime } from './vcruntime.js';
+
+/** What kernel images can import. */
+export function kernelModules(): SimulatedModule[] {
+  return [ntoskrnl()];
+}
+
+/** What programs can import. 32-bit drivers run as programs here (modelled: no 64-bit Windows loads them). */
+export function userModules(wow64: boolean): SimulatedModule[] {
+  const base = kernelbase();
+  const modules = [ntdll(), base, { ...base, name: 'kernel32.dll' }, ucrtbase(), vcruntime()];
+  return wow64 ? [...modules, ntoskrnl()] : modules;
+}

@@ -1,0 +1,1 @@
+export { type DiskOperation, FileSection, FileSystem, OpenFile, type OpenOptions } from './file-system.js';

@@ -1,0 +1,23 @@
+export { apiSetHost } from './api-set.js';
+export { type BoundImport, findExport, resolveImport, type WantedExport } from './bind-imports.js';
+export { ControlFlowGuard, type GuardState, isGuarded } from './control-flow-guard.js';
+export { findDelayImport } from './delay-load.js';
+export { type FunctionEntry, lookupFunctionEntry } from './function-entry.js';
+export { HotPatchAddressTable, HPAT_PAIR_SIZE, type HpatLayout, hotPatchReserveSize } from './hpat.js';
+export { ImageDomain, type ImageKind } from './image-domain.js';
+export { type ImageIdentity, type ImageInstance, instancesOf } from './image-instances.js';
+export {
+  assertLoadable,
+  fileName,
+  ImageLoader,
+  type LoadOptions,
+  refuseOtherMachine,
+} from './image-loader.js';
+export { ImageSection, ImageSections } from './image-section.js';
+export { GUARD_FUNCTIONS } from './image-security.js';
+export { LdrTable } from './ldr-table.js';
+export { LoadImageRoutines } from './load-image-routines.js';
+export { type LdrHotPatchState, LoadedImage, type LoadReason } from './loaded-image.js';
+export { LoadedModuleList } from './loaded-module-list.js';
+export { RETPOLINE_ROUTINES } from './retpoline.js';
+export { type SystemFile, SystemFiles } from './system-files.js';

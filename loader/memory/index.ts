@@ -1,0 +1,16 @@
+export { AddressRegion, freeMemory, MemoryArea } from './address-region.js';
+export { GuestAccessViolation, GuestMemory } from './guest-memory.js';
+export { type ImageWriter, KernelImageWriter, SecureImageWriter, UserImageWriter } from './image-writer.js';
+export {
+  LOADER_DATA_32,
+  region,
+  SECURE_SPACE,
+  SESSION_SPACE,
+  SYSTEM_LOADER_DATA,
+  SYSTEM_SPACE,
+  USER_SPACE_32,
+  USER_SPACE_64,
+} from './layout.js';
+export { isWritableAndExecutable, PAGE_GUARD, pageProtection, protectionValue } from './page-protection.js';
+export { readPointer, writePointer } from './pointer.js';
+export { Pool } from './pool.js';

@@ -1,0 +1,2 @@
+export { PatchGuard } from './patch-guard.js';
+export { SecureKernel } from './secure-kernel.js';

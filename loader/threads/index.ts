@@ -1,0 +1,24 @@
+export { asInt, resultRegister } from './call-result.js';
+export type { Crash, ExceptionDetails } from './crash.js';
+export { DpcQueues, type QueuedDpc } from './dpc.js';
+export {
+  abandonBelow,
+  type Callout,
+  CONTEXT_SET,
+  type FrameRegisters,
+  type GuestCall,
+  type GuestProcedure,
+  isProcedure,
+  processorOf,
+  resumeProcedure,
+  type ServiceResult,
+  startProcedure,
+  takeStack,
+} from './guest-call.js';
+export { GuestCrash } from './guest-crash.js';
+export { ModeContexts } from './mode-contexts.js';
+export { type RunResult, Scheduler, type SliceRunner } from './scheduler.js';
+export type { StackFrame } from './stack-frame.js';
+export { Thread, type ThreadCondition, type ThreadState } from './thread.js';
+export { type RunOptions, type ThreadOptions, ThreadRunner } from './thread-runner.js';
+export { ThreadStack } from './thread-stack.js';
