@@ -12,7 +12,11 @@ export {
   KernelError,
   type KernelErrorDetails,
   type LabEvent,
+  type LabEventFacts,
+  type LabEventKind,
+  type LabEventOf,
   MEMORY_MANAGEMENT,
+  type PlainEventKind,
 } from './common/index.js';
 export {
   type ArgumentType,

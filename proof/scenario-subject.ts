@@ -128,7 +128,7 @@ async function callsFor(
 }
 
 function isEntryStore(event: LabEvent): event is LabEvent & StoreStep {
-  return event.kind === 'store' && 'target' in event && event.target === 'entry';
+  return event.kind === 'store' && event.target === 'entry';
 }
 
 /** Not when it needs memory that the scenario allocates later. */

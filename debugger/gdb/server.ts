@@ -60,14 +60,18 @@ export class GdbServer implements FrontEnd {
     return { kind: 'quit' };
   }
 
-  /** GDB shows output only while it waits for a stop. */
   event({ text }: LabEvent): void {
+    this.#show(text);
+  }
+
+  /** GDB shows output only while it waits for a stop. */
+  #show(text: string): void {
     if (this.#isRunning && !this.#isDetached)
       this.#send(`O${toHex(`${Buffer.from(text).toString('latin1')}\n`)}`);
   }
 
   warn(text: string): void {
-    this.event({ kind: 'warning', text: `warning: ${text}` });
+    this.#show(`warning: ${text}`);
   }
 
   interrupted(): boolean {

@@ -1,4 +1,4 @@
-import type { Crash, LabEvent } from '../../loader/index.js';
+import type { Crash, LabEventOf } from '../../loader/index.js';
 
 /** What a store changes. */
 export type StoreTarget = 'dataSlot' | 'codeSlot' | 'padding' | 'entry' | 'pointer' | 'relative' | 'value';
@@ -9,37 +9,78 @@ export type Writer = 'SecureKernel' | 'NT';
 /** `__PatchMainCallout__`: 0 after backward and before forward application, 1 after forward, 2 when forward failed. */
 export type CalloutPhase = 0 | 1 | 2;
 
+type Nothing = Record<never, never>;
+
+declare module '../../loader/common/events.js' {
+  interface LabEventFacts {
+    /** The HPAT of `image` gets memory. */
+    hpatCommitted: { readonly image: string };
+    store: {
+      readonly target: StoreTarget;
+      readonly writer: Writer;
+      readonly address: bigint;
+      readonly before: Uint8Array;
+      readonly bytes: Uint8Array;
+      /** `demo!dispatch` */
+      readonly symbol: string;
+      /** It was left to whether a thread stood here: otherwise it would not have been done. */
+      readonly unlessOccupied?: { readonly start: bigint; readonly end: bigint } | undefined;
+    };
+    undoEntrySaved: { readonly index: number; readonly rva: number };
+    undoEntryCleared: { readonly index: number; readonly rva: number };
+    /** Marks the stretch in which the processors are held. */
+    rendezvous: { readonly phase: 'begin' | 'end' };
+    serialised: Nothing;
+    callout: {
+      readonly phase: CalloutPhase;
+      readonly status: number;
+      /** It did not return: an exception that nobody handled. */
+      readonly crash?: Crash;
+    };
+    /** `valid` functions of `image` are call targets of Control Flow Guard. */
+    callTargetsSet: { readonly image: string; readonly valid: number };
+    // Told by the modern engine.
+    applied: Nothing;
+    applyBegun: Nothing;
+    fastFail: Nothing;
+    patchDeferred: Nothing;
+    patchForgotten: Nothing;
+    patchIgnored: Nothing;
+    patchImageHeld: Nothing;
+    patchWithoutTarget: Nothing;
+    revertBegun: Nothing;
+    reverted: Nothing;
+    secureImageFound: Nothing;
+    sessionAttached: Nothing;
+    lateBaseFailed: Nothing;
+    // Told by the engine of Server 2003. `applied` and `inactive` are states of a hotpatch.
+    hookLeft: Nothing;
+    hotfix: Nothing;
+    hotfixDone: Nothing;
+    inactive: Nothing;
+    kernelPath: Nothing;
+    noTarget: Nothing;
+    ntdllReloaded: Nothing;
+    swapBegun: Nothing;
+    systemCall: Nothing;
+    threadInjected: Nothing;
+    validated: Nothing;
+  }
+}
+
 /**
  * One step of a patch, already performed when it is yielded. Between two steps every processor may run; a step itself
  * is indivisible. `rendezvous` steps mark the stretch in which the processors are held.
  */
-export type EngineStep = LabEvent &
-  (
-    | { readonly kind: 'hpatCommitted'; readonly image: string }
-    | {
-        readonly kind: 'store';
-        readonly target: StoreTarget;
-        readonly writer: Writer;
-        readonly address: bigint;
-        readonly before: Uint8Array;
-        readonly bytes: Uint8Array;
-        /** `demo!dispatch` */
-        readonly symbol: string;
-        /** It was left to whether a thread stood here: otherwise it would not have been done. */
-        readonly unlessOccupied?: { readonly start: bigint; readonly end: bigint } | undefined;
-      }
-    | { readonly kind: 'undoEntrySaved'; readonly index: number; readonly rva: number }
-    | { readonly kind: 'undoEntryCleared'; readonly index: number; readonly rva: number }
-    | { readonly kind: 'rendezvous'; readonly phase: 'begin' | 'end' }
-    | { readonly kind: 'serialised' }
-    | {
-        readonly kind: 'callout';
-        readonly phase: CalloutPhase;
-        readonly status: number;
-        /** It did not return: an exception that nobody handled. */
-        readonly crash?: Crash;
-      }
-    | { readonly kind: 'callTargetsSet'; readonly image: string; readonly valid: number }
-  );
+export type EngineStep = LabEventOf<
+  | 'hpatCommitted'
+  | 'store'
+  | 'undoEntrySaved'
+  | 'undoEntryCleared'
+  | 'rendezvous'
+  | 'serialised'
+  | 'callout'
+  | 'callTargetsSet'
+>;
 
-export type StoreStep = Extract<EngineStep, { kind: 'store' }>;
+export type StoreStep = LabEventOf<'store'>;

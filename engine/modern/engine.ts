@@ -1,5 +1,5 @@
 import type { PeImage } from '../../image/index.js';
-import { hex, type Kernel, type LoadedImage } from '../../loader/index.js';
+import { hex, type Kernel, type LoadedImage, type PlainEventKind } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import { type Holder, holdersOfPatch } from '../core/in-use.js';
 import { drive, type OperationFacts, performOperation } from '../core/requested-operation.js';
@@ -301,7 +301,7 @@ export class HotPatchEngine {
     return this.options.patchUserImages ?? true;
   }
 
-  #tell(kind: string, text: string): void {
-    this.#context.emit({ kind, text });
+  #tell(kind: PlainEventKind, text: string): void {
+    this.kernel.events.tell(kind, text);
   }
 }

@@ -1,6 +1,6 @@
 import { formatAddress } from '../../cpu/index.js';
 import { ntStatus, validateHotPatch } from '../../image/index.js';
-import type { LoadedImage } from '../../loader/index.js';
+import type { LoadedImage, PlainEventKind } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import { threadsIn } from '../core/in-use.js';
 import { domainOf } from '../core/journal.js';
@@ -152,8 +152,8 @@ export class PatchOperations {
     );
   }
 
-  #tell(kind: string, text: string): void {
-    this.context.emit({ kind, text });
+  #tell(kind: PlainEventKind, text: string): void {
+    this.context.kernel.events.tell(kind, text);
   }
 }
 

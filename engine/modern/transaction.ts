@@ -3,6 +3,7 @@ import {
   type Crash,
   type ImageDomain,
   type Kernel,
+  type LabEvent,
   MEMORY_MANAGEMENT,
 } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
@@ -25,7 +26,7 @@ const STATUS_STACK_BUFFER_OVERRUN = 0xc0000409;
 export interface TransactionContext {
   readonly kernel: Kernel;
   /** Tells the transcript. */
-  emit<E extends { kind: string; text: string }>(event: E): E;
+  emit<E extends LabEvent>(event: E): E;
 }
 
 /** When a patch comes to its bases (U-23). */

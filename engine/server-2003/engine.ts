@@ -1,6 +1,12 @@
 import { formatAddress } from '../../cpu/index.js';
 import { type NtStatus, ntStatus, type PeImage } from '../../image/index.js';
-import { type FileSystem, type Kernel, KernelError, type LoadedImage } from '../../loader/index.js';
+import {
+  type FileSystem,
+  type Kernel,
+  KernelError,
+  type LoadedImage,
+  type PlainEventKind,
+} from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import {
   drive,
@@ -231,8 +237,8 @@ export class HotPatch2003Engine {
     }
   }
 
-  tell(kind: string, text: string): void {
-    this.kernel.events.emit({ kind, text });
+  tell(kind: PlainEventKind, text: string): void {
+    this.kernel.events.tell(kind, text);
   }
 
   *#swapSteps(

@@ -1,5 +1,11 @@
 import { formatAddress } from '../../cpu/index.js';
-import { formatBytes, type ImageDomain, type Kernel } from '../../loader/index.js';
+import {
+  formatBytes,
+  type ImageDomain,
+  type Kernel,
+  type LabEvent,
+  type PlainEventKind,
+} from '../../loader/index.js';
 import { Journal } from '../core/journal.js';
 import type { EngineStep, StoreTarget } from '../core/steps.js';
 
@@ -23,13 +29,13 @@ export class Operation {
   }
 
   /** Tells the transcript. */
-  emit<E extends { kind: string; text: string }>(event: E): E {
+  emit<E extends LabEvent>(event: E): E {
     this.kernel.events.emit(event);
     return event;
   }
 
-  tell(kind: string, text: string): void {
-    this.emit({ kind, text });
+  tell(kind: PlainEventKind, text: string): void {
+    this.kernel.events.tell(kind, text);
   }
 
   change(perform: () => void, undo: () => void): void {

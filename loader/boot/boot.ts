@@ -1,5 +1,5 @@
 import { type ArchitectureName, PAGE_SIZE } from '../../cpu/index.js';
-import { type EventLog, hex, type LabEvent } from '../common/index.js';
+import { type EventLog, hex } from '../common/index.js';
 import { type HpatLayout, hotPatchReserveSize } from '../images/index.js';
 
 export interface BootOptions {
@@ -66,22 +66,13 @@ export function hotPatchingEnabled({ hotPatchReserveSize, vbs }: BootDecisions):
   return hotPatchReserveSize !== 0 && vbs;
 }
 
-/** The first event. What is off is told here only; what is on has an event of its own, too. */
-export interface BootedEvent extends LabEvent {
-  readonly kind: 'booted';
-  readonly vbs: boolean;
-  readonly retpoline: boolean;
-  readonly hotPatchReserveSize: number;
-  readonly hotPatchingEnabled: boolean;
-}
-
 /** Tells what was decided, in the order of the boot. */
 export function announceBoot(decisions: BootDecisions, events: EventLog): void {
   const { architecture, processors, hotPatchTableSize, hotPatchReserveSize: reserve, vbs } = decisions;
   const reserved = !hotPatchingEnabled(decisions)
     ? `hotpatching is disabled${reserve === 0 ? '' : ' without virtualization-based security'}`
     : `${hex(reserve)} bytes reserved behind each image`;
-  const booted: BootedEvent = {
+  events.emit({
     kind: 'booted',
     vbs,
     retpoline: decisions.retpoline,
@@ -90,8 +81,7 @@ export function announceBoot(decisions: BootDecisions, events: EventLog): void {
     text:
       `boot: ${architecture}, ${processors} processor${processors === 1 ? '' : 's'}, VBS ${vbs ? 'on' : 'off'}; ` +
       `HotPatchTableSize ${hex(hotPatchTableSize)}: ${reserved}`,
-  };
-  events.emit(booted);
+  });
   if (vbs)
     events.emit({
       kind: 'secureKernelStarted',

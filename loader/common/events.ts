@@ -1,8 +1,53 @@
-/** What happened, once. `text` is its line in the transcript: stable, without anything that differs between two runs. */
-export interface LabEvent {
-  readonly kind: string;
-  readonly text: string;
+type Nothing = Record<never, never>;
+
+/**
+ * What an event of each kind says besides its text. The kinds of a room above are declared there, by merging with this
+ * interface: the engine's in engine/core/steps.ts.
+ */
+export interface LabEventFacts {
+  /** A scenario says something. */
+  narration: Nothing;
+  /** The first event. What is off is told here only; what is on has an event of its own, too. */
+  booted: {
+    readonly vbs: boolean;
+    readonly retpoline: boolean;
+    /** Bytes behind each image. */
+    readonly hotPatchReserveSize: number;
+    readonly hotPatchingEnabled: boolean;
+  };
+  secureKernelStarted: Nothing;
+  retpolineEnabled: Nothing;
+  hpatLayout: Nothing;
+  hotPatchProcessCreated: Nothing;
+  sessionCreated: Nothing;
+  processCreated: Nothing;
+  processEnded: Nothing;
+  imageLoaded: Nothing;
+  imageUnloaded: Nothing;
+  threadCrashed: Nothing;
+  bugCheck: Nothing;
+  debugPrint: Nothing;
 }
+
+export type LabEventKind = keyof LabEventFacts;
+
+/** Kinds that say nothing but their text. */
+export type PlainEventKind = {
+  [K in LabEventKind]: Nothing extends LabEventFacts[K] ? K : never;
+}[LabEventKind];
+
+/** An event of one kind, or of some. */
+export type LabEventOf<K extends LabEventKind> = {
+  [Kind in K]: { readonly kind: Kind; readonly text: string } & LabEventFacts[Kind];
+}[K];
+
+/**
+ * What happened, once: a union told apart by `kind`. `text` is its line in the transcript: stable, without anything that
+ * differs between two runs.
+ */
+export type LabEvent =
+  | { readonly kind: PlainEventKind; readonly text: string }
+  | LabEventOf<Exclude<LabEventKind, PlainEventKind>>;
 
 /** The transcript of a machine: every decision of the kernel and every step of the engine, in order. */
 export class EventLog {
@@ -16,6 +61,11 @@ export class EventLog {
   emit(event: LabEvent): void {
     this.#events.push(event);
     for (const listener of this.#listeners) listener(event);
+  }
+
+  /** An event that says nothing but its text. */
+  tell(kind: PlainEventKind, text: string): void {
+    this.emit({ kind, text });
   }
 
   /** Calls `listener` for each event from now on, until disposed. */

@@ -12,7 +12,14 @@ export {
   SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
 } from './bug-check.js';
 export { KernelError, type KernelErrorDetails } from './error.js';
-export { EventLog, type LabEvent } from './events.js';
+export {
+  EventLog,
+  type LabEvent,
+  type LabEventFacts,
+  type LabEventKind,
+  type LabEventOf,
+  type PlainEventKind,
+} from './events.js';
 export { IRQL, irqlName } from './irql.js';
 export { SeededRandom } from './random.js';
 export { formatBytes, hex } from './text.js';
