@@ -1,5 +1,6 @@
 import type { ByteReader } from '../reader.js';
 import { hex } from '../text.js';
+import { CodeViewRecord } from './codeview-record.js';
 
 /** Kinds of symbol records that are decoded (cvinfo.h of microsoft-pdb; S_HOTPATCHFUNC: LLVM's CodeViewSymbols.def). */
 export const SYMBOL_KIND = {
@@ -158,73 +159,21 @@ export function* readSymbolRecords(reader: ByteReader, end = reader.length): Gen
     }
     reader.position = at + 2 + length;
     const kind = kindNames.get(u16(at + 2));
-    if (kind !== undefined) yield decode(new Record(reader, at), kind);
+    if (kind !== undefined) yield decode(new CodeViewRecord(reader, at), kind);
   }
 }
 
 /** Decodes the one record at `at`, which begins with its length; undefined if its kind is not in SYMBOL_KIND. */
 export function readSymbolRecord(reader: ByteReader, at: number): CodeViewSymbol | undefined {
   const kind = kindNames.get(reader.u16At(at + 2));
-  return kind && decode(new Record(reader, at), kind);
+  return kind && decode(new CodeViewRecord(reader, at), kind);
 }
 
 const kindNames = new Map<number, SymbolKind>(
   Object.entries(SYMBOL_KIND).map(([name, kind]) => [kind, name as SymbolKind]),
 );
 
-/** Access to the fields of one record; offsets count from behind the kind, as in cvinfo.h's structures. */
-class Record {
-  readonly at: number;
-  readonly length: number;
-  readonly #reader: ByteReader;
-  readonly #data: number;
-
-  constructor(reader: ByteReader, at: number) {
-    this.at = at;
-    this.length = reader.u16At(at) - 2;
-    this.#reader = reader;
-    this.#data = at + 4;
-  }
-
-  u8(offset: number): number {
-    return this.#reader.u8At(this.#within(offset, 1));
-  }
-
-  u16(offset: number): number {
-    return this.#reader.u16At(this.#within(offset, 2));
-  }
-
-  u32(offset: number): number {
-    return this.#reader.u32At(this.#within(offset, 4));
-  }
-
-  place(offset: number): SectionOffset {
-    return { section: this.u16(offset + 4), offset: this.u32(offset) };
-  }
-
-  /** A string; one that reaches to the end of the record needs no NUL. */
-  name(offset: number): string {
-    const start = this.#within(offset, 0);
-    const rest = this.#reader.bytesAt(start, this.length - offset);
-    const end = rest.indexOf(0);
-    return utf8.decode(end < 0 ? rest : rest.subarray(0, end));
-  }
-
-  #within(offset: number, size: number): number {
-    if (offset + size > this.length) {
-      throw this.#reader.error(
-        'codeview.record',
-        `a symbol record of ${hex(this.length)} bytes is too short`,
-        this.at,
-      );
-    }
-    return this.#data + offset;
-  }
-}
-
-const utf8 = new TextDecoder('utf-8');
-
-function decode(record: Record, kind: SymbolKind): CodeViewSymbol {
+function decode(record: CodeViewRecord, kind: SymbolKind): CodeViewSymbol {
   const { at } = record;
   switch (kind) {
     case 'S_GPROC32':
@@ -305,7 +254,7 @@ function decode(record: Record, kind: SymbolKind): CodeViewSymbol {
 
 /** COMPILESYM has versions of three numbers, COMPILESYM3 of four. */
 function compileSymbol(
-  record: Record,
+  record: CodeViewRecord,
   kind: CompileSymbol['kind'],
   parts: number,
   text: number,

@@ -35,6 +35,10 @@ export interface DbiModule {
   readonly stream?: number;
   /** Bytes of symbol records in that stream. */
   readonly symbolBytes: number;
+  /** Bytes of C11 line information behind them, which nobody writes any more. */
+  readonly c11Bytes: number;
+  /** Bytes of C13 line information behind those. */
+  readonly c13Bytes: number;
 }
 
 /** The DBI stream (stream 3). https://llvm.org/docs/PDB/DbiStream.html */
@@ -123,12 +127,14 @@ function readModules(reader: ByteReader): DbiModule[] {
     const start = reader.position;
     const contribution = contributionAt(reader, start + 4);
     const symbolBytes = reader.u32At(start + 36);
+    const c11Bytes = reader.u32At(start + 40);
+    const c13Bytes = reader.u32At(start + 44);
     const stream = streamAt(reader, start + 34, 'stream');
     reader.skip(64);
     const name = reader.cString(undefined, 'utf-8');
     const objectFile = reader.cString(undefined, 'utf-8');
     reader.align(4);
-    modules.push({ name, objectFile, contribution, ...stream, symbolBytes });
+    modules.push({ name, objectFile, contribution, ...stream, symbolBytes, c11Bytes, c13Bytes });
   }
   return modules;
 }

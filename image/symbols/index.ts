@@ -1,9 +1,11 @@
 export { type ArchiveMember, readArchive, type ShortImport } from './archive.js';
 export type * from './codeview.js';
+export type * from './codeview-scopes.js';
 export { type CoffImage, type CoffSymbol, isFunctionSymbol, symbolsFromCoff } from './coff-symbols.js';
 export type { Dbi, DbiModule, DebugStreamName, SectionContribution } from './dbi.js';
 export { type ExportImage, symbolsFromExports } from './export-symbols.js';
 export { type FoundSymbols, findSymbols, type SymbolsOrigin } from './find-symbols.js';
+export type { CodeLine, LineTable, ModuleLines, SourceFile, SourceFrame, SourceLine } from './lines/index.js';
 export { type MapAddress, type MapFile, type MapSection, readMapFile } from './map-file.js';
 export { undecorate } from './names.js';
 export { CoffObject, type ObjectSection, readObject, type SectionDefinition } from './object.js';

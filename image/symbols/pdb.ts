@@ -10,10 +10,22 @@ import {
   readSymbolRecords,
   type SectionOffset,
 } from './codeview.js';
+import { type InlineSiteSymbol, readScopeRecords, type ScopeSymbol } from './codeview-scopes.js';
 import { shortName } from './coff-symbols.js';
 import { type Dbi, type DbiModule, readDbi, type SectionContribution } from './dbi.js';
 import { symbolOffsets } from './global-symbols.js';
 import { ItemIds } from './item-ids.js';
+import {
+  type InlinedRange,
+  type InlineeSource,
+  inlinedRanges,
+  type LineTable,
+  lineTable,
+  type ModuleLines,
+  NO_LINES,
+  readModuleLines,
+  StringTable,
+} from './lines/index.js';
 import { MsfFile } from './msf.js';
 import { baseName, undecorateCompilerName } from './names.js';
 import { type PdbInfo, readPdbInfo } from './pdb-info.js';
@@ -52,12 +64,14 @@ export interface PdbSection {
  *   for (const symbol of module.symbols)
  *     if (symbol.kind === 'S_GPROC32_ID') console.log(module.shortName, symbol.name, symbol.size);
  *
+ * pdb.lines.byAddress(0x1069);          // { file: { name: '…/demo.c', … }, line: 42, rva: 0x1067, size: 5, … }
+ *
  * pdb.sectionContributions.map(({ dataCrc }) => dataCrc); // what changed between two builds?
  * ```
  *
  * Only the directory and the information stream are read here, every other part when it is first asked for; asking again
  * costs nothing. Addresses are RVAs (numbers), sizes bytes. What comes back may be a view of `bytes`: change neither.
- * Types (the TPI stream) and line numbers are not decoded; `stream(2)` gives the bytes of the former.
+ * Types (the TPI stream) are not decoded; `stream(2)` gives their bytes.
  *
  * @param options.file how errors call the file
  * @throws ImageError here, or from the part that is malformed when it is asked for; the other parts stay readable. Never
@@ -80,6 +94,8 @@ export class Pdb {
   #globals: readonly GlobalSymbol[] | undefined;
   #items: ItemIds | undefined;
   #symbols: SymbolTable | undefined;
+  #strings: StringTable | undefined;
+  #lines: LineTable | undefined;
 
   constructor(bytes: Uint8Array, file?: string) {
     this.file = file;
@@ -151,6 +167,19 @@ export class Pdb {
   get symbols(): SymbolTable {
     this.#symbols ??= symbolsFromPdb(this);
     return this.#symbols;
+  }
+
+  /** Source lines. Empty when the image was linked without line information. */
+  get lines(): LineTable {
+    this.#lines ??= lineTable(this);
+    return this.#lines;
+  }
+
+  /** The strings of `/names`, which lines name their files by. */
+  get strings(): StringTable | undefined {
+    const stream = this.info.namedStreams.get('/names');
+    if (stream !== undefined) this.#strings ??= new StringTable(this.stream(stream), this.file);
+    return this.#strings;
   }
 
   /**
@@ -245,6 +274,8 @@ export class PdbModule {
   readonly #pdb: Pdb;
   readonly #module: DbiModule;
   #symbols: readonly CodeViewSymbol[] | undefined;
+  #scopes: readonly ScopeSymbol[] | undefined;
+  #lines: ModuleLines | undefined;
 
   constructor(pdb: Pdb, index: number, module: DbiModule) {
     this.index = index;
@@ -269,14 +300,53 @@ export class PdbModule {
     );
   }
 
+  /** What is inside the procedures: blocks, what was inlined, variables and where they are. */
+  get scopes(): readonly ScopeSymbol[] {
+    if (this.#scopes === undefined) {
+      const reader = this.#symbolReader();
+      this.#scopes = reader === undefined ? [] : [...readScopeRecords(reader, this.#module.symbolBytes)];
+    }
+    return this.#scopes;
+  }
+
+  /** Its C13 line information, as it is kept; see {@link Pdb.lines}. */
+  get lines(): ModuleLines {
+    this.#lines ??= this.#readLines();
+    return this.#lines;
+  }
+
+  /** The code of a call that was inlined, with its lines. */
+  inlinedRanges(site: InlineSiteSymbol, source: InlineeSource): InlinedRange[] {
+    const reader = this.#symbolReader();
+    return reader === undefined ? [] : inlinedRanges(site, source, reader);
+  }
+
   #readSymbols(): CodeViewSymbol[] {
+    const reader = this.#symbolReader();
+    return reader === undefined ? [] : [...readSymbolRecords(reader, this.#module.symbolBytes)];
+  }
+
+  #readLines(): ModuleLines {
+    const { stream, symbolBytes, c11Bytes, c13Bytes } = this.#module;
+    const { strings } = this.#pdb;
+    if (stream === undefined || c13Bytes === 0 || strings === undefined) return NO_LINES;
+    const bytes = this.#reader(stream, 'lines');
+    return readModuleLines(bytes.slice(symbolBytes + c11Bytes, c13Bytes, bytes.place), strings);
+  }
+
+  /** Behind the stream's signature. */
+  #symbolReader(): ByteReader | undefined {
     const { stream, symbolBytes } = this.#module;
-    if (stream === undefined || symbolBytes === 0) return [];
-    const place = `PDB symbols of module ${this.index} (${this.shortName})`;
-    const reader = new ByteReader(this.#pdb.stream(stream), place, this.#pdb.file);
+    if (stream === undefined || symbolBytes === 0) return undefined;
+    const reader = this.#reader(stream, 'symbols');
     reader.need(0, symbolBytes);
     reader.skip(MODULE_SIGNATURE);
-    return [...readSymbolRecords(reader, symbolBytes)];
+    return reader;
+  }
+
+  #reader(stream: number, part: string): ByteReader {
+    const place = `PDB ${part} of module ${this.index} (${this.shortName})`;
+    return new ByteReader(this.#pdb.stream(stream), place, this.#pdb.file);
   }
 }
 

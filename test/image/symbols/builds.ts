@@ -8,7 +8,7 @@ import { afterAll } from 'vitest';
 export const architectures = ['x64', 'arm64', 'x86'] as const;
 export type Architecture = (typeof architectures)[number];
 
-const targets: Record<Architecture, string> = {
+export const targets: Record<Architecture, string> = {
   x64: 'x86_64-pc-windows-msvc',
   arm64: 'aarch64-pc-windows-msvc',
   x86: 'i686-pc-windows-msvc',

@@ -101,9 +101,19 @@ function readEverything(kind: FuzzSeed['kind'], bytes: Uint8Array): number {
     part(() => count(pdb.publics));
     part(() => count(pdb.globals));
     part(() => {
-      for (const module of pdb.modules) part(() => count(module.symbols));
+      for (const module of pdb.modules) {
+        part(() => count(module.symbols));
+        part(() => count(module.scopes));
+        part(() => {
+          for (const { entries } of module.lines.contributions) count(entries);
+        });
+      }
     });
     part(() => pdb.functionName(0x1005));
+    part(() => {
+      count(pdb.lines.files);
+      pdb.lines.framesAt(0x1069);
+    });
     part(() => pdb.hotPatchFunctions);
     part(() => useTable(pdb.symbols, count));
   }
