@@ -5,7 +5,7 @@
  */
 import { performance } from 'node:perf_hooks';
 import { pathToFileURL } from 'node:url';
-import { HotPatchEngine } from '../engine/index.js';
+import { ModernEngine } from '../engine/index.js';
 import { ImageBuilder, type PeImage, readImage } from '../image/index.js';
 import { Kernel } from '../loader/index.js';
 
@@ -65,14 +65,14 @@ function measure(what: string, functions: number, processes: number): EngineMeas
   const { base, patch } = images(functions, processes > 0);
   const hotPatchTableSize = Math.ceil(functions / 512) * 0x1000;
   using kernel = Kernel.boot({ architecture: 'x64', hotPatchTableSize, memorySize: 1 << 28 });
-  const engine = new HotPatchEngine(kernel);
+  const engine = new ModernEngine(kernel);
   if (processes === 0) kernel.loadImage(base, { name: 'many.sys', initialize: false });
   for (let index = 0; index < processes; index++)
     kernel.createProcess({ name: `p${index}.exe` }).loadImage(base, { name: 'many.dll', initialize: false });
   const start = performance.now();
-  const loaded = engine.loadPatch(patch, { name: 'many_hp.dll' });
+  const loaded = engine.load(patch, { name: 'many_hp.dll' });
   const applied = performance.now();
-  engine.unloadPatch(loaded);
+  engine.unload(loaded);
   const reverted = performance.now();
   return {
     what,

@@ -1,10 +1,11 @@
 import { basename } from 'node:path';
+import { bootOptionsFor, createEngine } from '../engine/index.js';
 import { findSymbols, IMAGE_SUBSYSTEM, type PeImage, readImage } from '../image/index.js';
 import { type ImageDomain, Kernel, type LoadedImage, type Thread } from '../loader/index.js';
 import { parseArgument } from './arguments.js';
 import { UsageError } from './errors.js';
 import { readInput } from './files.js';
-import { bootFor, commonGeneration, createPatcher, type PatchReport } from './patcher.js';
+import { commonGeneration, createPatcher, ENGINE_OF, type PatchReport } from './patcher.js';
 
 export interface CallRequest {
   readonly image: string;
@@ -55,14 +56,12 @@ function runCalls(request: CallRequest, image: PeImage): CallReport {
   const { architecture } = image;
   if (architecture === undefined)
     throw new UsageError(`${request.image}: ${image.machine} images cannot be run`);
-  const generation = commonGeneration(request.patch);
-  using kernel = Kernel.boot({
-    architecture,
-    processors: request.processors,
-    seed: request.seed,
-    ...bootFor(generation, request.hotPatchTableSize),
-  });
-  const patcher = createPatcher(generation, kernel);
+  const engine = ENGINE_OF[commonGeneration(request.patch)];
+  const { processors, seed, hotPatchTableSize } = request;
+  using kernel = Kernel.boot(
+    bootOptionsFor(engine, { architecture, processors, seed }, { hotPatchTableSize }),
+  );
+  const patcher = createPatcher(createEngine(engine, kernel));
   const domain = domainFor(kernel, image);
   for (const file of request.with) load(kernel, domain, file);
   const loaded = load(kernel, domain, request.image, image, request.symbols);

@@ -1,7 +1,6 @@
 import { basename } from 'node:path';
-import { HotPatch2003Engine, HotPatchEngine, type Patch, type Patch2003 } from '../engine/index.js';
+import { type EngineName, type HotPatch, type HotPatchEngine, Patch, Patch2003 } from '../engine/index.js';
 import { findSymbols, hasHotp1Section, type PeImage, readImage } from '../image/index.js';
-import type { BootOptions, Kernel } from '../loader/index.js';
 import { UsageError } from './errors.js';
 import { readInput } from './files.js';
 
@@ -48,68 +47,41 @@ export function commonGeneration(paths: readonly string[]): HotPatchGeneration {
   );
 }
 
-/** What the system of a generation is booted with: Server 2003 had neither an HPAT nor a Secure Kernel. */
-export function bootFor(
-  generation: HotPatchGeneration,
-  hotPatchTableSize: number,
-): Pick<BootOptions, 'hotPatchTableSize' | 'vbs'> {
-  return generation === '2003' ? { hotPatchTableSize: 0, vbs: false } : { hotPatchTableSize };
-}
+/** The engine that applies hotpatches of a generation. */
+export const ENGINE_OF: Readonly<Record<HotPatchGeneration, EngineName>> = {
+  modern: 'modern',
+  '2003': 'server-2003',
+};
 
-export function createPatcher(generation: HotPatchGeneration, kernel: Kernel): Patcher {
-  return generation === '2003' ? patcher2003(kernel) : modernPatcher(kernel);
-}
-
-function opened(path: string) {
-  const image = readImage(readInput(path), { file: path });
-  return { image, options: { name: basename(path), symbols: findSymbols({ image, path }).table } };
-}
-
-function modernPatcher(kernel: Kernel): Patcher {
-  const engine = new HotPatchEngine(kernel);
-  const patches: Patch[] = [];
+export function createPatcher(engine: HotPatchEngine): Patcher {
+  const patches: HotPatch[] = [];
   return {
     apply(path) {
-      const { image, options } = opened(path);
-      patches.push(engine.loadPatch(image, options));
+      const image = readImage(readInput(path), { file: path });
+      const { table: symbols } = findSymbols({ image, path });
+      patches.push(
+        engine.load(image, { name: basename(path), ...(symbols === undefined ? {} : { symbols }) }),
+      );
     },
     unapply() {
-      for (const patch of [...patches].reverse()) if (patch.state === 'applied') engine.unloadPatch(patch);
+      for (const patch of [...patches].reverse()) if (patch.state === 'applied') engine.unload(patch);
     },
-    reports: () =>
-      patches.map((patch) => ({
-        generation: 'modern',
-        image: patch.name,
-        sequenceNumber: patch.sequenceNumber,
-        state: patch.state,
-        status: patch.status.name,
-        functions: patch.functions,
-        originalCheckSum: `0x${patch.originalCheckSum.toString(16)}`,
-        originalTimeDateStamp: `0x${patch.originalTimeDateStamp.toString(16)}`,
-      })),
+    reports: () => patches.map(reportOf),
   };
 }
 
-function patcher2003(kernel: Kernel): Patcher {
-  const engine = new HotPatch2003Engine(kernel);
-  const patches: Patch2003[] = [];
+function reportOf(patch: HotPatch): PatchReport {
+  const { name: image, state, status, functions } = patch;
+  const common = { image, state, status: status.name, functions };
+  if (patch instanceof Patch2003)
+    return { generation: '2003', sequenceNumber: 0, ...common, targetName: patch.hotp1.targetName };
+  if (!(patch instanceof Patch)) throw new TypeError(`${image} is a hotpatch of neither engine`);
+  const { sequenceNumber, originalCheckSum, originalTimeDateStamp } = patch;
   return {
-    apply(path) {
-      const { image, options } = opened(path);
-      patches.push(engine.loadPatch(image, options));
-    },
-    unapply() {
-      for (const patch of [...patches].reverse()) if (patch.state === 'applied') engine.disable(patch);
-    },
-    reports: () =>
-      patches.map((patch) => ({
-        generation: '2003',
-        image: patch.name,
-        sequenceNumber: 0,
-        state: patch.state,
-        status: patch.status.name,
-        functions: patch.functions,
-        targetName: patch.hotp1.targetName,
-      })),
+    generation: 'modern',
+    sequenceNumber,
+    ...common,
+    originalCheckSum: `0x${originalCheckSum.toString(16)}`,
+    originalTimeDateStamp: `0x${originalTimeDateStamp.toString(16)}`,
   };
 }

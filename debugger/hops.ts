@@ -12,7 +12,7 @@ export function describeHop(view: ThreadView, address: bigint): string | undefin
   if (image.hpat.contains(address)) return describeSlot(view, image, address);
   if (image.retpolinePage !== undefined && address >= image.retpolinePage)
     return 'retpoline page: finds the HPAT data slot and goes on through it';
-  const { paddingUsed } = view.lab.engine.record(image).form;
+  const paddingUsed = view.recordOf(image)?.form.paddingUsed ?? 0;
   const slot = slotOfEntry(view, image, address);
   if (slot !== undefined) return `patched entry → ${paddingUsed > 0 ? 'pad jump' : `HPAT slot ${slot}`}`;
   const entry = patchedFunctionBehind(view, image, address);
@@ -27,7 +27,7 @@ export function patchedFunctionBehind(
   address: bigint,
 ): bigint | undefined {
   if (image.hpat?.committed !== true || image.rva(address) >= image.sizeOfImage) return undefined;
-  const { paddingUsed } = view.lab.engine.record(image).form;
+  const paddingUsed = view.recordOf(image)?.form.paddingUsed ?? 0;
   const entry = address + BigInt(paddingUsed);
   return paddingUsed > 0 && slotOfEntry(view, image, entry) !== undefined ? entry : undefined;
 }
@@ -38,8 +38,10 @@ export function patchedFunctionBehind(
  */
 export function leftoverBehind(view: ThreadView, address: bigint): number {
   const image = view.imageAt(address);
-  if (image === undefined || slotOfEntry(view, image, address) === undefined) return 0;
-  const { undo, form } = view.lab.engine.record(image);
+  const record = image === undefined ? undefined : view.recordOf(image);
+  if (image === undefined || record === undefined || slotOfEntry(view, image, address) === undefined)
+    return 0;
+  const { undo, form } = record;
   const rva = image.rva(address);
   const entry = [...undo].find(([, candidate]) => candidate.rva === rva)?.[1];
   const bytes = view.readUpTo(address, 16);
@@ -51,9 +53,10 @@ export function leftoverBehind(view: ThreadView, address: bigint): number {
 export function slotOfEntry(view: ThreadView, image: LoadedImage, entry: bigint): number | undefined {
   const { hpat } = image;
   const rva = image.rva(entry);
-  if (hpat === undefined || rva >= image.sizeOfImage) return undefined;
+  const record = view.recordOf(image);
+  if (hpat === undefined || record === undefined || rva >= image.sizeOfImage) return undefined;
   const near = image.symbols.byAddress(rva);
-  const { undo, form } = view.lab.engine.record(image);
+  const { undo, form } = record;
   const isEntry = near?.offset === 0 || [...undo].some(([, undone]) => undone.rva === rva);
   if (!isEntry) return undefined;
   const state = form.classify((at, length) => view.read(at, length), entry, hpat);

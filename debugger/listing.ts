@@ -61,7 +61,7 @@ function nextPatchedEntry(view: View, address: bigint, length: number): number |
   const image = view.imageAt(address);
   if (image?.hpat?.committed !== true) return undefined;
   const rva = image.rva(address);
-  const next = [...view.lab.engine.record(image).undo]
+  const next = [...(view.recordOf(image)?.undo ?? [])]
     .map(([, entry]) => entry.rva - rva)
     .filter((distance) => distance > 0 && distance < length);
   return next.length === 0 ? undefined : Math.min(...next);

@@ -1,4 +1,5 @@
 import { type AddressSpace, type Architecture, CpuError, formatAddress } from '../cpu/index.js';
+import type { ImageRecord } from '../engine/index.js';
 import type { Lab } from '../lab/index.js';
 import type { Kernel, LoadedImage, StackFrame, Thread } from '../loader/index.js';
 import { DebugError } from './error.js';
@@ -14,6 +15,12 @@ export class ThreadView {
 
   get kernel(): Kernel {
     return this.lab.kernel;
+  }
+
+  /** What the modern engine keeps of an image; the engine of Server 2003 has neither HPAT nor undo table. */
+  recordOf(image: LoadedImage): ImageRecord | undefined {
+    const { engine } = this.lab;
+    return engine.name === 'modern' ? engine.record(image) : undefined;
   }
 
   get architecture(): Architecture {

@@ -1,4 +1,12 @@
 export { HotPatchError, type HotPatchErrorDetails } from './core/error.js';
+export type {
+  EngineName,
+  HotPatch,
+  HotPatchEngine,
+  HotPatchPlace,
+  HotPatchState,
+  LoadHotPatchOptions,
+} from './core/hot-patch-engine.js';
 export type { Holder } from './core/in-use.js';
 export {
   type OperationKind,
@@ -7,10 +15,11 @@ export {
   type RequestedOperation,
 } from './core/requested-operation.js';
 export type { CalloutPhase, EngineStep, StoreStep, StoreTarget, Writer } from './core/steps.js';
+export { bootOptionsFor, createEngine, type Engines } from './engines.js';
 export type { Application } from './modern/application.js';
 export { APPLY_IMAGE_PATCH } from './modern/apply-image.js';
 export { PATCH_MAIN_CALLOUT } from './modern/callout.js';
-export { HotPatchEngine } from './modern/engine.js';
+export { ModernEngine } from './modern/engine.js';
 export { type ImageRecord, VAD_HOT_PATCH_STATE, type VadHotPatchState } from './modern/image-record.js';
 export { type HotPatchCaller, type ManageHotPatchHost, manageHotPatch } from './modern/manage-hot-patch.js';
 export {
@@ -20,7 +29,7 @@ export {
   type ManageHotPatchClass,
 } from './modern/manage-requests.js';
 export type { EngineOptions } from './modern/options.js';
-export type { LoadPatchOptions, Patch, PatchState } from './modern/patch.js';
+export { type LoadPatchOptions, Patch, type PatchState } from './modern/patch.js';
 export type { DynamicValues } from './modern/plan.js';
 export type {
   EntryState,

@@ -7,7 +7,7 @@ export * from '../engine/index.js';
 export { ImageError, readImage } from '../image/index.js';
 export * from '../loader/index.js';
 export { createExpect, type Expect, ExpectationFailed, type Matchers } from './expect.js';
-export { type FileSource, Lab } from './lab.js';
+export { type FileSource, Lab, type LabOptions } from './lab.js';
 export {
   currentScenarioRun,
   defineScenario,

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type DisassembledInstruction, disassemble, formatAddress } from '../cpu/index.js';
-import { HotPatchEngine, type Patch } from '../engine/index.js';
+import { bootOptionsFor, createEngine, type EngineName, type Engines } from '../engine/index.js';
 import { findSymbols, type PeImage, readImage } from '../image/index.js';
 import {
   type BootOptions,
@@ -26,21 +26,40 @@ export type FileSource = string | URL;
 
 type Argument = bigint | number;
 
-/** A booted machine with its kernel, Secure Kernel and hotpatch engine: what a scenario plays with. */
-export class Lab implements Disposable {
-  readonly kernel: Kernel;
-  readonly engine: HotPatchEngine;
+export interface LabOptions<N extends EngineName = EngineName> extends BootOptions {
+  /**
+   * Which of Windows' two hotpatch engines the machine has: that of Server 2022 and Windows 11, or that of Server 2003
+   * SP1, which knew neither an HPAT nor a Secure Kernel. Default `modern`.
+   */
+  readonly engine?: N;
+  readonly engineOptions?: Engines[N]['options'];
+}
 
-  private constructor(options: BootOptions) {
-    this.kernel = Kernel.boot(options);
-    this.engine = new HotPatchEngine(this.kernel);
+/**
+ * A booted machine with its kernel, Secure Kernel and hotpatch engine: what a scenario plays with. `Lab` alone is one
+ * with either engine; `Lab<'modern'>` and `Lab<'server-2003'>` say which.
+ */
+export class Lab<N extends EngineName = EngineName> implements Disposable {
+  readonly kernel: Kernel;
+  readonly engine: Engines[N]['engine'];
+
+  private constructor(name: N, boot: BootOptions, engineOptions: Engines[N]['options'] | undefined) {
+    this.kernel = Kernel.boot(boot);
+    this.engine = createEngine(name, this.kernel, engineOptions);
   }
 
-  /** Boots a machine. Inside a scenario its seed and transcript are the scenario's. */
-  static async boot(options: BootOptions): Promise<Lab> {
+  /**
+   * Boots a machine. Inside a scenario its seed and transcript are the scenario's.
+   * @throws HotPatchError `engine.boot` when a system of that engine never had what the options ask for
+   */
+  static async boot<N extends EngineName = 'modern'>(options: LabOptions<N>): Promise<Lab<N>> {
+    const { engine: chosen, engineOptions, ...boot } = options;
+    // Without a choice N is 'modern'.
+    const engine = (chosen ?? 'modern') as N;
     const run = currentScenarioRun();
-    const seed = options.seed ?? run?.seed;
-    const lab = new Lab({ ...options, ...(seed === undefined ? {} : { seed }), ...run?.boot });
+    const seed = boot.seed ?? run?.seed;
+    const asked = { ...boot, ...(seed === undefined ? {} : { seed }) };
+    const lab = new Lab(engine, bootOptionsFor(engine, asked, run?.boot), engineOptions);
     if (run !== undefined) {
       run.labs.add(lab);
       for (const event of lab.events) run.record(event);
@@ -109,17 +128,17 @@ export class Lab implements Disposable {
   }
 
   /** Loads a hotpatch image and applies it to its base, or registers it until its base comes. */
-  async loadHotPatch(file: FileSource): Promise<Patch> {
+  async loadHotPatch(file: FileSource): Promise<Engines[N]['patch']> {
     const { path, image } = open(file);
-    return this.engine.loadPatch(image, {
+    return this.engine.load(image, {
       name: basename(path),
       symbols: findSymbols({ image, path }).table,
     });
   }
 
-  /** Takes the patch back: every function of its base gets its original bytes. */
-  unloadHotPatch(patch: Patch): void {
-    this.engine.unloadPatch(patch);
+  /** Takes the patch back: its functions run again what they ran before it. */
+  unloadHotPatch(patch: Engines[N]['patch']): void {
+    this.engine.unload(patch);
   }
 
   /** A thread that will call the function at `address`. It runs when `run` or `call` does. */

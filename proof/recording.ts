@@ -189,19 +189,15 @@ function patchImagesOf(subject: Subject): PlacedRange[] {
   return subject.lab.kernel.domains.flatMap(({ images, name: place }) =>
     images
       .filter(({ loadReason }) => loadReason !== 'PatchImage')
-      .flatMap((base) => patchOf(subject, base) ?? [])
+      .flatMap((base) => subject.lab.engine.patchOf(base) ?? [])
       .map(({ dllBase, sizeOfImage }) => ({ place, start: dllBase, end: dllBase + BigInt(sizeOfImage) })),
   );
-}
-
-function patchOf(subject: Subject, base: LoadedImage): LoadedImage | undefined {
-  return subject.patchOf === undefined ? subject.lab.engine.patchOf(base) : subject.patchOf(base);
 }
 
 function originalByte(subject: Subject, domain: ImageDomain, address: bigint): number | undefined {
   const image = domain.images.find((candidate) => candidate.contains(address));
   if (image === undefined || image.loadReason === 'PatchImage') return undefined;
-  return patchOf(subject, image) === undefined ? codeByte(image, address) : undefined;
+  return subject.lab.engine.patchOf(image) === undefined ? codeByte(image, address) : undefined;
 }
 
 function codeByte(image: LoadedImage, address: bigint): number | undefined {

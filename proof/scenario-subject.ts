@@ -156,11 +156,11 @@ async function stopAt(
   };
   const watch: Watch = {
     onCall: () => undefined,
-    beforeOperation({ lab, operation: { kind: operation, steps, patchOf } }) {
+    beforeOperation({ lab, operation: { kind: operation, steps } }) {
       if (index++ !== wanted) return;
       currentScenarioRun()?.labs.delete(lab);
       const release = () => lab[Symbol.dispose]();
-      throw new Reached({ lab, operation, calls, steps, patchOf, [Symbol.dispose]: release });
+      throw new Reached({ lab, operation, calls, steps, [Symbol.dispose]: release });
     },
   };
   try {

@@ -72,7 +72,7 @@ export class Sequence implements Disposable {
   }
 
   private constructor(
-    readonly lab: Lab,
+    readonly lab: Lab<'modern'>,
     private readonly images: SequenceImages,
   ) {}
 
@@ -99,7 +99,7 @@ export class Sequence implements Disposable {
         this.#load(step.sequenceNumber);
         break;
       case 'unloadPatch':
-        this.#try(this.#applied, (patch) => engine.unloadPatch(patch));
+        this.#try(this.#applied, (patch) => engine.unload(patch));
         break;
       case 'partly':
         this.#partly(step);
@@ -209,7 +209,7 @@ export class Sequence implements Disposable {
   }
 
   #load(sequenceNumber: 1 | 2): void {
-    this.#try(this.images.patches[sequenceNumber - 1], (image) => this.lab.engine.loadPatch(image));
+    this.#try(this.images.patches[sequenceNumber - 1], (image) => this.lab.engine.load(image));
   }
 
   #partly(step: PartialStep): void {
@@ -218,10 +218,10 @@ export class Sequence implements Disposable {
     const applied = this.#applied;
     const operation =
       image !== undefined
-        ? engine.loadPatchSteps(image)
+        ? engine.loadSteps(image)
         : applied === undefined
           ? undefined
-          : engine.unloadPatchSteps(applied);
+          : engine.unloadSteps(applied);
     this.#try(operation, (steps) => {
       // While all processors are gathered nothing can happen.
       for (let count = 0; count < step.steps || this.lab.kernel.scheduler.gathered; count++)

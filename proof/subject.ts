@@ -1,6 +1,6 @@
 import type { EngineStep, OperationKind } from '../engine/index.js';
 import type { Lab } from '../lab/index.js';
-import type { BootOptions, ImageDomain, LoadedImage } from '../loader/index.js';
+import type { BootOptions, ImageDomain } from '../loader/index.js';
 
 export type { OperationKind } from '../engine/index.js';
 
@@ -23,8 +23,6 @@ export interface Subject extends Disposable {
   readonly calls: readonly [SubjectCall, ...SubjectCall[]];
   /** Begins the operation: the real engine, which yields after each step that it has done. */
   steps(): Generator<EngineStep, unknown>;
-  /** The patch image that functions of this base lead into now. Default: what the lab's engine knows. */
-  patchOf?(base: LoadedImage): LoadedImage | undefined;
 }
 
 /** Results of the call as 32-bit values. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { defineScenario, HotPatch2003Engine, Lab } from 'hotpatch-lab';
+import { defineScenario, Lab } from 'hotpatch-lab';
 import { findSymbols, readImage } from 'hotpatch-lab/image';
 
 /** Built by scripts/build-2003-fixtures.ts from test/fixtures/src/2003/shell.c. */
@@ -16,8 +16,8 @@ function open(file: string) {
 export default defineScenario('Server 2003: code that is in use is patched', async ({ expect, say }) => {
   for (const architecture of ['x86', 'x64'] as const) {
     say(`\n${architecture}: a server of 2003, without a Secure Kernel and without any HPAT.`);
-    const lab = await Lab.boot({ architecture, processors: 2, hotPatchTableSize: 0, vbs: false });
-    const engine = new HotPatch2003Engine(lab.kernel);
+    const lab = await Lab.boot({ architecture, processors: 2, engine: 'server-2003' });
+    const { engine } = lab;
     const base = open(`${architecture}/base/shell.dll`);
     const [explorer, taskbar] = ['explorer.exe', 'taskbar.exe'].map((name) => {
       const process = lab.createProcess(name);
@@ -44,7 +44,7 @@ export default defineScenario('Server 2003: code that is in use is patched', asy
     const middle = shell.symbol('Length');
     lab.run({ until: inside.reaches(middle) });
     const hotpatch = open(`${architecture}/patch1/shell_hp.dll`);
-    const patch = engine.loadPatch(hotpatch.image, hotpatch.options);
+    const patch = engine.load(hotpatch.image, hotpatch.options);
     expect(patch.state).toBe('applied');
     expect(engine.threadsInOldCode(patch).length).toBe(1);
 
@@ -58,7 +58,7 @@ export default defineScenario('Server 2003: code that is in use is patched', asy
     expect(engine.threadsInOldCode(patch)).toEqual([]);
 
     say('\nDisabled: the hook bytes are swapped back, in every process.');
-    engine.disable(patch);
+    engine.unload(patch);
     expect(setTitle(4)).toBe(4);
     for (const { shell: image } of [explorer, taskbar])
       expect(image.codeBytes()).toEqual(image.codeBytesBeforePatch);

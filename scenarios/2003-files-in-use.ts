@@ -19,8 +19,8 @@ export default defineScenario('Server 2003: files in use are replaced', async ({
   const disk = new FileSystem();
   disk.write(DRIVER, read('x64/base/packets.sys'));
   const start = async () => {
-    const lab = await Lab.boot({ architecture: 'x64', hotPatchTableSize: 0, vbs: false });
-    const server = new Server2003(lab.kernel, { disk });
+    const lab = await Lab.boot({ architecture: 'x64', engine: 'server-2003' });
+    const server = new Server2003(lab, { disk });
     return { lab, server, driver: server.loadDriver(DRIVER) };
   };
   type Running = Awaited<ReturnType<typeof start>>;
@@ -49,8 +49,8 @@ export default defineScenario('Server 2003: files in use are replaced', async ({
   say('\nWithout /hotpatch:enable the file waits for the next boot.');
   const shadow = new FileSystem();
   shadow.write(DRIVER, read('x64/base/packets.sys'));
-  const other = await Lab.boot({ architecture: 'x64', hotPatchTableSize: 0, vbs: false });
-  const usual = new Server2003(other.kernel, { disk: shadow });
+  const other = await Lab.boot({ architecture: 'x64', engine: 'server-2003' });
+  const usual = new Server2003(other, { disk: shadow });
   usual.loadDriver(DRIVER);
   const ordinary = installHotfix(usual, hotfix, '/quiet');
   expect(ordinary.rebootRequired).toBe(true);

@@ -33,8 +33,8 @@ export default defineScenario('Server 2003: running processes and new ones', asy
   disk.write(SHELL32, read('x86/base/shell.dll'));
   disk.write(NTDLL, read('x64/base/ntdll.dll'));
   const boot = async () => {
-    const lab = await Lab.boot({ architecture: 'x64', hotPatchTableSize: 0, vbs: false });
-    return { lab, server: new Server2003(lab.kernel, { disk }) };
+    const lab = await Lab.boot({ architecture: 'x64', engine: 'server-2003' });
+    return { lab, server: new Server2003(lab, { disk }) };
   };
   const { lab, server } = await boot();
   const start = (on: Server2003, name: string, wow64 = false) => {
@@ -59,10 +59,10 @@ export default defineScenario('Server 2003: running processes and new ones', asy
   const hotpatch = disk.readImage(SHELL) === undefined ? undefined : read('x64/patch1/shell_hp.dll');
   disk.write(`${SYSTEM32}shell_hp.dll`, hotpatch ?? new Uint8Array());
   const opened = server.engine.openPatch(`${SYSTEM32}shell_hp.dll`);
-  const alone = opened && server.engine.loadPatch(opened.image, { name: 'alone_hp.dll' });
+  const alone = opened && server.engine.load(opened.image, { name: 'alone_hp.dll' });
   expect(explorer.overflows()).toBe(false);
   expect(start(server, 'later.exe').overflows()).toBe(true);
-  if (alone !== undefined) server.engine.disable(alone);
+  if (alone !== undefined) server.engine.unload(alone);
 
   say(
     '\nThe hotfix does both: the files on the disk are swapped, and threads injected into the running processes.',
@@ -94,7 +94,7 @@ export default defineScenario('Server 2003: running processes and new ones', asy
   expect(installHotfix(server, ntdllFix, '/hotpatch:enable').rebootRequired).toBe(false);
   expect(hash(explorer.process)).toBe(right);
   expect(hash(start(server, 'before-reload.exe').process)).toBe(wrong); // the kernel's section is the old file
-  server.engine.reloadNtdll?.();
+  server.reloadNtdll();
   expect(hash(start(server, 'after-reload.exe').process)).toBe(right);
 
   say('\nThe restart finds the new files.');

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { defineScenario, HotPatch2003Engine, Lab } from 'hotpatch-lab';
+import { defineScenario, Lab } from 'hotpatch-lab';
 import { findSymbols, readImage } from 'hotpatch-lab/image';
 
 const images = new URL('../test/fixtures/2003/', import.meta.url);
@@ -15,8 +15,8 @@ function open(file: string) {
 export default defineScenario('Server 2003: a second hotfix after the first', async ({ expect, say }) => {
   for (const architecture of ['x86', 'x64'] as const) {
     say(`\n${architecture}`);
-    const lab = await Lab.boot({ architecture, hotPatchTableSize: 0, vbs: false });
-    const engine = new HotPatch2003Engine(lab.kernel);
+    const lab = await Lab.boot({ architecture, engine: 'server-2003' });
+    const { engine } = lab;
     const base = open(`${architecture}/base/shell.dll`);
     const process = lab.createProcess('explorer.exe');
     const shell = process.loadImage(base.image, { name: 'shell.dll', symbols: base.symbols });
@@ -28,7 +28,7 @@ export default defineScenario('Server 2003: a second hotfix after the first', as
 
     say('\nThe first hotfix mends CopyName.');
     const first = open(`${architecture}/patch1/shell_hp.dll`);
-    const one = engine.loadPatch(first.image, { name: 'shell_hp1.dll', symbols: first.symbols });
+    const one = engine.load(first.image, { name: 'shell_hp1.dll', symbols: first.symbols });
     expect(state()).toEqual([-1, 0x7fff]);
     const afterFirst = shell.codeBytes();
 
@@ -36,7 +36,7 @@ export default defineScenario('Server 2003: a second hotfix after the first', as
       '\nThe second one mends ItemWeight as well. Its validations see the module without the first hotfix’s jumps.',
     );
     const second = open(`${architecture}/patch2/shell_hp.dll`);
-    const two = engine.loadPatch(second.image, { name: 'shell_hp2.dll', symbols: second.symbols });
+    const two = engine.load(second.image, { name: 'shell_hp2.dll', symbols: second.symbols });
     expect(state()).toEqual([-1, 0]);
     expect(engine.patchList(shell).map(({ patch }) => patch.name)).toEqual([
       'shell_hp1.dll',
@@ -49,11 +49,11 @@ export default defineScenario('Server 2003: a second hotfix after the first', as
     expect((call('Copies') & 0xff) - copies).toBe(1);
 
     say('\nThe second lies over the first, so it goes first.');
-    expect(() => engine.disable(one)).toThrow('chain.covered');
-    engine.disable(two);
+    expect(() => engine.unload(one)).toThrow('chain.covered');
+    engine.unload(two);
     expect(state()).toEqual([-1, 0x7fff]);
     expect(shell.codeBytes()).toEqual(afterFirst);
-    engine.disable(one);
+    engine.unload(one);
     expect(state()).toEqual([4, 0x7fff]);
     expect(shell.codeBytes()).toEqual(shell.codeBytesBeforePatch);
   }

@@ -36,18 +36,18 @@ export default defineScenario(
     const leaf = demo.rva(demo.symbol('leaf_opaque'));
 
     say('\nThe first month patches one function.');
-    const first = lab.engine.loadPatch(month(1, (rva) => rva === leaf));
+    const first = lab.engine.load(month(1, (rva) => rva === leaf));
     expect(lab.call(demo.symbol('leaf_opaque'))).toBe(43);
     expect(lab.call(demo.symbol('dispatch'), [8, 5, 0])).toBe(-1); // still the old one
 
     say('\nThe second month covers six. For the one that is patched already, only its data slot is written.');
-    const second = lab.engine.loadPatch(month(2, () => true));
+    const second = lab.engine.load(month(2, () => true));
     expect(lab.call(demo.symbol('dispatch'), [8, 5, 0])).toBe(5 ^ 0x5a5a);
     expect(lab.engine.record(demo).usedSlots).toBe(6);
     expect(first.state).toBe('superseded');
 
     say('\nAn older one is refused from now on.');
-    expect(() => lab.engine.loadPatch(month(1, () => true))).toThrow('STATUS_REQUEST_OUT_OF_SEQUENCE');
+    expect(() => lab.engine.load(month(1, () => true))).toThrow('STATUS_REQUEST_OUT_OF_SEQUENCE');
 
     say('\nThe second month is taken back: the first is in force again.');
     lab.unloadHotPatch(second);

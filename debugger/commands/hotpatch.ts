@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import type { Patch } from '../../engine/index.js';
+import type { HotPatch, Patch, Patch2003 } from '../../engine/index.js';
 import { findSymbols, readImage } from '../../image/index.js';
 import { formatBytes, hex, type LoadedImage } from '../../loader/index.js';
 import type { DebugCommand } from '../command.js';
@@ -23,10 +23,12 @@ export const hotpatchCommands: readonly DebugCommand[] = [
     usage: '!hotpatch',
     help: 'the patches: state, base, records, and the undo table',
     run: ({ view }) => {
-      const { patches } = view.lab.engine;
+      const patches: readonly (Patch | Patch2003)[] = view.lab.engine.patches;
       return patches.length === 0
         ? ['no patch is loaded']
-        : patches.flatMap((patch) => patchLines(view, patch));
+        : patches.flatMap((patch) =>
+            patch.engine === 'modern' ? patchLines(view, patch) : patchLines2003(view, patch),
+          );
     },
   },
   {
@@ -36,10 +38,7 @@ export const hotpatchCommands: readonly DebugCommand[] = [
     run: ({ view, args }) => {
       const image = readImage(readFileSync(args), { file: args });
       const symbols = findSymbols({ image, path: args }).table;
-      view.session.act(
-        ({ engine }) => engine.loadPatch(image, { name: basename(args), symbols }),
-        view.thread,
-      );
+      view.session.act(({ engine }) => engine.load(image, { name: basename(args), symbols }), view.thread);
       return [];
     },
   },
@@ -50,16 +49,17 @@ export const hotpatchCommands: readonly DebugCommand[] = [
     run: ({ view, args }) => {
       const { name } = patchNamed(view, args);
       view.session.act(({ engine }) => {
-        const patch = engine.patches.findLast((candidate) => candidate.name === name);
-        if (patch !== undefined) engine.unloadPatch(patch);
+        const patches: readonly HotPatch[] = engine.patches;
+        const patch = patches.findLast((candidate) => candidate.name === name);
+        if (patch !== undefined) engine.unload(patch);
       }, view.thread);
       return [];
     },
   },
 ];
 
-function patchNamed(view: View, name: string): Patch {
-  const { patches } = view.lab.engine;
+function patchNamed(view: View, name: string): HotPatch {
+  const patches: readonly HotPatch[] = view.lab.engine.patches;
   const patch = patches.findLast((candidate) =>
     name === ''
       ? candidate.state === 'applied'
@@ -72,9 +72,9 @@ function patchNamed(view: View, name: string): Patch {
 
 function hpatLines(view: View, image: LoadedImage): string[] {
   const { hpat } = image;
-  if (hpat === undefined) return [];
+  const record = view.recordOf(image);
+  if (hpat === undefined || record === undefined) return [];
   const end = hpat.base + BigInt(hpat.reserveSize);
-  const record = view.lab.engine.record(image);
   const { usedSlots } = record;
   const memory = hpat.committed ? `${usedSlots} of ${hpat.capacity} slots used` : 'reserved, without memory';
   const lines = [`HPAT of ${image.baseDllName}: ${view.format(hpat.base)} to ${view.format(end)}, ${memory}`];
@@ -110,6 +110,24 @@ function patchLines(view: View, patch: Patch): string[] {
     for (const [slot, { rva, entryBytes, paddingBytes }] of undo)
       lines.push(
         `    undo ${slot}: ${image.describe(image.address(rva))} was ${formatBytes(entryBytes)}${paddingBytes.length === 0 ? '' : `, padding ${formatBytes(paddingBytes)}`}`,
+      );
+  }
+  return lines;
+}
+
+function patchLines2003(view: View, patch: Patch2003): string[] {
+  const { hotp1, applications } = patch;
+  const lines = [
+    `${patch.name}  Server 2003 (.hotp1)  ${patch.state}  ${patch.status.name}`,
+    `    for ${hotp1.targetName}: ${hotp1.hooks.length} hook(s), ${hotp1.validations.length} validation(s), ${hotp1.fixupRegions.length} fixup region(s)`,
+  ];
+  for (const { target, loaded, functions, active, hooks } of applications) {
+    lines.push(
+      `    ${target.baseDllName} in ${target.domain.name} (${active ? 'active' : 'inactive'}) → ${loaded.baseDllName} at ${view.format(loaded.dllBase)}, ${functions} function(s)`,
+    );
+    for (const { place, target: kind, symbol, original, bytes, left } of hooks)
+      lines.push(
+        `    ${place}: ${kind} of ${symbol}, ${formatBytes(bytes)}, was ${formatBytes(original)}${left ? ', left because a thread stood in it' : ''}`,
       );
   }
   return lines;

@@ -1,4 +1,5 @@
 import { type NtStatus, type NtStatusName, ntStatus } from '../../image/index.js';
+import { KernelError } from '../../loader/index.js';
 
 export interface HotPatchErrorDetails {
   readonly rule: string;
@@ -65,4 +66,9 @@ export class HotPatchError extends Error {
       cause,
     });
   }
+}
+
+/** What a system service answers when this ended its work; undefined: the project's own bug. */
+export function statusOfError(error: unknown): NtStatus | undefined {
+  return error instanceof HotPatchError || error instanceof KernelError ? error.status : undefined;
 }

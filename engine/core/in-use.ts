@@ -1,5 +1,5 @@
 import type { Kernel, LoadedImage, Thread } from '../../loader/index.js';
-import type { Patch } from '../modern/patch.js';
+import type { HotPatch } from './hot-patch-engine.js';
 
 /** Something that would break if the image were unmapped. */
 export interface Holder {
@@ -72,6 +72,6 @@ function* pointers(
 }
 
 /** Who still needs the image of a patch that was taken back. */
-export function holdersOfPatch(kernel: Kernel, { applications }: Patch): Holder[] {
-  return applications.flatMap(({ base, loaded }) => holdersOf(kernel, loaded, base.image));
+export function holdersOfPatch(kernel: Kernel, { places }: HotPatch): Holder[] {
+  return places.flatMap(({ base, loaded }) => holdersOf(kernel, loaded, base));
 }

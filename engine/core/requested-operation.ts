@@ -1,4 +1,4 @@
-import type { ImageDomain, Kernel, LoadedImage } from '../../loader/index.js';
+import type { ImageDomain, Kernel } from '../../loader/index.js';
 import type { EngineStep } from './steps.js';
 
 /** `repatch`: functions that lead into a patch already are led into another one. */
@@ -11,8 +11,6 @@ export interface RequestedOperation {
   readonly domains: readonly ImageDomain[];
   /** Begins it: a generator that yields after each step that it has done. */
   steps(): Generator<EngineStep, unknown>;
-  /** The patch image that functions of a base lead into now, if any do. */
-  patchOf(base: LoadedImage): LoadedImage | undefined;
 }
 
 /** What an engine knows of an operation that it is asked for; undefined when it changes no code of any base. */

@@ -5,7 +5,7 @@ import { Journal } from '../core/journal.js';
 import type { EngineStep } from '../core/steps.js';
 import { Applier } from './apply.js';
 import { type ImageRecord, VAD_HOT_PATCH_STATE } from './image-record.js';
-import type { Patch } from './patch.js';
+import { changePatch, type Patch } from './patch.js';
 import type { PatchPlan } from './plan.js';
 import { asHotPatchError } from './refusals.js';
 import { forward as forwardPlans, putInForce, type TransactionContext } from './transaction.js';
@@ -82,9 +82,11 @@ export function* applyImagePatch(
   }
   const application = { patch, base, loaded: request.loaded, functions: plan.forward.length };
   base.applications.push(application);
-  patch.applications.push(application);
-  patch.state = 'applied';
-  patch.status = ntStatus('STATUS_SUCCESS');
+  changePatch(patch, {
+    state: 'applied',
+    status: ntStatus('STATUS_SUCCESS'),
+    applications: [...patch.applications, application],
+  });
   putInForce(base);
 
   function* all(steps: Generator<EngineStep, void>): Generator<EngineStep, void> {

@@ -1,6 +1,7 @@
 import type { PeImage } from '../../image/index.js';
 import { hex, type Kernel, type LoadedImage, type PlainEventKind } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
+import type { HotPatch, HotPatchEngine } from '../core/hot-patch-engine.js';
 import { type Holder, holdersOfPatch } from '../core/in-use.js';
 import { drive, type OperationFacts, performOperation } from '../core/requested-operation.js';
 import type { EngineStep } from '../core/steps.js';
@@ -10,7 +11,7 @@ import { ImageRecord } from './image-record.js';
 import { ntManageHotPatch } from './manage-hot-patch.js';
 import { type OperationsContext, PatchOperations } from './operations.js';
 import type { EngineOptions } from './options.js';
-import { type LoadPatchOptions, type Patch, readPatch } from './patch.js';
+import { changePatch, type LoadPatchOptions, modernPatch, type Patch, readPatch } from './patch.js';
 import { planPatch } from './plan.js';
 import { refuseUnlessReady } from './refusals.js';
 import { PatchRegistry } from './registry.js';
@@ -23,7 +24,8 @@ const RUNNING = { callouts: true, isRunning: true } as const;
  * The hotpatch engine: what MiLoadHotPatch and its VTL1 counterpart do, as one transaction. Each operation exists twice:
  * as a generator that yields after every step, so that processors can run in between, and as a call that runs it through.
  */
-export class HotPatchEngine {
+export class ModernEngine implements HotPatchEngine {
+  readonly name = 'modern';
   readonly #registry: PatchRegistry;
   readonly #records = new WeakMap<LoadedImage, ImageRecord>();
   readonly #context: OperationsContext;
@@ -66,7 +68,7 @@ export class HotPatchEngine {
   /** MmRegisterHotPatches: replays the boot loader's list of patches; from then on others may be loaded. */
   registerBootPatches(patches: readonly (LoadPatchOptions & { readonly image: PeImage })[]): Patch[] {
     this.#ready = true;
-    return patches.map(({ image, ...options }) => this.loadPatch(image, options));
+    return patches.map(({ image, ...options }) => this.load(image, options));
   }
 
   /** What the engine keeps of an image: use of its HPAT, undo table, patches applied. */
@@ -85,15 +87,15 @@ export class HotPatchEngine {
    * the registered one is returned.
    * @throws HotPatchError when it is refused; the machine is then as it was before
    */
-  loadPatch(image: PeImage, options: LoadPatchOptions = {}): Patch {
+  load(image: PeImage, options: LoadPatchOptions = {}): Patch {
     return performOperation(
       this.kernel,
       () => this.#factsOfLoad(image, options),
-      () => this.loadPatchSteps(image, options),
+      () => this.loadSteps(image, options),
     );
   }
 
-  *loadPatchSteps(image: PeImage, options: LoadPatchOptions = {}): Generator<EngineStep, Patch> {
+  *loadSteps(image: PeImage, options: LoadPatchOptions = {}): Generator<EngineStep, Patch> {
     refuseUnlessReady(options.name ?? image.file ?? 'patch', this.kernel, this.#ready);
     const patch = readPatch(image, options);
     const registered = this.#registry.sameBase(patch);
@@ -131,17 +133,19 @@ export class HotPatchEngine {
    * their original bytes from the undo table. The patch image stays mapped, because frames and pointers may still lead
    * into it; `unmapPatch` takes it out of the address space when nothing does.
    */
-  unloadPatch(patch: Patch): void {
+  unload(of: HotPatch): void {
+    const patch = modernPatch(of);
     performOperation(
       this.kernel,
       () => this.#factsOfUnload(patch),
-      () => this.unloadPatchSteps(patch),
+      () => this.unloadSteps(patch),
     );
   }
 
-  *unloadPatchSteps(patch: Patch): Generator<EngineStep, void> {
+  *unloadSteps(of: HotPatch): Generator<EngineStep, void> {
+    const patch = modernPatch(of);
     if (patch.state === 'deferred') {
-      patch.state = 'reverted';
+      changePatch(patch, { state: 'reverted' });
       this.#tell('patchForgotten', `patch ${patch.name} is no longer registered`);
       return;
     }
@@ -160,7 +164,7 @@ export class HotPatchEngine {
     const record = this.record(base);
     const patch = this.#registeredImage(base, loaded);
     if ((flags & APPLY_IMAGE_PATCH.UNDO) !== 0) {
-      this.unloadPatch(patch);
+      this.unload(patch);
       return;
     }
     using _ = this.#begin(patch);
@@ -196,7 +200,7 @@ export class HotPatchEngine {
   /** Takes back every patch of this patch's base, the newest first. */
   unloadAll(base: LoadedImage): void {
     for (let active = this.record(base).active; active !== undefined; active = this.record(base).active)
-      this.unloadPatch(active.patch);
+      this.unload(active.patch);
   }
 
   /** Who still needs the image of a patch that was taken back: threads, stacks, pointers in the base's data. */
@@ -256,13 +260,13 @@ export class HotPatchEngine {
     if (bases.length === 0) return undefined;
     const kind = bases.some((base) => this.patchOf(base)) ? 'repatch' : 'apply';
     const domains = bases.map(({ domain }) => domain);
-    return { kind, domains, patchOf: (base) => this.patchOf(base) };
+    return { kind, domains };
   }
 
   #factsOfUnload({ state, applications }: Patch): OperationFacts {
     if (state !== 'applied') return undefined;
     const domains = applications.map(({ base }) => base.image.domain);
-    return { kind: 'revert', domains, patchOf: (base) => this.patchOf(base) };
+    return { kind: 'revert', domains };
   }
 
   #basesOf(patch: Patch): LoadedImage[] {
@@ -291,8 +295,9 @@ export class HotPatchEngine {
   #forget(image: LoadedImage): void {
     for (const patch of this.#registry.patches)
       for (const application of patch.applications.filter(({ base }) => base.image === image)) {
-        patch.applications.splice(patch.applications.indexOf(application), 1);
-        if (patch.applications.length === 0 && patch.state !== 'reverted') patch.state = 'deferred';
+        const applications = patch.applications.filter((other) => other !== application);
+        const waits = applications.length === 0 && patch.state !== 'reverted';
+        changePatch(patch, { applications, ...(waits ? { state: 'deferred' } : {}) });
         this.kernel.unloadImage(application.loaded);
       }
   }

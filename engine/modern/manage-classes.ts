@@ -133,7 +133,7 @@ function loadPatch(
   if (hints.some(([hint, actual]) => hint !== 0 && hint !== actual))
     throw new Refusal('STATUS_REVISION_MISMATCH');
   const name = path.replace(/^.*[\\/]/, '');
-  return engine.loadPatch(image, { name, path, userSid }).status;
+  return engine.load(image, { name, path, userSid }).status;
 }
 
 function unloadPatch(
@@ -151,7 +151,7 @@ function unloadPatch(
       candidate.originalTimeDateStamp === timeDateStamp,
   );
   if (patch === undefined) throw new Refusal('STATUS_NOT_FOUND');
-  engine.unloadPatch(patch);
+  engine.unload(patch);
   return success();
 }
 

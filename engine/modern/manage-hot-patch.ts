@@ -10,7 +10,7 @@ import {
 } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import { CallerMemory } from './caller-memory.js';
-import type { HotPatchEngine } from './engine.js';
+import type { ModernEngine } from './engine.js';
 import { CLASS_HANDLERS, Refusal } from './manage-classes.js';
 import {
   CLASS_FACTS,
@@ -37,7 +37,7 @@ export interface HotPatchCaller {
 /** The kernel's services that the system call needs besides the engine. */
 export interface ManageHotPatchHost {
   readonly kernel: Kernel;
-  readonly engine: HotPatchEngine;
+  readonly engine: ModernEngine;
   /** Opens the hotpatch image at an NT path. */
   openImage(path: string): PeImage | undefined;
 }
@@ -84,7 +84,7 @@ export function manageHotPatch(
 }
 
 /** The system service, called by guest code. Files are those that the kernel's file table knows. */
-export function ntManageHotPatch(engine: HotPatchEngine, call: ServiceCall): NtStatus {
+export function ntManageHotPatch(engine: ModernEngine, call: ServiceCall): NtStatus {
   const { kernel, thread, process, domain } = call;
   const [infoClass, buffer, bufferLength, returnLength] = [0, 1, 2, 3].map((index) => call.argument(index));
   const openImage = (path: string) => {

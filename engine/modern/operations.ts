@@ -7,7 +7,7 @@ import { domainOf } from '../core/journal.js';
 import type { EngineStep } from '../core/steps.js';
 import type { Application } from './application.js';
 import type { ImageRecord } from './image-record.js';
-import type { Patch } from './patch.js';
+import { changePatch, type Patch } from './patch.js';
 import { type PatchPlan, type PlanOptions, planPatch } from './plan.js';
 import { asHotPatchError, notInForce, refuseFindings, refuseImportOfBase } from './refusals.js';
 import { type Revert, revertPatch } from './revert.js';
@@ -78,7 +78,7 @@ export class PatchOperations {
       reverted.push(...(yield* revertPatch(this.context, reverts)));
     }
     if (!isInForce) throw notInForce(patch);
-    patch.state = 'reverted';
+    changePatch(patch, { state: 'reverted' });
     for (const base of reverted) this.#tellReverted(base);
     return reverted;
   }
@@ -114,12 +114,14 @@ export class PatchOperations {
 
   #complete(patch: Patch, applications: readonly Application[]): void {
     if (applications.length === 0) return; // every process that had the base has ended
-    patch.applications.push(...applications);
-    patch.state = 'applied';
-    patch.status = ntStatus('STATUS_SUCCESS');
+    changePatch(patch, {
+      state: 'applied',
+      status: ntStatus('STATUS_SUCCESS'),
+      applications: [...patch.applications, ...applications],
+    });
     for (const { base, loaded, functions } of applications) {
       const previous = base.applications.at(-2);
-      if (previous !== undefined) previous.patch.state = 'superseded';
+      if (previous !== undefined) changePatch(previous.patch, { state: 'superseded' });
       this.#tell(
         'applied',
         `${patch.name} is applied: ${functions} function(s) of ${base.image.baseDllName} lead into ${loaded.baseDllName} at ${formatAddress(this.context.kernel.machine.architecture.name, loaded.dllBase)} (STATUS_SUCCESS)`,
@@ -143,7 +145,7 @@ export class PatchOperations {
 
   #tellReverted(base: ImageRecord): void {
     const { active, image } = base;
-    if (active !== undefined) active.patch.state = 'applied';
+    if (active !== undefined) changePatch(active.patch, { state: 'applied' });
     this.#tell(
       'reverted',
       active === undefined

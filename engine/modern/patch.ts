@@ -9,15 +9,16 @@ import {
 } from '../../image/index.js';
 import type { LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
+import type {
+  HotPatch,
+  HotPatchPlace,
+  HotPatchState,
+  LoadHotPatchOptions,
+} from '../core/hot-patch-engine.js';
 import type { Application } from './application.js';
 import { refuseFindings } from './refusals.js';
 
-export interface LoadPatchOptions {
-  /** BaseDllName of the patch image; default: the file's name. */
-  readonly name?: string;
-  readonly symbols?: SymbolTable;
-  /** NT path of the file; default: the name. */
-  readonly path?: string;
+export interface LoadPatchOptions extends LoadHotPatchOptions {
   /** Registers it for the processes of this user alone (`S-1-5-21-…`). */
   readonly userSid?: string | undefined;
 }
@@ -26,13 +27,20 @@ export interface LoadPatchOptions {
  * `deferred`: registered, to be applied when its base is loaded. `applied`: in force. `superseded`: a newer patch has
  * taken its place. `reverted`: taken back.
  */
-export type PatchState = 'deferred' | 'applied' | 'superseded' | 'reverted';
+export type PatchState = Extract<HotPatchState, 'deferred' | 'applied' | 'superseded' | 'reverted'>;
 
-/** A hotpatch image that the engine knows of, and every place that it is applied to. */
-export class Patch {
-  state: PatchState = 'deferred';
+let change: (patch: Patch, fields: Partial<PatchFields>) => void;
+
+interface PatchFields {
+  state: PatchState;
   status: NtStatus;
-  readonly applications: Application[] = [];
+  applications: readonly Application[];
+}
+
+/** A hotpatch image that the engine knows of, and every place that it is applied to. Only the engine changes it. */
+export class Patch implements HotPatch {
+  readonly engine = 'modern';
+  readonly #fields: PatchFields;
 
   constructor(
     readonly name: string,
@@ -47,7 +55,27 @@ export class Patch {
     /** It is registered for the processes of this user alone; undefined: for all. */
     readonly userSid?: string | undefined,
   ) {
-    this.status = status;
+    this.#fields = { state: 'deferred', status, applications: [] };
+  }
+
+  static {
+    change = (patch, fields) => void Object.assign(patch.#fields, fields);
+  }
+
+  get state(): PatchState {
+    return this.#fields.state;
+  }
+
+  get status(): NtStatus {
+    return this.#fields.status;
+  }
+
+  get applications(): readonly Application[] {
+    return this.#fields.applications;
+  }
+
+  get places(): readonly HotPatchPlace[] {
+    return this.applications.map(({ base, loaded, functions }) => ({ base: base.image, loaded, functions }));
   }
 
   get sequenceNumber(): number {
@@ -106,4 +134,20 @@ export function readPatch(image: PeImage, options: LoadPatchOptions): Patch {
     });
   const status = ntStatus('STATUS_PATCH_DEFERRED');
   return new Patch(name, image, table, description, options.symbols, status, options.path, options.userSid);
+}
+
+/** The engine's own way to change what it knows of a patch: not exported from the room. */
+export function changePatch(patch: Patch, fields: Partial<PatchFields>): void {
+  change(patch, fields);
+}
+
+/** @throws HotPatchError when it is no patch of this engine's kind */
+export function modernPatch(patch: HotPatch): Patch {
+  if (patch instanceof Patch) return patch;
+  throw new HotPatchError({
+    rule: 'patch.engine',
+    status: 'STATUS_INVALID_PARAMETER',
+    image: patch.name,
+    message: `is a hotpatch of the engine '${patch.engine}', this one is 'modern'`,
+  });
 }

@@ -1,6 +1,6 @@
 import type { ImageInstance, Kernel, LoadedImage, Process } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
-import type { Patch } from './patch.js';
+import { changePatch, type Patch } from './patch.js';
 
 /**
  * The lists of registered patches: the global one, those of users, and the patches that were registered before
@@ -50,7 +50,7 @@ export class PatchRegistry {
   /** It takes the place of a deferred patch of the same base. */
   register(patch: Patch): void {
     const registered = this.sameBase(patch);
-    if (registered?.state === 'deferred') registered.state = 'superseded';
+    if (registered?.state === 'deferred') changePatch(registered, { state: 'superseded' });
     this.#patches.push(patch);
   }
 

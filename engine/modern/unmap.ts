@@ -1,7 +1,7 @@
 import type { Kernel } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import { holdersOfPatch } from '../core/in-use.js';
-import type { Patch } from './patch.js';
+import { changePatch, type Patch } from './patch.js';
 
 /** Takes the image of a reverted patch out of its address spaces; refused as long as anything leads into it. */
 export function unmapPatch(kernel: Kernel, patch: Patch): void {
@@ -21,5 +21,7 @@ export function unmapPatch(kernel: Kernel, patch: Patch): void {
       message: holder.text,
       hint: 'let the thread finish, or reset the pointer, and try again',
     });
-  for (const { loaded } of patch.applications.splice(0)) kernel.unloadImage(loaded);
+  const { applications } = patch;
+  changePatch(patch, { applications: [] });
+  for (const { loaded } of applications) kernel.unloadImage(loaded);
 }

@@ -5,16 +5,18 @@ import type { EngineStep } from '../core/steps.js';
 import { refuseFindings } from '../modern/refusals.js';
 import { applyCodePatch, descriptorsOf } from './apply-code-patch.js';
 import { CodeInformation, encodeCodeInfo, FLG_HOTPATCH } from './code-information.js';
-import type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
-import { Application2003, type AppliedHook, type Patch2003, type PatchList } from './patch.js';
+import type { ApplyContext } from './context.js';
+import type { LoadPatch2003Options } from './options.js';
+import {
+  Application2003,
+  type AppliedHook,
+  changePatch2003,
+  forgetApplication,
+  type Patch2003,
+  type PatchList,
+} from './patch.js';
 import { Planner } from './plan.js';
 import type { Operation } from './stores.js';
-
-export interface ApplyContext {
-  readonly operation: Operation;
-  readonly options: HotPatch2003Options;
-  readonly lists: PatchList;
-}
 
 /**
  * One hotpatch for one target: load the hotpatch image beside it, apply the fixups, compare, enter it into the module's
@@ -59,11 +61,11 @@ export function* applyToTarget(
   operation.change(
     () => {
       lists.add(application);
-      patch.applications = [...patch.applications, application];
+      changePatch2003(patch, { applications: [...patch.applications, application] });
     },
     () => {
       lists.remove(application);
-      patch.forget(application);
+      forgetApplication(application);
     },
   );
   if (active) yield* enable(context, application);

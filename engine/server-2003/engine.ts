@@ -1,13 +1,8 @@
 import { formatAddress } from '../../cpu/index.js';
 import { type NtStatus, ntStatus, type PeImage } from '../../image/index.js';
-import {
-  type FileSystem,
-  type Kernel,
-  KernelError,
-  type LoadedImage,
-  type PlainEventKind,
-} from '../../loader/index.js';
+import type { Kernel, LoadedImage, PlainEventKind } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
+import type { HotPatch, HotPatchEngine } from '../core/hot-patch-engine.js';
 import {
   drive,
   type OperationFacts,
@@ -16,13 +11,22 @@ import {
 } from '../core/requested-operation.js';
 import type { EngineStep } from '../core/steps.js';
 import { asHotPatchError } from '../modern/refusals.js';
-import { type ApplyContext, applyToTarget, coverOf, disable, enable } from './apply.js';
+import { applyToTarget, coverOf, disable, enable } from './apply.js';
+import type { ApplyContext, EngineServices, Server2003Host } from './context.js';
 import { injectRoutine } from './inject.js';
 import { threadsInOldCode } from './old-code.js';
 import type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
-import { type Application2003, type Patch2003, PatchList } from './patch.js';
+import {
+  type Application2003,
+  changePatch2003,
+  forgetApplication,
+  type Patch2003,
+  PatchList,
+  patch2003,
+} from './patch.js';
 import { PatchFiles, readPatch2003 } from './patch-files.js';
 import { defineServices } from './services.js';
+import { type SetInformationCaller, setSystemInformation } from './set-system-information.js';
 import { Operation } from './stores.js';
 
 /**
@@ -30,20 +34,52 @@ import { Operation } from './stores.js';
  * routine in each process. It shares loader and processors with the modern engine, and nothing else. Each operation
  * exists as a generator that yields after every store, and as a call that runs it through.
  */
-export class HotPatch2003Engine {
+export class Server2003Engine implements HotPatchEngine {
+  readonly name = 'server-2003';
   readonly #patches: Patch2003[] = [];
   readonly #lists = new PatchList();
   readonly #files: PatchFiles;
-  /** RELOAD_NTDLL: makes later processes use the ntdll that is on disk now. */
-  reloadNtdll: (() => void) | undefined;
+  readonly #services: EngineServices;
+  #host: Server2003Host | undefined;
 
   constructor(
-    readonly kernel: Kernel,
-    readonly options: HotPatch2003Options = {},
+    private readonly kernel: Kernel,
+    private readonly options: HotPatch2003Options = {},
   ) {
-    this.#files = new PatchFiles(kernel);
-    defineServices(this);
+    this.#files = new PatchFiles(kernel, () => this.#host?.disk);
+    this.#services = this.#makeServices();
+    defineServices(this.#services);
     kernel.onImageUnload((image) => this.#forget(image));
+  }
+
+  #makeServices(): EngineServices {
+    const host = () => this.#host;
+    return {
+      kernel: this.kernel,
+      get host() {
+        return host();
+      },
+      openPatch: (path) => this.openPatch(path),
+      targetsOf: (patch) => this.targetsOf(patch),
+      patchOne: (patch, target, active) => this.patchOne(patch, target, active),
+      patchEach: (patch, targets, active) => this.patchEach(patch, targets, active),
+      transaction: (name, steps) => this.#transaction(name, steps),
+    };
+  }
+
+  /** From now on requests find the disk of this system, and make it reload its ntdll. */
+  serve(host: Server2003Host): void {
+    this.#host = host;
+  }
+
+  /** NtSetSystemInformation for a caller in the kernel or a process: whatever the buffer holds, the answer is an NTSTATUS. */
+  setSystemInformation(
+    caller: SetInformationCaller,
+    informationClass: number,
+    buffer: bigint,
+    length: number,
+  ): NtStatus {
+    return setSystemInformation(this.#services, caller, informationClass, buffer, length);
   }
 
   /** Every hotpatch that was ever given to the engine, oldest first. */
@@ -61,17 +97,9 @@ export class HotPatch2003Engine {
     return this.#lists.of(target).findLast(({ active }) => active)?.loaded;
   }
 
-  get lists(): PatchList {
-    return this.#lists;
-  }
-
-  /** Files of hotpatches and coldpatches; undefined: only what `loadPatch` is given. */
-  get disk(): FileSystem | undefined {
-    return this.#files.disk;
-  }
-
-  set disk(disk: FileSystem | undefined) {
-    this.#files.disk = disk;
+  /** The hotpatches of all modules, oldest first for each. */
+  get applications(): readonly Application2003[] {
+    return this.#lists.all;
   }
 
   /**
@@ -79,61 +107,43 @@ export class HotPatch2003Engine {
    * puts its hooks in force. Without any such module its state is `noTarget`.
    * @throws HotPatchError when it is refused anywhere; the machine is then as it was before
    */
-  loadPatch(image: PeImage, options: LoadPatch2003Options = {}): Patch2003 {
+  load(image: PeImage, options: LoadPatch2003Options = {}): Patch2003 {
     const facts = () => {
       const targets = this.targetsOf(readPatch2003(image, options));
       return options.active === false ? undefined : this.#facts(targets, true);
     };
-    return performOperation(this.kernel, facts, () => this.loadPatchSteps(image, options));
+    return performOperation(this.kernel, facts, () => this.loadSteps(image, options));
   }
 
-  *loadPatchSteps(image: PeImage, options: LoadPatch2003Options = {}): Generator<EngineStep, Patch2003> {
+  *loadSteps(image: PeImage, options: LoadPatch2003Options = {}): Generator<EngineStep, Patch2003> {
     const patch = readPatch2003(image, options);
     const targets = this.targetsOf(patch);
     this.#files.give(patch);
     if (targets.length === 0) {
       this.#patches.push(patch);
-      this.tell(
+      this.#tell(
         'patchWithoutTarget',
         `hotpatch ${patch.name}: ${patch.hotp1.targetName} is not loaded anywhere`,
       );
       return patch;
     }
-    yield* this.transaction(patch.name, function* (context) {
-      for (const target of targets) yield* context.engine.applySteps(context, patch, target, options);
+    yield* this.#transaction(patch.name, function* (context) {
+      for (const target of targets) yield* applySteps(context, patch, target, options);
     });
     this.#settle(patch);
     this.#tellState(patch);
     return patch;
   }
 
-  /** Applies to one target: in kernel space at once, in a process on a thread that is injected into it. */
-  *applySteps(
-    context: ApplyContext,
-    patch: Patch2003,
-    target: LoadedImage,
-    options: LoadPatch2003Options,
-  ): Generator<EngineStep, void> {
-    const { process } = target.domain;
-    if (process !== undefined) {
-      yield* unlessEnded(context, target, injectRoutine(this, context, process, patch, target, options));
-      return;
-    }
-    context.operation.tell(
-      'kernelPath',
-      `MmHotPatchRoutine: ${patch.name} for ${target.baseDllName} in ${target.domain.name}`,
-    );
-    yield* applyToTarget(context, patch, target, options);
-  }
-
-  /** Swaps the original bytes back, everywhere; the hotpatch images stay loaded. */
-  disable(patch: Patch2003): void {
+  /** Disables it: swaps the original bytes back, everywhere; the hotpatch images stay loaded. */
+  unload(of: HotPatch): void {
+    const patch = patch2003(of);
     const facts = () => this.#factsOfSwap(patch, false);
-    performOperation(this.kernel, facts, () => this.disableSteps(patch));
+    performOperation(this.kernel, facts, () => this.unloadSteps(patch));
   }
 
-  *disableSteps(patch: Patch2003): Generator<EngineStep, void> {
-    yield* this.#swapSteps(patch, 'applied', 'inactive', disable);
+  *unloadSteps(patch: HotPatch): Generator<EngineStep, void> {
+    yield* this.#swapSteps(patch2003(patch), 'applied', 'inactive', disable);
   }
 
   /** Puts a disabled hotpatch in force again. */
@@ -161,7 +171,7 @@ export class HotPatch2003Engine {
   *#patchOneSteps(patch: Patch2003, target: LoadedImage, active: boolean): Generator<EngineStep, void> {
     const known = this.#applicationOf(patch, target);
     if (known?.active === active) return;
-    yield* this.transaction(patch.name, (context): Generator<EngineStep, unknown> => {
+    yield* this.#transaction(patch.name, (context): Generator<EngineStep, unknown> => {
       if (known === undefined) return applyToTarget(context, patch, target, { active });
       return active ? enable(context, known) : disable(context, known);
     });
@@ -175,10 +185,10 @@ export class HotPatch2003Engine {
     active: boolean,
   ): Generator<EngineStep, void> {
     const known = new Map(targets.map((target) => [target, this.#applicationOf(patch, target)]));
-    yield* this.transaction(patch.name, function* (context) {
+    yield* this.#transaction(patch.name, function* (context) {
       for (const target of targets) {
         const application = known.get(target);
-        if (application === undefined) yield* context.engine.applySteps(context, patch, target, { active });
+        if (application === undefined) yield* applySteps(context, patch, target, { active });
         else if (application.active !== active)
           yield* unlessEnded(
             context,
@@ -199,7 +209,7 @@ export class HotPatch2003Engine {
     for (const application of [...this.#lists.all].reverse()) {
       const isLeft = !application.active && application.hooksInForce.length > 0;
       if (!isLeft || coverOf(this.#lists, application) !== undefined) continue;
-      drive(this.transaction(application.patch.name, (context) => disable(context, application)));
+      drive(this.#transaction(application.patch.name, (context) => disable(context, application)));
     }
   }
 
@@ -219,14 +229,14 @@ export class HotPatch2003Engine {
   }
 
   /** Runs steps with a journal; when they fail, every store is taken back, last one first. */
-  *transaction<T>(
+  *#transaction<T>(
     name: string,
-    steps: (context: ApplyContext & { readonly engine: HotPatch2003Engine }) => Generator<EngineStep, T>,
+    steps: (context: ApplyContext) => Generator<EngineStep, T>,
   ): Generator<EngineStep, T> {
     const operation = new Operation(this.kernel);
     let done = false;
     try {
-      const result = yield* steps({ operation, options: this.options, lists: this.#lists, engine: this });
+      const result = yield* steps({ operation, options: this.options, lists: this.#lists });
       done = true;
       return result;
     } catch (error) {
@@ -237,7 +247,7 @@ export class HotPatch2003Engine {
     }
   }
 
-  tell(kind: PlainEventKind, text: string): void {
+  #tell(kind: PlainEventKind, text: string): void {
     this.kernel.events.tell(kind, text);
   }
 
@@ -254,21 +264,21 @@ export class HotPatch2003Engine {
         image: patch.name,
         message: `the hotpatch is ${patch.state}, not ${from}`,
       });
-    this.tell('swapBegun', `${to === 'applied' ? 'enable' : 'disable'} ${patch.name}`);
-    yield* this.transaction(patch.name, function* (context) {
+    this.#tell('swapBegun', `${to === 'applied' ? 'enable' : 'disable'} ${patch.name}`);
+    yield* this.#transaction(patch.name, function* (context) {
       for (const application of patch.applications)
         yield* unlessEnded(context, application.target, swap(context, application));
     });
-    patch.state = to;
+    changePatch2003(patch, { state: to });
     this.#tellState(patch);
   }
 
   #facts(targets: readonly LoadedImage[], active: boolean): OperationFacts {
     if (targets.length === 0) return undefined;
-    const patchOf = (target: LoadedImage) => this.patchOf(target);
-    const towards: OperationKind = targets.some(patchOf) ? 'repatch' : 'apply';
+    const isPatched = targets.some((target) => this.patchOf(target) !== undefined);
+    const towards: OperationKind = isPatched ? 'repatch' : 'apply';
     const domains = targets.map(({ domain }) => domain);
-    return { kind: active ? towards : 'revert', domains, patchOf };
+    return { kind: active ? towards : 'revert', domains };
   }
 
   #factsOfSwap({ applications }: Patch2003, active: boolean): OperationFacts {
@@ -284,23 +294,42 @@ export class HotPatch2003Engine {
   #settle(patch: Patch2003): void {
     if (!this.#patches.includes(patch)) this.#patches.push(patch);
     if (patch.applications.length === 0) return;
-    patch.state = patch.applications.some(({ active }) => active) ? 'applied' : 'inactive';
-    patch.status = ntStatus('STATUS_SUCCESS');
+    const state = patch.applications.some(({ active }) => active) ? 'applied' : 'inactive';
+    changePatch2003(patch, { state, status: ntStatus('STATUS_SUCCESS') });
   }
 
   #tellState(patch: Patch2003): void {
     const { name } = this.kernel.machine.architecture;
     for (const { target, loaded } of patch.applications)
-      this.tell(
+      this.#tell(
         patch.state,
         `hotpatch ${patch.name} of generation 2003 is ${patch.state}: ${target.baseDllName} in ${target.domain.name}, its image at ${formatAddress(name, loaded.dllBase)}`,
       );
   }
 
   #forget(image: LoadedImage): void {
-    for (const application of this.#lists.of(image)) application.patch.forget(application);
+    for (const application of this.#lists.of(image)) forgetApplication(application);
     this.#lists.forget(image);
   }
+}
+
+/** Applies to one target: in kernel space at once, in a process on a thread that is injected into it. */
+function* applySteps(
+  context: ApplyContext,
+  patch: Patch2003,
+  target: LoadedImage,
+  options: LoadPatch2003Options,
+): Generator<EngineStep, void> {
+  const { process } = target.domain;
+  if (process !== undefined) {
+    yield* unlessEnded(context, target, injectRoutine(context, process, patch, target, options));
+    return;
+  }
+  context.operation.tell(
+    'kernelPath',
+    `MmHotPatchRoutine: ${patch.name} for ${target.baseDllName} in ${target.domain.name}`,
+  );
+  yield* applyToTarget(context, patch, target, options);
 }
 
 /** A process may end on the way: it is left out. */
@@ -317,8 +346,4 @@ function* unlessEnded(
   }
   if (process?.terminated === true)
     operation.tell('processEnded', `${name} has ended meanwhile: it is left out`);
-}
-
-export function statusOfError(error: unknown): NtStatus | undefined {
-  return error instanceof HotPatchError || error instanceof KernelError ? error.status : undefined;
 }

@@ -7,10 +7,11 @@ export {
   type HookDescriptor,
   SYSTEM_HOTPATCH_INFORMATION,
 } from './code-information.js';
-export { HotPatch2003Engine } from './engine.js';
+export type { Server2003Host } from './context.js';
+export { Server2003Engine } from './engine.js';
 export { LDR_HOT_PATCH_ROUTINE } from './inject.js';
 export type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
-export type { Application2003, AppliedHook, Patch2003, Patch2003State } from './patch.js';
+export { type Application2003, type AppliedHook, Patch2003, type Patch2003State } from './patch.js';
 export { Server2003, type Server2003Options, SYSTEM32, SYSWOW64 } from './server.js';
-export { type SetInformationCaller, setSystemInformation } from './set-system-information.js';
+export type { SetInformationCaller } from './set-system-information.js';
 export { type Hotfix, type HotfixFile, type InstallReport, installHotfix, optsIn } from './updater.js';

@@ -1,9 +1,10 @@
 import { ntStatus } from '../../image/index.js';
 import type { LoadedImage, Process, ServiceCall, Thread } from '../../loader/index.js';
+import { statusOfError } from '../core/error.js';
 import type { EngineStep } from '../core/steps.js';
-import { type ApplyContext, applyToTarget, isWow64 } from './apply.js';
+import { applyToTarget, isWow64 } from './apply.js';
 import { CodeInformation, encodeNames, FLG_HOTPATCH } from './code-information.js';
-import { type HotPatch2003Engine, statusOfError } from './engine.js';
+import type { ApplyContext, EngineServices } from './context.js';
 import type { LoadPatch2003Options } from './options.js';
 import type { Patch2003 } from './patch.js';
 
@@ -21,14 +22,13 @@ const LONGEST_ROUTINE = 1000;
  * the last step is done.
  */
 export function* injectRoutine(
-  engine: HotPatch2003Engine,
   context: ApplyContext,
   process: Process,
   patch: Patch2003,
   target: LoadedImage,
   options: LoadPatch2003Options,
 ): Generator<EngineStep, void> {
-  const { kernel } = engine;
+  const { kernel } = context.operation;
   const { domain } = process;
   const { pointerSize } = domain.architecture;
   const flags =
@@ -73,18 +73,19 @@ function* ldrHotPatchRoutine(
  * LdrHotPatchRoutine as guest code sees it: a function with one parameter, a UserModeInfo. A thread that the engine itself
  * injected returns what its steps came to; anybody else's call does the work now, in the calling process.
  */
-export function serveRoutine(engine: HotPatch2003Engine, call: ServiceCall, address: bigint): number {
+export function serveRoutine(engine: EngineServices, call: ServiceCall, address: bigint): number {
   const known = performed.get(call.thread);
   if (known !== undefined) return known;
   const { addressSpace } = call.thread;
-  const length = addressSpace.readU32(address + 4n);
+  const length = call.memory.readU32(address + 4n);
+  call.memory.probe(address, length, 'write');
   const information = new CodeInformation(addressSpace, address, length, call.pointerSize);
   return patchProcess(engine, call.process, information).value;
 }
 
 /** The work of the routine for one process, run through, as NTSTATUS. */
 export function patchProcess(
-  engine: HotPatch2003Engine,
+  engine: EngineServices,
   process: Process,
   information: CodeInformation,
 ): ReturnType<typeof ntStatus> {

@@ -1,6 +1,6 @@
-import type { SymbolTable } from '../../image/index.js';
+import type { LoadHotPatchOptions } from '../core/hot-patch-engine.js';
 
-/** How careful the engine of the first generation is, where nothing public says how careful Windows was. */
+/** How careful the engine of Server 2003 is, where nothing public says how careful Windows was. */
 export interface HotPatch2003Options {
   /**
    * Refuse a hook whose entry or padding is not what cl /hotpatch and link /FUNCTIONPADMIN leave. Default true; without it
@@ -16,12 +16,7 @@ export interface HotPatch2003Options {
   readonly spareOccupiedPadding?: boolean;
 }
 
-export interface LoadPatch2003Options {
-  /** BaseDllName of the hotpatch image; default: the file's name. */
-  readonly name?: string;
-  /** NT path of the file; default: the name. */
-  readonly path?: string;
-  readonly symbols?: SymbolTable;
+export interface LoadPatch2003Options extends LoadHotPatchOptions {
   /** Load it, apply fixups and validate, but leave the hooks unchanged (ACTIVE is clear). Default: active. */
   readonly active?: boolean;
   /** Where to map the hotpatch image; default: beside the others. */

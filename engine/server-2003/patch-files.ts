@@ -9,10 +9,12 @@ import { Patch2003 } from './patch.js';
 export class PatchFiles {
   /** Files that were handed to the engine, by NT path in lower case. */
   readonly #given = new Map<string, Patch2003>();
-  /** Files of hotpatches and coldpatches; undefined: only what the engine is given. */
-  disk: FileSystem | undefined;
 
-  constructor(private readonly kernel: Kernel) {}
+  /** @param disk files of hotpatches and coldpatches; undefined: only what the engine is given */
+  constructor(
+    private readonly kernel: Kernel,
+    private readonly disk: () => FileSystem | undefined,
+  ) {}
 
   give(patch: Patch2003): void {
     this.#given.set(patch.path.toLowerCase(), patch);
@@ -22,7 +24,7 @@ export class PatchFiles {
   open(path: string): Patch2003 | undefined {
     const given = this.#given.get(path.toLowerCase());
     if (given !== undefined) return given;
-    const image = this.disk?.readImage(path);
+    const image = this.disk()?.readImage(path);
     const file = path.replace(/^.*[\\/]/, '');
     const known = image ?? this.kernel.files.find(file, this.kernel.boot.architecture)?.image;
     if (known === undefined) return undefined;

@@ -1,19 +1,31 @@
 import { type Hotp1, type NtStatus, ntStatus, type PeImage, type SymbolTable } from '../../image/index.js';
 import type { LoadedImage } from '../../loader/index.js';
+import { HotPatchError } from '../core/error.js';
+import type { HotPatch, HotPatchPlace, HotPatchState } from '../core/hot-patch-engine.js';
 import type { StoreTarget } from '../core/steps.js';
 
 /**
  * `applied`: its hooks are in force. `inactive`: loaded, and its hooks are not in force. `noTarget`: no running system
  * has the module; files on disk are coldpatching's business.
  */
-export type Patch2003State = 'applied' | 'inactive' | 'noTarget';
+export type Patch2003State = Extract<HotPatchState, 'applied' | 'inactive' | 'noTarget'>;
 
-/** A hotpatch of the first generation that the engine was given. */
-export class Patch2003 {
-  readonly generation = '2003';
-  state: Patch2003State = 'noTarget';
-  status: NtStatus = ntStatus('STATUS_NOT_FOUND');
-  applications: readonly Application2003[] = [];
+let change: (patch: Patch2003, fields: Partial<PatchFields>) => void;
+
+interface PatchFields {
+  state: Patch2003State;
+  status: NtStatus;
+  applications: readonly Application2003[];
+}
+
+/** A hotpatch of Server 2003 that the engine was given. Only the engine changes it. */
+export class Patch2003 implements HotPatch {
+  readonly engine = 'server-2003';
+  readonly #fields: PatchFields = {
+    state: 'noTarget',
+    status: ntStatus('STATUS_NOT_FOUND'),
+    applications: [],
+  };
 
   constructor(
     readonly name: string,
@@ -23,17 +35,52 @@ export class Patch2003 {
     readonly symbols: SymbolTable | undefined,
   ) {}
 
-  /** The target is gone, or the hotpatch was not applied to it after all. */
-  forget(application: Application2003): void {
-    this.applications = this.applications.filter((other) => other !== application);
+  static {
+    change = (patch, fields) => void Object.assign(patch.#fields, fields);
   }
 
-  /** Functions and pointers of the target that lead into it now. */
-  get functions(): number {
-    const [first] = this.applications;
-    const hooks = this.state === 'applied' ? (first?.hooks ?? []) : [];
-    return hooks.filter(({ target }) => target === 'entry').length;
+  get state(): Patch2003State {
+    return this.#fields.state;
   }
+
+  get status(): NtStatus {
+    return this.#fields.status;
+  }
+
+  get applications(): readonly Application2003[] {
+    return this.#fields.applications;
+  }
+
+  get places(): readonly HotPatchPlace[] {
+    return this.applications.map(({ target: base, loaded, functions }) => ({ base, loaded, functions }));
+  }
+
+  /** Functions of the target that lead into it now. */
+  get functions(): number {
+    return this.state === 'applied' ? (this.applications[0]?.functions ?? 0) : 0;
+  }
+}
+
+/** The engine's own way to change what it knows of a hotpatch: not exported from the room. */
+export function changePatch2003(patch: Patch2003, fields: Partial<PatchFields>): void {
+  change(patch, fields);
+}
+
+/** The target is gone, or the hotpatch was not applied to it after all. */
+export function forgetApplication(application: Application2003): void {
+  const { patch } = application;
+  changePatch2003(patch, { applications: patch.applications.filter((other) => other !== application) });
+}
+
+/** @throws HotPatchError when it is no hotpatch of this engine's kind */
+export function patch2003(patch: HotPatch): Patch2003 {
+  if (patch instanceof Patch2003) return patch;
+  throw new HotPatchError({
+    rule: 'patch.engine',
+    status: 'STATUS_INVALID_PARAMETER',
+    image: patch.name,
+    message: `is a hotpatch of the engine '${patch.engine}', this one is 'server-2003'`,
+  });
 }
 
 /** One place of the target that a hook changes. */
@@ -73,6 +120,11 @@ export class Application2003 {
     readonly loaded: LoadedImage,
     readonly hooks: readonly AppliedHook[],
   ) {}
+
+  /** Functions of the target that it covers. */
+  get functions(): number {
+    return this.hooks.filter(({ target }) => target === 'entry').length;
+  }
 
   /** Hooks whose bytes are in the target now. */
   get hooksInForce(): readonly AppliedHook[] {

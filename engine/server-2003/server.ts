@@ -6,10 +6,9 @@ import {
   type LoadedImage,
   type Process,
 } from '../../loader/index.js';
-import { HotPatch2003Engine } from './engine.js';
-import type { HotPatch2003Options } from './options.js';
+import type { Server2003Engine } from './engine.js';
 
-export interface Server2003Options extends HotPatch2003Options {
+export interface Server2003Options {
   /** The disk, which may be that of a server that ran before. Default: an empty one. */
   readonly disk?: FileSystem;
 }
@@ -24,24 +23,26 @@ export const SYSWOW64 = 'C:\\WINDOWS\\SysWOW64\\';
  * mapped from the disk locks its file. A reboot is a new one with the same disk.
  */
 export class Server2003 implements Disposable {
-  readonly engine: HotPatch2003Engine;
+  readonly kernel: Kernel;
+  readonly engine: Server2003Engine;
   readonly disk: FileSystem;
   /** The file that each mapped image keeps locked. */
   readonly #sections = new Map<LoadedImage, Disposable>();
   /** The sections of ntdll that the kernel made at boot, by folder: every process gets one of them (KnownDLLs). */
   readonly #ntdlls = new Map<string, { readonly image: PeImage; readonly section: FileSection }>();
 
+  /** @param machine a lab that was booted with the engine `server-2003` */
   constructor(
-    readonly kernel: Kernel,
-    { disk = new FileSystem(), ...options }: Server2003Options = {},
+    machine: { readonly kernel: Kernel; readonly engine: Server2003Engine },
+    { disk = new FileSystem() }: Server2003Options = {},
   ) {
+    this.kernel = machine.kernel;
+    this.engine = machine.engine;
     this.disk = disk;
     disk.startBoot();
-    this.engine = new HotPatch2003Engine(kernel, options);
-    this.engine.disk = disk;
-    this.engine.reloadNtdll = () => this.#reloadNtdll();
+    this.engine.serve({ disk, reloadNtdll: () => this.reloadNtdll() });
     this.#mapNtdll();
-    kernel.onImageUnload((image) => this.#release(image));
+    this.kernel.onImageUnload((image) => this.#release(image));
   }
 
   /** Loads a driver from the disk into kernel space. */
@@ -65,6 +66,15 @@ export class Server2003 implements Disposable {
   /** Loads a DLL into a process, from what the disk has under that name now. */
   loadDll(process: Process, path: string, symbols?: SymbolTable): LoadedImage {
     return this.#locked(path, (image, name) => process.loadImage(image, { name, symbols }));
+  }
+
+  /** RELOAD_NTDLL. */
+  reloadNtdll(): void {
+    this.#mapNtdll();
+    this.kernel.events.emit({
+      kind: 'ntdllReloaded',
+      text: 'RELOAD_NTDLL: processes that start from now on map the ntdll.dll that is on disk',
+    });
   }
 
   /** The system is switched off: every file is free again. */
@@ -96,14 +106,6 @@ export class Server2003 implements Disposable {
       section[Symbol.dispose]();
       throw error;
     }
-  }
-
-  #reloadNtdll(): void {
-    this.#mapNtdll();
-    this.engine.tell(
-      'ntdllReloaded',
-      'RELOAD_NTDLL: processes that start from now on map the ntdll.dll that is on disk',
-    );
   }
 
   #release(image: LoadedImage): void {

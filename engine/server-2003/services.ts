@@ -1,5 +1,5 @@
 import { defineExport } from '../../loader/index.js';
-import type { HotPatch2003Engine } from './engine.js';
+import type { EngineServices } from './context.js';
 import { LDR_HOT_PATCH_ROUTINE, serveRoutine } from './inject.js';
 import { ntSetSystemInformation } from './set-system-information.js';
 
@@ -7,7 +7,7 @@ import { ntSetSystemInformation } from './set-system-information.js';
 const STUB_PARAMETERS = ['u32', 'pointer', 'u32'] as const;
 
 /** What guest code calls: the system service, its stub in ntdll, and the routine that injected threads begin at. */
-export function defineServices(engine: HotPatch2003Engine): void {
+export function defineServices(engine: EngineServices): void {
   const { kernel } = engine;
   kernel.systemServices.define(
     'NtSetSystemInformation',

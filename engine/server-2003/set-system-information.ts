@@ -1,10 +1,11 @@
 import { CpuError } from '../../cpu/index.js';
 import { type NtStatus, ntStatus } from '../../image/index.js';
 import { type ImageDomain, isCurrentProcess, Process, type ServiceCall } from '../../loader/index.js';
+import { statusOfError } from '../core/error.js';
 import { drive } from '../core/requested-operation.js';
 import { applyCodePatch } from './apply-code-patch.js';
 import { ALL_FLAGS, CodeInformation, FLG_HOTPATCH, SYSTEM_HOTPATCH_INFORMATION } from './code-information.js';
-import { type HotPatch2003Engine, statusOfError } from './engine.js';
+import type { EngineServices } from './context.js';
 import { atomicSwap, renameFiles } from './file-requests.js';
 import { patchProcess } from './inject.js';
 
@@ -16,7 +17,7 @@ export interface SetInformationCaller {
 }
 
 /** The system service: (SystemInformationClass, SystemInformation, SystemInformationLength). */
-export function ntSetSystemInformation(engine: HotPatch2003Engine, call: ServiceCall): NtStatus {
+export function ntSetSystemInformation(engine: EngineServices, call: ServiceCall): NtStatus {
   const informationClass = Number(BigInt.asUintN(32, call.argument(0)));
   const length = Number(BigInt.asUintN(32, call.argument(2)));
   return setSystemInformation(engine, call, informationClass, call.argument(1), length);
@@ -24,7 +25,7 @@ export function ntSetSystemInformation(engine: HotPatch2003Engine, call: Service
 
 /** Whatever the buffer holds, the answer is an NTSTATUS. */
 export function setSystemInformation(
-  engine: HotPatch2003Engine,
+  engine: EngineServices,
   caller: SetInformationCaller,
   informationClass: number,
   buffer: bigint,
@@ -46,7 +47,7 @@ export function setSystemInformation(
 }
 
 type Handler = (
-  engine: HotPatch2003Engine,
+  engine: EngineServices,
   caller: SetInformationCaller,
   information: CodeInformation,
 ) => NtStatus;
@@ -66,12 +67,12 @@ const REQUESTS: readonly Request[] = [
   {
     flag: FLG_HOTPATCH.MAP_ATOMIC_SWAP,
     privilege: 'SeRestorePrivilege',
-    handle: ({ disk }, { process }, info) => atomicSwap(disk, process, info),
+    handle: ({ host }, { process }, info) => atomicSwap(host?.disk, process, info),
   },
   {
     flag: FLG_HOTPATCH.RENAME_INFO,
     privilege: 'SeRestorePrivilege',
-    handle: ({ disk }, { process }, info) => renameFiles(disk, process, info),
+    handle: ({ host }, { process }, info) => renameFiles(host?.disk, process, info),
   },
   { flag: FLG_HOTPATCH.RELOAD_NTDLL, privilege: 'SeLoadDriverPrivilege', handle: reloadNtdll },
   { flag: FLG_HOTPATCH.KERNEL, privilege: 'SeLoadDriverPrivilege', handle: patchKernel },
@@ -83,7 +84,7 @@ const REQUESTS: readonly Request[] = [
 ];
 
 function dispatch(
-  engine: HotPatch2003Engine,
+  engine: EngineServices,
   caller: SetInformationCaller,
   information: CodeInformation,
 ): NtStatus {
@@ -100,7 +101,7 @@ function dispatch(
 
 /** CodeInfo: the byte swap that LdrHotPatchRoutine asks for, in the caller's own address space. */
 function swapCallersCode(
-  engine: HotPatch2003Engine,
+  engine: EngineServices,
   { domain }: SetInformationCaller,
   information: CodeInformation,
 ): NtStatus {
@@ -110,7 +111,7 @@ function swapCallersCode(
 
 /** KernelInfo: the hotpatch of a driver. ACTIVE applies or enables it, without ACTIVE it is disabled. */
 function patchKernel(
-  engine: HotPatch2003Engine,
+  engine: EngineServices,
   _: SetInformationCaller,
   information: CodeInformation,
 ): NtStatus {
@@ -126,7 +127,7 @@ function patchKernel(
 
 /** InjectionInfo: the kernel starts LdrHotPatchRoutine in TargetProcess; in every process that has the target when it is 0. */
 function injectThread(
-  engine: HotPatch2003Engine,
+  engine: EngineServices,
   { process }: SetInformationCaller,
   information: CodeInformation,
 ): NtStatus {
@@ -145,8 +146,8 @@ function injectThread(
 }
 
 /** RELOAD_NTDLL: processes that start from now on map the ntdll that is on disk. */
-function reloadNtdll(engine: HotPatch2003Engine): NtStatus {
-  if (engine.reloadNtdll === undefined) return ntStatus('STATUS_NOT_SUPPORTED');
-  engine.reloadNtdll();
+function reloadNtdll({ host }: EngineServices): NtStatus {
+  if (host?.reloadNtdll === undefined) return ntStatus('STATUS_NOT_SUPPORTED');
+  host.reloadNtdll();
   return ntStatus('STATUS_SUCCESS');
 }

@@ -1,8 +1,7 @@
 import { type NtStatus, ntStatus, readImage } from '../../image/index.js';
-import { KernelError, type OpenFile, type Process } from '../../loader/index.js';
+import { KernelError, type OpenFile, type PlainEventKind, type Process } from '../../loader/index.js';
 import { encodeHandles, encodeNames, FLG_HOTPATCH, SYSTEM_HOTPATCH_INFORMATION } from './code-information.js';
 import type { Server2003 } from './server.js';
-import { setSystemInformation } from './set-system-information.js';
 
 /** One file of a hotfix. */
 export interface HotfixFile {
@@ -47,12 +46,12 @@ export function optsIn(commandLine: string): boolean {
 export function installHotfix(server: Server2003, hotfix: Hotfix, commandLine = ''): InstallReport {
   const updater = new Updater(server, `${hotfix.name}.exe`);
   try {
-    server.engine.tell('hotfix', `${hotfix.name}.exe ${commandLine}`.trim());
+    tell(server, 'hotfix', `${hotfix.name}.exe ${commandLine}`.trim());
     const report = optsIn(commandLine) ? updater.hotpatch(hotfix) : updater.replaceLater(hotfix);
     const end = report.rebootRequired
       ? `a reboot is required: ${report.reasons.join('; ')}`
       : 'no reboot is required';
-    server.engine.tell('hotfixDone', `${hotfix.name}: ${end}`);
+    tell(server, 'hotfixDone', `${hotfix.name}: ${end}`);
     return report;
   } finally {
     updater.exit();
@@ -167,15 +166,15 @@ class Updater {
     const address = domain.allocateMemory('pool', buffer.length);
     domain.addressSpace.write(address, buffer);
     const caller = { process: this.#process, domain, pointerSize };
-    const status = setSystemInformation(
-      this.server.engine,
+    const status = this.server.engine.setSystemInformation(
       caller,
       SYSTEM_HOTPATCH_INFORMATION,
       address,
       buffer.length,
     );
     const flags = new DataView(buffer.buffer).getUint32(0, true).toString(16).padStart(8, '0');
-    this.server.engine.tell(
+    tell(
+      this.server,
       'systemCall',
       `${this.#process.name}: NtSetSystemInformation(SystemHotpatchInformation, Flags ${flags}): ${status.name}`,
     );
@@ -186,4 +185,8 @@ class Updater {
 /** A name in the same folder for the file that waits to take its place. */
 function temporaryName(path: string, number: number): string {
   return path.replace(/(\.[^.\\]*)?$/, (extension) => `.new${number === 1 ? '' : number}${extension}`);
+}
+
+function tell({ kernel }: Server2003, kind: PlainEventKind, text: string): void {
+  kernel.events.tell(kind, text);
 }

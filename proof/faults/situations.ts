@@ -124,18 +124,18 @@ export async function createSituation(kind: SituationKind): Promise<Situation> {
     const domains = domainsOf(lab, kind);
     const [last] = domains.slice(-1);
     let patch: Patch | undefined;
-    if (operation === 'deferred' || isCreation) patch = engine.loadPatch(images.older);
+    if (operation === 'deferred' || isCreation) patch = engine.load(images.older);
     if (operation !== 'deferred' && place === 'exe') for (const name of ['a.exe', 'b.exe']) begin(name);
     else if (operation !== 'deferred')
       for (const domain of operation === 'processStart' ? domains.slice(0, -1) : domains) load(domain);
     if (operation === 'repatch' || operation === 'revert' || operation === 'processStart')
-      patch = engine.loadPatch(images.older);
+      patch = engine.load(images.older);
     return {
       lab,
       *perform() {
-        if (operation === 'apply') yield* engine.loadPatchSteps(images.older);
-        else if (operation === 'repatch') yield* engine.loadPatchSteps(images.newer);
-        else if (operation === 'revert' && patch !== undefined) yield* engine.unloadPatchSteps(patch);
+        if (operation === 'apply') yield* engine.loadSteps(images.older);
+        else if (operation === 'repatch') yield* engine.loadSteps(images.newer);
+        else if (operation === 'revert' && patch !== undefined) yield* engine.unloadSteps(patch);
         else if (isCreation || last === undefined) begin('new.exe');
         else load(last);
       },

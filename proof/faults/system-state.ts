@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
+import type { HotPatch, ModernEngine, Server2003Engine } from '../../engine/index.js';
 import type { Lab } from '../../lab/index.js';
-import type { LoadedImage } from '../../loader/index.js';
+import type { Kernel, LoadedImage } from '../../loader/index.js';
 
 /** Everything that programs, loader and engine can notice of a system, as two texts that can be compared. */
 export interface SystemState {
@@ -80,7 +81,23 @@ function digest(bytes: Uint8Array): string {
 }
 
 function recordsOf({ kernel, engine }: Lab): string {
-  const lines = kernel.domains.flatMap((domain) =>
+  const patches = [...engine.patches].map(({ name, state }: HotPatch) => `${name} is ${state}`);
+  const lines = engine.name === 'modern' ? recordLines(kernel, engine) : applicationLines(engine);
+  return [...lines, ...patches].join('\n');
+}
+
+function applicationLines({ applications }: Server2003Engine): string[] {
+  return applications.map(({ patch, target, active, hooks }) =>
+    [
+      `${target.domain.name} ${target.baseDllName}`,
+      `patch ${patch.name} active ${active}`,
+      `hooks ${hooks.map(({ location, original, left }) => `${location}:${original.join('.')}:${left}`).join()}`,
+    ].join('; '),
+  );
+}
+
+function recordLines(kernel: Kernel, engine: ModernEngine): string[] {
+  return kernel.domains.flatMap((domain) =>
     domain.images.map((image) => {
       const { usedSlots, undo, applications, vadState } = engine.record(image);
       return [
@@ -92,8 +109,6 @@ function recordsOf({ kernel, engine }: Lab): string {
       ].join('; ');
     }),
   );
-  const patches = engine.patches.map(({ name, state }) => `${name} is ${state}`);
-  return [...lines, ...patches].join('\n');
 }
 
 /** The state that an image had before the mark `FailedToPatch` took its place. */

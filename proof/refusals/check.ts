@@ -26,13 +26,13 @@ function baseFor(architecture: ArchitectureName): BuiltImage {
 }
 
 /** A fresh system that has the base, and the image that is to be loaded into it. */
-async function prepare(damage: Damage): Promise<{ lab: Lab; base: BuiltImage; image: PeImage }> {
+async function prepare(damage: Damage): Promise<{ lab: Lab<'modern'>; base: BuiltImage; image: PeImage }> {
   const { architecture = 'x64', boot = {}, after, baseAt } = damage;
   const base = baseFor(architecture);
   const lab = await Lab.boot({ architecture, memorySize: 4 * 1024 * 1024, ...boot });
   try {
     lab.kernel.loadImage(base.image, baseAt === undefined ? {} : { dllBase: baseAt });
-    if (after !== undefined) lab.engine.loadPatch(buildDamaged(base, undefined, after), { name: 'good.sys' });
+    if (after !== undefined) lab.engine.load(buildDamaged(base, undefined, after), { name: 'good.sys' });
     return { lab, base, image: buildDamaged(base, damage) };
   } catch (error) {
     lab[Symbol.dispose]();
@@ -52,7 +52,7 @@ export async function tryDamage(damage: Damage): Promise<Refusal> {
     unchanged: isUnchanged(lab, before),
   });
   try {
-    const { state } = lab.engine.loadPatch(prepared.image);
+    const { state } = lab.engine.load(prepared.image);
     return told(undefined, undefined, state);
   } catch (error) {
     if (!(error instanceof Error) || !('rule' in error) || !('status' in error)) throw error;

@@ -1,5 +1,5 @@
 import { assemble } from '../../cpu/index.js';
-import { HotPatch2003Engine, type HotPatch2003Options, type Patch2003 } from '../../engine/index.js';
+import type { HotPatch2003Options, Patch2003 } from '../../engine/index.js';
 import {
   type BuiltImage,
   encodeHotp1,
@@ -57,24 +57,23 @@ export async function shape2003Subject(
         processors,
         instructionFetch,
         memorySize: MEMORY_SIZE,
-        hotPatchTableSize: 0,
-        vbs: false,
+        engine: 'server-2003',
+        ...(options.engine === undefined ? {} : { engineOptions: options.engine }),
       });
       try {
-        const engine = new HotPatch2003Engine(lab.kernel, options.engine);
+        const { engine } = lab;
         const loaded = lab.kernel.loadImage(base, { symbols: built.symbols });
         const [older, newer] = patches;
         if (older === undefined || newer === undefined) throw new RangeError('a shape has two patches');
-        const inForce: Patch2003 | undefined = operation === 'apply' ? undefined : engine.loadPatch(older);
+        const inForce: Patch2003 | undefined = operation === 'apply' ? undefined : engine.load(older);
         return {
           lab,
           operation,
           calls: [{ target: loaded.symbol(shape.call), arguments: shape.arguments }],
           steps: () =>
             operation === 'revert' && inForce !== undefined
-              ? engine.disableSteps(inForce)
-              : engine.loadPatchSteps(operation === 'repatch' ? newer : older),
-          patchOf: (target) => engine.patchOf(target),
+              ? engine.unloadSteps(inForce)
+              : engine.loadSteps(operation === 'repatch' ? newer : older),
           [Symbol.dispose]: () => lab[Symbol.dispose](),
         };
       } catch (error) {

@@ -67,15 +67,15 @@ export async function shapeSubject(
         if (first === undefined) throw new RangeError('a shape has a place');
         const [older, newer] = patches;
         if (older === undefined || newer === undefined) throw new RangeError('a shape has two patches');
-        const inForce = operation === 'apply' ? undefined : lab.engine.loadPatch(older);
+        const inForce = operation === 'apply' ? undefined : lab.engine.load(older);
         return {
           lab,
           operation,
           calls: [first, ...others],
           steps: () =>
             operation === 'revert' && inForce !== undefined
-              ? lab.engine.unloadPatchSteps(inForce)
-              : lab.engine.loadPatchSteps(operation === 'repatch' ? newer : older),
+              ? lab.engine.unloadSteps(inForce)
+              : lab.engine.loadSteps(operation === 'repatch' ? newer : older),
           [Symbol.dispose]: () => lab[Symbol.dispose](),
         };
       } catch (error) {

@@ -89,7 +89,7 @@ describe.each(LESSONS)('a lesson in assembly, $architecture', ({ architecture, b
     const loaded = lab.kernel.loadImage(built.base.image, { name: 'lesson.sys', symbols });
     const call = (name: string, ...parameters: number[]) => lab.call(loaded.symbol(name), parameters);
     expect([call('through', 10), call('peek')]).toEqual([6, 6]);
-    const patch = lab.engine.loadPatch(built.patchImage, {
+    const patch = lab.engine.load(built.patchImage, {
       name: 'lesson_hp1.sys',
       symbols: built.fixed.symbols,
     });

@@ -1,4 +1,4 @@
-import { HotPatch2003Engine, Lab } from 'hotpatch-lab';
+import { Lab } from 'hotpatch-lab';
 import { hookTypeName, type ImageBuilder } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { type Built2003, buildHotPatch2003, verifyHotPatch2003 } from '../../builder/index.js';
@@ -16,7 +16,6 @@ import {
   touches,
 } from '../corpus/refused/2003/refusal.js';
 import { image, RETURN, source } from '../corpus/refused/refusal.js';
-import { SERVER_2003 } from '../engine/server-2003/support.js';
 
 const hookNames = ({ section }: Built2003) => section.hooks.map(({ type }) => hookTypeName(type));
 const PAGE_SIZE = 0x1000;
@@ -69,11 +68,11 @@ describe.each(PROCESSORS)('preferred bases far from each other, %s', (architectu
     const fixed = image(architecture, functions(branches('f', 0xe9, 'g', 4)), { dll: true, imageBase });
     const hotpatch = buildHotPatch2003({ base: source(base), fixed: source(fixed) });
 
-    using lab = await Lab.boot({ architecture, memorySize: 16 << 20, ...SERVER_2003 });
+    using lab = await Lab.boot({ architecture, memorySize: 16 << 20, engine: 'server-2003' });
     const process = lab.createProcess('program.exe');
     const options = { name: 'victim.dll', symbols: base.symbols, initialize: false };
     const victim = process.loadImage(base.image, options);
-    new HotPatch2003Engine(lab.kernel).loadPatch(hotpatch.image, { name: 'victim_hp.dll' });
+    lab.engine.load(hotpatch.image, { name: 'victim_hp.dll' });
     process.call64(victim.symbol('f'));
     expect(process.addressSpace.readU32(victim.symbol('counter'))).toBe(1);
   });

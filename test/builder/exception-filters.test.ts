@@ -1,13 +1,12 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { HotPatch2003Engine, Lab } from 'hotpatch-lab';
-import { readImage } from 'hotpatch-lab/image';
+import { type EngineName, Lab } from 'hotpatch-lab';
+import { type PeImage, readImage } from 'hotpatch-lab/image';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type BuildSource, buildHotPatch, buildHotPatch2003 } from '../../builder/index.js';
 import { buildImage, hasToolchain } from '../corpus/toolchain.js';
 import { readSource } from '../corpus/victim.js';
-import { SERVER_2003 } from '../engine/server-2003/support.js';
 
 /** Filter and `__finally` are functions of their own; on x64 only the unwind data of `f` leads to them. */
 const SOURCE = `
@@ -29,29 +28,25 @@ EXPORT NOINLINE int f(const int *from) {
 interface Generation {
   readonly generation: string;
   readonly architecture: 'x86' | 'x64';
-  readonly boot: Partial<Parameters<typeof Lab.boot>[0]>;
+  readonly engine: EngineName;
   readonly marked: readonly string[];
-  apply(lab: Lab, builds: { readonly base: BuildSource; readonly fixed: BuildSource }): void;
+  build(builds: { readonly base: BuildSource; readonly fixed: BuildSource }): PeImage;
 }
 
 const OLD: Omit<Generation, 'architecture'> = {
   generation: '2003',
-  boot: SERVER_2003,
+  engine: 'server-2003',
   marked: [],
-  apply: ({ kernel }, builds) =>
-    void new HotPatch2003Engine(kernel).loadPatch(buildHotPatch2003(builds).image, {
-      name: 'victim_hp.dll',
-    }),
+  build: (builds) => buildHotPatch2003(builds).image,
 };
 
 const GENERATIONS: readonly Generation[] = [
   {
     generation: 'modern',
     architecture: 'x64',
-    boot: {},
+    engine: 'modern',
     marked: ['f'],
-    apply: (lab, builds) =>
-      void lab.engine.loadPatch(readImage(buildHotPatch(builds).bytes, { file: 'victim_hp.dll' })),
+    build: (builds) => readImage(buildHotPatch(builds).bytes, { file: 'victim_hp.dll' }),
   },
   { ...OLD, architecture: 'x64' },
   // There code and scope tables hold addresses, as any other data.
@@ -63,7 +58,7 @@ describe.skipIf(!hasToolchain())('functions with exception filters', () => {
   afterAll(() => rmSync(work, { recursive: true, force: true }));
 
   it.each(GENERATIONS)('$generation, $architecture: filter and __finally count in the base', async (row) => {
-    const { generation, architecture, boot, marked, apply } = row;
+    const { generation, architecture, engine, marked, build: hotPatch } = row;
     const definition = join(work, 'vcruntime140.def');
     writeFileSync(definition, 'LIBRARY vcruntime140.dll\nEXPORTS\n__C_specific_handler\n_except_handler3\n');
     const build = (fix: 0 | 1) => {
@@ -77,14 +72,14 @@ describe.skipIf(!hasToolchain())('functions with exception filters', () => {
       return readSource(buildImage({ architecture, folder, image, sources, entry, imports: [definition] }));
     };
     const [base, fixed] = [build(0), build(1)];
-    using lab = await Lab.boot({ architecture, memorySize: 16 << 20, ...boot });
+    using lab = await Lab.boot({ architecture, memorySize: 16 << 20, engine });
     const process = lab.createProcess('victim.exe');
     const victim = process.loadImage(base.image, { name: 'victim.dll', symbols: base.symbols });
     const call = (name: string, ...parameters: number[]) =>
       Number(BigInt.asIntN(32, process.call64(victim.symbol(name), parameters)));
     const state = () => [call('f', 0), call('faults'), call('left')];
     expect(state()).toEqual([-1, 1, 1]);
-    apply(lab, { base, fixed });
+    lab.engine.load(hotPatch({ base, fixed }), { name: 'victim_hp.dll' });
     expect(state()).toEqual([-2, 2, 2]);
   });
 });

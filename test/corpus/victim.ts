@@ -50,7 +50,7 @@ export class Victim implements Disposable {
   readonly #applied: Patch[] = [];
 
   private constructor(
-    readonly lab: Lab,
+    readonly lab: Lab<'modern'>,
     readonly base: LoadedImage,
     private readonly fixedSymbols: BuildSource['symbols'] | undefined,
   ) {}
@@ -66,7 +66,7 @@ export class Victim implements Disposable {
 
   apply(patch: BuiltHotPatch, name: string): Patch {
     const image = readImage(patch.bytes, { file: name });
-    const applied = this.lab.engine.loadPatch(image, {
+    const applied = this.lab.engine.load(image, {
       name,
       ...(this.fixedSymbols === undefined ? {} : { symbols: this.fixedSymbols }),
     });

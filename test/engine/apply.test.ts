@@ -124,7 +124,7 @@ describe('applying a hotpatch to demo.dll on x64', () => {
   it('stores backward first, and each forward function in the documented order', async () => {
     using machine = await bootDemo();
     const { lab, demo } = machine;
-    const steps = [...lab.engine.loadPatchSteps(patchImage())];
+    const steps = [...lab.engine.loadSteps(patchImage())];
     const shape = steps.map((step) =>
       step.kind === 'store' ? `${step.symbol.split('!')[0]} ${step.target}` : step.kind,
     );

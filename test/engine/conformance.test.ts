@@ -46,7 +46,7 @@ describe.each(FORMS)('hotpatching in the form of $name', (form) => {
     const call = () => instructionsOf(lab, demo.symbol('leaf_opaque'), []);
     const base = call();
     for (let sequence = 1; sequence <= 3; sequence++) {
-      lab.engine.loadPatch(demoPatch(form, sequence));
+      lab.engine.load(demoPatch(form, sequence));
       expect(call() - base).toBe(form.hops);
     }
   });
@@ -85,11 +85,11 @@ describe.each(FORMS)('hotpatching in the form of $name', (form) => {
   it('takes a newer patch: data slots only for what is patched, original bytes for what it drops', async () => {
     using machine = await bootForm(form);
     const { lab, demo } = machine;
-    const first = lab.engine.loadPatch(demoPatch(form, 1));
+    const first = lab.engine.load(demoPatch(form, 1));
     const entryOf = (name: string) => demo.domain.addressSpace.read(demo.symbol(name), form.entry.length);
     const patchedEntry = entryOf('leaf_opaque');
 
-    const newer = [...lab.engine.loadPatchSteps(demoPatch(form, 2, ['leaf_opaque', 'dispatch']))];
+    const newer = [...lab.engine.loadSteps(demoPatch(form, 2, ['leaf_opaque', 'dispatch']))];
     const forward = newer.filter((step) => step.kind === 'store' && step.symbol.startsWith('demo!'));
     expect(forward.map((step) => step.kind === 'store' && `${step.target} ${step.symbol}`).sort()).toEqual(
       [
@@ -102,24 +102,22 @@ describe.each(FORMS)('hotpatching in the form of $name', (form) => {
     expect(lab.call(demo.symbol('leaf_opaque'))).toBe(43);
     expect(first.state).toBe('superseded');
     expect(lab.engine.record(demo).sequenceNumber).toBe(2);
-    expect(() => lab.engine.loadPatch(demoPatch(form, 1))).toThrow(
-      /sequence\.(notNewer|lowerThanRegistered)/,
-    );
+    expect(() => lab.engine.load(demoPatch(form, 1))).toThrow(/sequence\.(notNewer|lowerThanRegistered)/);
   });
 
   it('goes back to the patch before, and then to the original code', async () => {
     using machine = await bootForm(form);
     const { lab, demo } = machine;
-    const first = lab.engine.loadPatch(demoPatch(form, 1, ['leaf_opaque', 'call_op']));
-    const second = lab.engine.loadPatch(demoPatch(form, 2, ['leaf_opaque', 'dispatch']));
-    expect(() => lab.engine.unloadPatch(first)).toThrow(/unload\.notActive/);
-    lab.engine.unloadPatch(second);
+    const first = lab.engine.load(demoPatch(form, 1, ['leaf_opaque', 'call_op']));
+    const second = lab.engine.load(demoPatch(form, 2, ['leaf_opaque', 'dispatch']));
+    expect(() => lab.engine.unload(first)).toThrow(/unload\.notActive/);
+    lab.engine.unload(second);
     expect(first.state).toBe('applied');
     expect(demo.activePatchImageBase).toBe(first.loaded?.dllBase);
     expect(lab.call(demo.symbol('leaf_opaque'))).toBe(43);
     expect(lab.call(demo.symbol('call_op'), [7, 1, 1])).toBe(0); // the fixed one checks its index
     expect(lab.call(demo.symbol('dispatch'), [8, 1, 1])).toBe(-1); // the old one knows no case 8
-    lab.engine.unloadPatch(first);
+    lab.engine.unload(first);
     expect(demo.codeBytes()).toEqual(demo.codeBytesBeforePatch);
   });
 
@@ -128,7 +126,7 @@ describe.each(FORMS)('hotpatching in the form of $name', (form) => {
     const { lab, demo } = machine;
     const path = fixture(`${form.boot.architecture}/base/demo.dll`);
     lab.kernel.unloadImage(demo);
-    const patch = lab.engine.loadPatch(demoPatch(form, 1));
+    const patch = lab.engine.load(demoPatch(form, 1));
     expect(patch.state).toBe('deferred');
     const image = readImage(fixtureBytes(`${form.boot.architecture}/base/demo.dll`), { file: path });
     const later = lab.kernel.loadImage(image, {
@@ -146,18 +144,18 @@ describe.each(FORMS)('hotpatching in the form of $name', (form) => {
     const before = demo.codeBytes();
     const images = lab.kernel.domain.images.length;
     lab.engine.record(demo).useSlot(capacity - DEMO_FUNCTIONS.length, 0);
-    expect(() => lab.engine.loadPatch(demoPatch(form, 1))).toThrow(/hpat\.full, STATUS_PATCH_CONFLICT/);
+    expect(() => lab.engine.load(demoPatch(form, 1))).toThrow(/hpat\.full, STATUS_PATCH_CONFLICT/);
     expect(demo.codeBytes()).toEqual(before);
     expect(demo.hpat?.committed).toBe(false);
     expect(lab.kernel.domain.images.length).toBe(images);
     lab.engine.record(demo).useSlot(capacity - DEMO_FUNCTIONS.length - 1, 0);
-    lab.engine.loadPatch(demoPatch(form, 1));
+    lab.engine.load(demoPatch(form, 1));
     expect(lab.call(demo.symbol('leaf_opaque'))).toBe(43);
   });
 
   it('takes everything back when a store fails', async () => {
     using probe = await bootForm(form);
-    const stores = [...probe.lab.engine.loadPatchSteps(demoPatch(form, 1))].filter(
+    const stores = [...probe.lab.engine.loadSteps(demoPatch(form, 1))].filter(
       (step) => step.kind === 'store',
     ).length;
     for (const failing of [0, 1, Math.floor(stores / 2), stores - 2, stores - 1]) {
@@ -173,7 +171,7 @@ describe.each(FORMS)('hotpatching in the form of $name', (form) => {
         };
       const { writeCode, writeData } = writer;
       Object.assign(writer, { writeCode: failWhenDue(writeCode), writeData: failWhenDue(writeData) });
-      expect(() => lab.engine.loadPatch(demoPatch(form, 1))).toThrow('the store failed');
+      expect(() => lab.engine.load(demoPatch(form, 1))).toThrow('the store failed');
       expect(demo.codeBytes()).toEqual(before);
       expect(demo.hpat?.committed).toBe(false);
       expect(lab.engine.record(demo)).toMatchObject({ usedSlots: 0, sequenceNumber: 0, vadState: 0 });
@@ -201,14 +199,14 @@ describe.each(FORMS)('in mid-execution, in the form of $name', (form) => {
         const inside = lab.startThread(entry, parameters);
         if (stop > 0) lab.run({ instructions: stop });
         const atEntry = stop === 0;
-        const patch = lab.engine.loadPatch(demoPatch(form, 1, [name]));
+        const patch = lab.engine.load(demoPatch(form, 1, [name]));
         if (!inside.finished) lab.run({ until: inside.returns() });
         expect([stop, inside.result]).toEqual([stop, atEntry ? fixed : old]);
         expect(lab.call(entry, parameters)).toBe(fixed);
 
         const reverting = lab.startThread(entry, parameters);
         if (stop > 0) lab.run({ instructions: stop + form.hops });
-        lab.engine.unloadPatch(patch);
+        lab.engine.unload(patch);
         if (!reverting.finished) lab.run({ until: reverting.returns() });
         expect([stop, reverting.result]).toEqual([stop, atEntry ? old : fixed]);
         expect(lab.call(entry, parameters)).toBe(old);

@@ -50,7 +50,7 @@ export const FORMS: readonly Form[] = [
 /** Functions that demo.c's fix changes and that the base has. */
 export const DEMO_FUNCTIONS = ['call_op', 'copy_name', 'dispatch', 'hp_entry', 'leaf_opaque', 'set_hook'];
 
-export async function bootForm(form: Form): Promise<{ lab: Lab; demo: LoadedImage } & Disposable> {
+export async function bootForm(form: Form): Promise<{ lab: Lab<'modern'>; demo: LoadedImage } & Disposable> {
   const lab = await Lab.boot(form.boot);
   const { architecture } = form.boot;
   await lab.loadImage(fixture(`${architecture}/hpimport.dll`));
@@ -89,11 +89,11 @@ export function demoPatch(
 }
 
 /** Loads {@link demoPatch} with the symbols of the fixed build. */
-export function loadDemoPatch(lab: Lab, form: Form, sequenceNumber: number): Patch {
+export function loadDemoPatch(lab: Lab<'modern'>, form: Form, sequenceNumber: number): Patch {
   const image = demoPatch(form, sequenceNumber);
   const path = fixture(`${form.boot.architecture}/fixed/demo.dll`);
   const fixed = readImage(fixtureBytes(`${form.boot.architecture}/fixed/demo.dll`), { file: path });
-  return lab.engine.loadPatch(image, { symbols: findSymbols({ image: fixed, path }).table });
+  return lab.engine.load(image, { symbols: findSymbols({ image: fixed, path }).table });
 }
 
 /** How many instructions a call takes. */

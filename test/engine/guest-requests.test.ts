@@ -1,5 +1,5 @@
 import { Lab, layoutOf } from 'hotpatch-lab';
-import { HotPatchEngine } from 'hotpatch-lab/engine';
+import { ModernEngine } from 'hotpatch-lab/engine';
 import { readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { fixture, fixtureBytes } from '../support.js';
@@ -28,7 +28,7 @@ describe.each(WORLDS)('NtManageHotPatch, called by code of $name', ({ architectu
   }: Options = {}) {
     const lab = await Lab.boot({ architecture, hotPatchTableSize });
     const { kernel } = lab;
-    const engine = new HotPatchEngine(kernel, { patchUserImages, awaitBootPatches });
+    const engine = new ModernEngine(kernel, { patchUserImages, awaitBootPatches });
     const process = kernel.createProcess({ name: 'tool.exe', wow64 });
     process.privileges.add('SeLoadDriverPrivilege');
     for (const name of ['hpimport.dll', 'base/demo.dll', 'manage.dll'])
@@ -133,7 +133,7 @@ describe.each(WORLDS)('NtManageHotPatch, called by code of $name', ({ architectu
     expect(off.call('AnyClass', 11)).toBe(0xc00000bb);
     using early = await boot({ awaitBootPatches: true });
     expect(early.call('CheckEnabled', 1, 0)).toBe(0xc00000a3);
-    expect(() => early.engine.loadPatch(readFixture(`${images}/patch/demo_hp.dll`).image)).toThrow(
+    expect(() => early.engine.load(readFixture(`${images}/patch/demo_hp.dll`).image)).toThrow(
       /hotPatching\.notReady, STATUS_DEVICE_NOT_READY/,
     );
     const image = readImage(fixtureBytes(`${images}/patch/demo_hp.dll`), { file: 'demo_hp.dll' });

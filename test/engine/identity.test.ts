@@ -29,7 +29,7 @@ describe('which base a patch is for', () => {
       view.setUint32(at, view.getUint32(at, true) + difference, true);
       return undefined;
     });
-    const patch = lab.engine.loadPatch(other);
+    const patch = lab.engine.load(other);
     expect(patch).toMatchObject({
       state: 'deferred',
       status: { name: 'STATUS_PATCH_DEFERRED', value: 0x40000037 },

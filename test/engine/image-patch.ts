@@ -1,4 +1,4 @@
-import { HotPatchEngine, Lab, layoutOf, MANAGE_HOT_PATCH, manageHotPatch, SectionObject } from 'hotpatch-lab';
+import { Lab, layoutOf, MANAGE_HOT_PATCH, ModernEngine, manageHotPatch, SectionObject } from 'hotpatch-lab';
 import { findSymbols, readImage } from 'hotpatch-lab/image';
 import { expect } from 'vitest';
 import { fixture, fixtureBytes } from '../support.js';
@@ -13,7 +13,7 @@ const read = (path: string) => readImage(fixtureBytes(path), { file: fixture(pat
 export async function boot(options: { instructionFetch?: 'coherent' | 'weak' } = {}) {
   const lab = await Lab.boot({ architecture: 'x64', ...options });
   const { kernel } = lab;
-  const engine = new HotPatchEngine(kernel, { patchUserImages: false });
+  const engine = new ModernEngine(kernel, { patchUserImages: false });
   const process = kernel.createProcess({ name: 'program.exe' });
   const { domain, handles } = process;
   process.loadImage(read('x64/hpimport.dll'));
@@ -21,7 +21,7 @@ export async function boot(options: { instructionFetch?: 'coherent' | 'weak' } =
   const { table } = findSymbols({ image, path: fixture('x64/base/demo.dll') });
   const demo = process.loadImage(image, { symbols: table });
   const patchImage = read('x64/patch/demo_hp.dll');
-  const patch = engine.loadPatch(patchImage);
+  const patch = engine.load(patchImage);
   const caller = {
     addressSpace: process.addressSpace,
     domain,

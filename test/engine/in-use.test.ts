@@ -20,7 +20,7 @@ describe('what still needs the image of a patch', () => {
     const { lab, demo, loaded, holders } = machine;
     const inside = lab.startThread(demo.symbol('leaf_opaque'));
     lab.run({ until: inside.reaches(loaded.symbol('leaf_opaque')) });
-    machine.lab.engine.unloadPatch(machine.patch);
+    machine.lab.engine.unload(machine.patch);
     const where = loaded.describe(inside.pc);
     expect(holders().filter((text) => text.includes('stands at') || text.includes('rip'))).toEqual([
       `thread ${inside.id} stands at ${where}`,

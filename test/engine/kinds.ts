@@ -113,7 +113,7 @@ export interface PatchOptions {
 }
 
 export interface Bench extends Disposable {
-  readonly lab: Lab;
+  readonly lab: Lab<'modern'>;
   readonly places: readonly Place[];
   place(domain: ImageDomain): Place;
   /** A hotpatch image for demo.dll; with a callout when it is to fail or crash. */
@@ -145,7 +145,7 @@ export async function bench({ boot, images, kind }: Cell): Promise<Bench> {
     places,
     place,
     image,
-    load: (options) => lab.engine.loadPatch(image(options), { name: 'demo_hp.dll' }),
+    load: (options) => lab.engine.load(image(options), { name: 'demo_hp.dll' }),
     [Symbol.dispose]: () => lab[Symbol.dispose](),
   };
 }

@@ -17,7 +17,7 @@ describe.each(FORMS)('the patch image in memory, in the form of $name', (form) =
     const patch = loadDemoPatch(lab, form, 1);
     const inside = lab.startThread(demo.symbol('leaf_opaque'));
     lab.run({ until: inside.reaches(patch.loaded?.symbol('leaf_opaque') ?? 0n) });
-    lab.engine.unloadPatch(patch);
+    lab.engine.unload(patch);
     expect(() => lab.engine.unmapPatch(patch)).toThrow(
       new RegExp(`thread ${inside.id} stands at demo_hp1!leaf_opaque.*unmap\\.inUse`),
     );
@@ -34,7 +34,7 @@ describe.each(FORMS)('the patch image in memory, in the form of $name', (form) =
     // The new hp_entry has called dispatch, which runs in the patch image and calls fib in the base.
     const inside = lab.startThread(demo.symbol('hp_entry'), [3, 9, 4]);
     lab.run({ until: inside.reaches(demo.symbol('fib')) });
-    lab.engine.unloadPatch(patch);
+    lab.engine.unload(patch);
     expect(() => lab.engine.unmapPatch(patch)).toThrow(
       /(has a return address to|holds) demo_hp1!\w+\+0x.*unmap\.inUse/,
     );
@@ -47,7 +47,7 @@ describe.each(FORMS)('the patch image in memory, in the form of $name', (form) =
     const { lab, demo } = machine;
     const patch = loadDemoPatch(lab, form, 1);
     lab.call(demo.symbol('set_hook'), [1]); // g_hook = op_mul, which the fixed code takes from its own image
-    lab.engine.unloadPatch(patch);
+    lab.engine.unload(patch);
     expect(() => lab.engine.unmapPatch(patch)).toThrow(/demo!g_hook points to demo_hp1!op_mul/);
     lab.call(demo.symbol('set_hook'), [0]); // the old code stores a function of the base
     lab.engine.unmapPatch(patch);
@@ -82,16 +82,16 @@ describe('synchronisation', () => {
       return thread.result;
     };
     expect([callOn(0), callOn(1)]).toEqual([42, 42]); // both have fetched the old code
-    const patch = lab.engine.loadPatch(demoPatch(form, 1));
+    const patch = lab.engine.load(demoPatch(form, 1));
     expect([callOn(0), callOn(1)]).toEqual([43, 43]);
-    lab.engine.unloadPatch(patch);
+    lab.engine.unload(patch);
     expect([callOn(0), callOn(1)]).toEqual([42, 42]);
   });
 
   it('gathers all processors on ARM64, and on x64 only for an entry at the end of eight bytes', async () => {
     const gathered = async (form: Form) => {
       using machine = await bootForm(form);
-      machine.lab.engine.loadPatch(demoPatch(form, 1));
+      machine.lab.engine.load(demoPatch(form, 1));
       return machine.lab.events.some((event) => event.kind === 'rendezvous');
     };
     for (const form of FORMS)
@@ -106,7 +106,7 @@ describe('synchronisation', () => {
     const spin = lab.allocateCode(Uint8Array.of(0x00, 0x00, 0x00, 0x14)); // b .
     kernel.createThread(spin, [], { irql: 15, affinity: 1 });
     lab.run({ instructions: 1000 });
-    expect(() => lab.engine.loadPatch(demoPatch(form, 1))).toThrow(/rendezvous\.timeout/);
+    expect(() => lab.engine.load(demoPatch(form, 1))).toThrow(/rendezvous\.timeout/);
     expect(demo.codeBytes()).toEqual(demo.codeBytesBeforePatch);
     expect(demo.hpat?.committed).toBe(false);
   });

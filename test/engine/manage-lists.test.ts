@@ -115,7 +115,7 @@ describe('lists of two patches', () => {
   it('a patch that was taken back is in no list, one that waits is only registered', async () => {
     using machine = await bootPatched();
     const { engine } = machine.lab;
-    for (const patch of engine.patches.slice(0, 1)) engine.unloadPatch(patch);
+    for (const patch of engine.patches.slice(0, 1)) engine.unload(patch);
     expect(query(machine, 'QueryPatches')).toMatchObject({ count: 1, paths: [OTHER_PATH, ''] });
     expect(query(machine, 'QueryActivePatches')).toMatchObject({ count: 1, paths: [OTHER_PATH, ''] });
     using waiting = await boot();
@@ -187,7 +187,7 @@ describe('one patch by its base', () => {
     expect(single(machine, [second[0], first[1]])).toBe('STATUS_NOT_FOUND ');
     expect(single(machine, first, { handle: 0n })).toBe('STATUS_INVALID_PARAMETER ');
     expect(single(machine, first, { flags: 1 })).toBe('STATUS_INVALID_PARAMETER ');
-    for (const patch of machine.lab.engine.patches) machine.lab.engine.unloadPatch(patch);
+    for (const patch of machine.lab.engine.patches) machine.lab.engine.unload(patch);
     expect(single(machine, first)).toBe('STATUS_NOT_FOUND ');
   });
 
@@ -195,7 +195,7 @@ describe('one patch by its base', () => {
     using machine = await boot();
     const { lab, admin } = machine;
     const [identity = [0, 0]] = IDENTITIES;
-    lab.engine.loadPatch(readPatch('packets_hp.sys'), {
+    lab.engine.load(readPatch('packets_hp.sys'), {
       name: 'mine.sys',
       path: 'mine.sys',
       userSid: 'S-1-5-21-1',

@@ -1,4 +1,4 @@
-import { HotPatchEngine, Lab } from 'hotpatch-lab';
+import { Lab, ModernEngine } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
 import { observeOperations, type RequestedOperation } from '../../engine/index.js';
 import { fixture } from '../support.js';
@@ -29,8 +29,8 @@ describe('what an observer is told of an operation', () => {
     const operations = told(machine.lab);
     const first = machine.load();
     const second = machine.load({ sequenceNumber: 2 });
-    machine.lab.engine.unloadPatch(second);
-    machine.lab.engine.unloadPatch(first);
+    machine.lab.engine.unload(second);
+    machine.lab.engine.unload(first);
     expect(operations.map(inWords)).toEqual([
       'apply a.exe b.exe c.exe',
       'repatch a.exe b.exe c.exe',
@@ -45,15 +45,15 @@ describe('what an observer is told of an operation', () => {
     if (base === undefined) throw new Error('no place');
     const found: unknown[] = [];
     observeOperations(machine.lab.kernel, {
-      perform(operation, perform) {
-        found.push(operation?.patchOf(base));
+      perform(_, perform) {
+        found.push(machine.lab.engine.patchOf(base));
         const result = perform();
-        found.push(operation?.patchOf(base));
+        found.push(machine.lab.engine.patchOf(base));
         return result;
       },
     });
     const patch = machine.load();
-    machine.lab.engine.unloadPatch(patch);
+    machine.lab.engine.unload(patch);
     const { loaded } = patch;
     expect(found).toEqual([undefined, loaded, loaded, undefined]);
   });
@@ -62,7 +62,7 @@ describe('what an observer is told of an operation', () => {
     using lab = await Lab.boot({ architecture: 'x64' });
     const operations = told(lab);
     const patch = await lab.loadHotPatch(fixture('x64/patch/packets_hp.sys'));
-    lab.engine.unloadPatch(patch);
+    lab.engine.unload(patch);
     expect(operations).toEqual([undefined, undefined]);
   });
 
@@ -108,7 +108,7 @@ describe('errors of a patch', () => {
   it('are those of the memory where no memory was wanted', async () => {
     using lab = await Lab.boot({ architecture: 'x64' });
     await lab.loadDriver(fixture('x64/base/packets.sys'));
-    const engine = new HotPatchEngine(lab.kernel);
+    const engine = new ModernEngine(lab.kernel);
     const { image } = readFixture('x64/patch/packets_hp.sys');
     const space = lab.kernel.domain.addressSpace;
     const { read } = space;
@@ -124,7 +124,7 @@ describe('errors of a patch', () => {
       },
     });
     try {
-      engine.loadPatch(image);
+      engine.load(image);
       expect.unreachable();
     } catch (caught) {
       expect(caught).toBe(error);

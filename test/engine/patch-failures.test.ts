@@ -1,4 +1,4 @@
-import { HotPatchEngine, Lab } from 'hotpatch-lab';
+import { Lab, ModernEngine } from 'hotpatch-lab';
 import { appendHotPatchTable, encodeHotPatchTable, ImageBuilder, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { inject } from '../../proof/index.js';
@@ -60,7 +60,7 @@ async function guardedProcess() {
 describe('call targets of a patch image under Control Flow Guard', () => {
   it('are those that CALL_TARGET lists, without those that NO_CALL_TARGET takes back', async () => {
     using machine = await guardedProcess();
-    const { loaded } = machine.lab.engine.loadPatch(machine.patchImage);
+    const { loaded } = machine.lab.engine.load(machine.patchImage);
     if (loaded === undefined) throw new Error('not loaded');
     const { guard } = machine.process.domain;
     const valid = (name: string) => guard.isValidTarget(loaded.address(machine.rva(name)));
@@ -70,8 +70,8 @@ describe('call targets of a patch image under Control Flow Guard', () => {
 
   /** The loader of the process has mapped the patch image. */
   function mapped({ lab, process, patchImage }: Awaited<ReturnType<typeof guardedProcess>>) {
-    const engine = new HotPatchEngine(lab.kernel, { patchUserImages: false });
-    engine.loadPatch(patchImage);
+    const engine = new ModernEngine(lab.kernel, { patchUserImages: false });
+    engine.load(patchImage);
     const options = { domain: process.domain, loadReason: 'PatchImage', initialize: false } as const;
     return { engine, loaded: lab.kernel.loadImage(patchImage, options) };
   }
@@ -110,7 +110,7 @@ describe('a patch that is refused', () => {
     using machine = await bench(dll);
     const { lab } = machine;
     const image = machine.image({ failingPhase: 0 });
-    expect(() => lab.engine.loadPatch(image)).toThrow(/callout\.failed/);
+    expect(() => lab.engine.load(image)).toThrow(/callout\.failed/);
     expect(lab.engine.patches).toEqual([]);
     const base = machine.places[0]?.demo;
     expect(base === undefined ? undefined : lab.engine.registeredFor(base)).toBeUndefined();
@@ -158,9 +158,9 @@ describe('a hotpatch image that is itself a base', () => {
       }));
       const bytes = appendHotPatchTable(fixed, encodeHotPatchTable({ ...table, bases, sequenceNumber: 9 }));
       const later = readImage(bytes, { file: 'later_hp.dll' });
-      const early = first ? lab.engine.loadPatch(later) : undefined;
-      lab.engine.loadPatch(image, { name: 'demo_hp.dll' });
-      const patch = early ?? lab.engine.loadPatch(later);
+      const early = first ? lab.engine.load(later) : undefined;
+      lab.engine.load(image, { name: 'demo_hp.dll' });
+      const patch = early ?? lab.engine.load(later);
       expect([patch.state, patch.applications]).toEqual(['deferred', []]);
     }
   });

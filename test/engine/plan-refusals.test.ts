@@ -41,7 +41,7 @@ describe('an entry in memory', () => {
     write(entry('f') - 5n, x64Encoder.nearJump(entry('f') - 5n, slotOf(base, index)));
     write(entry('f'), Uint8Array.of(0xeb, 0xf9));
     const code = base.codeBytes();
-    expect(() => lab.engine.loadPatch(machine.patch)).toThrow(
+    expect(() => lab.engine.load(machine.patch)).toThrow(
       new RegExp(
         `leads to HPAT slot ${index}, which is not in use \\(function\\.slot, STATUS_CONFLICTING_ADDR`,
       ),
@@ -53,7 +53,7 @@ describe('an entry in memory', () => {
     using machine = await boot({ ...TWO, covered: ['f'], originalBytes: Uint8Array.of(0xb8, 0x01) });
     const { lab, base, entry, write } = machine;
     write(entry('f') + 1n, Uint8Array.of(0x02));
-    expect(() => lab.engine.loadPatch(machine.patch)).toThrow(
+    expect(() => lab.engine.load(machine.patch)).toThrow(
       /the entry is b8 02, the patch expects b8 01 \(record\.originalBytes, STATUS_INVALID_IMAGE_FORMAT\)/,
     );
     expect(base.hpat?.committed).toBe(false);
@@ -73,11 +73,11 @@ describe('functions in the undo table', () => {
   it.each(changes)('when one %s, no other patch is applied', async (_, change) => {
     using machine = await boot();
     const { lab, base, patch } = machine;
-    lab.engine.loadPatch(patch);
+    lab.engine.load(patch);
     change(machine);
     const code = base.codeBytes();
     const newer = pair({ ...TWO, sequenceNumber: 2 }).patch;
-    expect(() => lab.engine.loadPatch(newer)).toThrow(
+    expect(() => lab.engine.load(newer)).toThrow(
       /through HPAT slot 0, but its entry at RVA 0x[0-9a-f]+ does not lead there.*\(undo\.entryChanged, STATUS_PATCH_CONFLICT\)/,
     );
     expect(base.codeBytes()).toEqual(code);
@@ -96,10 +96,10 @@ describe('functions in the undo table', () => {
       ],
     });
     const { lab, patch, write } = machine;
-    const { loaded } = lab.engine.loadPatch(patch);
-    const newer = lab.engine.loadPatch(pair({ ...TWO, sequenceNumber: 2 }).patch);
+    const { loaded } = lab.engine.load(patch);
+    const newer = lab.engine.load(pair({ ...TWO, sequenceNumber: 2 }).patch);
     write(loaded?.address(machine.patchRva('helper')) ?? 0n, Uint8Array.of(0xeb, 0xf0));
-    lab.engine.unloadPatch(newer);
+    lab.engine.unload(newer);
     expect(machine.call('f')).toBe(2);
   });
 });
@@ -123,14 +123,14 @@ describe('the HPAT of a patch image', () => {
   it('has room for 512 functions that lead to the base', async () => {
     using machine = await leading(512);
     const { lab, patch } = machine;
-    const { loaded } = lab.engine.loadPatch(patch);
+    const { loaded } = lab.engine.load(patch);
     expect(loaded === undefined ? 0 : lab.engine.record(loaded).usedSlots).toBe(512);
   });
 
   it('has no room for one more', async () => {
     using machine = await leading(513);
     const { lab, base, patch } = machine;
-    expect(() => lab.engine.loadPatch(patch)).toThrow(
+    expect(() => lab.engine.load(patch)).toThrow(
       /the HPAT of patch1\.dll has 512 slots, 0 in use; 513 more are needed \(hpat\.full, STATUS_PATCH_CONFLICT\)/,
     );
     expect(base.hpat?.committed).toBe(false);
@@ -148,7 +148,7 @@ describe('a slot that is farther than a branch of ARM64 reaches', () => {
     using lab = await Lab.boot({ architecture: 'arm64', hotPatchTableSize: 0x500_0000 });
     const base = lab.kernel.loadImage(image, { initialize: false });
     lab.engine.record(base).useSlot((base.hpat?.capacity ?? 0) - 2, 0);
-    const load = () => lab.engine.loadPatch(patch);
+    const load = () => lab.engine.load(patch);
     expect(load).toThrow(HotPatchError);
     expect(load).toThrow(/beyond ±0x8000000 \(function\.branchRange, STATUS_CONFLICTING_ADDRESSES\)/);
   });
@@ -175,7 +175,7 @@ describe('a patch image that imports its base', () => {
 
   it('is applied in a process', async () => {
     using machine = await boot(importing);
-    expect(machine.lab.engine.loadPatch(machine.patch).state).toBe('applied');
+    expect(machine.lab.engine.load(machine.patch).state).toBe('applied');
     expect(machine.call('f')).toBe(2);
   });
 
@@ -183,7 +183,7 @@ describe('a patch image that imports its base', () => {
     const { base, patch } = pair(importing);
     using lab = await Lab.boot({ architecture: 'x64' });
     lab.kernel.loadImage(base, { name: 'BASE.dll', initialize: false });
-    expect(() => lab.engine.loadPatch(patch)).toThrow(/\(patch\.importsBase, STATUS_INVALID_IMAGE_FORMAT\)/);
+    expect(() => lab.engine.load(patch)).toThrow(/\(patch\.importsBase, STATUS_INVALID_IMAGE_FORMAT\)/);
   });
 });
 
@@ -196,7 +196,7 @@ describe('what the kernel refuses', () => {
     const spin = lab.allocateCode(arm64Encoder.branch(0n, 0n));
     lab.kernel.createThread(spin, [], { irql: 15, affinity: 1 });
     lab.run({ instructions: 1000 });
-    const error = errorOf(() => lab.engine.loadPatch(demoPatch(form, 1)));
+    const error = errorOf(() => lab.engine.load(demoPatch(form, 1)));
     expect(error).toBeInstanceOf(HotPatchError);
     expect(error).toMatchObject({
       rule: 'rendezvous.timeout',

@@ -29,7 +29,7 @@ describe('processes that come and go', () => {
     const late = machine.place(machine.lab.kernel.createProcess({ name: 'late.exe' }).domain);
     expect(late.call('leaf_opaque')).toBe(43);
     expect(patch.applications.length).toBe(4);
-    machine.lab.engine.unloadPatch(patch);
+    machine.lab.engine.unload(patch);
     expect(late.call('leaf_opaque')).toBe(42);
   });
 
@@ -40,12 +40,12 @@ describe('processes that come and go', () => {
     const second = machine.load({ sequenceNumber: 2, functions: ['leaf_opaque', 'dispatch'] });
     const late = machine.place(lab.kernel.createProcess({ name: 'late.exe' }).domain);
     expect(late.call('dispatch', 8, 5, 0)).toBe(5 ^ 0x5a5a);
-    lab.engine.unloadPatch(second);
+    lab.engine.unload(second);
     for (const { call } of [...places, late]) {
       expect(call('leaf_opaque')).toBe(43);
       expect(call('dispatch', 8, 5, 0)).toBe(-1);
     }
-    lab.engine.unloadPatch(first);
+    lab.engine.unload(first);
     for (const { call, demo } of [...places, late]) {
       expect(call('leaf_opaque')).toBe(42);
       expect(demo.codeBytes()).toEqual(demo.codeBytesBeforePatch);
@@ -58,7 +58,7 @@ describe('processes that come and go', () => {
     const [first] = machine.places;
     first?.domain.process?.terminate();
     expect(patch.applications.length).toBe(2);
-    machine.lab.engine.unloadPatch(patch);
+    machine.lab.engine.unload(patch);
     for (const { demo } of machine.places.slice(1))
       expect(demo.codeBytes()).toEqual(demo.codeBytesBeforePatch);
   });
@@ -69,7 +69,7 @@ describe('processes that come and go', () => {
     const [mine, other] = places;
     if (mine?.domain.process === undefined || other === undefined) throw new Error('no process');
     mine.domain.process.userSid = 'S-1-5-21-1-2-3-1001';
-    lab.engine.loadPatch(machine.image(), { userSid: 'S-1-5-21-1-2-3-1001' });
+    lab.engine.load(machine.image(), { userSid: 'S-1-5-21-1-2-3-1001' });
     expect(mine.call('leaf_opaque')).toBe(43);
     expect(other.call('leaf_opaque')).toBe(42);
   });
@@ -108,8 +108,8 @@ describe('between the steps of a patch', () => {
       const newer = machine.image({ sequenceNumber: 2, functions: ['leaf_opaque', 'set_hook'] });
       const begin = () =>
         operation === 'revert' && patch !== undefined
-          ? engine.unloadPatchSteps(patch)
-          : engine.loadPatchSteps(newer, { name: 'demo_hp2.dll' });
+          ? engine.unloadSteps(patch)
+          : engine.loadSteps(newer, { name: 'demo_hp2.dll' });
       const before = stateOf(machine);
       const patched = machine.places[0]?.call('leaf_opaque');
       const images = machine.places.map(({ domain }) => domain.images.length);
@@ -131,11 +131,11 @@ describe('between the steps of a patch', () => {
     using machine = await bench(dll);
     const { engine } = machine.lab;
     const patch = machine.load();
-    const steps = engine.loadPatchSteps(machine.image({ sequenceNumber: 2 }));
+    const steps = engine.loadSteps(machine.image({ sequenceNumber: 2 }));
     steps.next();
     const refused = /operation\.inProgress, STATUS_OPERATION_IN_PROGRESS/;
     expect(() => machine.load({ sequenceNumber: 3 })).toThrow(refused);
-    expect(() => engine.unloadPatch(patch)).toThrow(refused);
+    expect(() => engine.unload(patch)).toThrow(refused);
     for (let step = steps.next(); step.done !== true; ) step = steps.next();
     machine.load({ sequenceNumber: 3 });
   });
@@ -145,7 +145,7 @@ describe('between the steps of a patch', () => {
       using machine = await bench(dll);
       const { lab, places } = machine;
       const [, victim] = places;
-      const steps = lab.engine.loadPatchSteps(machine.image());
+      const steps = lab.engine.loadSteps(machine.image());
       if (!endMeanwhile(steps, at, places, [1])) break;
       const [patch] = lab.engine.patches;
       expect([at, patch?.state, patch?.applications.length]).toEqual([at, 'applied', 2]);
@@ -160,7 +160,7 @@ describe('between the steps of a patch', () => {
       const older = machine.load();
       const patch = machine.load({ sequenceNumber: 2, functions: ['fib'] });
       expect(places.map((place) => place.call('leaf_opaque'))).toEqual([42, 42, 42]);
-      const steps = lab.engine.unloadPatchSteps(patch);
+      const steps = lab.engine.unloadSteps(patch);
       if (!endMeanwhile(steps, at, places, victims)) break;
       const left = places.length - victims.length;
       expect([at, patch.state, patch.applications.length]).toEqual([at, 'reverted', left]);
@@ -175,7 +175,7 @@ describe('between the steps of a patch', () => {
       using machine = await bench(dll);
       const { lab, places } = machine;
       const patch = machine.load();
-      const steps = lab.engine.unloadPatchSteps(patch);
+      const steps = lab.engine.unloadSteps(patch);
       if (!endMeanwhile(steps, at, places, victims)) break;
       const left = places.filter((_, index) => !victims.includes(index));
       expect([at, patch.state, patch.applications.length]).toEqual([at, 'reverted', left.length]);
@@ -186,7 +186,7 @@ describe('between the steps of a patch', () => {
   it('a process may end while the rest is taken back', async () => {
     using machine = await bench(dll);
     const { lab, places } = machine;
-    const steps = lab.engine.loadPatchSteps(machine.image());
+    const steps = lab.engine.loadSteps(machine.image());
     for (let step = 0; step < 60; step++) steps.next();
     places[1]?.domain.process?.terminate(1);
     steps.return(undefined as never);
@@ -196,7 +196,7 @@ describe('between the steps of a patch', () => {
   it('a process may start, and is patched at the end', async () => {
     using machine = await bench(dll);
     const { lab } = machine;
-    const steps = lab.engine.loadPatchSteps(machine.image());
+    const steps = lab.engine.loadSteps(machine.image());
     for (let step = 0; step < 40; step++) steps.next();
     const late = machine.place(lab.kernel.createProcess({ name: 'late.exe' }).domain);
     expect(late.call('leaf_opaque')).toBe(42);
@@ -267,7 +267,7 @@ describe('a failure report', () => {
     it('takes nothing back in a process that has ended on the way', async () => {
       using machine = await failingWith(new CpuError('memory.test', 'no frame'));
       const { lab, places } = machine;
-      const steps = lab.engine.loadPatchSteps(machine.image());
+      const steps = lab.engine.loadSteps(machine.image());
       for (let step = 0; step < 60; step++) steps.next();
       places[0]?.domain.process?.terminate(1);
       expect(() => [...steps]).toThrow('store.failed');
@@ -290,7 +290,7 @@ describe('between the steps of a revert', () => {
   it('a process may start, and mistakes of the laboratory in it stay what they are', async () => {
     using machine = await bench(dll);
     const { lab } = machine;
-    const steps = lab.engine.loadPatchSteps(machine.image());
+    const steps = lab.engine.loadSteps(machine.image());
     for (let step = 0; step < 40; step++) steps.next();
     const late = machine.place(lab.createProcess('late.exe').domain);
     const mistake = new TypeError('a mistake of the laboratory');
@@ -306,7 +306,7 @@ describe('between the steps of a revert', () => {
     using machine = await bench(dll);
     const { lab } = machine;
     const patch = machine.load();
-    const steps = lab.engine.unloadPatchSteps(patch);
+    const steps = lab.engine.unloadSteps(patch);
     for (let step = 0; step < 5; step++) steps.next();
     const late = machine.place(lab.kernel.createProcess({ name: 'late.exe' }).domain);
     expect(late.call('leaf_opaque')).toBe(43);
@@ -325,7 +325,7 @@ describe('a patch that fails in the last process', () => {
     const thread = lab.kernel.createThread(first.demo.symbol('dispatch'), [6, 77, 1], {
       domain: first.domain,
     });
-    const steps = lab.engine.loadPatchSteps(machine.image(), { name: 'demo_hp.dll' });
+    const steps = lab.engine.loadSteps(machine.image(), { name: 'demo_hp.dll' });
     const patchImage = () => first.domain.findImage('demo_hp');
     const isInside = () => thread.started && patchImage()?.contains(thread.pc) === true;
     while (!isInside()) {

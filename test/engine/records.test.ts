@@ -1,4 +1,4 @@
-import { type DynamicValues, HotPatchEngine, Lab } from 'hotpatch-lab';
+import { type DynamicValues, Lab, ModernEngine } from 'hotpatch-lab';
 import { type HotPatchChunkInput, ImageBuilder, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 
@@ -52,8 +52,8 @@ async function apply(
   const wow64 = built.image.architecture === 'x86';
   const process = lab.kernel.createProcess({ name: 'p.exe', controlFlowGuard, wow64 });
   const base = process.loadImage(built.image, { initialize: false });
-  const engine = new HotPatchEngine(lab.kernel, engineOptions);
-  const load = () => engine.loadPatch(built.patchImage);
+  const engine = new ModernEngine(lab.kernel, engineOptions);
+  const load = () => engine.load(built.patchImage);
   return { lab, process, base, engine, load, [Symbol.dispose]: () => lab[Symbol.dispose]() };
 }
 

@@ -1,4 +1,4 @@
-import { HotPatchEngine, Lab } from 'hotpatch-lab';
+import { Lab, ModernEngine } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
 import { bootDemo, damaged, fixture } from '../support.js';
 import { bench, CELLS, readFixture } from './kinds.js';
@@ -78,8 +78,8 @@ describe('an engine that leaves user images to their loaders', () => {
   it('patches drivers all the same, loaded before the patch or after', async () => {
     for (const first of ['driver', 'patch']) {
       using lab = await Lab.boot({ architecture: 'x64' });
-      const engine = new HotPatchEngine(lab.kernel, { patchUserImages: false });
-      const load = () => engine.loadPatch(readFixture('x64/patch/packets_hp.sys').image);
+      const engine = new ModernEngine(lab.kernel, { patchUserImages: false });
+      const load = () => engine.load(readFixture('x64/patch/packets_hp.sys').image);
       const early = first === 'patch' ? load() : undefined;
       await lab.loadDriver(PACKETS);
       expect((early ?? load()).state).toBe('applied');
@@ -88,14 +88,14 @@ describe('an engine that leaves user images to their loaders', () => {
 
   it('leaves a DLL alone, loaded before the patch or after', async () => {
     using lab = await Lab.boot({ architecture: 'x64' });
-    const engine = new HotPatchEngine(lab.kernel, { patchUserImages: false });
+    const engine = new ModernEngine(lab.kernel, { patchUserImages: false });
     const process = lab.createProcess('program.exe');
     const load = async () => {
       await lab.loadDll(process, fixture('x64/hpimport.dll'));
       return lab.loadDll(process, fixture('x64/base/demo.dll'));
     };
     const demo = await load();
-    const patch = engine.loadPatch(readFixture('x64/patch/demo_hp.dll').image);
+    const patch = engine.load(readFixture('x64/patch/demo_hp.dll').image);
     process.unloadImage(demo);
     const later = await load();
     expect(patch.state).toBe('deferred');
@@ -108,7 +108,7 @@ describe('processes that end before or after a patch is taken back', () => {
     using machine = await bench(DLL);
     const { lab, places } = machine;
     const patch = machine.load();
-    lab.engine.unloadPatch(patch);
+    lab.engine.unload(patch);
     const [first, ...others] = places;
     first?.domain.process?.terminate();
     expect(patch.applications.map(({ base }) => base.image)).toEqual(others.map(({ demo }) => demo));
@@ -127,7 +127,7 @@ describe('processes that end before or after a patch is taken back', () => {
     expect([older.state, newer.state]).toEqual(['deferred', 'deferred']);
     const place = machine.place(lab.createProcess('next.exe').domain);
     expect([newer.state, place.call('leaf_opaque')]).toEqual(['applied', 42]);
-    lab.engine.unloadPatch(newer);
+    lab.engine.unload(newer);
     expect([older.state, place.call('leaf_opaque')]).toEqual(['applied', 43]);
     expect(machine.place(lab.createProcess('last.exe').domain).call('leaf_opaque')).toBe(43);
   });
@@ -139,7 +139,7 @@ describe('the callout of a DLL’s patch', () => {
   it('is left out while the process initialises, and called in one that runs', async () => {
     using machine = await bench({ ...DLL, kind: { ...DLL.kind, domains: () => [] } });
     const { lab } = machine;
-    lab.engine.loadPatch(machine.image({ failingPhase: 7 }), { name: 'demo_hp.dll' });
+    lab.engine.load(machine.image({ failingPhase: 7 }), { name: 'demo_hp.dll' });
     const place = machine.place(lab.createProcess('new.exe').domain);
     expect(place.call('leaf_opaque')).toBe(43);
     expect(callouts(lab)).toBe(0);
@@ -167,7 +167,7 @@ describe('one operation at a time', () => {
   it('a process that starts meanwhile is patched once', async () => {
     using machine = await bench(DLL);
     const { lab } = machine;
-    const steps = lab.engine.loadPatchSteps(machine.image());
+    const steps = lab.engine.loadSteps(machine.image());
     for (let step = 0; step < 40; step++) steps.next();
     machine.place(lab.createProcess('late.exe').domain);
     for (let step = steps.next(); step.done !== true; ) step = steps.next();
@@ -178,7 +178,7 @@ describe('one operation at a time', () => {
   it('a process that starts meanwhile and cannot be patched goes on unpatched, and is named', async () => {
     using machine = await bench(DLL);
     const { lab, places } = machine;
-    const steps = lab.engine.loadPatchSteps(machine.image());
+    const steps = lab.engine.loadSteps(machine.image());
     for (let step = 0; step < 40; step++) steps.next();
     const late = machine.place(lab.createProcess('late.exe').domain);
     const entry = late.demo.symbol('dispatch');
@@ -205,7 +205,7 @@ describe('one operation at a time', () => {
     const patch = machine.load();
     const application = patch.applications[0];
     if (first === undefined || application === undefined) throw new Error('no place');
-    const steps = lab.engine.loadPatchSteps(machine.image({ sequenceNumber: 2 }));
+    const steps = lab.engine.loadSteps(machine.image({ sequenceNumber: 2 }));
     steps.next();
     expect(() => lab.engine.applyImagePatch(first.demo, application.loaded, 2)).toThrow(
       /operation\.inProgress, STATUS_OPERATION_IN_PROGRESS/,
@@ -221,7 +221,7 @@ describe('what is kept of a patch', () => {
     machine.load({ sequenceNumber: 2 });
     expect(first.state).toBe('superseded');
     expect(() => machine.lab.engine.unmapPatch(first)).toThrow(/the patch is superseded.*unmap\.inForce/);
-    expect(() => machine.lab.engine.unloadPatch(first)).toThrow(/unload\.notActive/);
+    expect(() => machine.lab.engine.unload(first)).toThrow(/unload\.notActive/);
   });
 
   it('functions of the patch image that lead to the base have slots, and no undo entries', async () => {

@@ -17,9 +17,8 @@ async function boot(...covered: readonly string[]) {
   const driver = lab.kernel.loadImage(first.base, { initialize: false });
   const steps = {
     load: (sequenceNumber: number, names = covered) =>
-      kinds(lab.engine.loadPatchSteps(pair({ ...PARTS, covered: names, sequenceNumber }).patch)),
-    unload: (patch: Patch | undefined) =>
-      patch === undefined ? [] : kinds(lab.engine.unloadPatchSteps(patch)),
+      kinds(lab.engine.loadSteps(pair({ ...PARTS, covered: names, sequenceNumber }).patch)),
+    unload: (patch: Patch | undefined) => (patch === undefined ? [] : kinds(lab.engine.unloadSteps(patch))),
   };
   return {
     lab,
@@ -74,11 +73,11 @@ describe('processors on x64', () => {
   it('are not gathered for a base that has just been loaded, whose code nobody has executed', async () => {
     using lab = await Lab.boot({ architecture: 'x64' });
     const { base, patch, rva } = pair({ ...PARTS, covered: ['straddling'] });
-    const waiting = lab.engine.loadPatch(patch);
+    const waiting = lab.engine.load(patch);
     const driver = lab.kernel.loadImage(base, { initialize: false });
     expect([waiting.state, lab.call(driver.address(rva('straddling')))]).toEqual(['applied', 2]);
     expect(lab.events.filter(({ kind }) => kind === 'rendezvous')).toEqual([]);
-    lab.engine.unloadPatch(waiting);
+    lab.engine.unload(waiting);
     expect(lab.events.filter(({ kind }) => kind === 'rendezvous')).toHaveLength(2);
   });
 

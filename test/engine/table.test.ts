@@ -74,7 +74,7 @@ describe.each(CELLS)('$name', (cell) => {
       while (!thread.started || loaded?.contains(thread.pc) !== true) lab.run({ instructions: 1 });
       return thread;
     });
-    lab.engine.unloadPatch(patch);
+    lab.engine.unload(patch);
     for (const thread of inside) {
       lab.run({ until: thread.returns() });
       expect(thread.result).toBe(NEW_IMPORT_RESULT.fixed);

@@ -33,14 +33,14 @@ describe.each([DLL, DRIVER, SESSION_DRIVER])('states of base and patch image: $n
   it('while a patch is applied and taken back', async () => {
     using machine = await bench(kind);
     const { engine } = machine.lab;
-    expect(phasesOf(machine, engine.loadPatchSteps(machine.image()))).toEqual([
+    expect(phasesOf(machine, engine.loadSteps(machine.image()))).toEqual([
       '0 BaseImage, 0 NotApplied',
       '1 BaseImage, 3 AppliedReverse',
       '2 AppliedForward, 3 AppliedReverse',
     ]);
     const [patch] = engine.patches;
     if (patch === undefined) throw new Error('no patch');
-    expect(phasesOf(machine, engine.unloadPatchSteps(patch))).toEqual([
+    expect(phasesOf(machine, engine.unloadSteps(patch))).toEqual([
       '2 AppliedForward, 3 AppliedReverse',
       '0 BaseImage, 3 NotApplied',
     ]);
@@ -51,14 +51,14 @@ describe.each([DLL, DRIVER, SESSION_DRIVER])('states of base and patch image: $n
     const { engine } = machine.lab;
     machine.load();
     const second = machine.image({ sequenceNumber: 2 });
-    expect(phasesOf(machine, engine.loadPatchSteps(second, { name: 'second.dll' }))).toEqual([
+    expect(phasesOf(machine, engine.loadSteps(second, { name: 'second.dll' }))).toEqual([
       '2 AppliedForward, 3 AppliedReverse, 0 NotApplied',
       '1 AppliedForward, 3 AppliedReverse, 3 AppliedReverse',
       '2 AppliedForward, 3 AppliedReverse, 3 AppliedReverse',
     ]);
     const [, patch] = engine.patches;
     if (patch === undefined) throw new Error('no patch');
-    engine.unloadPatch(patch);
+    engine.unload(patch);
     expect(states(machine)).toEqual(
       machine.places.map(() => '2 AppliedForward, 3 AppliedReverse, 3 NotApplied'),
     );
@@ -67,12 +67,12 @@ describe.each([DLL, DRIVER, SESSION_DRIVER])('states of base and patch image: $n
   it('when a patch is left in the middle', async () => {
     using machine = await bench(kind);
     const { engine } = machine.lab;
-    const steps = engine.loadPatchSteps(machine.image());
+    const steps = engine.loadSteps(machine.image());
     while (states(machine).at(-1)?.startsWith('1') !== true) steps.next();
     steps.return(undefined as never);
     expect(states(machine)).toEqual(machine.places.map(() => '0 BaseImage'));
     machine.load();
-    const again = engine.loadPatchSteps(machine.image({ sequenceNumber: 2 }), { name: 'second.dll' });
+    const again = engine.loadSteps(machine.image({ sequenceNumber: 2 }), { name: 'second.dll' });
     while (states(machine).at(-1)?.startsWith('1') !== true) again.next();
     again.return(undefined as never);
     expect(states(machine)).toEqual(machine.places.map(() => '2 AppliedForward, 3 AppliedReverse'));
@@ -86,7 +86,7 @@ describe('a patch image that a thread has come into before the patch was given u
     const [first] = places;
     if (first === undefined) throw new Error('no place');
     const thread = lab.kernel.createThread(first.demo.symbol('leaf_opaque'), [], { domain: first.domain });
-    const steps = lab.engine.loadPatchSteps(machine.image(), { name: 'demo_hp.dll' });
+    const steps = lab.engine.loadSteps(machine.image(), { name: 'demo_hp.dll' });
     const isInside = () => first.domain.findImage('demo_hp')?.contains(thread.pc) === true;
     while (!isInside()) {
       if (steps.next().done === true) throw new Error('the patch came through');
@@ -120,7 +120,7 @@ describe('a process that ends while another one is patched', () => {
     using machine = await bench(DLL);
     const { lab, places } = machine;
     const [first, second] = places;
-    const steps = lab.engine.loadPatchSteps(machine.image());
+    const steps = lab.engine.loadSteps(machine.image());
     while (first?.demo.hpat?.committed !== true) steps.next();
     second?.domain.process?.terminate();
     const committed = second?.domain.table.committedPages;

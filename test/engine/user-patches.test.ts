@@ -33,7 +33,7 @@ describe('a process that loads a base', () => {
       if (waits)
         for (const { domain } of places)
           for (const image of [...domain.images].reverse()) lab.kernel.unloadImage(image);
-      lab.engine.loadPatch(machine.image(), registered === undefined ? {} : { userSid: registered });
+      lab.engine.load(machine.image(), registered === undefined ? {} : { userSid: registered });
       const place = machine.place(processOf(lab, owner));
       expect({ waits, result: place.call('leaf_opaque') }).toEqual({ waits, result });
     }
@@ -56,9 +56,9 @@ describe('the sequence number of a patch', () => {
     async (change) => {
       using machine = await booted();
       const { engine } = machine.lab;
-      const other = engine.loadPatch(demoPatch(x64, 2, undefined, otherBase(change)));
-      const same = engine.loadPatch(demoPatch(x64, 2));
-      const lower = engine.loadPatch(demoPatch(x64, 1), { userSid: ALICE });
+      const other = engine.load(demoPatch(x64, 2, undefined, otherBase(change)));
+      const same = engine.load(demoPatch(x64, 2));
+      const lower = engine.load(demoPatch(x64, 1), { userSid: ALICE });
       expect([other, same, lower].map(({ state }) => state)).toEqual(['deferred', 'deferred', 'deferred']);
       expect(engine.patches).toEqual([other, same, lower]);
     },
@@ -67,13 +67,13 @@ describe('the sequence number of a patch', () => {
   it('counts within one list of patches: those of a user, those for all', async () => {
     using machine = await booted();
     const { engine } = machine.lab;
-    const forAll = engine.loadPatch(demoPatch(x64, 2));
-    const alices = engine.loadPatch(demoPatch(x64, 1), { userSid: ALICE });
-    const bobs = engine.loadPatch(demoPatch(x64, 1), { userSid: BOB });
+    const forAll = engine.load(demoPatch(x64, 2));
+    const alices = engine.load(demoPatch(x64, 1), { userSid: ALICE });
+    const bobs = engine.load(demoPatch(x64, 1), { userSid: BOB });
     expect(engine.patches).toEqual([forAll, alices, bobs]);
-    expect(() => engine.loadPatch(demoPatch(x64, 1))).toThrow(/sequence\.lowerThanRegistered/);
-    expect(engine.loadPatch(demoPatch(x64, 1), { userSid: BOB })).toBe(bobs);
-    const newer = engine.loadPatch(demoPatch(x64, 2), { userSid: ALICE });
+    expect(() => engine.load(demoPatch(x64, 1))).toThrow(/sequence\.lowerThanRegistered/);
+    expect(engine.load(demoPatch(x64, 1), { userSid: BOB })).toBe(bobs);
+    const newer = engine.load(demoPatch(x64, 2), { userSid: ALICE });
     expect([forAll, alices, bobs, newer].map(({ state }) => state)).toEqual([
       'deferred',
       'superseded',

@@ -26,7 +26,7 @@ async function boot(form: Form) {
     inMemory,
     fetched: () => processors.map((processor) => processor.fetchBytes(entry, 8)),
     /** Takes steps until the entry has been stored. */
-    toEntry(steps: ReturnType<typeof lab.engine.loadPatchSteps | typeof lab.engine.unloadPatchSteps>) {
+    toEntry(steps: ReturnType<typeof lab.engine.loadSteps | typeof lab.engine.unloadSteps>) {
       for (;;) {
         const { value: step, done } = steps.next();
         if (done === true || step === undefined) throw new Error('no entry was stored');
@@ -46,7 +46,7 @@ describe.each(WEAK)('processors that keep what they fetched, in the form of $nam
     const { lab, fetched, fetchEverywhere, inMemory } = machine;
     const original = inMemory();
     fetchEverywhere();
-    const steps = lab.engine.loadPatchSteps(demoPatch(form, 1));
+    const steps = lab.engine.loadSteps(demoPatch(form, 1));
     machine.toEntry(steps);
     if (!isGathered) expect(fetchEverywhere()).toEqual([43, 43]);
     steps.return(undefined as never);
@@ -59,9 +59,9 @@ describe.each(WEAK)('processors that keep what they fetched, in the form of $nam
     using machine = await boot(form);
     const { lab, fetched, fetchEverywhere, inMemory } = machine;
     fetchEverywhere();
-    const patch = lab.engine.loadPatch(demoPatch(form, 1));
+    const patch = lab.engine.load(demoPatch(form, 1));
     const patched = inMemory();
-    const steps = lab.engine.unloadPatchSteps(patch);
+    const steps = lab.engine.unloadSteps(patch);
     machine.toEntry(steps);
     if (!isGathered) expect(fetchEverywhere()).toEqual([42, 42]);
     steps.return();
@@ -87,7 +87,7 @@ describe.each(WEAK)('processors that keep what they fetched, in the form of $nam
         writeCode.call(writer, address, bytes);
       },
     });
-    const steps = lab.engine.loadPatchSteps(demoPatch(form, 1));
+    const steps = lab.engine.loadSteps(demoPatch(form, 1));
     machine.toEntry(steps);
     if (!isGathered) fetchEverywhere();
     failing = true;
@@ -101,10 +101,10 @@ describe.each(WEAK)('processors that keep what they fetched, in the form of $nam
     using machine = await boot(form);
     const { lab, fetched, fetchEverywhere, inMemory } = machine;
     fetchEverywhere();
-    const patch = lab.engine.loadPatch(demoPatch(form, 1));
+    const patch = lab.engine.load(demoPatch(form, 1));
     expect(fetched()).toEqual([inMemory(), inMemory()]);
     fetchEverywhere();
-    lab.engine.unloadPatch(patch);
+    lab.engine.unload(patch);
     expect(fetched()).toEqual([inMemory(), inMemory()]);
   });
 });

@@ -82,7 +82,7 @@ class Sequence implements Disposable {
         const image = this.images[index];
         if (image === undefined || this.#patches[index] !== undefined) return;
         this.#try(() => {
-          this.#patches[index] = engine.loadPatch(image);
+          this.#patches[index] = engine.load(image);
         });
         return;
       }
@@ -90,7 +90,8 @@ class Sequence implements Disposable {
       case 'disable': {
         const patch = this.#patches[step.which % RESULTS.length];
         const { kind } = step;
-        if (patch !== undefined) this.#try(() => engine[kind](patch));
+        if (patch !== undefined)
+          this.#try(() => (kind === 'enable' ? engine.enable(patch) : engine.unload(patch)));
         return;
       }
       case 'restoreLeft':
@@ -174,8 +175,9 @@ class Sequence implements Disposable {
     const index = step.which % RESULTS.length;
     const [image, patch] = [this.images[index], this.#patches[index]];
     const begin = () => {
-      if (step.what !== 'load') return patch && engine[`${step.what}Steps`](patch);
-      return patch === undefined && image !== undefined ? engine.loadPatchSteps(image) : undefined;
+      if (step.what === 'enable') return patch && engine.enableSteps(patch);
+      if (step.what === 'disable') return patch && engine.unloadSteps(patch);
+      return patch === undefined && image !== undefined ? engine.loadSteps(image) : undefined;
     };
     this.#try(() => {
       const steps = begin();

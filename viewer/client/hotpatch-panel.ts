@@ -26,7 +26,7 @@ function patchLines(scene: Scene): HTMLElement[] {
       {},
       el('span', { class: 'name' }, name),
       el('span', { class: `state ${state}` }, state),
-      el('span', { class: 'small' }, `sequence ${sequence} · ${status}`),
+      el('span', { class: 'small' }, sequence === undefined ? status : `sequence ${sequence} · ${status}`),
     ),
   );
 }

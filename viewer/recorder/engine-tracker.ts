@@ -1,4 +1,4 @@
-import type { StoreStep } from '../../engine/index.js';
+import type { Patch, Patch2003, StoreStep } from '../../engine/index.js';
 import type { LabEvent, LoadedImage } from '../../loader/index.js';
 import type { PatchesChange, TrampolineFacts, UndoChange } from '../recording/format.js';
 import { type Catalogue, hex, type RecordedLab } from './catalogue.js';
@@ -32,6 +32,7 @@ export class EngineTracker {
       const { hpat, domain } = image;
       const index = this.catalogue.image(image);
       if (index === undefined || hpat === undefined || !image.contains(address)) continue;
+      if (lab.engine.name !== 'modern') continue;
       const { form } = lab.engine.record(image);
       const read = (at: bigint, length: number) => domain.addressSpace.read(at, length);
       const state = form.classify(read, address, hpat);
@@ -60,7 +61,7 @@ export class EngineTracker {
 
   #noteUndo({ lab }: RecordedLab, image: LoadedImage, moment: number): void {
     const index = this.catalogue.image(image);
-    if (index === undefined) return;
+    if (index === undefined || lab.engine.name !== 'modern') return;
     const { undo } = lab.engine.record(image);
     const known = this.#undo.get(image) ?? new Map<number, number>();
     if (undo.size === 0 && known.size === 0) return;
@@ -87,11 +88,11 @@ export class EngineTracker {
 
   #notePatches(moment: number): void {
     const patches = this.catalogue.labs.flatMap(({ lab }) =>
-      lab.engine.patches.map(({ name, sequenceNumber, state, status }) => ({
-        name,
-        sequence: sequenceNumber,
-        state,
-        status: status.name,
+      [...lab.engine.patches].map((patch: Patch | Patch2003) => ({
+        name: patch.name,
+        ...(patch.engine === 'modern' ? { sequence: patch.sequenceNumber } : {}),
+        state: patch.state,
+        status: patch.status.name,
       })),
     );
     const text = JSON.stringify(patches);

@@ -168,7 +168,8 @@ export interface PatchesChange {
   readonly from: number;
   readonly patches: readonly {
     readonly name: string;
-    readonly sequence: number;
+    /** Hotpatches of Server 2003 have none. */
+    readonly sequence?: number;
     readonly state: string;
     readonly status: string;
   }[];

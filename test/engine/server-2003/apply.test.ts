@@ -42,12 +42,12 @@ describe.each(CASES)('$name', (one) => {
     const { engine, loaded, target, call } = running;
     const count = loaded.length;
     const before = loaded.map((image) => image.codeBytes());
-    const patch = engine.loadPatch(patchFor(target, one));
+    const patch = engine.load(patchFor(target, one));
     expect(patch).toMatchObject({ state: 'applied', status: { name: 'STATUS_SUCCESS' }, functions: 1 });
     expect(call()).toEqual(Array(count).fill(9));
     expect(call('h')).toEqual(Array(count).fill(2));
 
-    engine.disable(patch);
+    engine.unload(patch);
     expect(patch.state).toBe('inactive');
     expect(call()).toEqual(Array(count).fill(1));
     expect(loaded.map((image) => image.codeBytes())).toEqual(before);
@@ -60,15 +60,15 @@ describe.each(CASES)('$name', (one) => {
     using running = await run(one);
     const { engine, loaded, target, call } = running;
     const original = loaded.map((image) => image.codeBytes());
-    const first = engine.loadPatch(patchFor(target, one, 9));
+    const first = engine.load(patchFor(target, one, 9));
     const between = loaded.map((image) => image.codeBytes());
-    const second = engine.loadPatch(patchFor(target, one, 17));
+    const second = engine.load(patchFor(target, one, 17));
     expect(new Set(call())).toEqual(new Set([17]));
-    expect(() => engine.disable(first)).toThrow('chain.covered');
-    engine.disable(second);
+    expect(() => engine.unload(first)).toThrow('chain.covered');
+    engine.unload(second);
     expect(loaded.map((image) => image.codeBytes())).toEqual(between);
     expect(new Set(call())).toEqual(new Set([9]));
-    engine.disable(first);
+    engine.unload(first);
     expect(loaded.map((image) => image.codeBytes())).toEqual(original);
     engine.enable(second);
     expect(new Set(call())).toEqual(new Set([17]));

@@ -43,7 +43,7 @@ async function chainOf(engine: HotPatch2003Options, ...functions: readonly (read
   const running = await run({ processor: 'x64', processes: 1, engine });
   const states = [codeOf(running)];
   const patches = functions.map((names, index) => {
-    const patch = running.engine.loadPatch(imageOf(running, 10 + index, names));
+    const patch = running.engine.load(imageOf(running, 10 + index, names));
     states.push(codeOf(running));
     return patch;
   });
@@ -57,8 +57,8 @@ describe('three hotpatches over one function', () => {
     for (const index of [2, 1, 0]) {
       expect(results(running)).toEqual([10 + index, 2]);
       for (const covered of patches.slice(0, index))
-        expect(() => running.engine.disable(covered)).toThrow('chain.covered');
-      running.engine.disable(at(patches, index));
+        expect(() => running.engine.unload(covered)).toThrow('chain.covered');
+      running.engine.unload(at(patches, index));
       expect(codeOf(running)).toEqual(states[index]);
     }
     expect(codeOf(running)).toEqual(unpatched(running));
@@ -70,45 +70,45 @@ describe('three hotpatches over one function', () => {
     const [first, second, third] = patches;
     if (first === undefined || second === undefined || third === undefined) throw new Error('three');
     const { engine } = running;
-    engine.disable(third);
-    engine.disable(second);
+    engine.unload(third);
+    engine.unload(second);
     engine.enable(third);
     expect(() => engine.enable(second)).toThrow(
       'fix12.dll was applied over its hooks in target.dll and is in force',
     );
-    expect(() => engine.disable(first)).toThrow('fix12.dll was applied over its hooks');
-    engine.disable(third);
+    expect(() => engine.unload(first)).toThrow('fix12.dll was applied over its hooks');
+    engine.unload(third);
     expect(codeOf(running)).toEqual(states[1]);
     engine.enable(second);
     engine.enable(third);
     expect(codeOf(running)).toEqual(states[3]);
-    engine.disable(third);
+    engine.unload(third);
     expect(codeOf(running)).toEqual(states[2]);
   });
 
   it('a new one takes what lies below it now', async () => {
     using one = await chain(['f'], ['f']);
     const { running, patches, states } = one;
-    running.engine.disable(at(patches, 1));
-    const third = running.engine.loadPatch(imageOf(running, 17, ['f']));
+    running.engine.unload(at(patches, 1));
+    const third = running.engine.load(imageOf(running, 17, ['f']));
     expect(results(running)).toEqual([17, 2]);
-    running.engine.disable(third);
+    running.engine.unload(third);
     expect(codeOf(running)).toEqual(states[1]);
   });
 
   it('a jump of another form covers a part where nobody looks at threads, and gives that part back', async () => {
     using one = await chainOf({ spareOccupiedPadding: false }, ['f']);
     const { running, patches, states } = one;
-    const wide = running.engine.loadPatch(imageOf(running, 20, ['f'], true));
+    const wide = running.engine.load(imageOf(running, 20, ['f'], true));
     const over = codeOf(running);
-    const near = running.engine.loadPatch(imageOf(running, 30, ['f']));
+    const near = running.engine.load(imageOf(running, 30, ['f']));
     expect(results(running)).toEqual([30, 2]);
-    running.engine.disable(near);
+    running.engine.unload(near);
     expect(codeOf(running)).toEqual(over);
     expect(results(running)).toEqual([20, 2]);
-    running.engine.disable(wide);
+    running.engine.unload(wide);
     expect(codeOf(running)).toEqual(states[1]);
-    running.engine.disable(at(patches, 0));
+    running.engine.unload(at(patches, 0));
     expect(codeOf(running)).toEqual(unpatched(running));
   });
 });
@@ -120,12 +120,12 @@ describe('hotpatches of different functions', () => {
     const [first, second] = patches;
     if (first === undefined || second === undefined) throw new Error('two');
     const { engine } = running;
-    engine.disable(first);
+    engine.unload(first);
     expect(results(running)).toEqual([1, 11]);
     engine.enable(first);
     expect(results(running)).toEqual([10, 11]);
-    engine.disable(second);
-    engine.disable(first);
+    engine.unload(second);
+    engine.unload(first);
     expect(codeOf(running)).toEqual(unpatched(running));
   });
 
@@ -134,7 +134,7 @@ describe('hotpatches of different functions', () => {
     { middle: ['h'] as const, covers: false },
   ])('one of $middle over one of f: covered is $covers', async ({ middle, covers }) => {
     using one = await chain(['f'], middle);
-    const disable = () => one.running.engine.disable(at(one.patches, 0));
+    const disable = () => one.running.engine.unload(at(one.patches, 0));
     if (covers) expect(disable).toThrow('chain.covered');
     else disable();
     expect(results(one.running)).toEqual([covers ? 11 : 1, 11]);
@@ -152,7 +152,7 @@ describe('hotpatches of different functions', () => {
       engine: { checkEntries: false, spareOccupiedPadding: false },
     });
     const { engine, target } = running;
-    const first = engine.loadPatch(imageOf(running, 10, ['f']));
+    const first = engine.load(imageOf(running, 10, ['f']));
     const near = buildPatch(target, {
       processor: 'x64',
       name: 'near.dll',
@@ -170,8 +170,8 @@ describe('hotpatches of different functions', () => {
         ],
       }),
     });
-    engine.loadPatch(near);
-    const disable = () => engine.disable(first);
+    engine.load(near);
+    const disable = () => engine.unload(first);
     if (covers) expect(disable).toThrow('chain.covered');
     else disable();
     expect(first.state).toBe(covers ? 'applied' : 'inactive');

@@ -1,4 +1,4 @@
-import { HotPatch2003Engine, Lab, type LoadedImage } from 'hotpatch-lab';
+import { type EngineName, type HotPatch, Lab, type LoadedImage } from 'hotpatch-lab';
 import { findSymbols, type PeImage, readImage } from 'hotpatch-lab/image';
 import { buildHotPatch, buildHotPatch2003 } from '../../../builder/index.js';
 import { fixture, fixtureBytes } from '../../support.js';
@@ -26,31 +26,21 @@ interface Measured {
   readonly gathered: string;
 }
 
-interface Engine {
-  load(): void;
-  unload(): void;
-}
-
-async function measure(
-  name: string,
-  boot: { hotPatchTableSize?: number; vbs?: boolean },
-  make: (lab: Lab, base: PeImage) => Engine,
-): Promise<Measured> {
-  using lab = await Lab.boot({ architecture: 'x64', ...boot });
+async function measure(name: string, engine: EngineName, hotpatch: PeImage): Promise<Measured> {
+  using lab = await Lab.boot({ architecture: 'x64', engine });
   const base = source(BASE);
   const driver = lab.kernel.loadImage(base.image, { name: 'packets.sys', symbols: base.symbols });
   const target = driver.symbol('ReceivePacket');
   const packet = lab.allocate(Uint8Array.from(PACKET));
   const instructions = () => lab.kernel.callThread(driver.symbol('PacketsSeen')).instructions;
   const idle = instructions();
-  const engine = make(lab, base.image);
   const before = driver.codeBytes();
   const frames = lab.kernel.machine.memory.framesInUse;
 
   const inside = lab.startThread(target, [packet, 2]);
   lab.run({ until: inside.reaches(driver.symbol('Checksum')) });
   const events = lab.events.length;
-  engine.load();
+  const patch: HotPatch = lab.engine.load(hotpatch);
   const steps = lab.events.slice(events);
   const stores = steps.filter(({ kind }) => kind === 'store');
   lab.run({ until: inside.returns() });
@@ -58,7 +48,7 @@ async function measure(
   const first = lab.kernel.domain.addressSpace.read(target, 2);
   const slot = trampolineOf(driver, target, first[1] ?? 0);
   const hops = hopsOf(lab, driver, target, packet);
-  engine.unload();
+  lab.engine.unload(patch);
   const restored = driver.codeBytes();
   if (instructions() !== idle) throw new Error('unpatched functions cost what they cost');
   const isIn = (line: string, module: string) => line.includes(`of ${module}`);
@@ -106,23 +96,7 @@ export async function measureBoth(): Promise<readonly Measured[]> {
   const old = readImage(buildHotPatch2003({ base, fixed, targetName: 'packets.sys' }).bytes, {
     file: 'packets_hp.sys',
   });
-  return [
-    await measure('2003', { hotPatchTableSize: 0, vbs: false }, (lab) => {
-      const engine = new HotPatch2003Engine(lab.kernel);
-      return {
-        load: () => void engine.loadPatch(old),
-        unload: () => {
-          for (const patch of engine.patches) engine.disable(patch);
-        },
-      };
-    }),
-    await measure('modern', {}, (lab) => ({
-      load: () => void lab.engine.loadPatch(modern),
-      unload: () => {
-        for (const patch of lab.engine.patches) lab.engine.unloadPatch(patch);
-      },
-    })),
-  ];
+  return [await measure('2003', 'server-2003', old), await measure('modern', 'modern', modern)];
 }
 
 /** The table of docs/two-generations.md. */

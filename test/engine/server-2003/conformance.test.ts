@@ -1,15 +1,14 @@
 import {
-  HotPatch2003Engine,
   type HotPatch2003Options,
   Lab,
   type LoadedImage,
   type Patch2003,
+  type Server2003Engine,
 } from 'hotpatch-lab';
 import { findSymbols, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { systemState } from '../../../proof/index.js';
 import { fixture, fixtureBytes } from '../../support.js';
-import { SERVER_2003 } from './support.js';
 
 /** A module of the fixtures, a call of it, and what old and new code return. */
 interface Subject {
@@ -46,7 +45,7 @@ const SUBJECTS: readonly Subject[] = [
 
 interface Running extends Disposable {
   readonly lab: Lab;
-  readonly engine: HotPatch2003Engine;
+  readonly engine: Server2003Engine;
   readonly module: LoadedImage;
   load(fix?: 1 | 2): Patch2003;
   call(): number;
@@ -54,8 +53,13 @@ interface Running extends Disposable {
 
 async function start(subject: Subject, options: HotPatch2003Options = {}): Promise<Running> {
   const { architecture, file, folder = architecture } = subject;
-  const lab = await Lab.boot({ architecture, memorySize: 16 << 20, ...SERVER_2003 });
-  const engine = new HotPatch2003Engine(lab.kernel, options);
+  const lab = await Lab.boot({
+    architecture,
+    memorySize: 16 << 20,
+    engine: 'server-2003',
+    engineOptions: options,
+  });
+  const { engine } = lab;
   const open = (path: string) => {
     const where = `2003/${folder}/${path}`;
     return {
@@ -75,7 +79,7 @@ async function start(subject: Subject, options: HotPatch2003Options = {}): Promi
     module,
     load(fix = 1) {
       const patch = open(`patch${fix}/${file.replace('.', '_hp.')}`);
-      return engine.loadPatch(patch.image, { name: `fix${fix}.dll`, symbols: patch.symbols });
+      return engine.load(patch.image, { name: `fix${fix}.dll`, symbols: patch.symbols });
     },
     call: () =>
       Number(
@@ -120,7 +124,7 @@ describe.each(SUBJECTS)('$name', (subject) => {
     const memory = systemState(running.lab).memory;
     const patch = running.load();
     expect(running.call()).toBe(fixed);
-    running.engine.disable(patch);
+    running.engine.unload(patch);
     expect(running.call()).toBe(old);
     expect(running.module.codeBytes()).toEqual(running.module.codeBytesBeforePatch);
     expect(memory.size).toBeGreaterThan(0);
@@ -139,7 +143,7 @@ describe.each(SUBJECTS)('$name', (subject) => {
     const disabled = (running: Running) => {
       const [patch] = running.engine.patches;
       if (patch === undefined) throw new Error('no patch');
-      running.engine.disable(patch);
+      running.engine.unload(patch);
       expect(running.call()).toBe(old);
     };
     const { results } = await atEveryInstruction(subject, disabled, (running) => void running.load());
@@ -156,7 +160,7 @@ describe.each(SUBJECTS)('$name', (subject) => {
       domain: module.domain,
     });
     lab.kernel.run({ until: thread.reaches(padding.location) });
-    engine.disable(patch);
+    engine.unload(patch);
     expect(module.codeBytes()).not.toEqual(module.codeBytesBeforePatch);
     lab.kernel.run({ until: thread.returns() });
     expect(thread.result).toBe(fixed);
@@ -218,13 +222,13 @@ const OPERATIONS: readonly Operation[] = [
   {
     name: 'disable',
     prepare: (running) => running.load(),
-    perform: ({ engine }, patch) => patch && engine.disable(patch),
+    perform: ({ engine }, patch) => patch && engine.unload(patch),
   },
   {
     name: 'enable',
     prepare(running) {
       const patch = running.load();
-      running.engine.disable(patch);
+      running.engine.unload(patch);
       return patch;
     },
     perform: ({ engine }, patch) => patch && engine.enable(patch),
@@ -270,7 +274,7 @@ describe.each(SUBJECTS)('stopped between two steps, $name', (subject) => {
       using running = await start(subject);
       running.call();
       const before = systemState(running.lab).memory;
-      if (!stopAfter(running, running.engine.loadPatchSteps(image), count)) break;
+      if (!stopAfter(running, running.engine.loadSteps(image), count)) break;
       expect(systemState(running.lab).memory).toEqual(before);
       expect(running.lab.kernel.threads).toEqual([]);
       expect(running.call()).toBe(subject.results[0]);

@@ -61,9 +61,9 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
   ])('with a thread at $where: left is $stays, in that process alone', async ({ distance, stays }) => {
     using running = await run(form);
     const { engine, call, lab } = running;
-    const patch = engine.loadPatch(patchOf(running, form));
+    const patch = engine.load(patchOf(running, form));
     const thread = standAt(running, form, distance);
-    engine.disable(patch);
+    engine.unload(patch);
     expect(left(patch)).toEqual([stays ? kept : [], []]);
     expect(isItself(running)).toEqual([!stays, true]);
     expect(call()).toEqual([1, 1]);
@@ -81,9 +81,9 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
 
   it('without a look at threads when that is switched off', async () => {
     using running = await run({ ...form, engine: { spareOccupiedPadding: false } });
-    const patch = running.engine.loadPatch(patchOf(running, form));
+    const patch = running.engine.load(patchOf(running, form));
     standAt(running, form, 0);
-    const steps = [...running.engine.disableSteps(patch)];
+    const steps = [...running.engine.unloadSteps(patch)];
     expect(steps.filter((step) => step.kind === 'store' && step.unlessOccupied)).toEqual([]);
     expect(left(patch)).toEqual([[], []]);
     expect(isItself(running)).toEqual([true, true]);
@@ -93,18 +93,18 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
     using running = await run(form);
     const { engine, lab, loaded } = running;
     const [module] = loaded;
-    const patch = engine.loadPatch(patchOf(running, form));
+    const patch = engine.load(patchOf(running, form));
     const change = (distance: number) => {
       const address = (module?.symbol('f') ?? 0n) + BigInt(distance);
       module?.domain.writer.writeCode(address, Uint8Array.of(0x90));
     };
     const kept = module?.domain.addressSpace.read(module.symbol('f'), 2);
     change(0);
-    expect(() => engine.disable(patch)).toThrow('code.verification');
+    expect(() => engine.unload(patch)).toThrow('code.verification');
     expect(patch.state).toBe('applied');
     module?.domain.writer.writeCode(module.symbol('f'), kept ?? new Uint8Array(2));
     const thread = standAt(running, form, 0);
-    engine.disable(patch);
+    engine.unload(patch);
     lab.kernel.scheduler.remove(thread);
     change(-1);
     expect(() => engine.restoreLeftHooks()).toThrow('code.verification');
@@ -114,45 +114,45 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
   it('without any store where nothing was left', async () => {
     using running = await run(form);
     const { engine, lab } = running;
-    const patch = engine.loadPatch(patchOf(running, form));
+    const patch = engine.load(patchOf(running, form));
     const idle = () => {
       const count = lab.events.length;
       engine.restoreLeftHooks();
       expect(lab.events).toHaveLength(count);
     };
     idle();
-    engine.disable(patch);
+    engine.unload(patch);
     idle();
   });
 
   it('the hotpatch comes into force again over what it left', async () => {
     using running = await run(form);
     const { engine, call, lab } = running;
-    const patch = engine.loadPatch(patchOf(running, form));
+    const patch = engine.load(patchOf(running, form));
     const thread = standAt(running, form, 0);
-    engine.disable(patch);
+    engine.unload(patch);
     engine.enable(patch);
     expect(call()).toEqual([9, 9]);
     expect(left(patch)).toEqual([[], []]);
     engine.restoreLeftHooks();
     expect(call()).toEqual([9, 9]);
     lab.kernel.scheduler.remove(thread);
-    engine.disable(patch);
+    engine.unload(patch);
     expect(isItself(running)).toEqual([true, true]);
   });
 
   it('another hotpatch fits the function in spite of what was left, and gives it back', async () => {
     using running = await run(form);
     const { engine, call, lab } = running;
-    const older = engine.loadPatch(patchOf(running, form));
+    const older = engine.load(patchOf(running, form));
     const thread = standAt(running, form, 0);
-    engine.disable(older);
-    const newer = engine.loadPatch(patchOf(running, form, 17));
+    engine.unload(older);
+    const newer = engine.load(patchOf(running, form, 17));
     lab.kernel.scheduler.remove(thread);
     engine.restoreLeftHooks();
     expect(call()).toEqual([17, 17]);
     expect(left(older)).toEqual([kept, []]);
-    engine.disable(newer);
+    engine.unload(newer);
     expect(call()).toEqual([1, 1]);
     engine.restoreLeftHooks();
     expect(isItself(running)).toEqual([true, true]);
@@ -163,11 +163,11 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
   it('an older hotpatch under a disabled one leaves its own hooks, not those of the newer', async () => {
     using running = await run(form);
     const { engine, lab } = running;
-    const older = engine.loadPatch(patchOf(running, form));
-    const newer = engine.loadPatch(patchOf(running, form, 17));
-    engine.disable(newer);
+    const older = engine.load(patchOf(running, form));
+    const newer = engine.load(patchOf(running, form, 17));
+    engine.unload(newer);
     const thread = standAt(running, form, 0);
-    engine.disable(older);
+    engine.unload(older);
     expect([left(older), left(newer)]).toEqual([
       [kept, []],
       [[], []],
@@ -180,11 +180,11 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
   it('what a newer hotpatch left keeps the older one from being changed', async () => {
     using running = await run(form);
     const { engine, lab, call } = running;
-    const older = engine.loadPatch(patchOf(running, form));
-    engine.disable(older);
-    const newer = engine.loadPatch(patchOf(running, form, 17));
+    const older = engine.load(patchOf(running, form));
+    engine.unload(older);
+    const newer = engine.load(patchOf(running, form, 17));
     const thread = standAt(running, form, 0);
-    engine.disable(newer);
+    engine.unload(newer);
     expect(() => engine.enable(older)).toThrow(
       'fix17.dll was applied over its hooks in target.dll and left one',
     );
@@ -192,36 +192,36 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
     engine.restoreLeftHooks();
     engine.enable(older);
     expect(call()).toEqual([9, 9]);
-    engine.disable(older);
+    engine.unload(older);
     expect(isItself(running)).toEqual([true, true]);
   });
 
   it('a newer hotpatch gives an older one its jump back although a thread stands there', async () => {
     using running = await run(form);
     const { engine, lab, call } = running;
-    const older = engine.loadPatch(patchOf(running, form));
-    const newer = engine.loadPatch(patchOf(running, form, 17));
+    const older = engine.load(patchOf(running, form));
+    const newer = engine.load(patchOf(running, form, 17));
     const thread = standAt(running, form, 0);
-    engine.disable(newer);
+    engine.unload(newer);
     expect(left(newer)).toEqual([[], []]);
     expect(call()).toEqual([9, 9]);
     lab.run({ until: thread.returns() });
     expect(thread.result).toBe(9);
-    engine.disable(older);
+    engine.unload(older);
     expect(isItself(running)).toEqual([true, true]);
   });
 
   it('what comes into force again over what it left is left again', async () => {
     using running = await run(form);
     const { engine, lab } = running;
-    const patch = engine.loadPatch(patchOf(running, form));
+    const patch = engine.load(patchOf(running, form));
     const thread = standAt(running, form, 0);
     for (let times = 0; times < 2; times++) {
-      engine.disable(patch);
+      engine.unload(patch);
       expect(left(patch)).toEqual([kept, []]);
       engine.enable(patch);
     }
-    engine.disable(patch);
+    engine.unload(patch);
     lab.run({ until: thread.returns() });
     expect(thread.result).toBe(9);
   });
@@ -232,7 +232,7 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
   ])('an operation that %s leaves the hotpatch as it was, in force or left', async (_, leave) => {
     using running = await run(form);
     const { engine, lab } = running;
-    const patch = engine.loadPatch(patchOf(running, form));
+    const patch = engine.load(patchOf(running, form));
     const stop = (steps: Generator) => {
       const known = [left(patch), patch.applications.map(({ active }) => active), patch.state];
       const before = systemState(lab).memory;
@@ -241,9 +241,9 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
       expect([left(patch), patch.applications.map(({ active }) => active), patch.state]).toEqual(known);
       expect(systemState(lab).memory).toEqual(before);
     };
-    stop(engine.disableSteps(patch));
+    stop(engine.unloadSteps(patch));
     standAt(running, form, 0);
-    engine.disable(patch);
+    engine.unload(patch);
     stop(engine.enableSteps(patch));
   });
 });
@@ -254,16 +254,16 @@ describe('a hotpatch over others', () => {
     async (form) => {
       using running = await run(form);
       const { engine, target } = running;
-      engine.loadPatch(
+      engine.load(
         buildPatch(target, {
           processor: form.processor,
           name: 'other.dll',
           section: ({ good, layout }) => ({ ...good, hooks: nearHooks(target.rva('h'), layout.rva('g')) }),
         }),
       );
-      const patch = engine.loadPatch(patchOf(running, form, 17));
+      const patch = engine.load(patchOf(running, form, 17));
       standAt(running, form, 0);
-      engine.disable(patch);
+      engine.unload(patch);
       expect(left(patch)).toEqual([form.form === 'near' ? ['padding'] : ['padding', 'pointer'], []]);
     },
   );
@@ -276,10 +276,10 @@ describe('a jump over another hotpatch’s jump of the other form', () => {
   )('$newer.form over $older.form: $same', async ({ older, newer, same }) => {
     using running = await run({ processor: 'x64' });
     const { engine, lab, call } = running;
-    const first = engine.loadPatch(patchOf(running, older));
+    const first = engine.load(patchOf(running, older));
     standAt(running, older, 0);
     const before = systemState(lab).memory;
-    const second = () => engine.loadPatch(patchOf(running, newer, 17));
+    const second = () => engine.load(patchOf(running, newer, 17));
     if (same) {
       second();
       expect(call()).toEqual([17, 17]);
@@ -290,7 +290,7 @@ describe('a jump over another hotpatch’s jump of the other form', () => {
     );
     expect(systemState(lab).memory).toEqual(before);
     expect(call()).toEqual([9, 9]);
-    engine.disable(first);
+    engine.unload(first);
     expect(second).toThrow('chain.crossed');
   });
 
@@ -299,9 +299,9 @@ describe('a jump over another hotpatch’s jump of the other form', () => {
     const { engine, call } = running;
     const [, near, indirect] = FORMS;
     if (near === undefined || indirect === undefined) throw new Error('no forms');
-    const first = engine.loadPatch(patchOf(running, indirect));
-    engine.disable(first);
-    engine.loadPatch(patchOf(running, near, 17));
+    const first = engine.load(patchOf(running, indirect));
+    engine.unload(first);
+    engine.load(patchOf(running, near, 17));
     expect(call()).toEqual([17, 17]);
   });
 
@@ -310,8 +310,8 @@ describe('a jump over another hotpatch’s jump of the other form', () => {
     const { engine, call } = running;
     const [, near, indirect] = FORMS;
     if (near === undefined || indirect === undefined) throw new Error('no forms');
-    engine.loadPatch(patchOf(running, indirect));
-    engine.loadPatch(patchOf(running, near, 17));
+    engine.load(patchOf(running, indirect));
+    engine.load(patchOf(running, near, 17));
     expect(call()).toEqual([17, 17]);
   });
 });
@@ -325,7 +325,7 @@ describe('threads in old code', () => {
       if (module === undefined) throw new Error('no such process');
       return lab.kernel.createThread(module.symbol(name) + behind, [], { domain: module.domain });
     };
-    const patch = engine.loadPatch(buildPatch(running.target, { processor: 'x64' }));
+    const patch = engine.load(buildPatch(running.target, { processor: 'x64' }));
     const [inOne, inOther] = [start(0, 'f', 2n), start(1, 'f', 7n)];
     start(0, 'h', 2n);
     start(1, 'tiny', 0n);
@@ -349,7 +349,7 @@ describe('threads in old code', () => {
         hooks: indirectHooks(target.rva('f'), layout.rva('g'), target.rva('cells')),
       }),
     });
-    const patch = engine.loadPatch(image);
+    const patch = engine.load(image);
     lab.kernel.createThread(module.symbol('cells'), [], { domain: module.domain });
     expect(engine.threadsInOldCode(patch)).toEqual([]);
   });

@@ -10,7 +10,7 @@ import {
   SYSWOW64,
 } from 'hotpatch-lab';
 import { fixtureBytes } from '../../support.js';
-import { SERVER_2003, setSystemInformation } from './support.js';
+import { setSystemInformation } from './support.js';
 
 const PRIVILEGES = ['SeRestorePrivilege', 'SeLoadDriverPrivilege'];
 
@@ -34,7 +34,7 @@ export class Machine implements Disposable {
   readonly process: Process;
 
   private constructor(
-    private readonly lab: Lab,
+    private readonly lab: Lab<'server-2003'>,
     readonly server: Server2003,
     private readonly caller: Caller,
     privileges: readonly string[],
@@ -56,8 +56,8 @@ export class Machine implements Disposable {
       disk.write(`${folder}${file}.dll`, fixtureBytes(`2003/${images}/base/${file}.dll`));
       disk.write(`${folder}${file}.new.dll`, fixtureBytes(`2003/${images}/fixed1/${file}.dll`));
     }
-    const lab = await Lab.boot({ architecture, memorySize: 16 << 20, ...SERVER_2003 });
-    return new Machine(lab, new Server2003(lab.kernel, { disk }), caller, privileges);
+    const lab = await Lab.boot({ architecture, memorySize: 16 << 20, engine: 'server-2003' });
+    return new Machine(lab, new Server2003(lab, { disk }), caller, privileges);
   }
 
   get disk(): FileSystem {

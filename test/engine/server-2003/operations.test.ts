@@ -1,15 +1,8 @@
-import {
-  CodeInformation,
-  encodeNames,
-  FLG_HOTPATCH,
-  HotPatch2003Engine,
-  Lab,
-  LDR_HOT_PATCH_ROUTINE,
-} from 'hotpatch-lab';
+import { CodeInformation, encodeNames, FLG_HOTPATCH, Lab, LDR_HOT_PATCH_ROUTINE } from 'hotpatch-lab';
 import { FIXUP_TYPE, ImageBuilder, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { observeOperations, type RequestedOperation } from '../../../engine/index.js';
-import { buildPatch, buildTarget, type Running, run, SERVER_2003, setSystemInformation } from './support.js';
+import { buildPatch, buildTarget, type Running, run, setSystemInformation } from './support.js';
 
 const { NAME_INFO, INJECT_THREAD, ACTIVE, WOW64 } = FLG_HOTPATCH;
 const PATH = 'C:\\WINDOWS\\hotpatch\\patch.dll';
@@ -27,28 +20,28 @@ describe('the state of a hotpatch', () => {
   it('decides what can be asked of it', async () => {
     using running = await run({ processor: 'x64' });
     const { engine } = running;
-    const patch = engine.loadPatch(patchOf(running));
+    const patch = engine.load(patchOf(running));
     expect(() => engine.enable(patch)).toThrow('the hotpatch is applied, not inactive');
-    engine.disable(patch);
-    expect(() => engine.disable(patch)).toThrow('the hotpatch is inactive, not applied');
+    engine.unload(patch);
+    expect(() => engine.unload(patch)).toThrow('the hotpatch is inactive, not applied');
     expect(running.call()).toEqual([1, 1]);
   });
 
   it('is noTarget where nobody has the module, and it is kept all the same', async () => {
     using running = await run({ processor: 'x64', processes: 0 });
     const { engine, lab } = running;
-    const patch = engine.loadPatch(patchOf(running));
+    const patch = engine.load(patchOf(running));
     expect(patch).toMatchObject({ state: 'noTarget', status: { name: 'STATUS_NOT_FOUND' }, functions: 0 });
     expect(engine.patches).toEqual([patch]);
     expect(lab.transcript).toContain('hotpatch patch.dll: target.dll is not loaded anywhere');
-    for (const swap of [engine.disable, engine.enable])
+    for (const swap of [engine.unload, engine.enable])
       expect(() => swap.call(engine, patch)).toThrow('the hotpatch is noTarget');
   });
 
   it('is inactive when it is loaded and not put in force', async () => {
     using running = await run({ processor: 'x64' });
     const { engine, loaded } = running;
-    const patch = engine.loadPatch(patchOf(running), { active: false });
+    const patch = engine.load(patchOf(running), { active: false });
     expect(patch).toMatchObject({ state: 'inactive', status: { name: 'STATUS_SUCCESS' }, functions: 0 });
     expect(running.call()).toEqual([1, 1]);
     expect(loaded.map((image) => engine.patchList(image).length)).toEqual([1, 1]);
@@ -60,35 +53,35 @@ describe('the state of a hotpatch', () => {
   it('tells of each module where its image is', async () => {
     using running = await run({ processor: 'x64' });
     const { engine, lab } = running;
-    const patch = engine.loadPatch(patchOf(running));
+    const patch = engine.load(patchOf(running));
     const count = () => lab.events.filter(({ text }) => /patch.dll of generation 2003 is/.test(text)).length;
     expect(count()).toBe(2);
-    engine.disable(patch);
+    engine.unload(patch);
     expect(count()).toBe(4);
   });
 
   it('forgets a module that is gone', async () => {
     using running = await run({ processor: 'x64' });
     const { engine, loaded } = running;
-    const patch = engine.loadPatch(patchOf(running));
+    const patch = engine.load(patchOf(running));
     first(loaded).domain.process?.terminate();
     expect(loaded.map((image) => engine.patchList(image).length)).toEqual([0, 1]);
-    expect(engine.lists.all).toHaveLength(1);
+    expect(engine.applications).toHaveLength(1);
     expect(patch.applications).toHaveLength(1);
   });
 
   it('a hotpatch that was refused is in no list', async () => {
     using running = await run({ processor: 'x64' });
     const { engine, loaded } = running;
-    const steps = engine.loadPatchSteps(patchOf(running));
+    const steps = engine.loadSteps(patchOf(running));
     let patches = 0;
     for (const step of { [Symbol.iterator]: () => ({ next: () => steps.next() }) }) {
-      patches = engine.lists.all.length;
+      patches = engine.applications.length;
       if (step.kind === 'rendezvous' && patches === 2) break;
     }
     expect(patches).toBe(2);
     expect(() => steps.throw(new Error('stopped'))).toThrow('stopped');
-    expect(engine.lists.all).toEqual([]);
+    expect(engine.applications).toEqual([]);
     expect(loaded.map((image) => engine.patchList(image))).toEqual([[], []]);
     expect(engine.patches).toEqual([]);
     expect(engine.openPatch('patch.dll')?.applications).toEqual([]);
@@ -113,12 +106,12 @@ describe('what an observer is told of an operation', () => {
     const { engine, loaded } = running;
     const operations = told(running);
     const both = 'process0.exe process1.exe';
-    const silent = engine.loadPatch(patchOf(running), { active: false });
+    const silent = engine.load(patchOf(running), { active: false });
     engine.enable(silent);
-    engine.loadPatch(patchOf(running, 17));
-    engine.disable(first(engine.patches.slice(1)));
+    engine.load(patchOf(running, 17));
+    engine.unload(first(engine.patches.slice(1)));
     engine.patchOne(silent, first(loaded), false);
-    engine.disable(silent);
+    engine.unload(silent);
     engine.enable(silent);
     const { process } = first(loaded).domain;
     process?.privileges.add('SeDebugPrivilege');
@@ -140,7 +133,7 @@ describe('what an observer is told of an operation', () => {
   it('nothing where nobody has the module', async () => {
     using running = await run({ processor: 'x64', processes: 0 });
     const operations = told(running);
-    running.engine.loadPatch(patchOf(running));
+    running.engine.load(patchOf(running));
     expect(operations).toEqual(['nothing']);
   });
 });
@@ -150,7 +143,7 @@ describe('processors', () => {
     using running = await run({ processor: 'x64', processes: 1 });
     const { engine, lab } = running;
     const held: string[] = [];
-    for (const step of engine.loadPatchSteps(patchOf(running)))
+    for (const step of engine.loadSteps(patchOf(running)))
       held.push(`${step.kind} ${lab.kernel.scheduler.gathered}`);
     expect(held.slice(-5)).toEqual([
       'rendezvous true',
@@ -175,7 +168,7 @@ describe('processors', () => {
       count += 1;
       serialise();
     };
-    const steps = engine.loadPatchSteps(patchOf(running));
+    const steps = engine.loadSteps(patchOf(running));
     for (let step = steps.next(); step.done !== true && step.value.kind !== 'serialised'; )
       step = steps.next();
     expect(count).toBe(1);
@@ -200,7 +193,7 @@ describe.each(['x86', 'x64'] as const)('the thread that is injected into an %s p
           ],
         }),
       });
-      const steps = engine.loadPatchSteps(image, {
+      const steps = engine.loadSteps(image, {
         path: PATH,
         ...(active ? {} : { active }),
         ...(active ? {} : { name: 'patch.dll' }),
@@ -235,10 +228,10 @@ describe.each(['x86', 'x64'] as const)('the thread that is injected into an %s p
 
 describe('a system of ARM64', () => {
   it('has the engine, and no module that a hotpatch could be for', async () => {
-    using lab = await Lab.boot({ architecture: 'arm64', ...SERVER_2003 });
-    const engine = new HotPatch2003Engine(lab.kernel);
+    using lab = await Lab.boot({ architecture: 'arm64', engine: 'server-2003' });
+    const { engine } = lab;
     const image = buildPatch(buildTarget('x64'), { processor: 'x64' });
-    expect(engine.loadPatch(image).state).toBe('noTarget');
+    expect(engine.load(image).state).toBe('noTarget');
   });
 });
 
@@ -247,7 +240,7 @@ describe('modules that a hotpatch is for', () => {
     using running = await run({ processor: 'x64' });
     const process = first(running.loaded).domain.process;
     if (process === undefined) throw new Error('no process');
-    running.engine.loadPatch(patchOf(running), { path: PATH });
+    running.engine.load(patchOf(running), { path: PATH });
     const buffer = encodeNames(NAME_INFO, { name: PATH.toUpperCase() });
     expect(setSystemInformation(process, buffer).status).toBe(0);
     expect(running.call()).toEqual([1, 9]);
@@ -259,7 +252,7 @@ describe('modules that a hotpatch is for', () => {
     const other = buildTarget('x64', 'dll', 16);
     const process = lab.createProcess('coldpatched.exe');
     const loaded = process.loadImage(other.image, { initialize: false });
-    const patch = engine.loadPatch(patchOf(running));
+    const patch = engine.load(patchOf(running));
     expect(patch.applications.map(({ target }) => target.domain.name)).not.toContain(loaded.domain.name);
     expect(running.call()).toEqual([9, 9]);
     expect(loaded.codeBytes()).toEqual(loaded.codeBytesBeforePatch);
@@ -270,7 +263,7 @@ describe('modules that a hotpatch is for', () => {
     const { engine, lab } = running;
     const wow64 = lab.createProcess({ name: 'old32.exe', wow64: true });
     wow64.loadImage(buildTarget('x86').image, { initialize: false });
-    expect(engine.loadPatch(patchOf(running)).state).toBe('noTarget');
+    expect(engine.load(patchOf(running)).state).toBe('noTarget');
   });
 
   it('are not other modules, nor images of hotpatches', async () => {
@@ -280,8 +273,8 @@ describe('modules that a hotpatch is for', () => {
     const other = new ImageBuilder('x64', { dll: true, name: 'other.dll' }).code('f', [0xc3]).build();
     process?.loadImage(readImage(other.bytes, { file: 'other.dll' }), { initialize: false });
     const namesake = buildPatch(running.target, { processor: 'x64', result: 17 });
-    engine.loadPatch(namesake, { name: 'target.dll' });
-    const patch = engine.loadPatch(patchOf(running));
+    engine.load(namesake, { name: 'target.dll' });
+    const patch = engine.load(patchOf(running));
     expect(patch.applications.map(({ target }) => target.loadReason)).not.toContain('PatchImage');
     expect(patch.applications).toHaveLength(1);
     expect(lab.kernel.threads).toEqual([]);
@@ -292,14 +285,14 @@ describe('modules that a hotpatch is for', () => {
     const { engine, lab, target } = running;
     const process = lab.createProcess('copy.exe');
     const copy = process.loadImage(target.image, { name: 'copy.dll', initialize: false });
-    expect(engine.loadPatch(patchOf(running)).state).toBe('noTarget');
+    expect(engine.load(patchOf(running)).state).toBe('noTarget');
     expect(copy.codeBytes()).toEqual(copy.codeBytesBeforePatch);
   });
 
   it('are named in any case', async () => {
     using running = await run({ processor: 'x64' });
     const { engine, target } = running;
-    engine.loadPatch(
+    engine.load(
       buildPatch(target, {
         processor: 'x64',
         section: ({ good }) => ({ ...good, targetName: 'TARGET.DLL' }),

@@ -28,7 +28,7 @@ const start = (processor: Processor = 'x64', checkEntries = true) =>
 function load(
   { engine, target }: Running,
   section: (draft: Draft) => Hotp1Input,
-  options: Parameters<typeof engine.loadPatch>[1] & { readonly processor?: Processor } = {},
+  options: Parameters<typeof engine.load>[1] & { readonly processor?: Processor } = {},
 ) {
   const { processor = 'x64', ...rest } = options;
   const image = buildPatch(target, {
@@ -37,7 +37,7 @@ function load(
     build: (builder) =>
       void builder.data('numbers', Uint8Array.of(0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)),
   });
-  return engine.loadPatch(image, rest);
+  return engine.load(image, rest);
 }
 
 const signed = (image: LoadedImage, rva: number, size: number) =>
@@ -131,7 +131,7 @@ describe('option 0x8000', () => {
         ? target.dllBase + LIMIT - BigInt(sizeOfImage) + one.more
         : target.dllBase + BigInt(target.sizeOfImage) - LIMIT - one.more;
     const apply = () =>
-      running.engine.loadPatch(buildPatch(running.target, { processor: 'x64', section }), { dllBase });
+      running.engine.load(buildPatch(running.target, { processor: 'x64', section }), { dllBase });
     if (one.reaches) expect(apply().state).toBe('applied');
     else expect(apply).toThrow(`lie 0x${(LIMIT + one.more).toString(16)} bytes apart`);
   });
@@ -238,7 +238,7 @@ describe('the hooks of a plan', () => {
     expect(only(patch.applications).hooks[2]?.bytes.slice(5)).toEqual(Uint8Array.of(0xcc, 0xcc));
     expect(patch.functions).toBe(2);
     expect([running.call('f'), running.call('h')]).toEqual([[9], [9]]);
-    running.engine.disable(patch);
+    running.engine.unload(patch);
     expect(patch.functions).toBe(0);
   });
 
@@ -257,7 +257,7 @@ describe('the hooks of a plan', () => {
         ],
       }),
     });
-    const hooks = hooksOf(running, running.engine.loadPatch(patch));
+    const hooks = hooksOf(running, running.engine.load(patch));
     expect(hooks.map(({ symbol, leaveWhile }) => [symbol, leaveWhile])).toEqual([
       ['target!f', [-6, 0]],
       ['target!f', [-6, 0]],
@@ -292,7 +292,7 @@ describe('the hooks of a plan', () => {
           ],
         }),
       });
-      const loaded = running.engine.loadPatch(patch);
+      const loaded = running.engine.load(patch);
       expect(hooksOf(running, loaded).at(-1)).toMatchObject({
         symbol: 'target!h',
         target: 'entry',
@@ -313,7 +313,7 @@ describe('the hooks of a plan', () => {
     using running = await run({ processor: 'x64', processes: 0 });
     const process = running.lab.createProcess('end.exe');
     const loaded = process.loadImage(end.image, { symbols: end.symbols, initialize: false });
-    running.engine.loadPatch(buildPatch(end, { processor: 'x64' }));
+    running.engine.load(buildPatch(end, { processor: 'x64' }));
     expect(process.call64(loaded.symbol('f'))).toBe(9n);
   });
 

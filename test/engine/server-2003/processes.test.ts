@@ -12,8 +12,7 @@ function drive(steps: Generator<EngineStep, Patch2003>, after: number, act: () =
   }
 }
 
-const stepsOf = ({ engine, target }: Running) =>
-  engine.loadPatchSteps(buildPatch(target, { processor: 'x64' }));
+const stepsOf = ({ engine, target }: Running) => engine.loadSteps(buildPatch(target, { processor: 'x64' }));
 
 const countSteps = async () => {
   using running = await run({ processor: 'x64' });
@@ -30,8 +29,8 @@ describe.each(['disable', 'enable', 'patchEach'] as const)('a process that ends 
       for (const gone of [0, 1]) {
         using running = await run({ processor: 'x64' });
         const { lab, engine, loaded } = running;
-        const patch = engine.loadPatch(buildPatch(running.target, { processor: 'x64' }));
-        if (operation === 'enable') engine.disable(patch);
+        const patch = engine.load(buildPatch(running.target, { processor: 'x64' }));
+        if (operation === 'enable') engine.unload(patch);
         let count = 0;
         const proceed = (steps: Generator<EngineStep, unknown> | undefined) => {
           for (const _ of steps ?? []) if (++count === after) end(running, gone);
@@ -44,7 +43,7 @@ describe.each(['disable', 'enable', 'patchEach'] as const)('a process that ends 
             },
           });
           engine.patchEach(patch, loaded, false);
-        } else proceed(engine[`${operation}Steps`](patch));
+        } else proceed(operation === 'enable' ? engine.enableSteps(patch) : engine.unloadSteps(patch));
         const stays = loaded[1 - gone];
         const others = count < after ? 2 : 1;
         finished = count < after;
@@ -77,7 +76,7 @@ describe('a process that ends while a hotpatch is applied', () => {
         expect(lab.kernel.threads).toEqual([]);
         expect(lab.kernel.scheduler.gathered).toBe(false);
         expect(call()).toBe(9);
-        engine.disable(patch);
+        engine.unload(patch);
         expect(call()).toBe(1);
         expect(stays.codeBytes()).toEqual(stays.codeBytesBeforePatch);
       }

@@ -15,7 +15,7 @@ describe('damaged hotpatches of the 2003 generation', () => {
     const image = buildPatch(target, damage);
     const before = memoryOf(lab);
     const images = lab.kernel.domains.map((domain) => domain.images.length);
-    const error = refusalOf(() => engine.loadPatch(image, damage.load));
+    const error = refusalOf(() => engine.load(image, damage.load));
     expect(error).toMatchObject({ rule, status: { name: status } });
     expect(memoryOf(lab)).toEqual(before);
     expect(lab.kernel.domains.map((domain) => domain.images.length)).toEqual(images);
@@ -24,7 +24,7 @@ describe('damaged hotpatches of the 2003 generation', () => {
     // The good one is still welcome.
     if (rule !== 'kernel.secureKernel') {
       const { processor, kind } = damage;
-      engine.loadPatch(buildPatch(target, { ...(processor && { processor }), ...(kind && { kind }) }));
+      engine.load(buildPatch(target, { ...(processor && { processor }), ...(kind && { kind }) }));
       expect(new Set(running.call())).toEqual(new Set([9]));
     }
   });

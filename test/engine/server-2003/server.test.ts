@@ -11,7 +11,6 @@ import { findSymbols } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { fixture, fixtureBytes } from '../../support.js';
 import { CALLERS, Machine } from './machine.js';
-import { SERVER_2003 } from './support.js';
 
 const DRIVER = `${SYSTEM32}packets.sys`;
 
@@ -86,8 +85,8 @@ describe.each(CALLERS)('files that images lock, for $caller', (caller) => {
 async function boot(architecture: 'x86' | 'x64', files: Readonly<Record<string, string>>) {
   const disk = new FileSystem();
   for (const [path, file] of Object.entries(files)) disk.write(path, fixtureBytes(`2003/${file}`));
-  const lab = await Lab.boot({ architecture, memorySize: 16 << 20, ...SERVER_2003 });
-  const server = new Server2003(lab.kernel, { disk });
+  const lab = await Lab.boot({ architecture, memorySize: 16 << 20, engine: 'server-2003' });
+  const server = new Server2003(lab, { disk });
   return {
     lab,
     disk,
@@ -152,8 +151,8 @@ describe('ntdll.dll of a process', () => {
     one.server.loadDriver(DRIVER);
     one.disk.write(`${DRIVER}.new`, fixtureBytes('2003/x64/fixed1/packets.sys'));
     one.disk.replaceAtBoot(`${DRIVER}.new`, DRIVER);
-    using lab = await Lab.boot({ architecture: 'x64', memorySize: 16 << 20, ...SERVER_2003 });
-    using _ = new Server2003(lab.kernel, { disk: one.disk });
+    using lab = await Lab.boot({ architecture: 'x64', memorySize: 16 << 20, engine: 'server-2003' });
+    using _ = new Server2003(lab, { disk: one.disk });
     expect(one.disk.isMapped(DRIVER)).toBe(false);
     expect(one.disk.read(DRIVER)).toEqual(fixtureBytes('2003/x64/fixed1/packets.sys'));
   });

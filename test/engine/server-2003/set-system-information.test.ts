@@ -9,7 +9,6 @@ import {
   SYSTEM_HOTPATCH_INFORMATION,
 } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { setSystemInformation as ask } from '../../../engine/index.js';
 import { buildPatch, nearHooks, type Running, run, setSystemInformation } from './support.js';
 
 const PATH = 'C:\\WINDOWS\\hotpatch\\patch.dll';
@@ -130,7 +129,7 @@ describe('NtSetSystemInformation(SystemHotpatchInformation), from guest code', (
       const status = (handle: bigint) =>
         setSystemInformation(process, encodeHandles(flag, [0n, handle, 0x888n])).status;
       expect(status(0x444n)).toBe(0xc00000bb);
-      running.engine.disk = new FileSystem();
+      running.engine.serve({ disk: new FileSystem() });
       expect(status(0x444n)).toBe(0xc0000008);
       expect(status(other)).toBe(0xc0000024);
     },
@@ -272,7 +271,8 @@ describe('SystemHotpatchInformation, whoever asks', () => {
       const { domain } = one.process;
       const caller = { process: one.process, domain, pointerSize: 8 } as const;
       const { engine } = one.running;
-      const at = (buffer: bigint) => ask(engine, caller, SYSTEM_HOTPATCH_INFORMATION, buffer, 0x100).name;
+      const at = (buffer: bigint) =>
+        engine.setSystemInformation(caller, SYSTEM_HOTPATCH_INFORMATION, buffer, 0x100).name;
       return { ...one, engine, at };
     }
 
@@ -319,10 +319,10 @@ describe('pointers in data', () => {
         }),
       });
       expect(pointer()).toEqual(['target!f', 'target!f']);
-      const patch = engine.loadPatch(image);
+      const patch = engine.load(image);
       for (const [index, one] of loaded.entries())
         expect(patch.applications[index]?.loaded.contains(one.readPointer(slot))).toBe(true);
-      engine.disable(patch);
+      engine.unload(patch);
       expect(pointer()).toEqual(['target!f', 'target!f']);
     },
   );

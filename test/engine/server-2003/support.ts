@@ -1,9 +1,10 @@
 import {
-  HotPatch2003Engine,
+  type BootOptions,
   type HotPatch2003Options,
   Lab,
   type LoadedImage,
   type Process,
+  Server2003Engine,
   SYSTEM_HOTPATCH_INFORMATION,
 } from 'hotpatch-lab';
 import {
@@ -23,9 +24,6 @@ import {
 
 export type Processor = 'x86' | 'x64';
 export type Kind = 'driver' | 'dll';
-
-/** Server 2003 knew neither a Secure Kernel nor an HPAT. */
-export const SERVER_2003 = { hotPatchTableSize: 0, vbs: false } as const;
 
 const OPTIONS: Readonly<Record<Kind, ImageBuilderOptions>> = {
   driver: { subsystem: 'NATIVE' },
@@ -128,7 +126,7 @@ export function buildPatch(target: BuiltImage, change: PatchChange = {}): PeImag
 
 export interface Running extends Disposable {
   readonly lab: Lab;
-  readonly engine: HotPatch2003Engine;
+  readonly engine: Server2003Engine;
   readonly target: BuiltImage;
   /** The module in every place that has it. */
   readonly loaded: readonly LoadedImage[];
@@ -143,7 +141,8 @@ export interface RunOptions {
   readonly wow64?: boolean;
   readonly engine?: HotPatch2003Options;
   readonly processors?: number;
-  readonly boot?: Partial<Parameters<typeof Lab.boot>[0]>;
+  /** Boots a system that no engine of Server 2003 ever ran on, and puts one there. */
+  readonly boot?: Partial<BootOptions>;
 }
 
 /** A booted Server 2003 with the target loaded. */
@@ -151,14 +150,13 @@ export async function run(options: RunOptions = {}): Promise<Running> {
   const { processor = 'x86', kind = 'dll', processes = 2, wow64 = false } = options;
   const target = buildTarget(processor, kind);
   const architecture = wow64 ? 'x64' : processor;
-  const lab = await Lab.boot({
-    architecture,
-    memorySize: 16 << 20,
-    processors: options.processors ?? 1,
-    ...SERVER_2003,
-    ...options.boot,
-  });
-  const engine = new HotPatch2003Engine(lab.kernel, options.engine);
+  const boot = { architecture, memorySize: 16 << 20, processors: options.processors ?? 1 };
+  const lab: Lab =
+    options.boot === undefined
+      ? await Lab.boot({ ...boot, engine: 'server-2003', engineOptions: options.engine ?? {} })
+      : await Lab.boot({ ...boot, ...options.boot });
+  const engine =
+    lab.engine.name === 'server-2003' ? lab.engine : new Server2003Engine(lab.kernel, options.engine);
   const load = { symbols: target.symbols, initialize: false };
   const loaded =
     kind === 'driver'

@@ -11,7 +11,6 @@ import {
 } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
 import { fixtureBytes } from '../../support.js';
-import { SERVER_2003 } from './support.js';
 
 const ENABLE = '/quiet /hotpatch:enable';
 const DLL = `${SYSTEM32}shell.dll`;
@@ -35,7 +34,7 @@ class Machine implements Disposable {
   readonly process: Process;
 
   private constructor(
-    private readonly lab: Lab,
+    private readonly lab: Lab<'server-2003'>,
     readonly server: Server2003,
   ) {
     this.process = server.startProcess('explorer.exe');
@@ -47,8 +46,8 @@ class Machine implements Disposable {
       files.write(DLL, bytes('base/shell.dll'));
       files.write(DRIVER, bytes('base/packets.sys'));
     }
-    const lab = await Lab.boot({ architecture: 'x64', memorySize: 16 << 20, ...SERVER_2003 });
-    return new Machine(lab, new Server2003(lab.kernel, { disk: files }));
+    const lab = await Lab.boot({ architecture: 'x64', memorySize: 16 << 20, engine: 'server-2003' });
+    return new Machine(lab, new Server2003(lab, { disk: files }));
   }
 
   get disk(): FileSystem {

@@ -11,7 +11,7 @@ function only<T>(list: readonly T[]): T {
 const start = () => run({ processor: 'x64', processes: 1 });
 
 function load({ engine, target }: Running, section: (draft: Draft) => Hotp1Input) {
-  return engine.loadPatch(buildPatch(target, { processor: 'x64', section }));
+  return engine.load(buildPatch(target, { processor: 'x64', section }));
 }
 
 describe('validations', () => {

@@ -1,0 +1,69 @@
+import type { NtStatus, PeImage, SymbolTable } from '../../image/index.js';
+import type { LoadedImage } from '../../loader/index.js';
+import type { EngineStep } from './steps.js';
+
+/** Which of Windows' two hotpatch engines: that of Server 2022 and Windows 11, or that of Server 2003 SP1. */
+export type EngineName = 'modern' | 'server-2003';
+
+/**
+ * `applied`: in force. `deferred`, `noTarget`: no module that it is for is loaded. `superseded`: a newer one has taken its
+ * place. `reverted`, `inactive`: taken back.
+ */
+export type HotPatchState = 'applied' | 'deferred' | 'noTarget' | 'superseded' | 'reverted' | 'inactive';
+
+/** One module in one address space that a hotpatch is applied to. */
+export interface HotPatchPlace {
+  readonly base: LoadedImage;
+  /** The hotpatch image beside it. */
+  readonly loaded: LoadedImage;
+  /** Functions of the base that the hotpatch covers. */
+  readonly functions: number;
+}
+
+/** What both engines know of a hotpatch. */
+export interface HotPatch {
+  readonly engine: EngineName;
+  readonly name: string;
+  /** NT path that it was loaded from. */
+  readonly path: string;
+  readonly image: PeImage;
+  readonly symbols: SymbolTable | undefined;
+  readonly state: HotPatchState;
+  readonly status: NtStatus;
+  /** Functions of one base that lead into it now. */
+  readonly functions: number;
+  readonly places: readonly HotPatchPlace[];
+}
+
+export interface LoadHotPatchOptions {
+  /** BaseDllName of the hotpatch image; default: the file's name. */
+  readonly name?: string;
+  readonly symbols?: SymbolTable;
+  /** NT path of the file; default: the name. */
+  readonly path?: string;
+}
+
+/**
+ * What both engines do: everything that only looks at hotpatches, or applies and takes them back, needs no more than
+ * this. Each operation exists twice: as a generator that yields after every step, so that processors can run in between,
+ * and as a call that runs it through.
+ */
+export interface HotPatchEngine {
+  readonly name: EngineName;
+  /** Every hotpatch that was ever loaded, oldest first. */
+  readonly patches: readonly HotPatch[];
+  /**
+   * Applies a hotpatch image wherever the module that it is for is loaded.
+   * @throws HotPatchError when it is refused; the machine is then as it was before
+   */
+  load(image: PeImage, options?: LoadHotPatchOptions): HotPatch;
+  loadSteps(image: PeImage, options?: LoadHotPatchOptions): Generator<EngineStep, HotPatch>;
+  /**
+   * Takes a hotpatch back: its functions run the code again that they ran before it. The image stays mapped.
+   * @throws HotPatchError when it is not in force, or when a newer one lies over it
+   */
+  unload(patch: HotPatch): void;
+  unloadSteps(patch: HotPatch): Generator<EngineStep, void>;
+  /** The hotpatch image that functions of this base lead into now. */
+  patchOf(base: LoadedImage): LoadedImage | undefined;
+}

@@ -1,0 +1,73 @@
+import type { BootOptions, Kernel } from '../loader/index.js';
+import { HotPatchError } from './core/error.js';
+import type { EngineName } from './core/hot-patch-engine.js';
+import { ModernEngine } from './modern/engine.js';
+import type { EngineOptions } from './modern/options.js';
+import type { Patch } from './modern/patch.js';
+import { Server2003Engine } from './server-2003/engine.js';
+import type { HotPatch2003Options } from './server-2003/options.js';
+import type { Patch2003 } from './server-2003/patch.js';
+
+/** Each engine, its options, and its hotpatches, by the engine's name. */
+export interface Engines {
+  readonly modern: { readonly engine: ModernEngine; readonly options: EngineOptions; readonly patch: Patch };
+  readonly 'server-2003': {
+    readonly engine: Server2003Engine;
+    readonly options: HotPatch2003Options;
+    readonly patch: Patch2003;
+  };
+}
+
+type Makers = {
+  readonly [N in EngineName]: (kernel: Kernel, options?: Engines[N]['options']) => Engines[N]['engine'];
+};
+
+const MAKERS: Makers = {
+  modern: (kernel, options) => new ModernEngine(kernel, options),
+  'server-2003': (kernel, options) => new Server2003Engine(kernel, options),
+};
+
+/** The engine of a kernel that was booted with {@link bootOptionsFor} it. */
+export function createEngine<N extends EngineName>(
+  name: N,
+  kernel: Kernel,
+  options?: Engines[N]['options'],
+): Engines[N]['engine'] {
+  return MAKERS[name](kernel, options);
+}
+
+type Fixed = Pick<BootOptions, 'hotPatchTableSize' | 'vbs'>;
+
+/** What the systems of an engine are like, whatever else they are booted with. */
+const FIXED: Readonly<Record<EngineName, Fixed>> = {
+  modern: {},
+  // Server 2003 knew neither an HPAT nor a Secure Kernel.
+  'server-2003': { hotPatchTableSize: 0, vbs: false },
+};
+
+/**
+ * The options that a system of an engine boots with.
+ * @param overrides take precedence, but make no other system of it
+ * @throws HotPatchError `engine.boot` when the options ask for what such a system never had
+ */
+export function bootOptionsFor(
+  name: EngineName,
+  options: BootOptions,
+  overrides: Partial<BootOptions> = {},
+): BootOptions {
+  const fixed = FIXED[name];
+  const { hotPatchTableSize = fixed.hotPatchTableSize, vbs = fixed.vbs } = options;
+  if (fixed.hotPatchTableSize !== undefined && hotPatchTableSize !== fixed.hotPatchTableSize)
+    throw unfit(name, `hotPatchTableSize ${hotPatchTableSize}`);
+  if (fixed.vbs !== undefined && vbs !== fixed.vbs) throw unfit(name, `vbs ${vbs}`);
+  return { ...options, ...overrides, ...fixed };
+}
+
+function unfit(name: EngineName, asked: string): HotPatchError {
+  return new HotPatchError({
+    rule: 'engine.boot',
+    status: 'STATUS_INVALID_PARAMETER',
+    message: `a system with the engine '${name}' cannot be booted with ${asked}`,
+    hint: 'leave the option out, or choose the other engine',
+  });
+}

@@ -1,0 +1,39 @@
+import type { FileSystem, Kernel, LoadedImage } from '../../loader/index.js';
+import type { EngineStep } from '../core/steps.js';
+import type { HotPatch2003Options } from './options.js';
+import type { Patch2003, PatchList } from './patch.js';
+import type { Operation } from './stores.js';
+
+/** What the steps of one transaction work with. */
+export interface ApplyContext {
+  readonly operation: Operation;
+  readonly options: HotPatch2003Options;
+  readonly lists: PatchList;
+}
+
+/** The system that the engine is a part of, as far as a request can concern it. */
+export interface Server2003Host {
+  /** Files of hotpatches and coldpatches. */
+  readonly disk: FileSystem;
+  /** RELOAD_NTDLL: makes later processes use the ntdll that is on disk now. */
+  reloadNtdll?(): void;
+}
+
+/** What system services and injected routines ask of the engine. */
+export interface EngineServices {
+  readonly kernel: Kernel;
+  readonly host: Server2003Host | undefined;
+  /** The hotpatch file at an NT path. @throws HotPatchError when it is no valid hotpatch */
+  openPatch(path: string): Patch2003 | undefined;
+  /** Modules that the hotpatch is for, in every address space. @throws HotPatchError when they are another build's */
+  targetsOf(patch: Patch2003): LoadedImage[];
+  /** One target alone, as a request of its own process asks: apply it, enable it, or disable it. */
+  patchOne(patch: Patch2003, target: LoadedImage, active: boolean): void;
+  /** Several targets, all of them or none: kernel space at once, processes by the routine that is injected into them. */
+  patchEach(patch: Patch2003, targets: readonly LoadedImage[], active: boolean): void;
+  /** Runs steps with a journal; when they fail, every store is taken back, last one first. */
+  transaction<T>(
+    name: string,
+    steps: (context: ApplyContext) => Generator<EngineStep, T>,
+  ): Generator<EngineStep, T>;
+}
