@@ -33,33 +33,29 @@ export function traceCommand(): Command {
     });
 }
 
-/** A processor is observed in one way at a time, so each export is a run of its own; all of them are the same run. */
+/** Every export watches the same run. */
 async function trace(file: string, { seed, drcov, tenet, events, json }: TraceFlags): Promise<number> {
   if (drcov === undefined && tenet === undefined && events === undefined)
     throw new UsageError('say what to write: --drcov FILE, --tenet FILE or --events FILE');
   const scenario = await loadScenario(file);
   const seeded = seed === undefined ? {} : { seed };
-  let failed: unknown;
+  const coverage = drcov === undefined ? undefined : new Coverage();
+  const traces = tenet === undefined ? undefined : new TenetTrace();
+  const { transcript, error: failed } = await runScenario(scenario, {
+    ...seeded,
+    onBoot(lab) {
+      coverage?.attach(lab);
+      traces?.attach(lab);
+    },
+  });
   const written: string[] = [];
   const write = (path: string, contents: Uint8Array | string) => {
     writeOutput(path, contents);
     written.push(path);
   };
-  if (drcov !== undefined) {
-    const coverage = new Coverage();
-    failed = (await runScenario(scenario, { ...seeded, onBoot: (lab) => coverage.attach(lab) })).error;
-    write(drcov, coverage.toDrcov());
-  }
-  if (tenet !== undefined) {
-    const traces = new TenetTrace();
-    failed = (await runScenario(scenario, { ...seeded, onBoot: (lab) => traces.attach(lab) })).error;
-    for (const [thread, text] of traces.threads) write(`${tenet}.${thread.id}`, text);
-  }
-  if (events !== undefined) {
-    const { transcript, error } = await runScenario(scenario, seeded);
-    failed = error;
-    write(events, transcript.map(eventLine).join(''));
-  }
+  if (drcov !== undefined && coverage !== undefined) write(drcov, coverage.toDrcov());
+  for (const [thread, text] of traces?.threads ?? []) write(`${tenet}.${thread.id}`, text);
+  if (events !== undefined) write(events, transcript.map(eventLine).join(''));
   const report = failed === undefined ? undefined : reportOf(failed);
   if (json === true) {
     const error = failed === undefined ? {} : { error: report ?? { message: String(failed) } };

@@ -67,7 +67,7 @@ export class DebugRun implements SliceRunner {
   attach(lab: Lab): void {
     if (this.abandonedFor !== undefined) throw new RunAbandoned();
     this.labs.push(lab);
-    lab.kernel.scheduler.sliceRunner = this;
+    lab.kernel.scheduler.use(this);
   }
 
   /** Is the present still to be reached? Then nothing is shown. */
@@ -98,9 +98,14 @@ export class DebugRun implements SliceRunner {
     }
   }
 
-  runSlice(thread: Thread, processor: Processor, options: RunOptions): Exit {
+  runSlice(
+    thread: Thread,
+    processor: Processor,
+    options: RunOptions,
+    run: (options: RunOptions) => Exit,
+  ): Exit {
     if (this.abandonedFor !== undefined) throw new RunAbandoned();
-    if (this.#isActing) return processor.run(options);
+    if (this.#isActing) return run(options);
     const slice = this.history.begin(thread, processor.index);
     this.#inSlice = true;
     try {

@@ -81,6 +81,7 @@ export {
   GuestCrash,
   type RunResult,
   type ServiceResult,
+  type SliceObserver,
   type SliceRunner,
   type StackFrame,
   Thread,

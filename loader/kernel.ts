@@ -125,14 +125,16 @@ export class Kernel implements Disposable {
     this.systemServices = systemServiceTable();
     this.loader = new ImageLoader(this);
     this.patchGuard = new PatchGuard(this);
-    this.scheduler = new Scheduler(this.machine, new SeededRandom(seed), (thread, processor, exit) =>
-      dispatchExit(this, thread, processor, exit),
-    );
     this.dpcs = new DpcQueues((address, parameters, given) => {
       const thread = this.#runner.create(address, parameters, given);
       return { thread, destroy: () => this.#runner.destroy(thread) };
     });
-    this.scheduler.dpcs = this.dpcs;
+    this.scheduler = new Scheduler({
+      machine: this.machine,
+      random: new SeededRandom(seed),
+      dpcs: this.dpcs,
+      dispatchExit: (thread, processor, exit) => dispatchExit(this, thread, processor, exit),
+    });
     announceBoot(this.boot, this.events);
     this.secureKernel = vbs ? new SecureKernel(this, this.machine) : undefined;
     this.systemProcess = this.#processes.createMinimal('System', this.system);

@@ -1,6 +1,6 @@
-import type { Exit, Processor, RunOptions } from '../cpu/index.js';
+import type { Processor } from '../cpu/index.js';
 import type { Lab } from '../lab/index.js';
-import type { SliceRunner, Thread } from '../loader/index.js';
+import type { SliceObserver, Thread } from '../loader/index.js';
 import type { SubjectCall } from './subject.js';
 
 /** A call that a scenario makes, and the machine that it makes it on. */
@@ -9,13 +9,13 @@ export interface ScenarioCall extends SubjectCall {
 }
 
 /** Which code the threads of a lab execute, by where they began. */
-export class ThreadCoverage implements SliceRunner {
+export class ThreadCoverage implements SliceObserver {
   /** Addresses of blocks. */
   readonly #entered = new Map<string, Set<bigint>>();
   readonly #observed = new Set<Processor>();
   #current = new Set<bigint>();
 
-  runSlice(thread: Thread, processor: Processor, options: RunOptions): Exit {
+  sliceBegins(thread: Thread, processor: Processor): void {
     if (!this.#observed.has(processor)) {
       processor.observe({ block: (address) => void this.#current.add(address) });
       this.#observed.add(processor);
@@ -23,7 +23,6 @@ export class ThreadCoverage implements SliceRunner {
     const key = keyOf(thread.startAddress, thread.domain.name);
     this.#current = this.#entered.get(key) ?? new Set();
     this.#entered.set(key, this.#current);
-    return processor.run(options);
   }
 
   /** Has a thread that began as this call does executed what begins at one of these addresses? */

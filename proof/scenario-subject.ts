@@ -79,7 +79,7 @@ export async function scenarioOperations(scenario: Scenario): Promise<ScenarioOp
     onBoot(lab) {
       const executed = new ThreadCoverage();
       coverage.set(lab, executed);
-      lab.kernel.scheduler.sliceRunner = executed;
+      lab.kernel.scheduler.watch(executed);
       lab.kernel.events.on((event) => {
         if (isEntryStore(event)) entries.add(event.address);
       });

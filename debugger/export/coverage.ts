@@ -1,6 +1,6 @@
-import type { Exit, Processor, RunOptions } from '../../cpu/index.js';
+import type { Processor } from '../../cpu/index.js';
 import type { Lab } from '../../lab/index.js';
-import type { LoadedImage, SliceRunner, Thread } from '../../loader/index.js';
+import type { LoadedImage, SliceObserver, Thread } from '../../loader/index.js';
 import { formatDrcov } from './drcov.js';
 
 /** A stretch of an image's code that was executed, without a branch inside. */
@@ -11,25 +11,26 @@ export interface CoveredBlock {
 }
 
 /** Collects which code of which images a lab executes. One for each lab. */
-export class Coverage implements SliceRunner {
+export class Coverage implements SliceObserver {
   readonly #blocks = new Map<LoadedImage, Map<string, CoveredBlock>>();
   readonly #observed = new Set<Processor>();
   #entered: { address: bigint; size: number }[] = [];
 
   attach({ kernel }: Lab): void {
-    kernel.scheduler.sliceRunner = this;
+    kernel.scheduler.watch(this);
   }
 
-  runSlice(thread: Thread, processor: Processor, options: RunOptions): Exit {
+  sliceBegins(_thread: Thread, processor: Processor): void {
     if (!this.#observed.has(processor)) {
       processor.observe({ block: (address, size) => void this.#entered.push({ address, size }) });
       this.#observed.add(processor);
     }
     this.#entered = [];
-    const exit = processor.run(options);
+  }
+
+  sliceEnds(thread: Thread, processor: Processor): void {
     this.#cutLast(processor.pc);
     for (const { address, size } of this.#entered) this.#cover(thread, address, size);
-    return exit;
   }
 
   /** By image, in the order in which they were first executed; blocks by address. */

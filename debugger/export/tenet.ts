@@ -1,10 +1,12 @@
-import type { Exit, MemoryAccess, Processor, RunOptions } from '../../cpu/index.js';
+import type { MemoryAccess, Processor } from '../../cpu/index.js';
 import type { Lab } from '../../lab/index.js';
-import type { SliceRunner, Thread } from '../../loader/index.js';
+import type { SliceObserver, Thread } from '../../loader/index.js';
 import { hexOfValue } from '../gdb/packets.js';
 
 /** What one thread did, as text: a line for its first state and one for each instruction. */
 interface ThreadTrace {
+  /** Names of the registers that are traced. */
+  readonly names: readonly string[];
   readonly registers: Map<string, bigint>;
   readonly lines: string[];
 }
@@ -13,13 +15,15 @@ interface ThreadTrace {
  * Traces each thread for the Tenet trace explorer: every line has the registers that changed, the new program counter
  * among them, and the memory that the instruction read (`mr`) and wrote (`mw`). Tenet knows x64 and x86.
  */
-export class TenetTrace implements SliceRunner {
+export class TenetTrace implements SliceObserver {
   readonly #threads = new Map<Thread, ThreadTrace>();
   readonly #observed = new Set<Processor>();
+  /** Of the thread that runs. */
+  #trace: ThreadTrace | undefined;
   #accesses: string[] = [];
 
   attach({ kernel }: Lab): void {
-    kernel.scheduler.sliceRunner = this;
+    kernel.scheduler.watch(this);
   }
 
   /** By thread, in the order in which they first ran. */
@@ -27,31 +31,46 @@ export class TenetTrace implements SliceRunner {
     return new Map([...this.#threads].map(([thread, { lines }]) => [thread, `${lines.join('\n')}\n`]));
   }
 
-  runSlice(thread: Thread, processor: Processor, options: RunOptions): Exit {
-    if (!this.#observed.has(processor)) {
-      processor.observe({ memory: (access) => void this.#accesses.push(accessText(processor, access)) });
-      this.#observed.add(processor);
-    }
-    const trace = this.#threads.get(thread) ?? { registers: new Map(), lines: [] };
-    this.#threads.set(thread, trace);
-    const limit = options.instructions ?? Number.POSITIVE_INFINITY;
-    const ends = new Set(options.breakpoints);
-    this.#note(trace, thread, processor);
-    for (let instructions = 0; instructions < limit; ) {
-      this.#accesses = [];
-      const exit = processor.step();
-      instructions += exit.instructions;
-      if (exit.instructions > 0) this.#note(trace, thread, processor);
-      if (exit.reason !== 'instructionLimit') return { ...exit, instructions };
-      if (ends.has(processor.pc)) return { reason: 'breakpoint', address: processor.pc, instructions };
-    }
-    return { reason: 'instructionLimit', instructions: limit };
+  sliceBegins(thread: Thread, processor: Processor): void {
+    this.#observe(processor);
+    this.#trace = this.#traceOf(thread);
+    this.#note(processor);
   }
 
-  #note({ registers, lines }: ThreadTrace, { architecture }: Thread, processor: Processor): void {
+  #observe(processor: Processor): void {
+    if (this.#observed.has(processor)) return;
+    this.#observed.add(processor);
+    let begun = 0;
+    processor.observe({
+      // What the instruction before did is there to be read now.
+      instruction: () => {
+        begun += 1;
+        this.#note(processor);
+      },
+      memory: (access) => void this.#accesses.push(accessText(processor, access)),
+      segment: (completed) => {
+        // The last instruction did not complete: it has done nothing.
+        if (completed < begun) this.#accesses = [];
+        else this.#note(processor);
+        begun = 0;
+      },
+    });
+  }
+
+  #traceOf(thread: Thread): ThreadTrace {
+    const known = this.#threads.get(thread);
+    if (known !== undefined) return known;
+    const names = thread.architecture.registers.filter((name) => name !== 'rflags' && name !== 'eflags');
+    const trace = { names, registers: new Map(), lines: [] };
+    this.#threads.set(thread, trace);
+    return trace;
+  }
+
+  #note(processor: Processor): void {
+    if (this.#trace === undefined) return;
+    const { names, registers, lines } = this.#trace;
     const parts: string[] = [];
-    for (const name of architecture.registers) {
-      if (name === 'rflags' || name === 'eflags') continue;
+    for (const name of names) {
       const value = processor.get(name);
       if (registers.get(name) === value) continue;
       registers.set(name, value);

@@ -17,7 +17,8 @@ export {
 } from './guest-call.js';
 export { GuestCrash } from './guest-crash.js';
 export { ModeContexts } from './mode-contexts.js';
-export { type RunResult, Scheduler, type SliceRunner } from './scheduler.js';
+export { type RunResult, Scheduler } from './scheduler.js';
+export type { SliceObserver, SliceRunner } from './slices.js';
 export type { StackFrame } from './stack-frame.js';
 export { Thread, type ThreadCondition, type ThreadState } from './thread.js';
 export { type RunOptions, type ThreadOptions, ThreadRunner } from './thread-runner.js';

@@ -193,8 +193,7 @@ export class Replay implements Disposable {
   /** What ended the instruction, if it did not just complete. */
   #execute(thread: Thread, processor: Processor): string | undefined {
     const { pc } = processor;
-    const { sliceRunner } = this.subject.lab.kernel.scheduler;
-    const exit = sliceRunner?.runSlice(thread, processor, { instructions: 1 }) ?? processor.step();
+    const exit = this.subject.lab.kernel.scheduler.runSlice(thread, processor, { instructions: 1 });
     thread.instructions += exit.instructions;
     if (exit.reason === 'instructionLimit') return undefined;
     const resumption =

@@ -15,6 +15,13 @@ interface Write {
   readonly size: number;
 }
 
+interface RecordedSlice {
+  readonly lab: RecordedLab;
+  readonly thread: Thread;
+  readonly processor: Processor;
+  readonly run: (options: RunOptions) => Exit;
+}
+
 /** Records what the labs of a scenario do: instruction by instruction, and event by event. */
 export class Recorder implements SliceRunner {
   readonly catalogue = new Catalogue();
@@ -44,7 +51,7 @@ export class Recorder implements SliceRunner {
     this.catalogue.addLab(lab);
     for (const { registers } of this.catalogue.processors.slice(this.#registers.length))
       this.#registers.push(new Uint32Array(registers.length * 2));
-    lab.kernel.scheduler.sliceRunner = this;
+    lab.kernel.scheduler.use(this);
     if (this.isFull) return;
     this.#look('model', 'the machine is ready: memory holds what the kernel put there as it booted');
   }
@@ -74,12 +81,17 @@ export class Recorder implements SliceRunner {
     this.engines.note(event, this.entries);
   }
 
-  runSlice(thread: Thread, processor: Processor, options: RunOptions): Exit {
+  runSlice(
+    thread: Thread,
+    processor: Processor,
+    options: RunOptions,
+    run: (options: RunOptions) => Exit,
+  ): Exit {
     this.#sequence++;
-    if (this.isFull) return processor.run(options);
+    if (this.isFull) return run(options);
     const lab = this.catalogue.labOf(thread);
     this.#beginSlice(lab, thread, processor);
-    const exit = this.#runSlice(lab, thread, processor, options);
+    const exit = this.#runSlice({ lab, thread, processor, run }, options);
     this.#noteExit(thread, exit);
     return exit;
   }
@@ -89,18 +101,18 @@ export class Recorder implements SliceRunner {
     if (!this.isFull && this.#hasChanges()) this.#look('model', 'the run ends');
   }
 
-  #runSlice(lab: RecordedLab, thread: Thread, processor: Processor, options: RunOptions): Exit {
+  #runSlice({ lab, thread, processor, run }: RecordedSlice, options: RunOptions): Exit {
     const limit = options.instructions ?? Number.POSITIVE_INFINITY;
     const ends = new Set(options.breakpoints);
     for (let instructions = 0; instructions < limit; ) {
       if (this.instructions >= this.limit) {
         this.isFull = true;
-        const rest = processor.run({ ...options, instructions: limit - instructions });
+        const rest = run({ ...options, instructions: limit - instructions });
         return { ...rest, instructions: instructions + rest.instructions };
       }
       this.#writes = [];
       const note = this.#noteOn(lab, thread, processor);
-      const exit = processor.step();
+      const exit = run({ instructions: 1 });
       instructions += exit.instructions;
       if (exit.instructions > 0) this.#instruction(lab, processor, note);
       if (exit.reason !== 'instructionLimit') return { ...exit, instructions };
