@@ -22,6 +22,8 @@ export interface MachineOptions {
   readonly seed?: number;
   /** Whether VTL1 exists. For the loader; the processors work the same. */
   readonly vbs?: boolean;
+  /** Called before a page frame is handed out; what it throws refuses it. */
+  readonly beforeAllocation?: (() => void) | undefined;
 }
 
 export interface CodeWrite {
@@ -78,6 +80,7 @@ export class Machine implements Disposable {
       () => this.memory,
     );
     this.memory = new PhysicalMemory(memorySize, {
+      beforeAllocation: () => options.beforeAllocation?.(),
       beforeHostWrite: (frame) => {
         this.assertIdle('write to memory');
         this.instructionFetch.beforeHostWrite(frame);

@@ -10,6 +10,8 @@ export interface SecondLevel {
 
 /** What the memory must tell the machine: contents change, or what VTL0 may do with a page changes. */
 export interface MemoryWatcher {
+  /** Before a frame is handed out; what it throws refuses it. */
+  beforeAllocation?(): void;
   beforeHostWrite(frame: number): void;
   /** The frame has lost its last reference; its contents mean nothing any more. */
   frameFreed(frame: number): void;
@@ -64,6 +66,7 @@ export class PhysicalMemory implements Disposable {
 
   /** A zeroed frame with one reference. Throws STATUS_NO_MEMORY. */
   allocate(): number {
+    this.#watcher.beforeAllocation?.();
     if (this.#buffer.byteLength === 0) {
       throw new CpuError('machineDisposed', 'cannot allocate: the machine has been disposed of', {
         status: 'STATUS_INVALID_DEVICE_STATE',

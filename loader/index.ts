@@ -1,4 +1,4 @@
-export type { BootDecisions, BootOptions } from './boot/index.js';
+export type { BootDecisions, BootOptions, BootSeams, KernelRequest } from './boot/index.js';
 export {
   type Blocked,
   BugCheck,
@@ -79,6 +79,7 @@ export { type SystemService, SystemServices } from './services/index.js';
 export {
   type Crash,
   GuestCrash,
+  type GuestFunctionCall,
   type RunResult,
   type ServiceResult,
   type SliceObserver,

@@ -11,7 +11,9 @@ import {
   announcePhase1,
   type BootDecisions,
   type BootOptions,
+  type BootSeams,
   decideBoot,
+  fittingsOf,
   hotPatchingEnabled,
   KernelSpace,
 } from './boot/index.js';
@@ -32,13 +34,14 @@ import {
   type LoadOptions,
   SystemFiles,
 } from './images/index.js';
-import { Pool, region, SYSTEM_SPACE } from './memory/index.js';
+import { Pool, SYSTEM_SPACE } from './memory/index.js';
 import { type Process, type ProcessOptions, ProcessTable, type Session } from './processes/index.js';
 import { PatchGuard, SecureKernel } from './secure/index.js';
 import { type SystemServices, systemServiceTable } from './services/index.js';
 import {
   asInt,
   DpcQueues,
+  type GuestFunctionCall,
   ModeContexts,
   type RunOptions,
   type RunResult,
@@ -96,6 +99,8 @@ export class Kernel implements Disposable {
   readonly #processes: ProcessTable;
   readonly #routines = new LoadImageRoutines(this.events);
   readonly #runner: ThreadRunner;
+  readonly #seams: BootSeams;
+  readonly #callListeners = new Set<(call: GuestFunctionCall) => void>();
   #nextId = 4;
 
   static boot(options: BootOptions): Kernel {
@@ -104,6 +109,7 @@ export class Kernel implements Disposable {
 
   private constructor(options: BootOptions) {
     this.boot = decideBoot(options);
+    this.#seams = options.seams ?? {};
     const { architecture, processors, vbs, seed } = this.boot;
     this.machine = Machine.create({
       architecture,
@@ -112,15 +118,17 @@ export class Kernel implements Disposable {
       vbs,
       instructionFetch: options.instructionFetch ?? 'coherent',
       ...(options.memorySize === undefined ? {} : { memorySize: options.memorySize }),
+      beforeAllocation: () => this.#seams.before?.({ kind: 'page' }),
     });
+    const fittings = fittingsOf(this.#seams);
     this.architecture = architecture === 'x86' ? architectureNamed('x64') : this.machine.architecture;
     this.layoutRandom = new SeededRandom(seed + 0x5eed);
     this.#runner = new ThreadRunner(this, new ModeContexts(this.machine), () => this.#newId());
-    this.services = new ExportTable(region('kernel exports', SYSTEM_SPACE.services));
+    this.services = new ExportTable(fittings.region('kernel exports', SYSTEM_SPACE.services));
     for (const module of kernelModules()) this.services.define(module);
-    this.#space = new KernelSpace(this.machine, this.architecture, this.boot, this.services);
+    this.#space = new KernelSpace(this.machine, this.architecture, this.boot, this.services, fittings);
     this.system = this.#space.system;
-    this.#processes = new ProcessTable(this, this.#space, this.architecture, () => this.#newId());
+    this.#processes = new ProcessTable(this, this.#space, this.architecture, fittings, () => this.#newId());
     this.pool = new Pool(this.system);
     this.systemServices = systemServiceTable();
     this.loader = new ImageLoader(this);
@@ -136,7 +144,7 @@ export class Kernel implements Disposable {
       dispatchExit: (thread, processor, exit) => dispatchExit(this, thread, processor, exit),
     });
     announceBoot(this.boot, this.events);
-    this.secureKernel = vbs ? new SecureKernel(this, this.machine) : undefined;
+    this.secureKernel = vbs ? new SecureKernel(this, this.machine, fittings) : undefined;
     this.systemProcess = this.#processes.createMinimal('System', this.system);
     this.hotPatchProcess = this.hotPatchingEnabled
       ? this.#processes.createMinimal('HotPatch', this.#space.createHotPatchDomain())
@@ -253,16 +261,15 @@ export class Kernel implements Disposable {
    * returned is disposed of. One session at a time.
    */
   attachSession(session: Session): Disposable {
+    this.#seams.before?.({ kind: 'attachSession' });
     return this.#space.attach(this.hotPatchProcess, session);
   }
 
   /** A thread that will call the function at `address` with integer or pointer arguments. It runs in `run` and `call`. */
   createThread(address: bigint, parameters: Arguments = [], options: ThreadOptions | string = {}): Thread {
-    return this.#runner.create(
-      address,
-      parameters,
-      typeof options === 'string' ? { name: options } : options,
-    );
+    const given = typeof options === 'string' ? { name: options } : options;
+    this.#tell(address, parameters, given);
+    return this.#runner.create(address, parameters, given);
   }
 
   /** Ends a thread wherever it is, and gives back its stack and its TEB. */
@@ -285,12 +292,37 @@ export class Kernel implements Disposable {
 
   /** As {@link call}, but returns the whole result register: pointers and 64-bit integers. */
   call64(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): bigint {
-    return resultRegister(this.callThread(address, parameters, options));
+    const perform = (target: bigint) => resultRegister(this.callThread(target, parameters, options));
+    const { call } = this.#seams;
+    return call === undefined
+      ? perform(address)
+      : call(this.#describeCall(address, parameters, options), perform);
   }
 
   /** As {@link call}, but returns the finished thread with everything that is known about it. */
   callThread(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): Thread {
+    this.#tell(address, parameters, options);
     return this.#runner.call(address, parameters, options);
+  }
+
+  /**
+   * Tells `listener` of each guest function that the kernel is asked to call, or to start a thread at, before it does.
+   * Deferred procedure calls and what guest code calls itself are not told.
+   */
+  onCall(listener: (call: GuestFunctionCall) => void): Disposable {
+    this.#callListeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#callListeners.delete(listener) };
+  }
+
+  #tell(target: bigint, parameters: Arguments, options: ThreadOptions): void {
+    if (this.#callListeners.size === 0) return;
+    const call = this.#describeCall(target, parameters, options);
+    for (const listener of [...this.#callListeners]) listener(call);
+  }
+
+  #describeCall(target: bigint, parameters: Arguments, options: ThreadOptions): GuestFunctionCall {
+    const domain = options.domain ?? this.domainOf(target);
+    return { target, arguments: parameters, domain, initiator: this.loader.isBusy ? 'loader' : 'caller' };
   }
 
   /**
@@ -304,6 +336,7 @@ export class Kernel implements Disposable {
 
   /** The first half of {@link rendezvous}: the processors stand still until what is returned is disposed of. */
   gatherProcessors({ timeout = RENDEZVOUS_TIMEOUT }: { readonly timeout?: number } = {}): Disposable {
+    this.#seams.before?.({ kind: 'gatherProcessors' });
     return this.scheduler.gather(timeout);
   }
 

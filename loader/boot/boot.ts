@@ -1,6 +1,7 @@
 import { type ArchitectureName, PAGE_SIZE } from '../../cpu/index.js';
 import { type EventLog, hex } from '../common/index.js';
 import { type HpatLayout, hotPatchReserveSize } from '../images/index.js';
+import type { BootSeams } from './seams.js';
 
 export interface BootOptions {
   /** x86: a 64-bit kernel of the x86 family whose programs are 32-bit ones, under WOW64. */
@@ -22,6 +23,8 @@ export interface BootOptions {
   readonly seed?: number;
   /** Bytes of physical memory. */
   readonly memorySize?: number;
+  /** What watches, delays or refuses what the system does. */
+  readonly seams?: BootSeams;
 }
 
 /** What the boot loader and phase 0 decide from the options. */

@@ -7,3 +7,4 @@ export {
   hotPatchingEnabled,
 } from './boot.js';
 export { KernelSpace } from './kernel-space.js';
+export { type BootSeams, fittingsOf, type KernelRequest } from './seams.js';

@@ -1,12 +1,13 @@
-import type { Architecture, Machine, PageTable } from '../../cpu/index.js';
+import type { AddressSpace, Architecture, Machine, PageTable } from '../../cpu/index.js';
 import { KernelError } from '../common/index.js';
 import type { ExportTable } from '../exports/index.js';
-import { ControlFlowGuard, ImageDomain, LoadedModuleList } from '../images/index.js';
+import { ControlFlowGuard, type DomainFittings, ImageDomain, LoadedModuleList } from '../images/index.js';
 import type { Kernel } from '../kernel.js';
 import {
+  type AddressRegion,
+  type ImageWriter,
   KernelImageWriter,
   MemoryArea,
-  region,
   SESSION_SPACE,
   SYSTEM_LOADER_DATA,
   SYSTEM_SPACE,
@@ -23,14 +24,17 @@ export class KernelSpace {
   readonly sessions: Session[] = [];
   /** PsLoadedModuleList, which drivers import as data. */
   readonly loadedModules: LoadedModuleList;
-  readonly #sessionImages = region('session images', SESSION_SPACE.images);
+  readonly #sessionImages: AddressRegion;
 
   constructor(
     private readonly machine: Machine,
     private readonly architecture: Architecture,
     private readonly boot: BootDecisions,
     private readonly services: ExportTable,
+    private readonly fittings: DomainFittings,
   ) {
+    const { region } = fittings;
+    this.#sessionImages = region('session images', SESSION_SPACE.images);
     this.system = this.#createSystemDomain();
     const loaderData = new MemoryArea(this.system.table, region('loader data', SYSTEM_LOADER_DATA));
     this.loadedModules = new LoadedModuleList(this.system.addressSpace, (size) => loaderData.allocate(size));
@@ -61,7 +65,7 @@ export class KernelSpace {
         stacks: system.stacks,
         pool: system.pool,
         services,
-        writer: new KernelImageWriter(machine, addressSpace, this.boot.vbs),
+        writer: this.#writer(addressSpace, { name, kind: 'session' }),
         guard: new ControlFlowGuard(addressSpace, this.boot.kernelControlFlowGuard),
         session: self,
         parent: system,
@@ -112,6 +116,7 @@ export class KernelSpace {
 
   #createSystemDomain(): ImageDomain {
     const { machine, architecture, services } = this;
+    const { region } = this.fittings;
     const table = machine.createPageTable({ ...SYSTEM_SPACE.range, name: 'system' });
     const addressSpace = machine.createAddressSpace('system', [table]);
     services.attach(table);
@@ -126,8 +131,12 @@ export class KernelSpace {
       stacks: new MemoryArea(table, region('kernel stacks', SYSTEM_SPACE.stacks)),
       pool: new MemoryArea(table, region('pool', SYSTEM_SPACE.pool)),
       services,
-      writer: new KernelImageWriter(machine, addressSpace, this.boot.vbs),
+      writer: this.#writer(addressSpace, { name: 'system', kind: 'driver' }),
       guard: new ControlFlowGuard(addressSpace, this.boot.kernelControlFlowGuard),
     });
+  }
+
+  #writer(space: AddressSpace, place: Pick<ImageDomain, 'name' | 'kind'>): ImageWriter {
+    return this.fittings.writer(new KernelImageWriter(this.machine, space, this.boot.vbs), place);
   }
 }

@@ -32,9 +32,29 @@ export interface LoadOptions {
  * when any of that fails.
  */
 export class ImageLoader {
+  #depth = 0;
+
   constructor(private readonly kernel: Kernel) {}
 
+  /** Is it loading or unloading an image, whose code may run meanwhile? */
+  get isBusy(): boolean {
+    return this.#depth > 0;
+  }
+
   load(domain: ImageDomain, image: PeImage, options: LoadOptions): LoadedImage {
+    return this.#busy(() => this.#load(domain, image, options));
+  }
+
+  #busy<T>(action: () => T): T {
+    this.#depth += 1;
+    try {
+      return action();
+    } finally {
+      this.#depth -= 1;
+    }
+  }
+
+  #load(domain: ImageDomain, image: PeImage, options: LoadOptions): LoadedImage {
     const name = options.name ?? fileName(image);
     const known = options.loadReason === 'PatchImage' ? undefined : this.#loaded(domain, image, name);
     if (known !== undefined) return known;
@@ -58,9 +78,11 @@ export class ImageLoader {
   release(loaded: LoadedImage): void {
     loaded.referenceCount -= 1;
     if (loaded.referenceCount > 0) return;
-    uninitializeImage(this.kernel, loaded);
-    this.unload(loaded);
-    for (const dependency of loaded.dependencies) this.release(dependency);
+    this.#busy(() => {
+      uninitializeImage(this.kernel, loaded);
+      this.unload(loaded);
+      for (const dependency of loaded.dependencies) this.release(dependency);
+    });
   }
 
   /** Takes the image and its HPAT out of the address space. The caller makes sure that nothing runs in it. */

@@ -2,6 +2,7 @@ export { apiSetHost } from './api-set.js';
 export { type BoundImport, findExport, resolveImport, type WantedExport } from './bind-imports.js';
 export { ControlFlowGuard, type GuardState, isGuarded } from './control-flow-guard.js';
 export { findDelayImport } from './delay-load.js';
+export type { DomainFittings } from './domain-fittings.js';
 export { type FunctionEntry, lookupFunctionEntry } from './function-entry.js';
 export { HotPatchAddressTable, HPAT_PAIR_SIZE, type HpatLayout, hotPatchReserveSize } from './hpat.js';
 export { ImageDomain, type ImageKind } from './image-domain.js';

@@ -12,12 +12,15 @@ export class AddressRegion {
     readonly name: string,
     readonly start: bigint,
     readonly end: bigint,
+    /** Called before address space is handed out; what it throws refuses it. */
+    private readonly before: (region: string, size: number) => void = () => {},
   ) {
     this.#next = start;
   }
 
   /** @param alignment a multiple of {@link ALLOCATION_GRANULARITY} */
   allocate(size: number, alignment: bigint = ALLOCATION_GRANULARITY): bigint {
+    this.before(this.name, size);
     const address = roundUp(this.#next, alignment);
     const next = roundUp(address + BigInt(Math.max(1, size)), ALLOCATION_GRANULARITY);
     if (next > this.end)

@@ -3,7 +3,8 @@ export { GuestAccessViolation, GuestMemory } from './guest-memory.js';
 export { type ImageWriter, KernelImageWriter, SecureImageWriter, UserImageWriter } from './image-writer.js';
 export {
   LOADER_DATA_32,
-  region,
+  type MakeRegion,
+  regionMaker,
   SECURE_SPACE,
   SESSION_SPACE,
   SYSTEM_LOADER_DATA,

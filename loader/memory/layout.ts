@@ -57,6 +57,10 @@ export const LOADER_DATA_32 = [0xf000000n, 0x10000000n] as const;
 /** PsLoadedModuleList and its entries. */
 export const SYSTEM_LOADER_DATA = [0xffffba00_00000000n, 0xffffba10_00000000n] as const;
 
-export function region(name: string, [start, end]: readonly [bigint, bigint]): AddressRegion {
-  return new AddressRegion(name, start, end);
+/** Makes a region of addresses, from its first to the one behind its last. */
+export type MakeRegion = (name: string, bounds: readonly [start: bigint, end: bigint]) => AddressRegion;
+
+/** @param before called before address space of any of the regions is handed out; what it throws refuses it */
+export function regionMaker(before?: (region: string, size: number) => void): MakeRegion {
+  return (name, [start, end]) => new AddressRegion(name, start, end, before);
 }

@@ -1,7 +1,7 @@
 import type { AddressSpace, Processor } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
 import { LdrTable, type LoadedImage } from '../images/index.js';
-import { LOADER_DATA_32, MemoryArea, region, writePointer } from '../memory/index.js';
+import { LOADER_DATA_32, type MakeRegion, MemoryArea, writePointer } from '../memory/index.js';
 import type { ThreadStack } from '../threads/index.js';
 import type { Process } from './process.js';
 
@@ -64,15 +64,18 @@ export class ProcessEnvironment {
   readonly #dynamicSlots: boolean[] = [];
   #nextTlsIndex = 0;
 
-  constructor(private readonly process: Process) {
+  constructor(
+    private readonly process: Process,
+    region: MakeRegion,
+  ) {
     this.peb = process.domain.allocateMemory('pool', PEB_SIZE);
     const { peb } = this.#offsets;
     this.#space.writeU32(this.peb + BigInt(peb.sessionId), process.session?.id ?? 0);
-    this.ldr = new LdrTable(process, this.peb, this.#loaderMemory());
+    this.ldr = new LdrTable(process, this.peb, this.#loaderMemory(region));
   }
 
   /** 32-bit processes keep their loader data apart from the heap (modelled). */
-  #loaderMemory(): (size: number) => bigint {
+  #loaderMemory(region: MakeRegion): (size: number) => bigint {
     const { domain } = this.process;
     if (this.#pointerSize === 8) return (size) => domain.allocateMemory('pool', size);
     const area = new MemoryArea(domain.table, region('loader data', LOADER_DATA_32));

@@ -5,6 +5,7 @@ import { KernelError } from '../common/index.js';
 import { type ExportTable, userModules } from '../exports/index.js';
 import {
   assertLoadable,
+  type DomainFittings,
   fileName,
   type ImageDomain,
   type LoadOptions,
@@ -38,6 +39,7 @@ export class ProcessTable {
     private readonly kernel: Kernel,
     private readonly space: KernelSpace,
     private readonly architecture: Architecture,
+    private readonly fittings: DomainFittings,
     private readonly nextId: () => number,
   ) {
     this.#sharedUserData = new SharedUserData(kernel.machine);
@@ -63,7 +65,16 @@ export class ProcessTable {
       (self) => world.createDomain(self, kernel.machine, space.tables(session), enforceGuard),
       (domain) => {
         const id = this.nextId();
-        const created = new Process({ kernel, id, name, session, wow64, minimal: false, domain });
+        const created = new Process({
+          kernel,
+          id,
+          name,
+          session,
+          wow64,
+          minimal: false,
+          domain,
+          region: this.fittings.region,
+        });
         this.#sharedUserData.map(created.domain.table, SHARED_USER_DATA);
         return created;
       },
@@ -105,6 +116,7 @@ export class ProcessTable {
       wow64: false,
       minimal: true,
       domain: () => domain,
+      region: this.fittings.region,
     });
     this.#processes.set(process.id, process);
     return process;
@@ -147,7 +159,7 @@ export class ProcessTable {
         message: 'x86 programs on ARM64 run in a translator, which is not modelled',
       });
     const architecture = wow64 ? architectureNamed('x86') : this.architecture;
-    const world = new UserWorld(architecture, userModules(wow64), this.kernel.layoutRandom);
+    const world = new UserWorld(architecture, userModules(wow64), this.kernel.layoutRandom, this.fittings);
     this.#worlds.set(wow64, world);
     return world;
   }

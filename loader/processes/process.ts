@@ -3,7 +3,7 @@ import type { PeImage } from '../../image/index.js';
 import { KernelError } from '../common/index.js';
 import type { ImageDomain, LoadedImage, LoadOptions } from '../images/index.js';
 import type { Kernel } from '../kernel.js';
-import { Pool } from '../memory/index.js';
+import { type MakeRegion, Pool } from '../memory/index.js';
 import { asInt, type Thread, type ThreadOptions } from '../threads/index.js';
 import { HandleTable } from './handles.js';
 import { ProcessEnvironment } from './process-environment.js';
@@ -21,6 +21,7 @@ export interface ProcessDetails {
   readonly minimal: boolean;
   /** Builds the domain; the process must exist before its domain does. */
   domain(process: Process): ImageDomain;
+  readonly region: MakeRegion;
 }
 
 /** A process: its own user address space with its images and threads. */
@@ -61,7 +62,7 @@ export class Process {
     this.minimal = details.minimal;
     this.domain = details.domain(this);
     this.heap = new Pool(this.domain);
-    this.environment = details.minimal ? undefined : new ProcessEnvironment(this);
+    this.environment = details.minimal ? undefined : new ProcessEnvironment(this, details.region);
   }
 
   /** The system that it belongs to. */

@@ -2,11 +2,10 @@ import type { Architecture, Machine, PageTable } from '../../cpu/index.js';
 import type { SeededRandom } from '../common/index.js';
 import type { SimulatedModule } from '../dispatch/index.js';
 import { ExportTable } from '../exports/index.js';
-import { ControlFlowGuard, ImageDomain } from '../images/index.js';
+import { ControlFlowGuard, type DomainFittings, ImageDomain } from '../images/index.js';
 import {
   type AddressRegion,
   MemoryArea,
-  region,
   USER_SPACE_32,
   USER_SPACE_64,
   UserImageWriter,
@@ -28,8 +27,10 @@ export class UserWorld {
     readonly architecture: Architecture,
     modules: readonly SimulatedModule[],
     random: SeededRandom,
+    private readonly fittings: DomainFittings,
   ) {
     const layout = this.#layout;
+    const { region } = fittings;
     this.services = new ExportTable(region('user exports', layout.services));
     for (const module of modules) this.services.define(module);
     this.imageRegion = region('user images', layout.images).skip(
@@ -46,6 +47,7 @@ export class UserWorld {
   ): ImageDomain {
     const name = `${process.name} (${process.id})`;
     const { range, stacks, pool } = this.#layout;
+    const { region } = this.fittings;
     const table = machine.createPageTable({ ...range, name });
     const addressSpace = machine.createAddressSpace(name, [table, ...above]);
     this.services.attach(table);
@@ -60,7 +62,7 @@ export class UserWorld {
       stacks: new MemoryArea(table, region(`stacks of ${name}`, stacks)),
       pool: new MemoryArea(table, region(`heap of ${name}`, pool)),
       services: this.services,
-      writer: new UserImageWriter(machine, addressSpace),
+      writer: this.fittings.writer(new UserImageWriter(machine, addressSpace), { name, kind: 'user' }),
       guard: new ControlFlowGuard(addressSpace, enforceGuard),
       process,
       ...(process.session === undefined ? {} : { session: process.session }),

@@ -1,9 +1,15 @@
 import type { AddressSpace, Machine } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
 import { ExportTable, memoryExports } from '../exports/index.js';
-import { ControlFlowGuard, ImageDomain, type LoadedImage, type LoadOptions } from '../images/index.js';
+import {
+  ControlFlowGuard,
+  type DomainFittings,
+  ImageDomain,
+  type LoadedImage,
+  type LoadOptions,
+} from '../images/index.js';
 import type { Kernel } from '../kernel.js';
-import { MemoryArea, region, SECURE_SPACE, SecureImageWriter } from '../memory/index.js';
+import { MemoryArea, SECURE_SPACE, SecureImageWriter } from '../memory/index.js';
 import { asInt } from '../threads/index.js';
 
 /**
@@ -14,7 +20,7 @@ export class SecureKernel {
   readonly domain: ImageDomain;
   readonly #kernel: Kernel;
 
-  constructor(kernel: Kernel, machine: Machine) {
+  constructor(kernel: Kernel, machine: Machine, { region, writer }: DomainFittings) {
     this.#kernel = kernel;
     const table = machine.createPageTable({ ...SECURE_SPACE.range, name: 'vtl1' });
     const addressSpace = machine.createAddressSpace('vtl1', [table]);
@@ -32,7 +38,7 @@ export class SecureKernel {
       stacks: new MemoryArea(table, region('VTL1 stacks', SECURE_SPACE.stacks)),
       pool: new MemoryArea(table, region('VTL1 pool', SECURE_SPACE.pool)),
       services,
-      writer: new SecureImageWriter(machine, addressSpace),
+      writer: writer(new SecureImageWriter(machine, addressSpace), { name: 'vtl1', kind: 'secure' }),
       guard: new ControlFlowGuard(addressSpace, false),
     });
   }

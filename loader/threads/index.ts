@@ -21,5 +21,10 @@ export { type RunResult, Scheduler } from './scheduler.js';
 export type { SliceObserver, SliceRunner } from './slices.js';
 export type { StackFrame } from './stack-frame.js';
 export { Thread, type ThreadCondition, type ThreadState } from './thread.js';
-export { type RunOptions, type ThreadOptions, ThreadRunner } from './thread-runner.js';
+export {
+  type GuestFunctionCall,
+  type RunOptions,
+  type ThreadOptions,
+  ThreadRunner,
+} from './thread-runner.js';
 export { ThreadStack } from './thread-stack.js';

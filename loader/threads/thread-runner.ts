@@ -23,6 +23,16 @@ export interface RunOptions {
 
 type Arguments = readonly (bigint | number)[];
 
+/** A call of a guest function that somebody asks the kernel for. */
+export interface GuestFunctionCall {
+  readonly target: bigint;
+  readonly arguments: Arguments;
+  /** Where the function's code is. */
+  readonly domain: ImageDomain;
+  /** `loader`: it is made while an image is loaded or unloaded, such as that of its entry point. */
+  readonly initiator: 'caller' | 'loader';
+}
+
 const CALL_LIMIT = 50_000_000;
 
 /** Makes threads with their stacks and lets them run: what `Kernel.run`, `call` and `createThread` do. */
