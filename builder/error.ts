@@ -1,12 +1,13 @@
 import type { BuildFinding } from './finding.js';
 import { type BuildReport, buildReport } from './outcome.js';
+import type { BuildRuleId } from './rules.js';
 
 /** A hotpatch image cannot be made from these builds: which rule, which symbol, and what to do. */
 export class BuildError extends Error {
   override readonly name = 'BuildError';
 
   constructor(
-    readonly rule: string,
+    readonly rule: BuildRuleId,
     message: string,
     readonly symbol: string | undefined,
     readonly hint: string | undefined,

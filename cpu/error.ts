@@ -1,3 +1,5 @@
+import type { CpuRule } from './rules.js';
+
 /** Status values of ntstatus.h that this room reports. */
 export const STATUS = {
   STATUS_ACCESS_VIOLATION: 0xc0000005,
@@ -22,11 +24,11 @@ export interface CpuErrorDetails {
 /** Every error of this room. `rule` is a stable camelCase name to test against; `message` is the story. */
 export class CpuError extends Error {
   override readonly name: string = 'CpuError';
-  readonly rule: string;
+  readonly rule: CpuRule;
   readonly status?: { readonly name: StatusName; readonly value: number };
   readonly address?: bigint;
 
-  constructor(rule: string, message: string, details: CpuErrorDetails = {}) {
+  constructor(rule: CpuRule, message: string, details: CpuErrorDetails = {}) {
     super(message, details.cause === undefined ? {} : { cause: details.cause });
     this.rule = rule;
     if (details.status !== undefined) this.status = { name: details.status, value: STATUS[details.status] };

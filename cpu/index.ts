@@ -71,6 +71,7 @@ export { Processor } from './processor.js';
 export { ProcessorContext } from './processor-context.js';
 export { isExecutable, PAGE_SIZE, type PageProtection } from './protection.js';
 export { InstructionRecorder, InstructionTrace } from './recorder.js';
+export type { CpuRule } from './rules.js';
 export type { RunOptions } from './runner.js';
 export {
   type AfterExit,

@@ -14,6 +14,7 @@ export {
   observeOperations,
   type RequestedOperation,
 } from './core/requested-operation.js';
+export type { HotPatchRule } from './core/rules.js';
 export type { CalloutPhase, EngineStep, StoreStep, StoreTarget, Writer } from './core/steps.js';
 export { bootOptionsFor, createEngine, type Engines } from './engines.js';
 export type { Application } from './modern/application.js';

@@ -1,8 +1,9 @@
+import type { ImageRule } from './rules.js';
 import { type NtStatus, type NtStatusName, ntStatus } from './status.js';
 
 export interface ImageErrorDetails {
   /** Stable name of what was broken, e.g. `headers.signature`; tests and `--json` rely on it. */
-  rule: string;
+  rule: ImageRule;
   /** Where in the file: a structure and an offset into it, e.g. `optional header +0x3c`. */
   place: string;
   message: string;
@@ -16,7 +17,7 @@ export interface ImageErrorDetails {
 
 /** The only error that this room throws for what a file contains. */
 export class ImageError extends Error {
-  readonly rule: string;
+  readonly rule: ImageRule;
   readonly place: string;
   readonly status: NtStatus;
   readonly file?: string;

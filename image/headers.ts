@@ -1,5 +1,6 @@
 import { ImageError } from './error.js';
 import { ByteReader } from './reader.js';
+import type { ImageRule } from './rules.js';
 import { Struct, type StructValues } from './struct.js';
 import { hex } from './text.js';
 import { DIRECTORY_NAMES, type DirectoryName } from './winnt.js';
@@ -111,7 +112,7 @@ export function directoryOffset(headers: Headers, name: DirectoryName): number {
 /** Reads the DOS, file and optional header and checks what every later step relies on. */
 export function readHeaders(bytes: Uint8Array, file?: string): Headers {
   const fail = (
-    rule: string,
+    rule: ImageRule,
     place: string,
     message: string,
     more: Partial<{ hint: string; mz: true }> = {},

@@ -36,6 +36,7 @@ export {
   type RelocationType,
 } from './relocation-list.js';
 export { applyRelocations, type RelocationBlock } from './relocations.js';
+export type { FormatRule, ImageRule } from './rules.js';
 export { isExecutable, isWritable, type Section } from './sections.js';
 export { type NtStatus, type NtStatusName, ntStatus } from './status.js';
 export * from './symbols/index.js';

@@ -8,6 +8,7 @@ import {
   readHeaders,
 } from './headers.js';
 import { ByteReader } from './reader.js';
+import type { ImageRule } from './rules.js';
 import { readSections, type Section } from './sections.js';
 import { hex, latin1, nameOf } from './text.js';
 import { type DirectoryName, IMAGE_FILE_MACHINE, type MachineName } from './winnt.js';
@@ -215,7 +216,7 @@ export class MappedFile {
   }
 
   /** An ImageError about this file. */
-  error(rule: string, place: string, message: string, hint?: string): ImageError {
+  error(rule: ImageRule, place: string, message: string, hint?: string): ImageError {
     return new ImageError({ rule, place, message, file: this.file, hint });
   }
 

@@ -1,4 +1,5 @@
 import { ImageError } from './error.js';
+import type { ImageRule } from './rules.js';
 import { hex, latin1 } from './text.js';
 
 const utf8 = new TextDecoder('utf-8');
@@ -141,7 +142,7 @@ export class ByteReader {
   }
 
   /** An ImageError that points at `offset` of this view. */
-  error(rule: string, message: string, offset = this.position): ImageError {
+  error(rule: ImageRule, message: string, offset = this.position): ImageError {
     return new ImageError({ rule, message, place: `${this.place} +${hex(offset)}`, file: this.file });
   }
 }

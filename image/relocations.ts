@@ -8,6 +8,7 @@ import {
   RelocationListBuilder,
   sizeOfRelocation,
 } from './relocation-list.js';
+import type { ImageRule } from './rules.js';
 import { hex } from './text.js';
 
 /** IMAGE_BASE_RELOCATION: one 4 KB page's entries, raw: offset in bits 0-11, type in bits 12-15. */
@@ -62,7 +63,7 @@ export function flattenRelocations(
   const list = new RelocationListBuilder(blocks.reduce((total, { entries }) => total + entries.length, 0));
   for (const [index, block] of blocks.entries()) {
     const { virtualAddress, entries } = block;
-    const fail = (rule: string, message: string, entry: number) =>
+    const fail = (rule: ImageRule, message: string, entry: number) =>
       new ImageError({
         rule,
         message,

@@ -1,6 +1,7 @@
 import { ImageError } from './error.js';
 import type { Headers } from './headers.js';
 import { ByteReader } from './reader.js';
+import type { ImageRule } from './rules.js';
 import { Struct } from './struct.js';
 import { alignUp, hex } from './text.js';
 import { IMAGE_SCN } from './winnt.js';
@@ -73,7 +74,7 @@ export function readSections(bytes: Uint8Array, headers: Headers, file?: string)
     const at = index * SECTION_HEADER_SIZE;
     const header = SECTION_HEADER_REST.read(table, at + SECTION_NAME_SIZE);
     const name = sectionName(table.bytesAt(at, SECTION_NAME_SIZE), whole, headers);
-    const fail = (rule: string, field: 'virtualAddress' | 'pointerToRawData', message: string) =>
+    const fail = (rule: ImageRule, field: 'virtualAddress' | 'pointerToRawData', message: string) =>
       new ImageError({
         rule,
         place: `section ${index + 1} (${name}) +${hex(SECTION_NAME_SIZE + SECTION_HEADER_REST.offsetOf(field))}`,

@@ -11,6 +11,7 @@ export {
   IRQL,
   KernelError,
   type KernelErrorDetails,
+  type KernelRule,
   type LabEvent,
   type LabEventFacts,
   type LabEventKind,

@@ -2,6 +2,7 @@ import type { Arm64Encoder } from '../encode/arm64.js';
 import type { X86Encoder } from '../encode/x86.js';
 import { CpuError } from '../error.js';
 import type { Processor } from '../processor.js';
+import type { CpuRule } from '../rules.js';
 import type { EngineKind } from '../unicorn/engine.js';
 import type { RegisterFile } from '../unicorn/registers.js';
 
@@ -85,7 +86,7 @@ export function byteOffset(count: number, size: number): bigint {
   return BigInt(count * size);
 }
 
-const invalid = (rule: string, message: string): CpuError =>
+const invalid = (rule: CpuRule, message: string): CpuError =>
   new CpuError(rule, message, { status: 'STATUS_INVALID_PARAMETER' });
 
 export function floatBits(value: number, size: 'single' | 'double'): bigint {

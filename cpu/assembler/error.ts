@@ -1,4 +1,5 @@
 import { CpuError } from '../error.js';
+import type { CpuRule } from '../rules.js';
 
 /** A source line that cannot be assembled. `line` counts from 1. */
 export class AssemblerError extends CpuError {
@@ -7,7 +8,7 @@ export class AssemblerError extends CpuError {
   readonly source: string;
 
   constructor(
-    rule: string,
+    rule: CpuRule,
     statement: { readonly line: number; readonly source: string },
     reason: string,
     cause?: unknown,

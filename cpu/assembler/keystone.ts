@@ -1,6 +1,7 @@
 import type { Keystone, KeystoneModule } from '@alexaltea/keystone-js';
 import type { ArchitectureName } from '../architecture/architecture.js';
 import { messageOf } from '../error.js';
+import type { CpuRule } from '../rules.js';
 import { AssemblerError } from './error.js';
 import type { Statement } from './source.js';
 
@@ -51,7 +52,7 @@ function open(keystone: KeystoneModule, architecture: ArchitectureName): Keyston
   );
 }
 
-function explain(code: number): [rule: string, reason?: string] {
+function explain(code: number): [rule: CpuRule, reason?: string] {
   if (code === SYMBOL_MISSING) return ['undefinedSymbol', 'a name in it is not defined'];
   if (code === FIXUP_INVALID) return ['branchOutOfRange', 'the target is out of reach'];
   if (code === MNEMONIC_FAIL) return ['unknownInstruction', 'there is no such instruction'];

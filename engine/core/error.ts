@@ -1,8 +1,9 @@
 import { type NtStatus, type NtStatusName, ntStatus } from '../../image/index.js';
 import { KernelError } from '../../loader/index.js';
+import type { HotPatchRule } from './rules.js';
 
 export interface HotPatchErrorDetails {
-  readonly rule: string;
+  readonly rule: HotPatchRule;
   readonly status: NtStatusName;
   readonly message: string;
   /** BaseDllName of the patch image. */
@@ -20,7 +21,7 @@ export interface HotPatchErrorDetails {
 /** A patch that the engine refused, or that failed and was undone: the machine is as it was before. */
 export class HotPatchError extends Error {
   override readonly name = 'HotPatchError';
-  readonly rule: string;
+  readonly rule: HotPatchRule;
   readonly status: NtStatus;
   readonly image?: string;
   readonly place?: string;

@@ -2,6 +2,7 @@ import { CpuError } from '../../cpu/index.js';
 import type { HotPatchRecord, HotPatchTable, NtStatusName } from '../../image/index.js';
 import { formatBytes, hex, type LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
+import type { HotPatchRule } from '../core/rules.js';
 import type { StoreTarget } from '../core/steps.js';
 import type { ImageRecord } from './image-record.js';
 import { planValue } from './plan-value.js';
@@ -135,7 +136,7 @@ class FunctionPlanner {
       location,
       symbol: image.describe(location),
     } as const;
-    const refuse = (rule: string, reason: string, status: NtStatusName) =>
+    const refuse = (rule: HotPatchRule, reason: string, status: NtStatusName) =>
       new HotPatchError({
         rule,
         status,
@@ -162,7 +163,7 @@ class FunctionPlanner {
   #checkEntry(
     record: HotPatchRecord,
     location: bigint,
-    refuse: (rule: string, reason: string, status: NtStatusName) => HotPatchError,
+    refuse: (rule: HotPatchRule, reason: string, status: NtStatusName) => HotPatchError,
   ): void {
     const read = reader(this.from.image);
     const expected = record.originalBytes.subarray(0, this.from.form.entrySize);
@@ -181,7 +182,7 @@ class FunctionPlanner {
     entry: bigint,
     record: HotPatchRecord,
     index: number,
-    refuse: (rule: string, reason: string, status: NtStatusName) => HotPatchError,
+    refuse: (rule: HotPatchRule, reason: string, status: NtStatusName) => HotPatchError,
   ): Trampoline {
     const hpat = this.#hpat();
     // Beyond the capacity there is no slot; checkCapacity refuses the patch with the whole count.

@@ -2,6 +2,7 @@ import { CpuError } from '../../cpu/index.js';
 import type { Finding, Hotp1Finding } from '../../image/index.js';
 import { type Kernel, KernelError, type LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
+import type { HotPatchRule } from '../core/rules.js';
 import type { Patch } from './patch.js';
 
 /** A driver's patch may not import its base: the patch image would keep the base from ever being unloaded (2.5). */
@@ -63,7 +64,7 @@ export function asHotPatchError(error: unknown, image: string): unknown {
 /** Nothing is loaded where hotpatching is off, or before the boot loader's patches are registered. */
 export function refuseUnlessReady(image: string, kernel: Kernel, ready: boolean): void {
   const refuse = (
-    rule: string,
+    rule: HotPatchRule,
     status: 'STATUS_NOT_SUPPORTED' | 'STATUS_DEVICE_NOT_READY',
     message: string,
   ) => new HotPatchError({ rule, status, image, message });

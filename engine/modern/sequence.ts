@@ -1,5 +1,6 @@
 import { HOT_PATCH_BASE_FLAG, HOT_PATCH_INFO_FLAG } from '../../image/index.js';
 import { HotPatchError } from '../core/error.js';
+import type { HotPatchRule } from '../core/rules.js';
 import type { ImageRecord } from './image-record.js';
 import type { Patch } from './patch.js';
 
@@ -10,7 +11,7 @@ import type { Patch } from './patch.js';
 export function checkSequence(patch: Patch, base: ImageRecord, enforced: boolean): void {
   const current = base.sequenceNumber;
   const { sequenceNumber, minSequenceNumber, flags } = patch.table;
-  const refuse = (rule: string, message: string) =>
+  const refuse = (rule: HotPatchRule, message: string) =>
     new HotPatchError({ rule, status: 'STATUS_REQUEST_OUT_OF_SEQUENCE', image: patch.name, message });
   if (enforced && sequenceNumber <= current)
     throw refuse(
@@ -31,7 +32,7 @@ export function checkSequence(patch: Patch, base: ImageRecord, enforced: boolean
 
 /** May this patch be taken back? Only one whose base descriptor says CAN_ROLL_BACK (modelled: U-10), where undo is allowed. */
 export function checkRollBack(patch: Patch, allowUndo: boolean): void {
-  const refuse = (rule: string, message: string) =>
+  const refuse = (rule: HotPatchRule, message: string) =>
     new HotPatchError({ rule, status: 'STATUS_REQUEST_OUT_OF_SEQUENCE', image: patch.name, message });
   if (!allowUndo) throw refuse('unload.notAllowed', 'this system does not take patches back at run time');
   if ((patch.description.flags & HOT_PATCH_BASE_FLAG.CAN_ROLL_BACK) === 0)

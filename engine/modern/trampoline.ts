@@ -1,4 +1,5 @@
 import type { HotPatchAddressTable } from '../../loader/index.js';
+import type { HotPatchRule } from '../core/rules.js';
 
 /** One store of a trampoline. */
 export interface TrampolineStore {
@@ -58,7 +59,7 @@ export interface TrampolineForm {
     read: ReadCode,
     entry: bigint,
     hpat: HotPatchAddressTable,
-  ): { rule: string; reason: string } | undefined;
+  ): { rule: HotPatchRule; reason: string } | undefined;
   /** Could the entry's store be seen in halves, so that all processors must be gathered? */
   needsRendezvous(entry: bigint): boolean;
 }

@@ -1,6 +1,7 @@
 import type { NtStatusName } from '../../image/index.js';
 import { formatBytes, type ImageDomain } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
+import type { HotPatchRule } from '../core/rules.js';
 import type { EngineStep } from '../core/steps.js';
 import { type CodeInformation, FLG_HOTPATCH, type HookDescriptor } from './code-information.js';
 import type { HotPatch2003Options } from './options.js';
@@ -87,7 +88,7 @@ function checkDescriptor(
   );
 }
 
-function refuse(rule: string, status: NtStatusName, message: string): HotPatchError {
+function refuse(rule: HotPatchRule, status: NtStatusName, message: string): HotPatchError {
   return new HotPatchError({ rule, status, message });
 }
 

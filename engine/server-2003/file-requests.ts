@@ -1,4 +1,5 @@
 import { type NtStatus, type NtStatusName, ntStatus } from '../../image/index.js';
+import type { KernelRule } from '../../loader/index.js';
 import { type FileSystem, KernelError, OpenFile, type Process } from '../../loader/index.js';
 import type { CodeInformation } from './code-information.js';
 
@@ -70,6 +71,6 @@ function directoryOf({ path }: OpenFile): string {
   return path.slice(0, path.lastIndexOf('\\')).toLowerCase();
 }
 
-function refuse(rule: string, status: NtStatusName, { path }: OpenFile, message: string): KernelError {
+function refuse(rule: KernelRule, status: NtStatusName, { path }: OpenFile, message: string): KernelError {
   return new KernelError({ rule, status, image: path, message });
 }

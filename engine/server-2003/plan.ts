@@ -17,6 +17,7 @@ import {
 } from '../../image/index.js';
 import { formatBytes, hex, type LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
+import type { HotPatchRule } from '../core/rules.js';
 import type { Application2003, PlannedHook } from './patch.js';
 
 /** A value of the hotpatch image that depends on where it and its target lie. */
@@ -240,7 +241,13 @@ export class Planner {
     return this.refuse(rule, hotp1Rule(rule).status.name, place, message);
   }
 
-  refuse(rule: string, status: NtStatusName, place: string, message: string, hint?: string): HotPatchError {
+  refuse(
+    rule: HotPatchRule,
+    status: NtStatusName,
+    place: string,
+    message: string,
+    hint?: string,
+  ): HotPatchError {
     const { name } = this.input;
     return new HotPatchError({ rule, status, image: name, place, message, hint });
   }

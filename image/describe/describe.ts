@@ -3,6 +3,7 @@ import { describeHotp1 } from '../hotp1/describe.js';
 import type { HotPatchTable } from '../hotpatch/format.js';
 import { validateHotPatch } from '../hotpatch/validate.js';
 import type { PeImage } from '../image.js';
+import type { ImageRule } from '../rules.js';
 import type { SymbolTable } from '../symbols/symbol-table.js';
 import { flagNames } from '../text.js';
 import {
@@ -26,7 +27,7 @@ export interface DescribeOptions {
 /** A part of the image that cannot be read, and why. */
 export interface Problem {
   readonly part: string;
-  readonly rule: string;
+  readonly rule: ImageRule;
   readonly place: string;
   readonly status: { readonly name: string; readonly value: number };
   readonly message: string;

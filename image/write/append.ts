@@ -3,6 +3,7 @@ import { ImageError } from '../error.js';
 import { FILE_HEADER, optionalHeaderStruct } from '../headers.js';
 import { type PeImage, readImage } from '../image.js';
 import { type LoadConfigField, type LoadConfigValues, loadConfigStruct } from '../load-config.js';
+import type { ImageRule } from '../rules.js';
 import { SECTION_HEADER_REST, SECTION_HEADER_SIZE, SECTION_NAME_SIZE } from '../sections.js';
 import { alignUp, hex } from '../text.js';
 import { IMAGE_SCN } from '../winnt.js';
@@ -25,7 +26,7 @@ export const HOT_PATCH_SECTION = '.hpat';
  */
 export function appendSection(image: PeImage, section: NewSection): { bytes: Uint8Array; rva: number } {
   const { headers, optionalHeader, sections } = image;
-  const refuse = (rule: string, place: string, message: string, hint: string) =>
+  const refuse = (rule: ImageRule, place: string, message: string, hint: string) =>
     new ImageError({ rule, place, message, hint, file: image.file });
   if (image.isSigned) {
     throw refuse(
@@ -107,7 +108,7 @@ export function setLoadConfigFields(
   values: Partial<Pick<LoadConfigValues, LoadConfigField>>,
 ): Uint8Array {
   const { loadConfig } = image;
-  const refuse = (rule: string, message: string, hint: string) =>
+  const refuse = (rule: ImageRule, message: string, hint: string) =>
     new ImageError({ rule, place: 'load config', message, hint, file: image.file });
   if (image.isSigned) {
     throw refuse('write.signed', 'the image is signed', 'change the unsigned image and sign it afterwards');

@@ -1,8 +1,9 @@
 import { type NtStatus, type NtStatusName, ntStatus } from '../../image/index.js';
+import type { KernelRule } from './rules.js';
 
 export interface KernelErrorDetails {
   /** Stable camelCase name of the rule that was broken; tests and `--json` rely on it. */
-  readonly rule: string;
+  readonly rule: KernelRule;
   readonly status: NtStatusName;
   readonly message: string;
   readonly image?: string;
@@ -14,7 +15,7 @@ export interface KernelErrorDetails {
 /** A request that the simulated system refuses: which rule, which image, with the NTSTATUS Windows would return. */
 export class KernelError extends Error {
   override readonly name: string = 'KernelError';
-  readonly rule: string;
+  readonly rule: KernelRule;
   readonly status: NtStatus;
   readonly image?: string;
   readonly hint?: string;

@@ -22,5 +22,6 @@ export {
 } from './events.js';
 export { IRQL, irqlName } from './irql.js';
 export { SeededRandom } from './random.js';
+export type { KernelRule } from './rules.js';
 export { formatBytes, hex } from './text.js';
 export { type Blocked, blocked, isBlocked, STATUS_TIMEOUT } from './wait.js';

@@ -1,4 +1,5 @@
 import { type NtStatusName, type PeImage, readImage } from '../../image/index.js';
+import type { KernelRule } from '../common/index.js';
 import { KernelError } from '../common/index.js';
 
 /** How a file is opened: FILE_SHARE_* of the first opener decides what the others may ask for. */
@@ -283,6 +284,6 @@ function refuseSharing(record: FileRecord, path: string, access: OpenOptions['ac
     );
 }
 
-function refuse(rule: string, status: NtStatusName, path: string, message: string): KernelError {
+function refuse(rule: KernelRule, status: NtStatusName, path: string, message: string): KernelError {
   return new KernelError({ rule, status, image: path, message });
 }

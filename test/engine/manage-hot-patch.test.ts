@@ -60,7 +60,7 @@ describe('NtManageHotPatch', () => {
   it.each([
     [
       'a file that cannot be opened',
-      new KernelError({ rule: 'x', status: 'STATUS_SHARING_VIOLATION', message: '' }),
+      new KernelError({ rule: 'file.sharing', status: 'STATUS_SHARING_VIOLATION', message: '' }),
     ],
     ['a mistake of the laboratory', new TypeError('a mistake')],
   ] as const)('%s', async (_, error) => {

@@ -242,7 +242,7 @@ describe('a failure report', () => {
       [undefined, 'STATUS_ACCESS_VIOLATION'],
     ] as const)('is named; for want of %s it fails with %s', async (status, expected) => {
       using machine = await failingWith(
-        new CpuError('memory.test', 'no frame', status === undefined ? {} : { status }),
+        new CpuError('noMemory', 'no frame', status === undefined ? {} : { status }),
       );
       expect(() => machine.load()).toThrow(
         new RegExp(
@@ -252,7 +252,7 @@ describe('a failure report', () => {
     });
 
     it('leaves no slot to a function', async () => {
-      using machine = await failingWith(new CpuError('memory.test', 'no frame'));
+      using machine = await failingWith(new CpuError('noMemory', 'no frame'));
       expect(() => machine.load()).toThrow('store.failed');
       for (const { demo } of machine.places) {
         const record = machine.lab.engine.record(demo);
@@ -265,7 +265,7 @@ describe('a failure report', () => {
     });
 
     it('takes nothing back in a process that has ended on the way', async () => {
-      using machine = await failingWith(new CpuError('memory.test', 'no frame'));
+      using machine = await failingWith(new CpuError('noMemory', 'no frame'));
       const { lab, places } = machine;
       const steps = lab.engine.loadSteps(machine.image());
       for (let step = 0; step < 60; step++) steps.next();

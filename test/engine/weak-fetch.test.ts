@@ -82,7 +82,7 @@ describe.each(WEAK)('processors that keep what they fetched, in the form of $nam
       writeCode(address: bigint, bytes: Uint8Array) {
         if (failing) {
           failing = false;
-          throw new CpuError('memory.exhausted', 'no frame', { status: 'STATUS_NO_MEMORY' });
+          throw new CpuError('noMemory', 'no frame', { status: 'STATUS_NO_MEMORY' });
         }
         writeCode.call(writer, address, bytes);
       },

@@ -181,7 +181,7 @@ const HALF_DONE: readonly {
     operations: ['rename', 'rename', 'rename', 'rename'],
     handles(machine) {
       const error = {
-        rule: 'disk.failed',
+        rule: 'file.access',
         status: 'STATUS_ACCESS_DENIED',
         message: 'no more renames',
       } as const;
