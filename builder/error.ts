@@ -5,6 +5,8 @@ import type { BuildRuleId } from './rules.js';
 /** A hotpatch image cannot be made from these builds: which rule, which symbol, and what to do. */
 export class BuildError extends Error {
   override readonly name = 'BuildError';
+  /** The message without the symbol. */
+  readonly reason: string;
 
   constructor(
     readonly rule: BuildRuleId,
@@ -15,11 +17,17 @@ export class BuildError extends Error {
     readonly report: BuildReport,
   ) {
     super(`${symbol === undefined ? '' : `${symbol}: `}${message}`);
+    this.reason = message;
   }
 
   /** All findings, the first refusal included. */
   get findings(): readonly BuildFinding[] {
     return this.report.findings;
+  }
+
+  /** The symbol, as the errors of the other rooms call it. */
+  get place(): string | undefined {
+    return this.symbol;
   }
 
   /** For the first of several refusals; the message counts the others. */

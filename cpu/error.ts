@@ -18,6 +18,12 @@ export type StatusName = keyof typeof STATUS;
 export interface CpuErrorDetails {
   readonly status?: StatusName;
   readonly address?: bigint;
+  /** BaseDllName of the image that it is about. */
+  readonly image?: string;
+  /** Where in it: `line 3`, `VTL1 pool`. */
+  readonly place?: string;
+  /** What to try next. */
+  readonly hint?: string;
   readonly cause?: unknown;
 }
 
@@ -27,12 +33,21 @@ export class CpuError extends Error {
   readonly rule: CpuRule;
   readonly status?: { readonly name: StatusName; readonly value: number };
   readonly address?: bigint;
+  readonly image?: string;
+  readonly place?: string;
+  readonly hint?: string;
+  /** The message without anything of the above. */
+  readonly reason: string;
 
   constructor(rule: CpuRule, message: string, details: CpuErrorDetails = {}) {
     super(message, details.cause === undefined ? {} : { cause: details.cause });
     this.rule = rule;
+    this.reason = message;
     if (details.status !== undefined) this.status = { name: details.status, value: STATUS[details.status] };
     if (details.address !== undefined) this.address = details.address;
+    if (details.image !== undefined) this.image = details.image;
+    if (details.place !== undefined) this.place = details.place;
+    if (details.hint !== undefined) this.hint = details.hint;
   }
 }
 

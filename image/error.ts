@@ -25,6 +25,11 @@ export class ImageError extends Error {
   /** The message without file, place and status. */
   readonly reason: string;
 
+  /** The file, as the errors of the other rooms call it. */
+  get image(): string | undefined {
+    return this.file;
+  }
+
   constructor(details: ImageErrorDetails) {
     const status = ntStatus(details.status ?? 'STATUS_INVALID_IMAGE_FORMAT');
     const file = details.file === undefined ? '' : `${details.file}: `;

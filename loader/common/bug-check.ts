@@ -1,11 +1,13 @@
 /** The system stopped: a blue screen, with its code and parameters (bugcodes.h). Nothing runs after it. */
 export class BugCheck extends Error {
   override readonly name = 'BugCheck';
+  readonly rule = 'bugCheck';
 
   constructor(
     readonly code: number,
     readonly parameters: readonly bigint[],
-    reason: string,
+    /** The message without code and parameters. */
+    readonly reason: string,
   ) {
     super(
       `bugcheck ${BUG_CHECK_NAMES.get(code) ?? ''} 0x${code.toString(16)} (${parameters.map((value) => `0x${value.toString(16)}`).join(', ')}): ${reason}`,

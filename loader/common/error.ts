@@ -7,6 +7,8 @@ export interface KernelErrorDetails {
   readonly status: NtStatusName;
   readonly message: string;
   readonly image?: string;
+  /** Where in it, or in the system: `import 3`, `process a.exe (16)`. */
+  readonly place?: string;
   /** What to try next. */
   readonly hint?: string | undefined;
   readonly cause?: unknown;
@@ -18,6 +20,7 @@ export class KernelError extends Error {
   readonly rule: KernelRule;
   readonly status: NtStatus;
   readonly image?: string;
+  readonly place?: string;
   readonly hint?: string;
   /** The message without image and status. */
   readonly reason: string;
@@ -32,6 +35,7 @@ export class KernelError extends Error {
     this.status = status;
     this.reason = details.message;
     if (details.image !== undefined) this.image = details.image;
+    if (details.place !== undefined) this.place = details.place;
     if (details.hint !== undefined) this.hint = details.hint;
   }
 }

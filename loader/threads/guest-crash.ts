@@ -5,13 +5,16 @@ import type { Thread } from './thread.js';
 /** Guest code did what nobody handles: the thread, where, and why. STATUS_ACCESS_VIOLATION and its like. */
 export class GuestCrash extends Error {
   override readonly name = 'GuestCrash';
+  readonly rule = 'guestCrash';
   readonly status: NtStatus;
+  readonly reason: string;
 
   constructor(
     readonly thread: Thread,
     readonly crash: Crash,
   ) {
     super(crash.text);
+    this.reason = crash.text;
     this.status = ntStatus(statusName(crash));
   }
 }

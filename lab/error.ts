@@ -1,0 +1,41 @@
+import { BuildError, type BuildRuleId } from '../builder/index.js';
+import { CpuError, type CpuRule } from '../cpu/index.js';
+import { HotPatchError, type HotPatchRule } from '../engine/index.js';
+import { ImageError, type ImageRule } from '../image/index.js';
+import { BugCheck, GuestCrash, KernelError, type KernelRule } from '../loader/index.js';
+
+/** Every rule that an error of the laboratory can name. */
+export type Rule = CpuRule | ImageRule | KernelRule | HotPatchRule | BuildRuleId | 'guestCrash' | 'bugCheck';
+
+/** What every error of the laboratory says, whichever room it comes from. */
+export interface LabErrorFacts {
+  readonly rule: Rule;
+  /** The story, without what the other fields say. */
+  readonly reason: string;
+  /** What Windows would return; undefined where it has no status. */
+  readonly status?: { readonly name: string; readonly value: number } | undefined;
+  /** File name or BaseDllName. */
+  readonly image?: string | undefined;
+  /** Where in it: a structure and an offset, a record, a symbol. */
+  readonly place?: string | undefined;
+  /** What to try next. */
+  readonly hint?: string | undefined;
+}
+
+export type LabError = (
+  | CpuError
+  | ImageError
+  | KernelError
+  | HotPatchError
+  | BuildError
+  | GuestCrash
+  | BugCheck
+) &
+  LabErrorFacts;
+
+/** Is this an error of the laboratory, with a rule to test against? Anything else is a mistake in code that calls it, or in it. */
+export function isLabError(error: unknown): error is LabError {
+  return [CpuError, ImageError, KernelError, HotPatchError, BuildError, GuestCrash, BugCheck].some(
+    (type) => error instanceof type,
+  );
+}
