@@ -21,7 +21,7 @@ describe('errors of every room have one shape', () => {
     [
       'cpu',
       CpuError,
-      async () => assemble('x64', 'nonsense rax'),
+      async () => assemble('x64', 'nonsense rax', { address: 0n }),
       { rule: 'unknownInstruction', status: { name: 'STATUS_INVALID_PARAMETER', value: 0xc000000d } },
     ],
     [
