@@ -1,4 +1,5 @@
 import { DebugError } from './error.js';
+import { addressesOfLine, parseSourcePlace } from './source.js';
 import { littleEndian } from './thread-view.js';
 import type { View } from './view.js';
 
@@ -9,6 +10,12 @@ import type { View } from './view.js';
  * `+ - * / & | ^ << >>`, unary `-` and `~`, and parentheses. 64 bits wide.
  */
 export function evaluate(text: string, view: View): bigint {
+  const place = parseSourcePlace(text);
+  if (place !== undefined) {
+    const [address] = addressesOfLine(view.images, place);
+    if (address === undefined) throw new DebugError(`no module has code of ${place.file}:${place.line}`);
+    return address;
+  }
   const tokens = tokenize(text);
   const parser = new Parser(tokens, view);
   const value = parser.expression(0);

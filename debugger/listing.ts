@@ -1,6 +1,7 @@
 import type { DisassembledInstruction } from '../cpu/index.js';
 import { DebugError } from './error.js';
 import { describeHop, leftoverBehind } from './hops.js';
+import { sourceLines } from './source-lines.js';
 import type { StopReason } from './stop.js';
 import type { View } from './view.js';
 
@@ -78,13 +79,21 @@ export function instructionLine(view: View, { address, bytes, text }: Disassembl
 }
 
 /** Instructions with the name of each symbol above it, and what each hop of a trampoline is. */
-export function listing(view: View, instructions: readonly DisassembledInstruction[]): string[] {
+export function listing(
+  view: View,
+  instructions: readonly DisassembledInstruction[],
+  withSource = false,
+): string[] {
   const lines: string[] = [];
+  let source = '';
   instructions.forEach((instruction, index) => {
     const { address } = instruction;
     const hop = describeHop(view, address);
     const offset = view.imageAt(address)?.symbols.byAddress(view.imageAt(address)?.rva(address) ?? 0)?.offset;
     if (index === 0 || offset === 0 || hop !== undefined) lines.push(label(view, address, hop));
+    const here = withSource ? sourceLines(view, address) : [];
+    if (here.join() !== source) lines.push(...here);
+    source = here.join();
     lines.push(instructionLine(view, instruction));
   });
   return lines;
@@ -101,7 +110,11 @@ export function locationLines(view: View): string[] {
   if (fetched === undefined || fetched.length === 0) return [`${view.describe(pc)}:`];
   const [instruction] = decode(view, pc, fetched, 1);
   if (instruction === undefined) return [`${view.describe(pc)}:`];
-  const lines = [label(view, pc, describeHop(view, pc)), instructionLine(view, instruction)];
+  const lines = [
+    label(view, pc, describeHop(view, pc)),
+    ...sourceLines(view, pc),
+    instructionLine(view, instruction),
+  ];
   const inMemory = view.readUpTo(pc, instruction.length);
   if (Buffer.compare(inMemory, instruction.bytes) !== 0)
     lines.push(

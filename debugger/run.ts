@@ -2,6 +2,7 @@ import type { Exit, MachineSnapshot, Processor, RunOptions } from '../cpu/index.
 import type { Lab } from '../lab/index.js';
 import type { SliceRunner, Thread } from '../loader/index.js';
 import type { Breakpoints } from './breakpoint.js';
+import { beginsLine } from './line-step.js';
 import { comparePositions, type Position } from './position.js';
 import { SliceHistory, type SliceRecord } from './slice-history.js';
 import type { CallSearch, Goal, Stop, StopReason } from './stop.js';
@@ -231,12 +232,15 @@ export class DebugRun implements SliceRunner {
     ends: ReadonlySet<bigint>,
   ): { readonly exit: Exit; readonly hit?: WatchHit } {
     const goal = this.#goal;
-    const instructions = Math.min(left, this.#untilGoal(slice), this.#untilAction(slice));
+    const most = Math.min(left, this.#untilGoal(slice), this.#untilAction(slice));
     const replaying = goal.kind === 'travel';
     const breakpoints = new Set(ends);
     if (!replaying) for (const address of this.owner.breakpoints.addresses) breakpoints.add(address);
     if (goal.kind === 'reach') breakpoints.add(goal.address);
+    const line = goal.kind === 'line' && goal.step.thread === slice.thread ? goal.step.next(processor) : {};
+    if (line.until !== undefined) breakpoints.add(line.until);
     if (goal.kind === 'searchBack' && goal.call !== undefined) breakpoints.add(goal.call.address);
+    const instructions = Math.min(most, line.instructions ?? most);
     const watcher = this.#watcher(slice.thread);
     if (replaying || !watcher.active) return { exit: processor.run({ instructions, breakpoints }) };
     const stretch = Math.min(instructions, WATCHED_STRETCH);
@@ -250,6 +254,7 @@ export class DebugRun implements SliceRunner {
     if (goal.kind === 'step' && goal.thread === thread)
       return Math.max(1, goal.executed - this.executed(thread));
     if (goal.kind === 'travel' && goal.to.sequence === sequence) return Math.max(1, goal.to.steps - steps);
+    if (goal.kind === 'searchBack' && goal.line?.thread === thread.id) return 1;
     if (goal.kind === 'searchBack' && goal.before.sequence === sequence)
       return Math.max(1, goal.before.steps - steps);
     return Number.POSITIVE_INFINITY;
@@ -285,11 +290,14 @@ export class DebugRun implements SliceRunner {
     if (hit !== undefined) return { kind: 'watchpoint', ...hit };
     if (this.#stoppedAt.get(thread) === this.executed(thread)) return undefined;
     if (goal.kind === 'searchBack' && goal.call !== undefined) return this.#reasonOfCall(goal.call, thread);
+    if (goal.kind === 'searchBack' && goal.line !== undefined)
+      return beginsLine(goal.line, thread) ? { kind: 'step' } : undefined;
+    if (goal.kind === 'line' && goal.step.thread === thread && goal.step.isDone()) return { kind: 'step' };
     if (goal.kind === 'step' && goal.thread === thread && this.executed(thread) >= goal.executed)
       return { kind: 'step' };
     if (goal.kind === 'reach' && isReached(goal, thread)) return { kind: 'step' };
-    if ((goal.kind === 'step' || goal.kind === 'reach') && goal.thread?.finished === true)
-      return { kind: 'threadEnded', ended: goal.thread };
+    const stepped = goal.kind === 'line' ? goal.step.thread : 'thread' in goal ? goal.thread : undefined;
+    if (stepped?.finished === true) return { kind: 'threadEnded', ended: stepped };
     const breakpoint = this.owner.breakpoints.at(thread.pc);
     if (breakpoint !== undefined) return { kind: 'breakpoint', breakpoint };
     return this.owner.interrupted() ? { kind: 'interrupted' } : undefined;

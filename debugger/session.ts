@@ -4,6 +4,7 @@ import type { LabEvent, Thread } from '../loader/index.js';
 import { Breakpoints } from './breakpoint.js';
 import { comparePositions, type Position, START } from './position.js';
 import { DebugRun, type RunOwner } from './run.js';
+import { addressesOfLine, parseSourcePlace, SourceFiles } from './source.js';
 import type { Goal, Stop } from './stop.js';
 
 /** Whoever talks to the user: a prompt, a script, or GDB. */
@@ -35,6 +36,10 @@ interface Action {
  */
 export class DebugSession implements RunOwner {
   readonly breakpoints = new Breakpoints();
+  /** Do `t`, `p` and `p-` go by source lines? */
+  stepsByLine = false;
+  #sources = new SourceFiles();
+  #sourceFolders: readonly string[] = [];
   readonly #actions: Action[] = [];
   /** Every line of the transcript so far, to notice when the scenario does not repeat itself. */
   readonly #transcript: string[] = [];
@@ -61,6 +66,20 @@ export class DebugSession implements RunOwner {
       goal = run.abandonedFor ?? this.#ended(run, result);
       if (goal.kind === 'quit') return result;
     }
+  }
+
+  get sources(): SourceFiles {
+    return this.#sources;
+  }
+
+  /** Where source files are looked for first. */
+  get sourceFolders(): readonly string[] {
+    return this.#sourceFolders;
+  }
+
+  setSourceFolders(folders: readonly string[]): void {
+    this.#sourceFolders = folders;
+    this.#sources = new SourceFiles(folders);
   }
 
   /** The run that is stopped now. */
@@ -164,6 +183,11 @@ function withoutError({ title, expectations, transcript }: ScenarioResult): Scen
 
 /** Address of `module!name`, or of `name` in the first module that has it. */
 export function findSymbol(run: DebugRun, expression: string): bigint | undefined {
+  const line = parseSourcePlace(expression);
+  if (line !== undefined) {
+    const images = run.labs.flatMap(({ kernel }) => kernel.domains.flatMap(({ images }) => images));
+    return addressesOfLine(images, line)[0];
+  }
   const match = /^(?:([^!]+)!)?([^!+]+?)(?:\+(?:0x)?([0-9a-f]+))?$/i.exec(expression.trim());
   if (match === null) return undefined;
   const [, module, name = '', offset = '0'] = match;

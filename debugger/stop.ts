@@ -1,5 +1,6 @@
 import type { Thread } from '../loader/index.js';
 import type { Breakpoint } from './breakpoint.js';
+import type { LineStep } from './line-step.js';
 import type { Position } from './position.js';
 
 export type StopReason =
@@ -43,6 +44,8 @@ export type Goal =
   | { readonly kind: 'start' }
   /** `thread` has executed `executed` instructions. */
   | { readonly kind: 'step'; readonly thread: Thread; readonly executed: number }
+  /** The thread of `step` begins another source line, or has returned. */
+  | { readonly kind: 'line'; readonly step: LineStep }
   /** `thread` (undefined: any) is at `address`, with its stack pointer at or above `lowestSp`. */
   | {
       readonly kind: 'reach';
@@ -63,5 +66,7 @@ export type Goal =
       /** What stands at `before`: it does not count. */
       readonly origin?: { readonly thread: number; readonly executed: number };
       readonly call?: CallSearch;
+      /** The beginnings of source lines in this thread's frames at or above `lowestSp` count, and nothing else. */
+      readonly line?: { readonly thread: number; readonly lowestSp: bigint };
     }
   | { readonly kind: 'quit' };

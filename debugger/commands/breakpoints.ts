@@ -2,6 +2,7 @@ import type { Breakpoint, BreakpointKind } from '../breakpoint.js';
 import type { DebugCommand } from '../command.js';
 import { DebugError } from '../error.js';
 import { evaluate } from '../expression.js';
+import { parseSourcePlace } from '../source.js';
 import type { View } from '../view.js';
 
 const ACCESS: Readonly<Record<string, BreakpointKind>> = { e: 'execute', w: 'write', r: 'access' };
@@ -11,7 +12,7 @@ export const breakpointCommands: readonly DebugCommand[] = [
     name: 'bp',
     aliases: ['bu'],
     usage: 'bp ADDRESS',
-    help: 'stop before the instruction at ADDRESS, which may be in a module that is loaded later',
+    help: 'stop before the instruction at ADDRESS, which may be in a module that is loaded later; `demo.c:42` is a source line',
     run: ({ view, args }) => {
       if (args === '') throw new DebugError('bp needs an address, such as demo!dispatch+0x9');
       view.session.breakpoints.add({ kind: 'execute', expression: args, address: resolve(args, view) });
@@ -71,6 +72,8 @@ function resolve(expression: string, view: View): bigint | undefined {
     return evaluate(expression, view);
   } catch (error) {
     const [module] = expression.split('!');
+    const isSource = parseSourcePlace(expression) !== undefined;
+    if (error instanceof DebugError && isSource) return undefined;
     const isLater = expression.includes('!') && !view.images.some((image) => image.moduleName === module);
     if (error instanceof DebugError && isLater) return undefined;
     throw error;

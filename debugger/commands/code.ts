@@ -28,11 +28,12 @@ export const codeCommands: readonly DebugCommand[] = [
   },
   {
     name: 'uf',
-    usage: 'uf [ADDRESS]',
-    help: 'unassemble the whole function around ADDRESS',
+    usage: 'uf [/s] [ADDRESS]',
+    help: 'unassemble the whole function around ADDRESS; /s: with its source lines',
     run: ({ view, args }) => {
-      const { start, end } = functionAround(view, args === '' ? view.pc : evaluate(args, view));
-      return listing(view, instructionsBetween(view, start, end));
+      const [, withSource, place = ''] = /^(\/s(?:\s+|$))?(.*)$/.exec(args) ?? [];
+      const { start, end } = functionAround(view, place === '' ? view.pc : evaluate(place, view));
+      return listing(view, instructionsBetween(view, start, end), withSource !== undefined);
     },
   },
 ];

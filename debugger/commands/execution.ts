@@ -2,6 +2,7 @@ import { instructionFacts } from '../../cpu/index.js';
 import type { DebugCommand } from '../command.js';
 import { DebugError } from '../error.js';
 import { evaluate } from '../expression.js';
+import { lineStep } from '../line-step.js';
 import type { Goal } from '../stop.js';
 import type { View } from '../view.js';
 
@@ -17,13 +18,14 @@ export const executionCommands: readonly DebugCommand[] = [
     name: 't',
     usage: 't [COUNT]',
     help: 'trace: execute one instruction of this thread, into calls',
-    run: ({ view, args }) => trace(view, countOf(args, view)),
+    run: ({ view, args }) =>
+      view.session.stepsByLine && args === '' ? lineStep(view, true) : trace(view, countOf(args, view)),
   },
   {
     name: 'p',
     usage: 'p',
     help: 'step: execute one instruction of this thread, over calls',
-    run: ({ view }) => stepOver(view),
+    run: ({ view }) => (view.session.stepsByLine ? lineStep(view, false) : stepOver(view)),
   },
   {
     name: 'gu',

@@ -4,6 +4,7 @@ import { codeCommands } from './code.js';
 import { executionCommands } from './execution.js';
 import { hotpatchCommands } from './hotpatch.js';
 import { memoryCommands } from './memory.js';
+import { sourceCommands } from './source.js';
 import { symbolCommands } from './symbols.js';
 import { threadCommands } from './threads.js';
 import { travelCommands } from './travel.js';
@@ -25,6 +26,7 @@ export const debugCommands: readonly DebugCommand[] = [
   ...travelCommands,
   ...breakpointCommands,
   ...codeCommands,
+  ...sourceCommands,
   ...threadCommands,
   ...symbolCommands,
   ...memoryCommands,

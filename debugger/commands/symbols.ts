@@ -3,6 +3,7 @@ import type { LoadedImage } from '../../loader/index.js';
 import type { DebugCommand } from '../command.js';
 import { DebugError } from '../error.js';
 import { evaluate } from '../expression.js';
+import { shortPlace, sourceFrames } from '../source.js';
 import type { View } from '../view.js';
 
 export const symbolCommands: readonly DebugCommand[] = [
@@ -47,7 +48,8 @@ export const symbolCommands: readonly DebugCommand[] = [
         next === undefined
           ? ''
           : `  |  (${view.format(image.address(next.rva))})   ${image.moduleName}!${next.name}`;
-      return [`(${view.format(address)})   ${image.describe(address)}${after}`];
+      const line = sourceFrames(image, address).map((frame) => `${shortPlace(frame)} `);
+      return [`${line.join('in ')}(${view.format(address)})   ${image.describe(address)}${after}`];
     },
   },
   {

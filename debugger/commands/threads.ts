@@ -3,6 +3,7 @@ import type { CommandContext, CommandResult, DebugCommand } from '../command.js'
 import { DebugError } from '../error.js';
 import { evaluate } from '../expression.js';
 import { locationLines } from '../listing.js';
+import { placeSuffix } from '../source-lines.js';
 import { View } from '../view.js';
 
 export const threadCommands: readonly DebugCommand[] = [
@@ -69,9 +70,11 @@ export const threadCommands: readonly DebugCommand[] = [
 
 export function stackLines(view: View): string[] {
   const frames = view.stack();
-  return frames.map(({ sp, text }, index) => {
+  return frames.map(({ pc, sp, text }, index) => {
     const caller = frames[index + 1]?.pc ?? view.architecture.returnAddress;
-    return `${view.format(sp)} ${view.format(caller)} ${text}`;
+    // A frame that is in a call stands behind it: the line is that of the call.
+    const code = index === 0 ? pc : pc - 1n;
+    return `${view.format(sp)} ${view.format(caller)} ${text}${placeSuffix(view, code)}`;
   });
 }
 

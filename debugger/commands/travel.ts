@@ -1,7 +1,7 @@
-import { instructionFacts } from '../../cpu/index.js';
+import { callBefore, traceBack } from '../backwards.js';
 import type { DebugCommand } from '../command.js';
 import { DebugError } from '../error.js';
-import { instructionsBetween } from '../listing.js';
+import { lineStepBack } from '../line-step.js';
 import { formatPosition, parsePosition } from '../position.js';
 import type { Goal } from '../stop.js';
 import type { View } from '../view.js';
@@ -18,7 +18,7 @@ export const travelCommands: readonly DebugCommand[] = [
     name: 'p-',
     usage: 'p-',
     help: 'step back: undo one instruction of this thread, over calls',
-    run: ({ view }) => stepBack(view),
+    run: ({ view }) => (view.session.stepsByLine ? lineStepBack(view) : stepBack(view)),
   },
   {
     name: 'g-',
@@ -39,16 +39,6 @@ export const travelCommands: readonly DebugCommand[] = [
   },
 ];
 
-export function traceBack(view: View, count = 1): Goal {
-  let to = view.stop.position;
-  for (let left = count; left > 0; left--) {
-    const earlier = view.run.history.before(to, view.thread);
-    if (earlier === undefined) throw new DebugError('this is where the thread began');
-    to = earlier;
-  }
-  return { kind: 'travel', to };
-}
-
 /** Back to the last breakpoint, or the start. */
 export function goBack(view: View): Goal {
   const { thread, stop } = view;
@@ -68,15 +58,4 @@ export function stepBack(view: View): Goal {
     origin,
     call: { thread: thread.id, address: call, highestSp: thread.sp, otherwise: traceBack(view) },
   };
-}
-
-/** The call instruction that ends at `pc`, if there is one in the same function. */
-function callBefore(view: View, pc: bigint): bigint | undefined {
-  const image = view.imageAt(pc);
-  const near = image?.symbols.byAddress(image.rva(pc));
-  if (near === undefined || near.offset === 0) return undefined;
-  const last = instructionsBetween(view, pc - BigInt(near.offset), pc).at(-1);
-  if (last === undefined || last.address + BigInt(last.length) !== pc) return undefined;
-  const { flow } = instructionFacts(view.architecture.name, last.bytes, last.address);
-  return flow === 'call' || flow === 'indirectCall' ? last.address : undefined;
 }

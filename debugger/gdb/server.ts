@@ -1,8 +1,9 @@
 import { type Disassembler, loadDisassembler } from '../../cpu/index.js';
 import type { ScenarioResult } from '../../lab/index.js';
 import type { LabEvent } from '../../loader/index.js';
+import { traceBack } from '../backwards.js';
 import type { BlockingEnd } from '../channel.js';
-import { goBack, traceBack } from '../commands/travel.js';
+import { goBack } from '../commands/travel.js';
 import { DebugError } from '../error.js';
 import type { DebugSession, FrontEnd } from '../session.js';
 import type { Goal, Stop } from '../stop.js';

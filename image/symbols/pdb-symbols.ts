@@ -37,7 +37,7 @@ export function symbolsFromPdb(pdb: Pdb): SymbolTable {
     const info = symbolInfo(pdb, symbol, objectAt(symbol.section, symbol.offset));
     if (info) add(info);
   }
-  return symbolTable(withPublics(pdb, places, objectAt));
+  return symbolTable(withPublics(pdb, places, objectAt), () => pdb.lines);
 }
 
 /** RVA → the symbols there, different in object or name: globals repeat what modules have. */

@@ -1,3 +1,5 @@
+import type { LineTable } from './lines/index.js';
+
 export interface SymbolInfo {
   /** The name as in source: C decoration of x86 is removed, C++ names stay as the symbol source has them. */
   readonly name: string;
@@ -38,13 +40,15 @@ export interface SymbolTable {
    * Undefined when the first symbol begins after it.
    */
   byAddress(rva: number): SymbolAtAddress | undefined;
+  /** Source lines, where the symbols come from a PDB that has them. */
+  readonly lines?: LineTable | undefined;
 }
 
 const rank: Record<SymbolInfo['kind'], number> = { function: 0, data: 1, public: 2, label: 3 };
 
-/** A table over symbols in any order. */
-export function symbolTable(symbols: Iterable<SymbolInfo>): SymbolTable {
-  return new IndexedSymbolTable([...symbols]);
+/** A table over symbols in any order, and the lines that are asked for when they are needed. */
+export function symbolTable(symbols: Iterable<SymbolInfo>, lines?: () => LineTable): SymbolTable {
+  return new IndexedSymbolTable([...symbols], lines);
 }
 
 class IndexedSymbolTable implements SymbolTable {
@@ -52,8 +56,15 @@ class IndexedSymbolTable implements SymbolTable {
   #names: Map<string, SymbolInfo[]> | undefined;
   #addresses: AddressIndex | undefined;
 
-  constructor(symbols: SymbolInfo[]) {
+  constructor(
+    symbols: SymbolInfo[],
+    private readonly readLines: (() => LineTable) | undefined,
+  ) {
     this.all = symbols.sort(byPlace);
+  }
+
+  get lines(): LineTable | undefined {
+    return this.readLines?.();
   }
 
   byName(name: string): SymbolInfo | undefined {

@@ -4,7 +4,7 @@ import type { Crash, Thread } from '../threads/index.js';
 export function crashOf(thread: Thread, processor: Processor, exit: Exit): Crash {
   if (exit.reason === 'fault')
     return { exit, fault: exit.fault, text: describeFault(thread, processor, exit.fault) };
-  const at = thread.describe(processor.pc);
+  const at = thread.describeCode(processor.pc);
   const detail = Object.entries(exit)
     .filter(([key]) => key !== 'reason' && key !== 'instructions')
     .map(([key, value]) => `${key} ${typeof value === 'bigint' ? `0x${value.toString(16)}` : String(value)}`)
@@ -14,14 +14,14 @@ export function crashOf(thread: Thread, processor: Processor, exit: Exit): Crash
 
 function describeFault(thread: Thread, processor: Processor, fault: Fault): string {
   const what = `access violation: ${fault.access} of ${thread.describe(fault.address)} (${fault.cause})`;
-  if (fault.access !== 'execute') return `${what} by ${thread.describe(fault.instruction)}`;
+  if (fault.access !== 'execute') return `${what} by ${thread.describeCode(fault.instruction)}`;
   return `${what}, called from ${describeCaller(thread, processor)}`;
 }
 
 /** A call or a jump led nowhere: where it would have returned to, which is what a debugger's first frame shows. */
 function describeCaller(thread: Thread, processor: Processor): string {
   try {
-    return thread.describe(thread.architecture.returnAddressAtEntry(processor));
+    return thread.describeCode(thread.architecture.returnAddressAtEntry(processor), true);
   } catch {
     return 'an unknown place (the stack is unreadable)';
   }

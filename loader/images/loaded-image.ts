@@ -237,6 +237,16 @@ export class LoadedImage {
     return `${this.moduleName}!${near.symbol.name}${offset}`;
   }
 
+  /**
+   * `demo!dispatch+0x9 (demo.c:42)` where source lines are known, else as {@link describe}.
+   * @param isReturn the address is one that a call returns to: the line is that of the call
+   */
+  describeCode(address: bigint, isReturn = false): string {
+    const line = this.symbols.lines?.byAddress(this.rva(address) - Number(isReturn));
+    const name = line?.file.name.split(/[\\/]/).at(-1);
+    return name === undefined ? this.describe(address) : `${this.describe(address)} (${name}:${line?.line})`;
+  }
+
   #describeSlot(address: bigint, hpat: HotPatchAddressTable): string {
     const code = hpat.indexOf(address & ~7n);
     const data = hpat.layout === 'pairs' ? hpat.indexOf((address & ~7n) - 0x1000n) : code;

@@ -189,4 +189,9 @@ export class Thread {
     const image = this.domain.imageAt(address);
     return image?.describe(address) ?? formatAddress(this.architecture.name, address);
   }
+
+  /** The same with the source line, where the module's PDB has one. */
+  describeCode(address: bigint, isReturn = false): string {
+    return this.domain.imageAt(address)?.describeCode(address, isReturn) ?? this.describe(address);
+  }
 }

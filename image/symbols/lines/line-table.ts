@@ -27,6 +27,8 @@ export interface SourceFrame extends SourceLine {
 
 /** The source lines of an image: which line an address is of, and where the code of a line is. */
 export interface LineTable {
+  /** The PDB, as its path was given. */
+  readonly pdbFile: string | undefined;
   /** Every source file, in the order of the modules; one that several modules include is there once. */
   readonly files: readonly SourceFile[];
   /**
@@ -62,6 +64,7 @@ export function lineTable(pdb: Pdb): LineTable {
 
 class PdbLineTable implements LineTable {
   readonly files: readonly SourceFile[];
+  readonly pdbFile: string | undefined;
   readonly #lines: readonly CodeLine[];
   /** Innermost last: a site lies behind the one that it is nested in. */
   readonly #inlined: readonly Inlined[];
@@ -76,6 +79,7 @@ class PdbLineTable implements LineTable {
       addInlined(pdb, module, inlined);
     }
     this.files = [...files.values()];
+    this.pdbFile = pdb.file;
     this.#lines = lines.reverse().sort((a, b) => a.rva - b.rva);
     this.#inlined = inlined;
   }
