@@ -88,7 +88,10 @@ export function attemptHotPatch(input: BuildInput): HotPatchAttempt {
   if (image.machine !== input.fixed.image.machine)
     return { report: buildReport({ findings: findings.all }), functions: [] };
 
-  const comparison = compare(new Program(input.base), new Program(input.fixed), input.onProgress);
+  const comparison = compare(new Program(input.base), new Program(input.fixed), {
+    pairs: input.pairs ?? [],
+    onProgress: input.onProgress,
+  });
   const sequenceNumber = checkPrevious(input, comparison, findings);
   const { records, reach } = planRecords(comparison);
   const reserveSize = hotPatchReserveSize(input.hotPatchTableSize ?? DEFAULT_HOT_PATCH_TABLE_SIZE);

@@ -1,7 +1,10 @@
-import { CompareData } from './compare-data.js';
-import { type Matching, matchPrograms } from './match.js';
+import { Equality } from './equality.js';
+import { isFunclet } from './frames.js';
+import { isLinkerMade } from './image-private.js';
+import { type Matching, matchPrograms, type NamedPair } from './match.js';
 import { inlinedFunctions } from './pdb-facts.js';
 import type { CodeFunction, Program, Variable } from './program.js';
+import { variableTypes } from './types.js';
 
 /** What happened to a function between the base and the fixed build. */
 export type Verdict = 'changed' | 'unchanged' | 'new' | 'removed';
@@ -17,7 +20,10 @@ export interface FunctionComparison {
 export interface VariableComparison {
   readonly base: Variable;
   readonly fixed: Variable;
-  readonly differences: readonly { readonly kind: 'value' | 'size' | 'protection'; readonly text: string }[];
+  readonly differences: readonly {
+    readonly kind: 'value' | 'size' | 'protection' | 'type';
+    readonly text: string;
+  }[];
 }
 
 /** Everything that differs between two builds of one program. */
@@ -25,37 +31,46 @@ export interface Comparison {
   readonly base: Program;
   readonly fixed: Program;
   readonly matching: Matching;
-  /** In order of the fixed build's addresses; removed ones last. */
+  /**
+   * In order of the fixed build's addresses; removed ones last. Where functions are folded in one of the builds, one for
+   * each pair.
+   */
   readonly functions: readonly FunctionComparison[];
   /** Mutable variables that both have and that differ. */
   readonly variables: readonly VariableComparison[];
+  /** Of a function of the fixed build: `changed` when any of its counterparts in the base differs. */
   verdictOf(fixed: CodeFunction): Verdict;
   /** Is a constant of the fixed build, with all it points to, the same as in the base? */
   isSameConstant(base: Variable, fixed: Variable): boolean;
+  /** Do these RVAs mean the same? Functions and variables by identity, constants by contents. */
+  isSame(baseRva: number, fixedRva: number): boolean;
+}
+
+export interface CompareOptions {
+  readonly pairs?: readonly NamedPair[];
+  /** Called as the functions of the two builds are compared. */
+  readonly onProgress?: ((compared: number, functions: number) => void) | undefined;
 }
 
 /** Compares two builds. Nothing is trusted: names pair functions, bytes and resolved references decide. */
-export function compare(
-  base: Program,
-  fixed: Program,
-  onProgress?: (compared: number, functions: number) => void,
-): Comparison {
-  const matching = matchPrograms(base, fixed);
-  const data = new CompareData(base, fixed, matching);
+export function compare(base: Program, fixed: Program, options: CompareOptions = {}): Comparison {
+  const matching = matchPrograms(base, fixed, options.pairs);
+  const equality = new Equality(base, fixed, matching);
   const changedNames = new Set<string>();
-  const both = fixed.functions.map((code, index): FunctionComparison => {
-    onProgress?.(index, fixed.functions.length);
-    const original = matching.functions.baseOf(code);
-    if (original === undefined)
-      return { verdict: 'new', fixed: code, reasons: ['the base has no function of this name'] };
-    const reasons = [
-      ...contributionDifference(original, code),
-      ...streamDifference(base, fixed, original, code, data),
-    ];
-    if (reasons.length > 0) changedNames.add(code.name);
-    return reasons.length > 0
-      ? { verdict: 'changed', base: original, fixed: code, reasons }
-      : { verdict: 'unchanged', base: original, fixed: code, reasons: [sameText(original, code)] };
+  const both = fixed.functions.flatMap((code, index): FunctionComparison[] => {
+    options.onProgress?.(index, fixed.functions.length);
+    const originals = matching.functions.basesOf(code);
+    if (originals.length === 0)
+      return [{ verdict: 'new', fixed: code, reasons: ['the base has no function of this name'] }];
+    return originals.map((original) => {
+      const reasons = isLinkerMade(code.name)
+        ? []
+        : withContribution(equality.functionDifferences(original, code), original, code);
+      if (reasons.length > 0) changedNames.add(code.name);
+      return reasons.length > 0
+        ? { verdict: 'changed', base: original, fixed: code, reasons }
+        : { verdict: 'unchanged', base: original, fixed: code, reasons: [sameText(original, code)] };
+    });
   });
   const removed = base.functions
     .filter((code) => matching.functions.fixedOf(code) === undefined)
@@ -67,76 +82,49 @@ export function compare(
       }),
     );
   const functions = [...withInlining(both, fixed, changedNames, removed), ...removed];
-  const verdicts = new Map(functions.map((entry) => [entry.fixed, entry.verdict]));
+  const verdicts = new Map<CodeFunction, Verdict>();
+  for (const { fixed: code, verdict } of functions)
+    if (code !== undefined && verdicts.get(code) !== 'changed') verdicts.set(code, verdict);
   return {
     base,
     fixed,
     matching,
     functions,
-    variables: compareVariables(base, matching, data),
+    variables: compareVariables(base, fixed, matching, equality),
     verdictOf: (code) => verdicts.get(code) ?? 'new',
-    isSameConstant: (a, b) => data.difference(a, b) === undefined,
+    isSameConstant: (a, b) => equality.difference(a, b) === undefined,
+    isSame: (a, b) => equality.isSame(a, b),
   };
 }
 
+/** The functions that have to be redirected: what runs in another function's frame goes with that function. */
+export function redirectedFunctions({ functions }: Comparison): readonly FunctionComparison[] {
+  return functions.filter(
+    ({ verdict, base }) => verdict === 'changed' && base !== undefined && !isFunclet(base),
+  );
+}
+
 function sameText(base: CodeFunction, fixed: CodeFunction): string {
-  const crc = base.contribution !== undefined && fixed.contribution !== undefined ? 'same CRC, ' : '';
+  const isSameChunk = base.contribution?.dataCrc === fixed.contribution?.dataCrc;
+  const crc = base.contribution !== undefined && isSameChunk ? 'same CRC, ' : '';
   return `${crc}same instructions, every reference means the same`;
 }
 
-/** The CRC of a function's own chunk; a chunk that holds several functions says nothing about one of them. */
-function contributionDifference(base: CodeFunction, fixed: CodeFunction): string[] {
+/**
+ * The CRC of a function's own chunk, beside what differs. It decides nothing: it is over the bytes before relocation, in
+ * which the offsets of nameless variables stand.
+ */
+function withContribution(reasons: readonly string[], base: CodeFunction, fixed: CodeFunction): string[] {
   const before = base.contribution;
   const after = fixed.contribution;
-  if (before === undefined || after === undefined) return [];
-  if (before.size > base.size + 16 || after.size > fixed.size + 16) return [];
-  if (before.size === after.size && before.dataCrc === after.dataCrc) return [];
+  if (reasons.length === 0 || before === undefined || after === undefined) return [...reasons];
+  if (before.size > base.size + 16 || after.size > fixed.size + 16) return [...reasons];
+  if (before.size === after.size && before.dataCrc === after.dataCrc) return [...reasons];
   const hex = (crc: number) => crc.toString(16).padStart(8, '0');
   return [
     `section contribution ${before.size} bytes, CRC ${hex(before.dataCrc)} → ${after.size} bytes, CRC ${hex(after.dataCrc)}`,
+    ...reasons,
   ];
-}
-
-function streamDifference(
-  base: Program,
-  fixed: Program,
-  before: CodeFunction,
-  after: CodeFunction,
-  data: CompareData,
-): string[] {
-  const left = base.stream(before).instructions;
-  const right = fixed.stream(after).instructions;
-  const at = (offset: number) => `+0x${offset.toString(16)}`;
-  const differences: string[] = [];
-  for (let i = 0; i < Math.max(left.length, right.length); i++) {
-    const a = left[i];
-    const b = right[i];
-    if (a === undefined || b === undefined)
-      return [...differences, `the code is ${after.size} bytes long instead of ${before.size}`];
-    if (
-      a.branch !== b.branch ||
-      a.references.length !== b.references.length ||
-      !sameBytes(a.bytes, b.bytes)
-    ) {
-      differences.push(`the instructions differ from ${at(a.offset)} on`);
-      return differences;
-    }
-    for (const [j, from] of a.references.entries()) {
-      const to = b.references[j];
-      if (to === undefined || (from.kind === to.kind && data.isSame(from.target, to.target, before, after)))
-        continue;
-      const verb = from.kind === 'data' ? 'refers to' : `${from.kind}s`;
-      const what = base.describe(from.target);
-      const now = fixed.describe(to.target);
-      const same = what === now || isNameless(what) ? ', whose contents differ' : '';
-      differences.push(`${at(a.offset)} ${verb} ${what === now ? what : `${now} instead of ${what}`}${same}`);
-    }
-  }
-  return differences;
-}
-
-function isNameless(text: string): boolean {
-  return text.startsWith('+0x');
 }
 
 /** Adds to each changed function which changed ones it holds copies of, as far as the PDB says so. */
@@ -158,24 +146,30 @@ function withInlining(
   });
 }
 
-function compareVariables(base: Program, matching: Matching, data: CompareData): VariableComparison[] {
-  return base.variables.flatMap((before) => {
-    const after = matching.variables.fixedOf(before);
-    if (after === undefined || !(before.isMutable || after.isMutable) || before.isThreadLocal) return [];
-    const differences: { kind: 'value' | 'size' | 'protection'; text: string }[] = [];
-    if (before.isMutable !== after.isMutable)
+function compareVariables(
+  base: Program,
+  fixed: Program,
+  matching: Matching,
+  equality: Equality,
+): VariableComparison[] {
+  const before = base.source.pdb && variableTypes(base.source.pdb);
+  const after = fixed.source.pdb && variableTypes(fixed.source.pdb);
+  return base.variables.flatMap((variable) => {
+    const other = matching.variables.fixedOf(variable);
+    if (other === undefined || !(variable.isMutable || other.isMutable) || variable.isThreadLocal) return [];
+    const differences: { kind: 'value' | 'size' | 'protection' | 'type'; text: string }[] = [];
+    if (variable.isMutable !== other.isMutable)
       differences.push({
         kind: 'protection',
-        text: `it is ${after.isMutable ? 'writable' : 'read-only'} in the fixed build, ${before.isMutable ? 'writable' : 'read-only'} in the base`,
+        text: `it is ${other.isMutable ? 'writable' : 'read-only'} in the fixed build, ${variable.isMutable ? 'writable' : 'read-only'} in the base`,
       });
-    if (before.hasExactSize && after.hasExactSize && before.size !== after.size)
-      differences.push({ kind: 'size', text: `${before.size} → ${after.size} bytes` });
-    const value = data.difference(before, after);
+    if (variable.hasExactSize && other.hasExactSize && variable.size !== other.size)
+      differences.push({ kind: 'size', text: `${variable.size} → ${other.size} bytes` });
+    const [was, is] = [before?.get(variable.rva), after?.get(other.rva)];
+    if (was !== undefined && is !== undefined && was !== is)
+      differences.push({ kind: 'type', text: `${was} → ${is}` });
+    const value = equality.difference(variable, other);
     if (value !== undefined) differences.push({ kind: 'value', text: value });
-    return differences.length === 0 ? [] : [{ base: before, fixed: after, differences }];
+    return differences.length === 0 ? [] : [{ base: variable, fixed: other, differences }];
   });
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

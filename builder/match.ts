@@ -1,4 +1,7 @@
-import { type CodeFunction, type Program, scopedName, type Variable } from './program.js';
+import { linkerName, sourceName, stemOf } from './identity.js';
+import { matchNumbered, matchVariables } from './match-numbered.js';
+import { Pairs } from './pairs.js';
+import type { CodeFunction, Program, Variable } from './program.js';
 
 /** Which function and which variable of the fixed build is which of the base. */
 export interface Matching {
@@ -6,170 +9,141 @@ export interface Matching {
   readonly variables: Pairs<Variable>;
 }
 
+/** Two names, or places such as `+0x3004`, that somebody says are one thing. */
+export interface NamedPair {
+  readonly base: string;
+  readonly fixed: string;
+}
+
 /**
- * Which item of the base is which of the fixed build. Folding makes it many to one in either direction: several functions
- * of one build may lie at one place in the other.
+ * Pairs what the two builds have: by linker name; what only its own object file sees by name and object; what the compiler
+ * numbers or leaves without a name by its contents and by the code that uses it. What stays open is ambiguous.
  */
-export class Pairs<T> {
-  readonly #toFixed = new Map<T, T[]>();
-  readonly #toBase = new Map<T, T[]>();
-  readonly #why = new Map<T, string>();
-  readonly #candidates = new Map<T, readonly T[]>();
-
-  pair(base: T, fixed: T, why: string): void {
-    if (this.#toFixed.get(base)?.includes(fixed)) return;
-    push(this.#toFixed, base, fixed);
-    push(this.#toBase, fixed, base);
-    this.#why.set(fixed, why);
-    this.#candidates.delete(base);
-    this.#candidates.delete(fixed);
-  }
-
-  /** Several items that may be each other's counterpart. */
-  tie(bases: readonly T[], fixeds: readonly T[]): void {
-    for (const item of bases) if (!this.#toFixed.has(item)) this.#candidates.set(item, fixeds);
-    for (const item of fixeds) if (!this.#toBase.has(item)) this.#candidates.set(item, bases);
-  }
-
-  fixedOf(base: T): T | undefined {
-    return this.#toFixed.get(base)?.[0];
-  }
-
-  baseOf(fixed: T): T | undefined {
-    return this.#toBase.get(fixed)?.[0];
-  }
-
-  fixedsOf(base: T): readonly T[] {
-    return this.#toFixed.get(base) ?? [];
-  }
-
-  basesOf(fixed: T): readonly T[] {
-    return this.#toBase.get(fixed) ?? [];
-  }
-
-  /** What made an item of the fixed build the counterpart of the base's. */
-  whyOf(fixed: T): string | undefined {
-    return this.#why.get(fixed);
-  }
-
-  /** Has it several possible counterparts? */
-  isAmbiguous(item: T): boolean {
-    return this.#candidates.has(item);
-  }
-
-  /** Of an ambiguous item: what of the other build it may be. */
-  candidatesOf(item: T): readonly T[] {
-    return this.#candidates.get(item) ?? [];
-  }
-}
-
-function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [value]);
-  else list.push(value);
-}
-
-/** Pairs by linker name; static ones by name and object, and failing that by a name that only one on each side has. */
-export function matchPrograms(base: Program, fixed: Program): Matching {
-  const named = (variable: Variable) => !variable.isNameless && !variable.isReference;
-  const functions = matchByName(base.functions, fixed.functions);
-  const variables = matchByName(base.variables.filter(named), fixed.variables.filter(named));
-  matchByUsers(base, fixed, functions, variables);
+export function matchPrograms(base: Program, fixed: Program, given: readonly NamedPair[] = []): Matching {
+  const functions = new Pairs<CodeFunction>();
+  const variables = new Pairs<Variable>();
+  pairGiven(base.functions, fixed.functions, functions, given);
+  pairGiven(base.variables, fixed.variables, variables, given);
+  const named = ({ isNameless, isReference }: Variable) => !isNameless && !isReference;
+  const modules = { base: modulesOf(base), fixed: modulesOf(fixed) };
+  matchByName(base.functions, fixed.functions, functions, modules);
+  matchByName(base.variables.filter(named), fixed.variables.filter(named), variables, modules);
+  matchNumbered(base, fixed, functions);
+  matchVariables(base, fixed, { functions, variables });
   return { functions, variables };
 }
 
 type Item = CodeFunction | Variable;
 
-function matchByName<T extends Item>(base: readonly T[], fixed: readonly T[]): Pairs<T> {
-  const pairs = new Pairs<T>();
-  // Names as in source come before decorated ones, so that `_f@8` and `_f@12` are one function whose signature changed.
-  const keys: ((item: T) => string[])[] = [
-    (item) => item.symbols.map((s) => (s.isStatic ? `${scopedName(s)}@${s.module}` : (s.rawName ?? s.name))),
-    (item) => item.symbols.map((s) => (s.isStatic ? `${s.name}@${s.module}` : s.name)),
-    (item) => [item.name],
-  ];
-  for (const key of keys) {
-    const left = byKey(
-      base.filter((item) => pairs.fixedOf(item) === undefined),
-      key,
-    );
-    const right = byKey(
-      fixed.filter((item) => pairs.baseOf(item) === undefined),
-      key,
-    );
-    for (const [name, candidates] of left) {
-      const others = right.get(name);
-      const [first] = candidates;
-      const [other] = others ?? [];
-      if (first === undefined || other === undefined || others === undefined) continue;
-      if (candidates.length > 1 || others.length > 1) {
-        pairs.tie(candidates, others);
-      } else if (pairs.fixedOf(first) === undefined && pairs.baseOf(other) === undefined) {
-        pairs.pair(first, other, 'same name');
-      }
-    }
-  }
-  return pairs;
+/** The items of one name or place. */
+export function itemsAt<T extends Item>(items: readonly T[], text: string): T[] {
+  const place = /^\+(0x[0-9a-f]+)$/i.exec(text)?.[1];
+  if (place !== undefined) return items.filter(({ rva }) => rva === Number(place));
+  return items.filter(({ symbols }) =>
+    symbols.some((symbol) =>
+      [symbol.name, symbol.rawName, sourceName(symbol), linkerName(symbol)].includes(text),
+    ),
+  );
 }
 
-function byKey<T>(items: readonly T[], keys: (item: T) => string[]): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items)
-    for (const key of new Set(keys(item))) {
-      const group = groups.get(key);
-      if (group === undefined) groups.set(key, [item]);
-      else group.push(item);
-    }
-  return groups;
-}
-
-/**
- * Static variables of one name in one object, and those whose name the compiler dropped, are told apart by the functions
- * that use them, directly or by `__ref_`.
- */
-function matchByUsers(
-  base: Program,
-  fixed: Program,
-  functions: Pairs<CodeFunction>,
-  variables: Pairs<Variable>,
+function pairGiven<T extends Item>(
+  base: readonly T[],
+  fixed: readonly T[],
+  pairs: Pairs<T>,
+  given: readonly NamedPair[],
 ): void {
-  const isOpen = (variable: Variable) =>
-    variables.isAmbiguous(variable) || (variable.isNameless && variable.isMutable && variable.hasExactSize);
-  const inBase = base.variables.filter(isOpen);
-  const inFixed = fixed.variables.filter(isOpen);
-  if (inBase.length === 0 || inFixed.length === 0) return;
-  const baseUsers = usersOf(base, new Set(inBase), (code) => functions.fixedOf(code) ?? code);
-  const fixedUsers = usersOf(fixed, new Set(inFixed), (code) => code);
-  for (const item of inBase) {
-    const overlap = (other: Variable) =>
-      [...(baseUsers.get(item) ?? [])].filter((user) => fixedUsers.get(other)?.has(user)).length;
-    const [best, second] = inFixed
-      .filter((other) => mayBe(item, other) && variables.baseOf(other) === undefined)
-      .map((other) => ({ other, score: overlap(other) }))
-      .sort((a, b) => b.score - a.score);
-    if (best === undefined || best.score === 0 || best.score === second?.score) continue;
-    variables.pair(item, best.other, 'used by the same functions');
+  for (const { base: from, fixed: to } of given) {
+    const [left, ...others] = itemsAt(base, from);
+    const [right, ...more] = itemsAt(fixed, to);
+    if (left !== undefined && right !== undefined && others.length === 0 && more.length === 0)
+      pairs.pair(left, right, 'named with --pair');
   }
 }
 
-function mayBe(a: Variable, b: Variable): boolean {
-  if (a.isNameless || b.isNameless)
-    return a.isNameless && b.isNameless && a.module === b.module && a.size === b.size;
-  return a.name === b.name;
+function modulesOf({ source }: Program): ReadonlySet<string> {
+  return new Set(source.symbols.all.flatMap(({ module }) => module ?? []));
 }
 
-function usersOf(
-  program: Program,
-  wanted: ReadonlySet<Variable>,
-  name: (code: CodeFunction) => CodeFunction,
-): Map<Variable, Set<CodeFunction>> {
-  const users = new Map<Variable, Set<CodeFunction>>();
-  for (const code of program.functions)
-    for (const { target } of program.stream(code).references) {
-      const direct = program.variableAt(target);
-      const variable = direct?.isReference ? program.variableAt(program.pointerTarget(direct.rva)) : direct;
-      if (variable === undefined || !wanted.has(variable)) continue;
-      users.set(variable, (users.get(variable) ?? new Set()).add(name(code)));
+interface NamedItem<T> {
+  readonly symbol: T extends Item ? T['symbols'][number] : never;
+  readonly item: T;
+}
+
+interface Modules {
+  readonly base: ReadonlySet<string>;
+  readonly fixed: ReadonlySet<string>;
+}
+
+/** From the strictest reading of a name to the loosest; each is asked only about what the ones before left. */
+function keysOf(modules: Modules): readonly ((symbol: NamedItem<Item>['symbol']) => string | undefined)[] {
+  const isGone = (module: string | undefined) =>
+    module === undefined || !modules.base.has(module) || !modules.fixed.has(module);
+  return [
+    (symbol) => linkerName(symbol),
+    // `_f@8` and `_f@12` are one function whose signature changed.
+    (symbol) => (symbol.isStatic ? undefined : symbol.name),
+    // Made static, or visible to others, in its own object file.
+    (symbol) => (symbol.module === undefined ? undefined : `${sourceName(symbol)} of ${symbol.module}`),
+    // An object file that has another name in the other build.
+    (symbol) => (symbol.isStatic && isGone(symbol.module) ? sourceName(symbol) : undefined),
+  ];
+}
+
+function matchByName<T extends Item>(
+  base: readonly T[],
+  fixed: readonly T[],
+  pairs: Pairs<T>,
+  modules: Modules,
+): void {
+  let left = namedItems(base, (item) => pairs.fixedOf(item) === undefined);
+  let right = namedItems(fixed, (item) => pairs.baseOf(item) === undefined);
+  for (const key of keysOf(modules)) {
+    const before = grouped(left, key);
+    const after = grouped(right, key);
+    const settled = new Set<object>();
+    for (const [name, candidates] of before) {
+      const others = after.get(name);
+      if (others === undefined) continue;
+      for (const { symbol } of [...candidates, ...others]) settled.add(symbol);
+      const items = [...new Set(candidates.map(({ item }) => item))];
+      const counterparts = [...new Set(others.map(({ item }) => item))];
+      const [first, second] = items;
+      const [other, another] = counterparts;
+      if (first === undefined || other === undefined) continue;
+      if (second === undefined && another === undefined) pairs.pair(first, other, 'same name');
+      else pairs.tie(items, counterparts);
     }
-  return users;
+    left = left.filter(({ symbol }) => !settled.has(symbol));
+    right = right.filter(({ symbol }) => !settled.has(symbol));
+  }
+}
+
+/** Names that compilers number are left out: see `matchNumbered`. */
+function namedItems<T extends Item>(items: readonly T[], isOpen: (item: T) => boolean): NamedItem<T>[] {
+  return items
+    .filter(isOpen)
+    .flatMap((item) =>
+      item.symbols
+        .filter((symbol) => !symbol.name.startsWith('.') && !isNumbered(symbol))
+        .map((symbol) => ({ symbol: symbol as NamedItem<T>['symbol'], item })),
+    );
+}
+
+function isNumbered({ name, rawName = name }: Item['symbols'][number]): boolean {
+  return stemOf(name) !== name || stemOf(rawName) !== rawName;
+}
+
+function grouped<T extends Item>(
+  items: readonly NamedItem<T>[],
+  key: (symbol: NamedItem<Item>['symbol']) => string | undefined,
+): Map<string, NamedItem<T>[]> {
+  const groups = new Map<string, NamedItem<T>[]>();
+  for (const named of items) {
+    const name = key(named.symbol);
+    if (name === undefined) continue;
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, [named]);
+    else group.push(named);
+  }
+  return groups;
 }

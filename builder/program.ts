@@ -1,5 +1,6 @@
 import {
   type CoffObject,
+  type FunctionTableEntry,
   isExecutable,
   isWritable,
   type Pdb,
@@ -9,6 +10,7 @@ import {
   type SymbolTable,
 } from '../image/index.js';
 import { type CodeStream, decodeFunction } from './code-stream.js';
+import { isLabel } from './identity.js';
 import { type Contribution, contributionsByRva } from './pdb-facts.js';
 
 /** An image with everything that is known about it. Only image and symbols are needed; a PDB makes it exact. */
@@ -73,6 +75,7 @@ export class Program {
   readonly #relocations: readonly number[];
   readonly #streams = new Map<CodeFunction, CodeStream>();
   #variables: readonly Variable[] | undefined;
+  #unwind: readonly FunctionTableEntry[] | undefined;
 
   constructor(source: BuildSource) {
     this.source = source;
@@ -97,6 +100,14 @@ export class Program {
     return stream;
   }
 
+  /** What the exception directory has for the code of a function, its parts behind the first too. */
+  unwindEntries({ rva, size }: CodeFunction): readonly FunctionTableEntry[] {
+    this.#unwind ??= [...this.image.functionTable].sort((a, b) => a.beginAddress - b.beginAddress);
+    const first = lowerBound(this.#unwind, rva, (entry) => entry.beginAddress);
+    const end = lowerBound(this.#unwind, rva + size, (entry) => entry.beginAddress);
+    return this.#unwind.slice(first, end);
+  }
+
   functionAt(rva: number): CodeFunction | undefined {
     return around(this.functions, rva);
   }
@@ -113,6 +124,11 @@ export class Program {
     const variable = this.variableAt(rva);
     if (variable !== undefined) return { kind: 'variable', variable, offset: rva - variable.rva };
     return { kind: 'unknown', rva };
+  }
+
+  /** `__ImageBase` and what is read through it: a place before the first section. */
+  isInHeaders(rva: number): boolean {
+    return rva >= 0 && rva < this.image.optionalHeader.sizeOfHeaders;
   }
 
   /** RVAs of the base relocations in a range. */
@@ -157,6 +173,10 @@ function importSlots(image: PeImage): Map<number, string> {
   for (const { module, functions } of image.imports)
     for (const { name, ordinal, iatRva } of functions)
       slots.set(iatRva, `${module.toLowerCase()}!${name ?? `#${ordinal}`}`);
+  // Delay-loaded: until its first use such a slot holds the address of a thunk of the linker.
+  for (const { module, functions } of image.delayImports)
+    for (const { name, ordinal, iatRva } of functions)
+      slots.set(iatRva, `${module.toLowerCase()}!${name ?? `#${ordinal}`} (delay-loaded)`);
   return slots;
 }
 
@@ -164,16 +184,21 @@ function findFunctions(source: BuildSource): CodeFunction[] {
   const { image, symbols, pdb } = source;
   const contributions = pdb === undefined ? undefined : contributionsByRva(pdb);
   const here = groupByRva(
-    symbols.all.filter(({ rva, kind }) => kind !== 'label' && kind !== 'data' && isCodeAt(image, rva)),
+    symbols.all.filter(
+      (symbol) =>
+        symbol.kind !== 'label' && symbol.kind !== 'data' && isCodeAt(image, symbol.rva) && !isLabel(symbol),
+    ),
   );
   const starts = [...here.keys()].sort((a, b) => a - b);
   return starts.map((rva, index) => {
     const names = here.get(rva) ?? [];
-    const known = Math.max(0, ...names.map(({ size }) => size ?? 0));
     const section = image.sectionAt(rva);
     const end = Math.min(starts[index + 1] ?? Number.POSITIVE_INFINITY, endOf(section));
-    const size = known > 0 ? known : trimmed(image, rva, end);
     const contribution = contributions?.get(rva);
+    // What a compiler puts behind the function into its own chunk belongs to it: catch blocks, tables.
+    const chunk = contribution !== undefined && rva + contribution.size <= end ? contribution.size : 0;
+    const known = Math.max(0, ...names.map(({ size }) => size ?? 0), names.some(hasSize) ? chunk : 0);
+    const size = known > 0 ? known : trimmed(image, rva, end);
     return {
       kind: 'function',
       rva,
@@ -202,8 +227,10 @@ function findVariables(program: Program): Variable[] {
     const section = image.sectionAt(rva);
     const names = named.get(rva) ?? [];
     const contribution = contributions?.get(rva);
-    const known = Math.max(contribution?.size ?? 0, ...names.map(({ size }) => size ?? 0));
     const end = Math.min(order[index + 1] ?? Number.POSITIVE_INFINITY, endOf(section));
+    // A chunk in which several variables lie says nothing about the first.
+    const chunk = contribution !== undefined && rva + contribution.size <= end ? contribution.size : 0;
+    const known = Math.max(chunk, ...names.map(({ size }) => size ?? 0));
     return {
       kind: 'variable',
       rva,
@@ -216,6 +243,10 @@ function findVariables(program: Program): Variable[] {
       isReference: names.some(({ name }) => name.startsWith('__ref_')),
     };
   });
+}
+
+function hasSize({ size }: SymbolInfo): boolean {
+  return size !== undefined && size > 0;
 }
 
 function identity(

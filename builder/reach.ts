@@ -1,5 +1,5 @@
-import { isImagePrivate } from './compare-data.js';
-import { handlersOf } from './handlers.js';
+import { handlersOf } from './frames.js';
+import { isImagePrivate } from './image-private.js';
 import type { CodeFunction, Program, Variable } from './program.js';
 
 /** What decides where a walk through patched code ends. */
@@ -10,6 +10,8 @@ export interface ReachOptions {
   isRedirected(code: CodeFunction): boolean;
   /** Does this `__ref_` pointer lead to the base? */
   isSlotRedirected(slot: Variable): boolean;
+  /** Is it a variable of the base too? Pointers in one that is not are the patch image's own. */
+  isShared(variable: Variable): boolean;
 }
 
 /** A variable that code of the patch image touches in its own image. */
@@ -18,6 +20,18 @@ export interface Access {
   readonly offset: number;
   readonly variable: Variable;
   readonly variableOffset: number;
+}
+
+/** A pointer in the patch image's data to a mutable variable. */
+export interface Pointer {
+  /** RVA of the pointer. */
+  readonly rva: number;
+  /** What it lies in. */
+  readonly holder: Variable;
+  readonly variable: Variable;
+  readonly variableOffset: number;
+  /** Through which function it is reached. */
+  readonly code: CodeFunction;
 }
 
 /** Everything that patched code can reach without leaving the patch image by a pointer from the base. */
@@ -32,12 +46,10 @@ export interface Reach {
   readonly accesses: readonly Access[];
   /** `__ref_` pointers in use → by whom. */
   readonly slots: ReadonlyMap<Variable, readonly CodeFunction[]>;
-  /** Constants that hold the address of a mutable variable of the patch image. */
-  readonly constToMutable: readonly {
-    readonly constant: Variable;
-    readonly variable: Variable;
-    readonly code: CodeFunction;
-  }[];
+  /** Pointers in the patch image's own data, constants or new variables, that hold the address of a mutable variable. */
+  readonly pointers: readonly Pointer[];
+  /** Places that name the headers of the patch image. */
+  readonly imageBase: readonly { readonly code: CodeFunction; readonly offset: number }[];
   /** Jumps and calls to somewhere inside a function that leads back to the base. */
   readonly intoMiddle: readonly {
     readonly code: CodeFunction;
@@ -60,7 +72,8 @@ class Walk implements Reach {
   readonly addressTaken = new Map<CodeFunction, CodeFunction>();
   readonly accesses: Access[] = [];
   readonly slots = new Map<Variable, CodeFunction[]>();
-  readonly constToMutable: { constant: Variable; variable: Variable; code: CodeFunction }[] = [];
+  readonly pointers: Pointer[] = [];
+  readonly imageBase: { code: CodeFunction; offset: number }[] = [];
   readonly intoMiddle: { code: CodeFunction; target: CodeFunction; offset: number }[] = [];
   readonly #work: CodeFunction[] = [];
   readonly #contents = new Set<Variable>();
@@ -91,12 +104,13 @@ class Walk implements Reach {
       if (kind === 'data' && place.offset === 0) this.#takeAddress(place.function, code);
       this.#reachFunction(place.function, place.offset, code);
     }
+    if (place.kind === 'unknown' && this.program.isInHeaders(target)) this.imageBase.push({ code, offset });
     if (place.kind !== 'variable') return;
     const { variable } = place;
     if (variable.isReference) this.#useSlot(variable, code);
     else {
       this.accesses.push({ code, offset, variable, variableOffset: place.offset });
-      if (!variable.isMutable) this.#walkContents(variable, code);
+      if (!variable.isMutable || !this.options.isShared(variable)) this.#walkContents(variable, code);
     }
   }
 
@@ -127,10 +141,11 @@ class Walk implements Reach {
         this.#reachFunction(place.function, 0, by);
       }
       if (place.kind !== 'variable') continue;
+      const { variable: target, offset } = place;
       // A `__ref_` pointer that stays in the patch image leads to a variable that only the patch has.
-      if (place.variable.isMutable && !variable.isReference)
-        this.constToMutable.push({ constant: variable, variable: place.variable, code: by });
-      else this.#walkContents(place.variable, by);
+      if (target.isMutable && this.options.isShared(target) && !variable.isReference)
+        this.pointers.push({ rva, holder: variable, variable: target, variableOffset: offset, code: by });
+      else this.#walkContents(target, by);
     }
   }
 }

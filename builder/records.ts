@@ -1,8 +1,9 @@
 import type { HotPatchBase, HotPatchChunkInput, HotPatchRecordInput, HotPatchType } from '../image/index.js';
-import type { Comparison } from './compare.js';
+import { type Comparison, redirectedFunctions } from './compare.js';
 import { placementProblems } from './entry.js';
+import { isImagePrivate, isLinkerMade, privateUse } from './image-private.js';
 import type { CodeFunction, Program, Variable } from './program.js';
-import { findReach, type Reach } from './reach.js';
+import { findReach, type Pointer, type Reach } from './reach.js';
 
 /** The records of a hotpatch table, by what they do. RVAs as in IMAGE_HOT_PATCH records: location and target. */
 export interface RecordSet {
@@ -67,6 +68,7 @@ export function slotTarget({ fixed, matching, isSameConstant }: Comparison, slot
     const original = matching.functions.baseOf(place.function);
     return original === undefined ? { kind: 'unknown' } : { kind: 'base', rva: original.rva + place.offset };
   }
+  if (place.kind === 'unknown' && fixed.isInHeaders(place.rva)) return { kind: 'base', rva: place.rva };
   if (place.kind !== 'variable') return { kind: 'unknown' };
   const { variable, offset } = place;
   if (variable.isThreadLocal) return { kind: 'threadLocal', variable };
@@ -79,6 +81,47 @@ export function slotTarget({ fixed, matching, isSameConstant }: Comparison, slot
   return { kind: 'base', rva: original.rva + offset, variable: original };
 }
 
+/** Is it a variable of the base too, or may it be one? */
+export function isShared({ matching, fixed }: Comparison, variable: Variable): boolean {
+  return (
+    !fixed.imports.has(variable.rva) &&
+    (variable.isNameless ||
+      matching.variables.baseOf(variable) !== undefined ||
+      matching.variables.isAmbiguous(variable))
+  );
+}
+
+/** Where in the base a pointer of the patch image's own data must lead; undefined when nothing tells. */
+export function pointerTarget({ matching }: Comparison, pointer: Pointer): number | undefined {
+  const { variable, variableOffset } = pointer;
+  const original = matching.variables.baseOf(variable);
+  if (original === undefined || variable.isThreadLocal || isImagePrivate(variable)) return undefined;
+  return original.rva + variableOffset;
+}
+
+/**
+ * Why an unchanged function must run in the image that calls it, if it must. One that reads the stack cookie and calls
+ * nothing that reads it checks what its caller has put into a frame. (A filter that is the same in both builds may run in
+ * either image: it finds the frame by the same offsets.)
+ */
+export function staysInside(program: Program, code: CodeFunction): string | undefined {
+  if (isLinkerMade(code.name)) return 'the linker made it for its own image';
+  const checked = cookieReads(program, code);
+  if (checked.length !== 1) return undefined;
+  const callsReader = program.stream(code).references.some(({ kind, target }) => {
+    const callee = kind === 'data' ? undefined : program.functionAt(target);
+    return callee !== undefined && callee !== code && cookieReads(program, callee).length > 0;
+  });
+  return callsReader ? undefined : 'it checks the stack cookie that its caller has read';
+}
+
+function cookieReads(program: Program, code: CodeFunction): Variable[] {
+  return program.stream(code).references.flatMap(({ target }) => {
+    const variable = program.variableAt(target);
+    return variable !== undefined && privateUse(variable)?.use === 'asTheCaller' ? variable : [];
+  });
+}
+
 export interface Plan {
   readonly records: RecordSet;
   readonly reach: Reach;
@@ -89,8 +132,8 @@ const CALLOUT = '__PatchMainCallout__';
 
 /** Which records the fixed build needs to be a hotpatch of the base. */
 export function planRecords(comparison: Comparison): Plan {
-  const { base, fixed, functions, matching } = comparison;
-  const changed = functions.filter(({ verdict }) => verdict === 'changed');
+  const { base, fixed, matching } = comparison;
+  const changed = redirectedFunctions(comparison);
   const roots = changed.flatMap(({ fixed: code }) => code ?? []);
   roots.push(...fixed.functions.filter((code) => code.name === CALLOUT));
   const slotTargets = new Map(
@@ -100,8 +143,12 @@ export function planRecords(comparison: Comparison): Plan {
   );
   const reach = findReach(fixed, {
     roots,
-    isRedirected: (code) => isUnchanged(comparison, code) && placementProblems(fixed, code).length === 0,
+    isRedirected: (code) =>
+      isUnchanged(comparison, code) &&
+      staysInside(fixed, code) === undefined &&
+      placementProblems(fixed, code).length === 0,
     isSlotRedirected: (slot) => slotTargets.get(slot)?.kind === 'base',
+    isShared: (variable) => isShared(comparison, variable),
   });
   const record = (program: Program, rva: number, target: number): HotPatchRecordInput => ({
     rva,
@@ -118,9 +165,15 @@ export function planRecords(comparison: Comparison): Plan {
         const original = matching.functions.baseOf(code);
         return original === undefined ? [] : [record(fixed, code.rva, original.rva)];
       }),
-      absolute: [...slotTargets].flatMap(([slot, target]) =>
-        target.kind === 'base' ? [{ rva: slot.rva, target: target.rva }] : [],
-      ),
+      absolute: [
+        ...[...slotTargets].flatMap(([slot, target]) =>
+          target.kind === 'base' ? [{ rva: slot.rva, target: target.rva }] : [],
+        ),
+        ...reach.pointers.flatMap((pointer) => {
+          const target = pointerTarget(comparison, pointer);
+          return target === undefined ? [] : [{ rva: pointer.rva, target }];
+        }),
+      ].sort((a, b) => a.rva - b.rva),
       indirect: sharedImports(base, fixed),
       callTargets: inOrder(reach.addressTaken.keys())
         .filter(({ rva }) => rva % CALL_TARGET_ALIGNMENT === 0)

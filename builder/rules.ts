@@ -132,7 +132,7 @@ const rules = {
   ),
   'function.ambiguous': refusal(
     'a function must have one counterpart in the other build',
-    'give the functions different names, or their object files',
+    'say which it is with --pair BASE=FIXED, or give the functions different names',
   ),
   'function.removed': warning(
     'a function that the fix removes stays in the base, and pointers may still lead to it',
@@ -169,6 +169,10 @@ const rules = {
     'patched code must not touch thread-local storage: the patch image has another index and template',
     'reach the variable in an unchanged function of the base',
   ),
+  'global.imageBase': overridable(
+    'patched code must not name its module by the headers of the patch image: the module is the base',
+    'declare __ImageBase without const, so that the compiler reaches it by a `__ref_` pointer, or ask an unchanged function of the base',
+  ),
   'ref.tls': refusal(
     'a `__ref_` pointer must not lead into thread-local storage: it would mean the template, not a thread’s copy',
     'reach the variable in an unchanged function of the base',
@@ -178,8 +182,8 @@ const rules = {
     'two objects share one pointer (/force:multiple): rename it in one of them, llvm-objcopy --redefine-sym __ref_s=__ref_s.b b.obj',
   ),
   'ref.ambiguous': refusal(
-    'the variable of a `__ref_` pointer must have one counterpart in the base',
-    'pass the PDBs, or rename the variable',
+    'a variable that patched code uses must have one counterpart in the base',
+    'say which it is with --pair BASE=FIXED, pass the PDBs, or rename the variable',
   ),
   'ref.unknown': refusal(
     'a `__ref_` pointer must lead to something with a name',
@@ -204,12 +208,24 @@ const rules = {
     'introduce a new variable: the base keeps this one in read-only memory',
   ),
   'data.constToMutable': refusal(
-    'a constant of the patch image must not point at a variable of the base',
-    'declare the pointer so that the compiler redirects it, or compute it at run time',
+    'a pointer in data of the patch image to a variable of the base needs a record, and one counterpart there',
+    'pass the PDBs, name the counterpart with --pair, or compute the pointer at run time',
+  ),
+  'data.type': overridable(
+    'a variable that both builds have must keep its type: what is in it was put there by the base',
+    'introduce a new variable; allow the rule if the old contents mean the same',
+  ),
+  'type.enumerator': overridable(
+    'an enumerator must keep its value: variables of the running base hold the old numbers',
+    'put new enumerators behind the others; allow the rule if nothing keeps one',
   ),
   'type.layout': overridable(
     'a type that both builds know must keep its layout: objects of it outlive the patch',
     'keep the old members where they are and reach what is new another way; allow the rule if no object of it is shared',
+  ),
+  'type.virtualTable': overridable(
+    'a virtual function table must keep its slots and what they lead to: objects of the base keep the base’s table',
+    'fix the function that the slot leads to; allow the rule if no object outlives the patch',
   ),
   'export.removed': refusal('each export of the base must stay', 'keep the export'),
   'export.changed': refusal(

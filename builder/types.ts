@@ -1,5 +1,4 @@
-import type { Pdb } from '../image/index.js';
-import { TypeStream } from './type-stream.js';
+import { type CodeViewSymbol, type Pdb, TypeStream } from '../image/index.js';
 
 export interface TypeLayout {
   readonly size: number;
@@ -36,3 +35,28 @@ export function procedureSignatures(pdb: Pdb): Map<number, string> {
     }
   return signatures;
 }
+
+/** Enumerations by name, as far as the PDB defines them: the value of each enumerator. */
+export function enumerations(pdb: Pdb): Map<string, ReadonlyMap<string, bigint>> {
+  return typesOf(pdb).enumerations();
+}
+
+/** RVA of each variable → its type as C would write it. A place that several types are given for is left out. */
+export function variableTypes(pdb: Pdb): Map<number, string> {
+  const types = typesOf(pdb);
+  const found = new Map<number, Set<string>>();
+  const add = (symbol: CodeViewSymbol) => {
+    if (!DATA.has(symbol.kind) || !('typeIndex' in symbol)) return;
+    const rva = pdb.rva(symbol);
+    if (rva !== undefined) found.set(rva, (found.get(rva) ?? new Set()).add(types.name(symbol.typeIndex)));
+  };
+  for (const { symbols } of pdb.modules) symbols.forEach(add);
+  pdb.globals.forEach(add);
+  return new Map(
+    [...found].flatMap(([rva, [text, other]]) =>
+      text === undefined || other !== undefined ? [] : [[rva, text] as const],
+    ),
+  );
+}
+
+const DATA = new Set(['S_GDATA32', 'S_LDATA32', 'S_GTHREAD32', 'S_LTHREAD32']);

@@ -1,5 +1,5 @@
 import type { Comparison } from './compare.js';
-import { isImagePrivate } from './compare-data.js';
+import { isImagePrivate } from './image-private.js';
 import type { Program, Variable } from './program.js';
 
 /** What becomes of a variable when the hotpatch is applied. */

@@ -13,7 +13,7 @@ import { compare } from './compare.js';
 import { type BuildFinding, Findings } from './finding.js';
 import { type BuildSource, Program } from './program.js';
 import { findReach } from './reach.js';
-import { type RecordSet, recordsOf } from './records.js';
+import { isShared, type RecordSet, recordsOf } from './records.js';
 import { type FunctionReport, reportFunctions } from './report.js';
 
 export interface VerifyInput {
@@ -56,7 +56,7 @@ export function verifyHotPatch(input: VerifyInput): Verification {
   const comparison = compare(
     new Program(hasSymbols ? base : withSymbolsOf(base, records, 'base')),
     new Program(hasSymbols ? patch : withSymbolsOf(patch, records, 'patch')),
-    input.onProgress,
+    { onProgress: input.onProgress },
   );
   const { fixed } = comparison;
   const backward = new Set(records.backward.map(({ rva }) => rva));
@@ -65,6 +65,7 @@ export function verifyHotPatch(input: VerifyInput): Verification {
     roots: records.forward.flatMap(({ target }) => fixed.functionAt(target) ?? []),
     isRedirected: (code) => backward.has(code.rva),
     isSlotRedirected: (slot) => absolute.has(slot.rva),
+    isShared: (variable) => isShared(comparison, variable),
   });
   const reserveSize = hotPatchReserveSize(input.hotPatchTableSize ?? DEFAULT_HOT_PATCH_TABLE_SIZE);
   examine({ comparison, records, reach, findings, reserveSize, hasSymbols });

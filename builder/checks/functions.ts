@@ -1,6 +1,7 @@
 import { HPAT_PAIR_SIZE } from '../../loader/index.js';
 import { entryProblems } from '../entry.js';
 import type { Examination } from '../examination.js';
+import { isFunclet } from '../frames.js';
 import type { CodeFunction, Program } from '../program.js';
 import { procedureSignatures } from '../types.js';
 
@@ -28,24 +29,21 @@ export function checkEntries({ comparison, records, findings, reserveSize }: Exa
       );
 }
 
-/** Identical code folding: several names at one address of the base, which the fixed build tells apart. */
+/** Identical code folding: one place of the base, which the fixed build tells apart; every name is looked at. */
 export function checkFolding(
-  { fixed, matching }: Examination['comparison'],
+  { base, functions, matching }: Examination['comparison'],
   code: CodeFunction,
   findings: Examination['findings'],
 ): void {
-  const replacement = matching.functions.fixedOf(code);
-  for (const { name, rawName } of code.symbols) {
-    const other = fixed.functions.find((candidate) =>
-      candidate.symbols.some((symbol) => (symbol.rawName ?? symbol.name) === (rawName ?? name)),
+  const others = matching.functions.fixedsOf(code);
+  if (others.length < 2) return;
+  const differs = (other: CodeFunction) =>
+    functions.some(
+      ({ base: from, fixed: to, verdict }) => from === code && to === other && verdict === 'changed',
     );
-    if (other !== undefined && replacement !== undefined && other !== replacement)
-      findings.report(
-        'entry.folded',
-        `${name} is at the same address in the base, but not in the fix`,
-        code.name,
-      );
-  }
+  const text = (other: CodeFunction) =>
+    `${other.name} at +0x${other.rva.toString(16)} of the fix is ${differs(other) ? 'another' : 'the same'}`;
+  findings.report('entry.folded', `${base.describe(code.rva)}: ${others.map(text).join(', ')}`, code.name);
 }
 
 /** What callers rely on: parameters, result, stack. */
@@ -89,7 +87,7 @@ export function checkCoverage({ comparison, records, findings }: Examination): v
   const { base, functions, matching } = comparison;
   const covered = new Set(records.forward.map(({ rva }) => rva));
   for (const { verdict, base: from, fixed: to, reasons } of functions) {
-    if (verdict === 'changed' && from !== undefined && !covered.has(from.rva))
+    if (verdict === 'changed' && from !== undefined && !isFunclet(from) && !covered.has(from.rva))
       findings.report('function.missing', reasons.join('; '), from.name);
     if (verdict === 'removed' && from !== undefined && isAddressTaken(base, from))
       findings.report('function.removed', 'the base takes its address', from.name);
@@ -97,7 +95,10 @@ export function checkCoverage({ comparison, records, findings }: Examination): v
     if (code !== undefined && matching.functions.isAmbiguous(code))
       findings.report(
         'function.ambiguous',
-        `several functions of this name in ${code.module ?? 'the image'}`,
+        `it may be ${matching.functions
+          .candidatesOf(code)
+          .map((other) => `${other.name} at +0x${other.rva.toString(16)}`)
+          .join(' or ')}`,
         code.name,
       );
   }

@@ -1,10 +1,11 @@
 import type { Examination } from '../examination.js';
-import { checkSharedData, checkTypes } from './data.js';
+import { checkEnumerators, checkSharedData, checkTypes } from './data.js';
 import { checkExports } from './exports.js';
 import { checkCoverage, checkEntries, checkSignatures } from './functions.js';
 import { checkPair, checkSymbols } from './images.js';
 import { checkEscapes, checkGlobals, checkReferences } from './reach.js';
 import { checkAbsolute, checkCallTargets, checkFunctionRecords, checkIndirect } from './records.js';
+import { checkVirtualTables } from './virtual-tables.js';
 
 export { checkFixedImage } from './images.js';
 
@@ -23,6 +24,8 @@ export function examine(examination: Examination): void {
     checkReferences(examination);
     checkSharedData(examination);
     checkTypes(examination);
+    checkEnumerators(examination);
+    checkVirtualTables(examination);
     checkFunctionRecords(examination);
   }
   checkAbsolute(examination);

@@ -1,42 +1,45 @@
-import { isImagePrivate } from '../compare-data.js';
 import type { Examination } from '../examination.js';
+import { isImagePrivate, privateUse } from '../image-private.js';
 import type { CodeFunction, Program, Variable } from '../program.js';
-import { CALL_TARGET_ALIGNMENT, slotTarget } from '../records.js';
+import { CALL_TARGET_ALIGNMENT, isShared, pointerTarget, slotTarget, staysInside } from '../records.js';
+import { placeOf } from '../variables.js';
 
 /** What code of the patch image touches directly must be its own: everything else belongs to the base. */
-export function checkGlobals({ comparison, reach, findings }: Examination): void {
-  const { matching } = comparison;
-  const isShared = (variable: Variable) =>
-    variable.isNameless ||
-    matching.variables.baseOf(variable) !== undefined ||
-    matching.variables.isAmbiguous(variable);
+export function checkGlobals(examination: Examination): void {
+  const { comparison, reach, findings } = examination;
+  const { matching, fixed } = comparison;
   const stateful = new Set<CodeFunction>();
   for (const { code, offset, variable } of reach.accesses) {
     const at = `${code.name}+0x${offset.toString(16)}`;
-    if (variable.symbols.some(({ name }) => name === '_tls_index')) {
-      findings.report('global.tls', `${at} reads _tls_index`, code.name);
+    if (privateUse(variable)?.use === 'base' && !isImageBase(variable)) {
+      findings.report('global.tls', `${at} reads ${variable.name}`, code.name);
       continue;
     }
-    if (!variable.isMutable || isImagePrivate(variable) || !isShared(variable)) continue;
+    if (!variable.isMutable || isImagePrivate(variable) || !isShared(comparison, variable)) continue;
     stateful.add(code);
     const by = reach.inside.get(code);
     if (comparison.verdictOf(code) === 'unchanged' && by !== undefined)
       findings.report(
         'callee.notRedirected',
-        `${by.name} calls it, and ${at} touches ${variable.name}`,
+        `${by.name} calls it, and ${at} touches ${variable.name}${becauseOf(fixed, code)}`,
         code.name,
       );
     else findings.report('global.direct', `${at} touches ${variable.name}`, code.name);
   }
   for (const [code, by] of reach.inside)
-    if (by !== undefined && comparison.verdictOf(code) === 'unchanged' && !stateful.has(code))
+    if (
+      by !== undefined &&
+      comparison.verdictOf(code) === 'unchanged' &&
+      !stateful.has(code) &&
+      staysInside(fixed, code) === undefined
+    )
       findings.report('callee.copied', `${by.name} reaches it`, code.name);
-  for (const { constant, variable, code } of reach.constToMutable)
-    if (isShared(variable) && !isImagePrivate(variable))
+  for (const { code, offset } of reach.imageBase)
+    if (!hasSwitch(fixed, code))
       findings.report(
-        'data.constToMutable',
-        `${code.name} uses it, and it points at ${variable.name}`,
-        constant.name,
+        'global.imageBase',
+        `${code.name}+0x${offset.toString(16)} takes the address of the patch image’s headers`,
+        code.name,
       );
   for (const { code, target, offset } of reach.intoMiddle)
     findings.report(
@@ -44,6 +47,46 @@ export function checkGlobals({ comparison, reach, findings }: Examination): void
       `${code.name} jumps to ${target.name}+0x${offset.toString(16)}`,
       target.name,
     );
+  checkPointers(examination);
+  for (const { variable, code } of reach.accesses)
+    if (matching.variables.isAmbiguous(variable) && variable.isMutable)
+      findings.report(
+        'ref.ambiguous',
+        `${code.name} uses it; ${candidatesText(comparison, variable)}`,
+        variable.name,
+      );
+}
+
+/** Pointers in the patch image's own data that mean variables of the base need a record each. */
+function checkPointers({ comparison, records, reach, findings }: Examination): void {
+  const covered = new Map(records.absolute.map(({ rva, target }) => [rva, target]));
+  for (const pointer of reach.pointers) {
+    const { rva, holder, variable, code } = pointer;
+    if (isImagePrivate(variable)) continue;
+    const wanted = pointerTarget(comparison, pointer);
+    if (wanted === undefined || covered.get(rva) !== wanted)
+      findings.report(
+        'data.constToMutable',
+        `${code.name} uses it, and it points at ${variable.name}`,
+        holder.name,
+      );
+  }
+}
+
+function becauseOf(program: Program, code: CodeFunction): string {
+  const why = staysInside(program, code);
+  return why === undefined ? '' : `; it cannot be redirected: ${why}`;
+}
+
+function isImageBase({ symbols }: Variable): boolean {
+  return symbols.some(({ name }) => name.includes('ImageBase'));
+}
+
+/** `it may be n of a.obj at +0x3004 or …`, and how to say which. */
+export function candidatesText({ matching }: Examination['comparison'], variable: Variable): string {
+  const found = matching.variables.candidatesOf(variable);
+  const names = found.map((other) => `${placeOf(other)} at +0x${other.rva.toString(16)}`);
+  return `it may be ${names.join(' or ')} of the base: --pair +0x…=+0x${variable.rva.toString(16)} says which`;
 }
 
 /** Each `__ref_` pointer must mean one variable, and the right one. */
@@ -55,7 +98,12 @@ export function checkReferences({ comparison, reach, findings }: Examination): v
     const users = reach.slots.get(slot) ?? [];
     const points = `it points at ${fixed.describe(fixed.pointerTarget(slot.rva))}`;
     if (target.kind === 'threadLocal') findings.report('ref.tls', points, slot.name);
-    if (target.kind === 'ambiguous') findings.report('ref.ambiguous', points, slot.name);
+    if (target.kind === 'ambiguous')
+      findings.report(
+        'ref.ambiguous',
+        `${points}; ${candidatesText(comparison, target.variable)}`,
+        slot.name,
+      );
     if (target.kind === 'unknown') findings.report('ref.unknown', points, slot.name);
     if (target.kind === 'own' && !target.variable.isMutable && users.length > 0)
       findings.report(

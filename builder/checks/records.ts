@@ -21,7 +21,7 @@ export function checkFunctionRecords({ comparison, records, findings }: Examinat
       continue;
     }
     const [inBase, inFixed] = from === base ? [location, target] : [target, location];
-    if (matching.functions.fixedOf(inBase) !== inFixed)
+    if (!matching.functions.isPair(inBase, inFixed))
       findings.report('record.wrongFunction', `${location.name} → ${target.name}`, location.name);
     else if (from === fixed && comparison.verdictOf(inFixed) === 'changed')
       findings.report('backward.changed', 'patched code would call the old one', inFixed.name);

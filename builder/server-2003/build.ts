@@ -7,10 +7,10 @@ import {
   readImage,
   type SupportedModuleIdMethod,
 } from '../../image/index.js';
-import { checkSharedData, checkTypes } from '../checks/data.js';
+import { checkEnumerators, checkSharedData, checkTypes } from '../checks/data.js';
 import { checkCoverage, checkFolding, checkSignatures } from '../checks/functions.js';
 import { checkSymbols } from '../checks/images.js';
-import { type Comparison, compare } from '../compare.js';
+import { type Comparison, compare, redirectedFunctions } from '../compare.js';
 import { BuildError } from '../error.js';
 import type { Examination } from '../examination.js';
 import { type BuildFinding, Findings } from '../finding.js';
@@ -106,11 +106,9 @@ function refuse(findings: Findings): void {
   if (findings.refusals.length > 0) throw BuildError.from(findings.all);
 }
 
-function changedFunctions({ functions }: Comparison): HookedFunction[] {
-  return functions
-    .flatMap(({ verdict, base, fixed }) =>
-      verdict === 'changed' && base !== undefined && fixed !== undefined ? [{ base, fixed }] : [],
-    )
+function changedFunctions(comparison: Comparison): HookedFunction[] {
+  return redirectedFunctions(comparison)
+    .flatMap(({ base, fixed }) => (base !== undefined && fixed !== undefined ? [{ base, fixed }] : []))
     .sort((a, b) => a.base.rva - b.base.rva);
 }
 
@@ -149,7 +147,8 @@ function check(
       addressTaken: new Map(),
       accesses: [],
       slots: new Map(),
-      constToMutable: [],
+      pointers: [],
+      imageBase: [],
       intoMiddle: [],
     },
   };
@@ -157,4 +156,5 @@ function check(
   checkCoverage(examination);
   checkSharedData(examination);
   checkTypes(examination);
+  checkEnumerators(examination);
 }

@@ -1,8 +1,8 @@
 import { FIXUP_TYPE, type Hotp1Fixup } from '../../image/index.js';
 import type { Comparison } from '../compare.js';
-import { isImagePrivate } from '../compare-data.js';
 import type { Findings } from '../finding.js';
-import { handlersOf } from '../handlers.js';
+import { handlersOf } from '../frames.js';
+import { isImagePrivate } from '../image-private.js';
 import type { CodeFunction, Variable } from '../program.js';
 import { type AddressField, codeFields, constantFields, ShortBranch } from './fields.js';
 

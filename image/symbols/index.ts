@@ -14,3 +14,4 @@ export { type GlobalSymbol, Pdb, PdbModule, type PdbSection, readPdb } from './p
 export type { PdbInfo } from './pdb-info.js';
 export { pdbMatches, pdbReference } from './pdb-match.js';
 export { type SymbolAtAddress, type SymbolInfo, type SymbolTable, symbolTable } from './symbol-table.js';
+export { TypeStream } from './type-stream.js';

@@ -148,7 +148,12 @@ export const FUNCTION_REFUSALS: readonly Refusal[] = [
     input: () => {
       const two = (value: number) =>
         source(
-          image('x64', (b) => b.code('f', RETURN(value)).code('f2', RETURN(5)).code('f3', RETURN(6))),
+          image('x64', (b) =>
+            b
+              .code('f', RETURN(value))
+              .code('f2', RETURN(4 + value))
+              .code('f3', RETURN(6 + 2 * value)),
+          ),
           (all) =>
             named(all, {
               f2: { name: 'helper', isStatic: true, module: 'a.obj' },
@@ -277,16 +282,27 @@ export const DATA_REFUSALS: readonly Refusal[] = [
       ),
   },
   {
-    what: 'a constant of the patch image points at a variable of the base',
+    what: 'a constant of the patch image points at a variable that may be either of two of the base',
     rule: 'data.constToMutable',
     symbol: 'where',
     input: () => {
       const data = (b: Parameters<typeof oldF>[0]) =>
-        b.data('counter', [7, 0, 0, 0]).pointers('where', ['counter']);
-      return pair(
-        (b) => data(oldF(b)),
-        (b) => data(b.code('f', takes('f', 'where'))),
-      );
+        b.data('counter', [7, 0, 0, 0]).data('counter2', [7, 0, 0, 0]).pointers('where', ['counter']);
+      const symbols = (all: readonly SymbolInfo[]) =>
+        named(all, {
+          counter: { name: 'n', isStatic: true, module: 'a.obj' },
+          counter2: { name: 'n', isStatic: true, module: 'a.obj' },
+        });
+      return {
+        base: source(
+          image('x64', (b) => data(oldF(b))),
+          symbols,
+        ),
+        fixed: source(
+          image('x64', (b) => data(b.code('f', takes('f', 'where')))),
+          symbols,
+        ),
+      };
     },
   },
   {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { BUILD_RULES, BuildError, buildHotPatch } from '../../../builder/index.js';
+import { FIX_CASES } from '../fixes/cases.js';
 import { buildImage, hasToolchain } from '../toolchain.js';
 import { readSource } from '../victim.js';
 import { DATA_REFUSALS, FUNCTION_REFUSALS } from './functions.js';
@@ -41,7 +42,14 @@ describe.skipIf(!available)('compiled builds of which no hotpatch may be made', 
 });
 
 describe('the list of refusals', () => {
-  const covered = [...IMAGE_REFUSALS, ...FUNCTION_REFUSALS, ...DATA_REFUSALS, ...SOURCE_PAIRS, ...BAD_TABLES];
+  const covered = [
+    ...IMAGE_REFUSALS,
+    ...FUNCTION_REFUSALS,
+    ...DATA_REFUSALS,
+    ...SOURCE_PAIRS,
+    ...BAD_TABLES,
+    ...FIX_CASES.flatMap(({ refused }) => (refused === undefined ? [] : { rule: refused })),
+  ];
 
   it('has at least forty patches that must be refused', () => {
     expect(covered.length).toBeGreaterThanOrEqual(40);

@@ -132,8 +132,8 @@ export const FUNCTIONS: readonly Refusal2003[] = [
     what: 'two static functions of one name in one object',
     rule: 'function.ambiguous',
     symbol: 'helper',
-    refused: helpers('a.obj', 'a.obj'),
-    accepted: helpers('a.obj', 'b.obj'),
+    refused: helpers('a.obj', 'a.obj', 3),
+    accepted: helpers('a.obj', 'b.obj', 0),
   },
   {
     what: 'a function that the fix removes and somebody may have the address of',
@@ -147,11 +147,12 @@ export const FUNCTIONS: readonly Refusal2003[] = [
   },
 ];
 
-function helpers(first: string, second: string) {
-  const two = (change: typeof oldF) => all(change, code('f2', RETURN(5)), code('f3', RETURN(6)));
+function helpers(first: string, second: string, change: number) {
+  const two = (f: typeof oldF, value: number) =>
+    all(f, code('f2', RETURN(5 + value)), code('f3', RETURN(6 + 2 * value)));
   return pair(
-    two(oldF),
-    two(newF),
+    two(oldF, 0),
+    two(newF, change),
     renamed({
       f2: { name: 'helper', isStatic: true, module: first },
       f3: { name: 'helper', isStatic: true, module: second },

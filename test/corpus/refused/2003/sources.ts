@@ -36,6 +36,33 @@ export const SOURCE_PAIRS_2003: readonly SourcePair2003[] = [
       EXPORT NOINLINE int f(struct session *s) { return s->flags + s->id * (2 + HP_FIX); }`,
   },
   {
+    what: 'an enumerator is put before others',
+    rule: 'type.enumerator',
+    symbol: 'state',
+    processor: 'x64',
+    source: `${HEAD}
+      #if HP_FIX && !ACCEPTED
+      enum state { IDLE, PAUSED, RUNNING };
+      #else
+      enum state { IDLE, RUNNING, PAUSED };
+      #endif
+      volatile enum state current;
+      EXPORT NOINLINE int f(int a) { if (current == RUNNING) current = PAUSED; return a * (2 + HP_FIX); }`,
+  },
+  {
+    what: 'a variable becomes signed',
+    rule: 'data.type',
+    symbol: 'limit',
+    processor: 'x64',
+    source: `${HEAD}
+      #if HP_FIX && !ACCEPTED
+      volatile int limit;
+      #else
+      volatile unsigned limit;
+      #endif
+      EXPORT NOINLINE int f(int a) { return a < (long long)limit + HP_FIX; }`,
+  },
+  {
     what: 'a function gets one parameter more',
     rule: 'function.signature',
     symbol: 'f',

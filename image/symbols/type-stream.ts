@@ -1,4 +1,4 @@
-import { ByteReader } from '../image/index.js';
+import { ByteReader } from '../reader.js';
 
 /** Leaf kinds of CodeView type records (cvinfo.h of microsoft-pdb). */
 const LF = {
@@ -10,6 +10,7 @@ const LF = {
   FIELDLIST: 0x1203,
   BITFIELD: 0x1205,
   BCLASS: 0x1400,
+  METHODLIST: 0x1206,
   INDEX: 0x1404,
   VFUNCTAB: 0x1409,
   ENUMERATE: 0x1502,
@@ -84,6 +85,21 @@ export class TypeStream {
     return found;
   }
 
+  /** Enumerations by name: what each enumerator is; those without a name under that of their first enumerator. */
+  enumerations(): Map<string, ReadonlyMap<string, bigint>> {
+    const found = new Map<string, ReadonlyMap<string, bigint>>();
+    for (const at of this.#offsets) {
+      if (this.#reader.u16At(at) !== LF.ENUM) continue;
+      const isForward = (this.#reader.u16At(at + 4) & FORWARD_REFERENCE) !== 0;
+      if (isForward) continue;
+      const values = this.#enumerators(this.#reader.u32At(at + 10));
+      const name = this.#reader.cStringAt(at + 14);
+      const [first = name] = values.keys();
+      found.set(name.startsWith('<') ? first : name, values);
+    }
+    return found;
+  }
+
   /** `int (char*, int)`; undefined when the index is not a procedure's. */
   procedure(index: number): string | undefined {
     const at = this.#at(index);
@@ -126,8 +142,11 @@ export class TypeStream {
         const { name, size, fields, isForward } = this.#compound(at, kind);
         return name.startsWith('<') && !isForward ? `${size} bytes { ${this.#members(fields)} }` : name;
       }
-      case LF.ENUM:
-        return this.name(reader.u32At(at + 6), depth + 1);
+      case LF.ENUM: {
+        const name = reader.cStringAt(at + 14);
+        const underlying = this.name(reader.u32At(at + 6), depth + 1);
+        return name.startsWith('<') ? underlying : `enum ${name}`;
+      }
       default:
         return `leaf 0x${kind.toString(16)}`;
     }
@@ -188,14 +207,21 @@ export class TypeStream {
         case LF.ENUMERATE:
           at = this.#cString(this.#number(at + 4).end).next;
           break;
+        case LF.METHOD: {
+          const { text, next } = this.#cString(at + 8);
+          members.push(...this.#virtuals(reader.u32At(at + 4), text));
+          at = next;
+          break;
+        }
         case LF.STMEMBER:
         case LF.NESTTYPE:
-        case LF.METHOD:
           at = this.#cString(at + 8).next;
           break;
         case LF.ONEMETHOD: {
-          const isIntroducing = INTRODUCING_VIRTUAL.has((reader.u16At(at + 2) >> 2) & 7);
-          at = this.#cString(at + (isIntroducing ? 12 : 8)).next;
+          const isIntroducing = isIntroducingVirtual(reader.u16At(at + 2));
+          const { text, next } = this.#cString(at + (isIntroducing ? 12 : 8));
+          if (isIntroducing) members.push(`virtual [${reader.u32At(at + 8)}] ${type()} ${text}`);
+          at = next;
           break;
         }
         case LF.INDEX:
@@ -207,6 +233,48 @@ export class TypeStream {
       }
     }
     return members.join(', ');
+  }
+
+  /** Of overloaded methods those that add a slot to the virtual function table. */
+  #virtuals(list: number, name: string): string[] {
+    const start = this.#at(list);
+    if (start === undefined || this.#reader.u16At(start) !== LF.METHODLIST) return [];
+    const reader = this.#reader;
+    const end = start + reader.u16At(start - 2);
+    const found: string[] = [];
+    for (let at = start + 2; at + 8 <= end; ) {
+      const isIntroducing = isIntroducingVirtual(reader.u16At(at));
+      if (isIntroducing)
+        found.push(`virtual [${reader.u32At(at + 8)}] ${this.name(reader.u32At(at + 4))} ${name}`);
+      at += isIntroducing ? 12 : 8;
+    }
+    return found;
+  }
+
+  #enumerators(index: number): Map<string, bigint> {
+    const values = new Map<string, bigint>();
+    const start = this.#at(index);
+    if (start === undefined || this.#reader.u16At(start) !== LF.FIELDLIST) return values;
+    const reader = this.#reader;
+    const end = start + reader.u16At(start - 2);
+    for (let at = start + 2; at + 4 <= end; ) {
+      const pad = reader.u8At(at);
+      if (pad >= 0xf0) {
+        at += pad & 0xf;
+        continue;
+      }
+      if (reader.u16At(at) === LF.INDEX) {
+        for (const [name, value] of this.#enumerators(reader.u32At(at + 4))) values.set(name, value);
+        at += 8;
+        continue;
+      }
+      if (reader.u16At(at) !== LF.ENUMERATE) break;
+      const { value, end: textAt } = this.#number(at + 4);
+      const { text, next } = this.#cString(textAt);
+      values.set(text, BigInt(value));
+      at = next;
+    }
+    return values;
   }
 
   #at(index: number): number | undefined {
@@ -225,15 +293,22 @@ export class TypeStream {
     if (first < 0x8000) return { value: first, end: at + 2 };
     switch (first) {
       case 0x8000:
-        return { value: reader.u8At(at + 2), end: at + 3 };
+        return { value: (reader.u8At(at + 2) << 24) >> 24, end: at + 3 };
       case 0x8001:
+        return { value: (reader.u16At(at + 2) << 16) >> 16, end: at + 4 };
       case 0x8002:
         return { value: reader.u16At(at + 2), end: at + 4 };
       case 0x8003:
+        return { value: reader.i32At(at + 2), end: at + 6 };
       case 0x8004:
         return { value: reader.u32At(at + 2), end: at + 6 };
       default:
         return { value: Number(reader.u64At(at + 2)), end: at + 10 };
     }
   }
+}
+
+/** CV_fldattr_t.mprop: introducing virtual, pure introducing virtual. */
+function isIntroducingVirtual(attributes: number): boolean {
+  return INTRODUCING_VIRTUAL.has((attributes >> 2) & 7);
 }

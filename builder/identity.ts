@@ -1,0 +1,49 @@
+import type { SymbolInfo } from '../image/index.js';
+import { scopedName } from './program.js';
+
+/**
+ * Symbols inside functions: where a handler goes on, and tables of the C++ runtime. A map lists them among the static
+ * symbols, and nothing tells them from functions but their names (LLVM: WinException.cpp, AsmPrinter).
+ */
+const LABEL =
+  /^(\$ehgcr_|\$cppxdata\$|\$stateUnwindMap\$|\$tryMap\$|\$handlerMap\$|\$ip2state\$|\$LN\d|\.L|Ltmp|\?(catch|dtor)\$\d+@)/;
+
+/** Is it a place in a function, by its name? */
+export function isLabel({ name, rawName }: SymbolInfo): boolean {
+  return LABEL.test(name) || (rawName !== undefined && LABEL.test(rawName));
+}
+
+/** Names that compilers number: the same number means another thing when the source before it changes. */
+const NUMBERS: readonly (readonly [RegExp, string])[] = [
+  // Lambdas and unnamed types of Clang and Microsoft's compiler.
+  [/<lambda_[0-9a-f]+>/g, '<lambda>'],
+  [/<(unnamed-type-)?\$S?\d+>/g, '<unnamed>'],
+  [/\$_\d+/g, '$_'],
+  // Scopes in decorated names: `?1??f@@`.
+  [/\?\d+\?\?/g, '?#??'],
+  // LLVM: parts of split variables, statics of one name in one function, copies of functions, shrunk flags.
+  [/\.llvm\.\d+$/, ''],
+  [/(\.\d+)+$/, ''],
+  [/\.b$/, ''],
+  [/^(OUTLINED_FUNCTION_|__unnamed_|__cxx_global_var_init)\d*$/, '$1'],
+  [/^(switch\.table\.|str|\.str)(.*?)[.\d]*$/, '$1$2'],
+];
+
+/** The name without the compiler's numbers; the same as `name` when it has none. */
+export function stemOf(name: string): string {
+  return NUMBERS.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), name);
+}
+
+/** `function.variable` however the source of the symbol writes it: PDBs put `function::variable` when it was inlined. */
+export function sourceName(symbol: SymbolInfo): string {
+  return scopedName(symbol).replace(/::(?=[^:]*$)/, '.');
+}
+
+/** A name that means one thing in the whole image, or in one object file. */
+export function linkerName(symbol: SymbolInfo): string {
+  return symbol.isStatic ? staticName(symbol) : (symbol.rawName ?? symbol.name);
+}
+
+export function staticName(symbol: SymbolInfo): string {
+  return `${sourceName(symbol)} of ${symbol.module ?? '?'}`;
+}
