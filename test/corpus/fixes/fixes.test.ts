@@ -66,7 +66,7 @@ async function expectResults(
       const [name = '', ...parameters] = text.split(' ');
       return lab.call(driver.symbol(name), parameters.map(BigInt));
     };
-    const apply = () => lab.engine.loadPatch(patch, { name: 't_hp.sys', symbols: fixed.symbols });
+    const apply = () => lab.engine.load(patch, { name: 't_hp.sys', symbols: fixed.symbols });
     return { lab, driver, call, apply };
   };
   const why = functions
