@@ -34,6 +34,7 @@ import {
   type LoadOptions,
   SystemFiles,
 } from './images/index.js';
+import { IoManager } from './io/index.js';
 import { Pool, SYSTEM_SPACE } from './memory/index.js';
 import { type Process, type ProcessOptions, ProcessTable, type Session } from './processes/index.js';
 import { PatchGuard, SecureKernel } from './secure/index.js';
@@ -84,6 +85,8 @@ export class Kernel implements Disposable {
   /** Deferred procedure calls and timers. */
   readonly dpcs: DpcQueues;
   readonly loader: ImageLoader;
+  /** Devices, drivers and requests. */
+  readonly io: IoManager;
   readonly sections = new ImageSections();
   /** Image files that are found by name when an image imports from them. */
   readonly files = new SystemFiles();
@@ -132,6 +135,7 @@ export class Kernel implements Disposable {
     this.pool = new Pool(this.system);
     this.systemServices = systemServiceTable();
     this.loader = new ImageLoader(this);
+    this.io = new IoManager(this);
     this.patchGuard = new PatchGuard(this);
     this.dpcs = new DpcQueues((address, parameters, given) => {
       const thread = this.#runner.create(address, parameters, given);

@@ -3,7 +3,8 @@
  *
  *   <arch>/hpimport.dll            the module that demo.dll imports from
  *   <arch>/manage.dll              calls NtManageHotPatch from user mode
- *   <arch>/base/{demo.dll,packets.sys,callout.sys}   the images as they shipped, with their bugs
+ *   <arch>/base/{demo.dll,packets.sys,callout.sys,notes.sys}   the images as they shipped, with their bugs
+ *   <arch>/{client.dll,device.sys}   a program of notes.sys, and a driver with every transfer method
  *   <arch>/fixed/{…}    the same sources with -DHP_FIX=1, marked for secure hotpatching
  *   <arch>/patch/{demo_hp.dll,…}   the fixed build plus the hotpatch table, written by this project
  *   <arch>/{fixed,patch}/phases…dll  a second fix of demo.dll, whose callout fails in a phase that tests choose
@@ -14,7 +15,15 @@
  * follows a hash of pointers in clang 22), so the images are checked in and compared by behaviour.
  */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -80,6 +89,7 @@ const CHANGED = {
   ],
   packets: ['ReceivePacket'],
   callout: ['ReceivePacket', '__PatchMainCallout__'],
+  notes: ['StoreNote'],
 };
 
 /** Flags that make a base image hotpatchable and reproducible; the reason for each is in docs/toolchain.md. */
@@ -103,6 +113,9 @@ const COMPILER_FLAGS = [
   '-ffile-compilation-dir=.',
   '-gno-codeview-command-line',
 ];
+/** Libraries that the drivers of src/drivers and their program import from. */
+const IMPORTED = ['kernel', 'user'] as const;
+
 const LINKER_FLAGS =
   '/nologo /nodefaultlib /dynamicbase /nxcompat /guard:cf /incremental:no /debug /release /Brepro /opt:ref /opt:noicf /functionpadmin:6 /hotpatchcompatible /pdbsourcepath:/build'.split(
     ' ',
@@ -139,8 +152,17 @@ function build(target: Target, out: string): void {
     for (const file of [name, `${stem}.map`])
       copyFileSync(join(work, folder, file), join(out, target.folder, folder, file));
   };
+  /** The names have their x86 decoration, `@name@8` or `name@8`, which the others do not have. */
+  const makeImportLibrary = (module: (typeof IMPORTED)[number]) => {
+    const file = join(work, `src/drivers/${module}.def`);
+    const isX86 = target.folder === 'x86';
+    if (!isX86) writeFileSync(file, readFileSync(file, 'utf8').replace(/^@?(\w+)@\d+$/gm, '$1'));
+    const flags = ['-m', target.dlltoolMachine, ...(isX86 ? ['-k'] : [])];
+    run(DLLTOOL, [...flags, '-d', `src/drivers/${module}.def`, '-l', `${module}.lib`]);
+  };
   try {
-    for (const folder of ['src', 'base', 'fixed']) mkdirSync(join(work, folder));
+    for (const folder of ['src', 'base', 'fixed', 'base/drivers', 'fixed/drivers'])
+      mkdirSync(join(work, folder));
     for (const file of [
       'demo.c',
       'hpimport.c',
@@ -167,6 +189,10 @@ function build(target: Target, out: string): void {
         '-l',
         `${module}.lib`,
       ]);
+    mkdirSync(join(work, 'src/drivers'));
+    for (const file of readdirSync(join(SOURCES, 'drivers')))
+      copyFileSync(join(SOURCES, 'drivers', file), join(work, 'src/drivers', file));
+    for (const module of IMPORTED) makeImportLibrary(module);
     compile('rt.c', 'rt.obj');
     compile('loadcfg.S', 'loadcfg.obj');
     compile('hpimport.c', 'hpimport.obj');
@@ -185,6 +211,19 @@ function build(target: Target, out: string): void {
     const library = ['/dll', '/noentry', 'rt.obj', 'loadcfg.obj', '/implib:manage.lib'];
     link('.', 'manage.dll', ...library, 'manage.obj', 'ntdll.lib');
 
+    compile('drivers/client.c', 'client.obj');
+    link(
+      '.',
+      'client.dll',
+      '/dll',
+      '/noentry',
+      'client.obj',
+      'rt.obj',
+      'loadcfg.obj',
+      'user.lib',
+      '/implib:client.lib',
+    );
+
     const driver = ['/driver', '/subsystem:native,10.0', `/entry:${target.driverEntry}`, 'ntoskrnl.lib'];
     const modules = [
       {
@@ -202,7 +241,16 @@ function build(target: Target, out: string): void {
         defines: ['-DHP_CALLOUT=1'],
         link: driver,
       },
+      {
+        name: 'notes',
+        file: 'notes.sys',
+        sources: ['drivers/notes'],
+        defines: [],
+        link: [...driver.slice(0, -1), 'kernel.lib'],
+      },
     ] as const;
+    compile('drivers/device.c', 'device.obj');
+    link('.', 'device.sys', ...driver.slice(0, -1), 'kernel.lib', 'device.obj', 'rt.obj', 'loadcfg.obj');
     for (const module of modules) {
       const hot = `-fms-secure-hotpatch-functions-list=${CHANGED[module.name].join(',')}`;
       for (const [kind, ...flags] of [

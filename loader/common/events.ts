@@ -27,6 +27,13 @@ export interface LabEventFacts {
   threadCrashed: Nothing;
   bugCheck: Nothing;
   debugPrint: Nothing;
+  deviceCreated: Nothing;
+  deviceDeleted: Nothing;
+  /** A driver is unloaded and has left a device. */
+  deviceLeft: Nothing;
+  symbolicLinkCreated: Nothing;
+  /** A driver has answered a request without completing it. */
+  irpNotCompleted: Nothing;
 }
 
 export type LabEventKind = keyof LabEventFacts;

@@ -18,12 +18,17 @@ export interface ArgumentTypes {
 }
 export type ArgumentType = keyof ArgumentTypes;
 
+/**
+ * They differ on x86 only: who removes the arguments from the stack; of `fastcall` the first two, if they are 32 bits wide,
+ * come in ecx and edx.
+ */
+export type CallingConvention = 'stdcall' | 'cdecl' | 'fastcall';
+
 /** One export of a simulated module. */
 export interface SimulatedExport {
   readonly name: string;
   readonly parameters: readonly ArgumentType[];
-  /** `stdcall` and `cdecl` differ on x86 only: who removes the arguments from the stack. */
-  readonly convention: 'stdcall' | 'cdecl';
+  readonly convention: CallingConvention;
   serve(call: ServiceCall): ServiceResult;
 }
 
@@ -33,8 +38,9 @@ export interface SimulatedModule {
   readonly exports: readonly SimulatedExport[];
 }
 
-/** Bytes of arguments that the callee removes from the stack: x86 stdcall functions only. */
+/** Bytes of arguments that the callee removes from the stack: x86 functions that are not cdecl. */
 export function calleePops(entry: SimulatedExport, pointerSize: 4 | 8): number {
   if (pointerSize === 8 || entry.convention === 'cdecl') return 0;
-  return entry.parameters.reduce((sum, type) => sum + (type === 'u64' ? 8 : 4), 0);
+  const onStack = entry.convention === 'fastcall' ? entry.parameters.slice(2) : entry.parameters;
+  return onStack.reduce((sum, type) => sum + (type === 'u64' ? 8 : 4), 0);
 }

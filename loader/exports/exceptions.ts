@@ -25,7 +25,7 @@ import { defineExport } from './simulated-export.js';
 
 type Details = Parameters<typeof raiseInCaller>[1];
 
-function raising(call: ServiceCall, details: Details, parameters: number): GuestProcedure {
+export function raising(call: ServiceCall, details: Details, parameters: number): GuestProcedure {
   return raiseInCaller(call, details, {
     calleePops: call.pointerSize === 4 ? 4 * parameters : 0,
     unhandled: (kernel: Kernel, thread: Thread, exception) =>

@@ -6,7 +6,7 @@ import {
   IRQL,
   irqlName,
 } from '../common/index.js';
-import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
+import { type ServiceCall, type SimulatedExport, stopSystem } from '../dispatch/index.js';
 import { deadlineOf } from '../services/index.js';
 import { CONTEXT_SET } from '../threads/index.js';
 import { defineExport } from './simulated-export.js';
@@ -58,10 +58,7 @@ function wait(call: ServiceCall, object: bigint, timeout: bigint): Blocked | typ
 function stopSwitchFromDpc({ kernel, thread }: ServiceCall): typeof CONTEXT_SET {
   const text = `thread ${thread.id} waits at ${irqlName(thread.irql)}`;
   const bugCheck = new BugCheck(ATTEMPTED_SWITCH_FROM_DPC, [0n, BigInt(thread.id), 0n, 0n], text);
-  thread.state = 'crashed';
-  thread.crash = { text, bugCheck };
-  kernel.events.emit({ kind: 'threadCrashed', text: `thread ${thread.id} (${thread.name}): ${text}` });
-  kernel.events.emit({ kind: 'bugCheck', text: bugCheck.message });
+  stopSystem(kernel, thread, bugCheck, text);
   return CONTEXT_SET;
 }
 

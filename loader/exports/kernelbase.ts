@@ -3,6 +3,7 @@ import { exceptionExports, exceptionHandlerExports } from './exceptions.js';
 import { interlockedExports, listExports } from './interlocked.js';
 import { memoryExports } from './memory.js';
 import { unwindingExports } from './unwinding.js';
+import { userFiles } from './user-files.js';
 import { userLibraries } from './user-libraries.js';
 import { userMemory } from './user-memory.js';
 import { userProcess } from './user-process.js';
@@ -24,6 +25,7 @@ export function kernelbase(): SimulatedModule {
       ...exceptionExports(),
       ...unwindingExports(),
       ...userSynchronization(),
+      ...userFiles(),
       ...userVersion(),
     ],
   };

@@ -5,6 +5,9 @@ import { formatGuestString } from './format.js';
 import { guardExports } from './guard.js';
 import { interlockedExports } from './interlocked.js';
 import { kernelDpc } from './kernel-dpc.js';
+import { kernelIo } from './kernel-io.js';
+import { kernelMdl } from './kernel-mdl.js';
+import { kernelResources } from './kernel-resources.js';
 import { kernelSynchronization } from './kernel-synchronization.js';
 import { kernelThreads } from './kernel-threads.js';
 import { memoryExports } from './memory.js';
@@ -41,6 +44,9 @@ export function ntoskrnl(): SimulatedModule {
       ),
       defineExport('ExFreePool', ['pointer'], (call, address) => poolOf(call).free(address, 0)),
       ...kernelDpc(),
+      ...kernelIo(),
+      ...kernelMdl(),
+      ...kernelResources(),
       ...kernelSynchronization(),
       ...kernelThreads(),
       ...interlockedExports(),

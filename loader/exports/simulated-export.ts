@@ -1,4 +1,10 @@
-import type { ArgumentType, ArgumentTypes, ServiceCall, SimulatedExport } from '../dispatch/index.js';
+import type {
+  ArgumentType,
+  ArgumentTypes,
+  CallingConvention,
+  ServiceCall,
+  SimulatedExport,
+} from '../dispatch/index.js';
 import type { ServiceResult } from '../threads/index.js';
 
 export type { ArgumentType, ServiceCall, SimulatedExport, SimulatedModule } from '../dispatch/index.js';
@@ -14,15 +20,31 @@ export function defineExport<const T extends readonly ArgumentType[]>(
   name: string,
   parameters: T,
   handler: (call: ServiceCall, ...values: Values<T>) => ServiceResult,
-  convention: 'stdcall' | 'cdecl' = 'stdcall',
+  convention: CallingConvention = 'stdcall',
 ): SimulatedExport {
   return {
     name,
     parameters,
     convention,
     serve(call) {
-      const values = readArguments(call, parameters) as unknown as Values<T>;
+      const values = readArguments(argumentsOf(call, convention), parameters) as unknown as Values<T>;
       return handler(call, ...values);
+    },
+  };
+}
+
+const FASTCALL_REGISTERS = ['ecx', 'edx'] as const;
+
+/** The call with its arguments where the convention has them. */
+function argumentsOf(call: ServiceCall, convention: CallingConvention): ServiceCall {
+  if (convention !== 'fastcall' || call.pointerSize === 8) return call;
+  return {
+    ...call,
+    argument: (index) => {
+      const register = FASTCALL_REGISTERS[index];
+      return register === undefined
+        ? call.argument(index - FASTCALL_REGISTERS.length)
+        : call.processor.get(register);
     },
   };
 }

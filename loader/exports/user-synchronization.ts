@@ -1,5 +1,6 @@
 import { type Blocked, blocked } from '../common/index.js';
 import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
+import { DeviceFile } from '../io/index.js';
 import { readPointer, writePointer } from '../memory/index.js';
 import { EventObject } from '../processes/index.js';
 import { Thread } from '../threads/index.js';
@@ -19,10 +20,12 @@ function waitForHandle(call: ServiceCall, handle: bigint, milliseconds: number):
   const { handles } = call.process;
   const event = handles.get(handle, EventObject);
   const thread = handles.get(handle, Thread);
-  if (event === undefined && thread === undefined) return WAIT_FAILED;
+  const file = handles.get(handle, DeviceFile);
+  if (event === undefined && thread === undefined && file === undefined) return WAIT_FAILED;
   return blocked({
-    reason: event === undefined ? `thread ${thread?.id}` : `event handle ${handle}`,
-    ready: () => ((event?.take() ?? thread?.finished) ? WAIT_OBJECT_0 : undefined),
+    reason: thread === undefined ? `handle ${handle}` : `thread ${thread.id}`,
+    ready: () =>
+      (event?.take() ?? thread?.finished ?? file?.isSignalled) === true ? WAIT_OBJECT_0 : undefined,
     timeoutResult: WAIT_TIMEOUT,
     ...deadline(call, milliseconds),
   });
@@ -115,9 +118,6 @@ export function userSynchronization(): SimulatedExport[] {
     }),
     defineExport('WaitForSingleObject', ['pointer', 'u32'], waitForHandle),
     defineExport('WaitForSingleObjectEx', ['pointer', 'u32', 'u32'], waitForHandle),
-    defineExport('CloseHandle', ['pointer'], ({ process }, handle) =>
-      process.handles.close(handle) ? 1 : 0,
-    ),
     initialize('InitializeCriticalSection', []),
     initialize('InitializeCriticalSectionAndSpinCount', ['u32']),
     initialize('InitializeCriticalSectionEx', ['u32', 'u32']),

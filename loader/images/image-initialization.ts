@@ -8,16 +8,6 @@ const DLL_PROCESS_DETACH = 0n;
 const DLL_PROCESS_ATTACH = 1n;
 const STATUS_FAILURE = 0x8000_0000n;
 
-/** DRIVER_OBJECT (wdm.h), 64-bit. */
-const DRIVER_OBJECT = {
-  size: 0x150,
-  driverStart: 0x18,
-  driverSize: 0x20,
-  driverSection: 0x28,
-  driverUnload: 0x68,
-} as const;
-const IO_TYPE_DRIVER = 4;
-
 /** Runs an image's first instructions: TLS callbacks and DllMain, or DriverEntry. A program starts with its first thread. */
 export function initializeImage(kernel: Kernel, loaded: LoadedImage): void {
   loaded.initialized = true;
@@ -48,13 +38,12 @@ function initializeModule(kernel: Kernel, loaded: LoadedImage): void {
 export function uninitializeImage(kernel: Kernel, loaded: LoadedImage): void {
   const { entryPoint, image, domain, driverObject } = loaded;
   if (!loaded.initialized) return;
-  loaded.initialized = false;
   if (isDriver(loaded)) {
-    if (driverObject === undefined) return;
-    const unload = kernel.system.addressSpace.readU64(driverObject + BigInt(DRIVER_OBJECT.driverUnload));
-    if (unload !== 0n) kernel.callThread(unload, [driverObject], { domain });
+    if (driverObject !== undefined) kernel.io.drivers.unload(domain, driverObject);
+    loaded.initialized = false;
     return;
   }
+  loaded.initialized = false;
   if (entryPoint !== undefined && !(isProgram(image) && domain.kind === 'user'))
     kernel.callThread(entryPoint, [loaded.dllBase, DLL_PROCESS_DETACH, 0n], { domain });
   runTlsCallbacks(kernel, loaded, DLL_PROCESS_DETACH);
@@ -69,13 +58,16 @@ function isDriver({ image, domain }: LoadedImage): boolean {
 function initializeDriver(kernel: Kernel, loaded: LoadedImage): void {
   const { entryPoint, domain } = loaded;
   if (entryPoint === undefined) return;
-  const inKernel = domain.kind === 'driver' || domain.kind === 'session';
-  if (inKernel) loaded.driverObject = createDriverObject(kernel, loaded);
-  const { returnValue = 0n } = kernel.callThread(entryPoint, [loaded.driverObject ?? 0n, 0n], {
+  const { drivers } = kernel.io;
+  const { driverObject, registryPath } = drivers.create(loaded, entryPoint);
+  loaded.driverObject = driverObject;
+  const { returnValue = 0n } = kernel.callThread(entryPoint, [driverObject, registryPath], {
     domain,
     name: `DriverEntry of ${loaded.baseDllName}`,
   });
-  if ((returnValue & STATUS_FAILURE) === 0n) return;
+  const hasFailed = (returnValue & STATUS_FAILURE) !== 0n;
+  drivers.entered(domain, driverObject, registryPath);
+  if (!hasFailed) return;
   loaded.initialized = false;
   throw new KernelError({
     rule: 'driverEntryFailed',
@@ -83,17 +75,6 @@ function initializeDriver(kernel: Kernel, loaded: LoadedImage): void {
     image: loaded.baseDllName,
     message: `DriverEntry returned ${hex(returnValue & 0xffffffffn)}`,
   });
-}
-
-function createDriverObject(kernel: Kernel, loaded: LoadedImage): bigint {
-  const space = kernel.system.addressSpace;
-  const address = kernel.pool.allocate(DRIVER_OBJECT.size, 0, { fill: 0, quota: false });
-  space.writeU16(address, IO_TYPE_DRIVER);
-  space.writeU16(address + 2n, DRIVER_OBJECT.size);
-  space.writeU64(address + BigInt(DRIVER_OBJECT.driverStart), loaded.dllBase);
-  space.writeU32(address + BigInt(DRIVER_OBJECT.driverSize), loaded.sizeOfImage);
-  space.writeU64(address + BigInt(DRIVER_OBJECT.driverSection), kernel.loadedModules.entry(loaded) ?? 0n);
-  return address;
 }
 
 function runTlsCallbacks(kernel: Kernel, loaded: LoadedImage, reason: bigint): void {

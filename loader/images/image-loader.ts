@@ -95,7 +95,8 @@ export class ImageLoader {
     domain.process?.environment?.removeTlsImage(loaded);
     domain.process?.environment?.ldr.remove(loaded);
     this.kernel.loadedModules.remove(loaded);
-    if (loaded.driverObject !== undefined) this.kernel.pool.free(loaded.driverObject, 0);
+    if (loaded.driverObject !== undefined) this.kernel.io.drivers.forget(domain, loaded.driverObject);
+    loaded.driverObject = undefined;
     loaded.section.unmap(domain.table);
     const { hpat, retpolinePage } = loaded;
     if (hpat !== undefined) domain.table.release(hpat.base, hpat.reserveSize / PAGE_SIZE);

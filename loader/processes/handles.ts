@@ -20,6 +20,11 @@ export class HandleTable {
     return this.#objects.delete(Number(handle));
   }
 
+  /** Everything of this class that a handle leads to. */
+  all<T extends object>(type: abstract new (...args: never[]) => T): T[] {
+    return [...this.#objects.values()].filter((object): object is T => object instanceof type);
+  }
+
   get size(): number {
     return this.#objects.size;
   }

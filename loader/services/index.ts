@@ -1,3 +1,4 @@
+export { type FileService, fileServices } from './files.js';
 export { systemServiceTable } from './service-table.js';
 export { type SystemService, SystemServices } from './system-services.js';
 export { deadlineOf } from './timeouts.js';

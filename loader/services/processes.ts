@@ -38,9 +38,6 @@ function end({ thread }: ServiceCall, status: number): void {
 export function defineProcessServices(services: SystemServices): void {
   services.define('NtTerminateProcess', terminateProcess);
   services.define('NtTerminateThread', terminateThread);
-  services.define('NtClose', (call) =>
-    call.process.handles.close(call.argument(0)) ? STATUS_SUCCESS : INVALID_HANDLE,
-  );
   // (Alertable, *DelayInterval)
   services.define('NtDelayExecution', (call) => {
     const deadline = deadlineOf(call, call.argument(1));

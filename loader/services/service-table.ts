@@ -1,4 +1,5 @@
 import { ntStatus } from '../../image/index.js';
+import { defineFileServices } from './files.js';
 import { defineInformationServices } from './information.js';
 import { defineMemoryServices } from './memory.js';
 import { defineProcessServices } from './processes.js';
@@ -11,6 +12,7 @@ export function systemServiceTable(): SystemServices {
   defineMemoryServices(services);
   defineSectionServices(services);
   defineProcessServices(services);
+  defineFileServices(services);
   defineInformationServices(services);
   services.define('NtManageHotPatch', () => ntStatus('STATUS_NOT_SUPPORTED').value);
   return services;

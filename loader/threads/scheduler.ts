@@ -95,13 +95,17 @@ export class Scheduler {
       if (left <= 0) return { reason: 'instructionLimit' };
       this.#drainDpcs(left);
       if (thread.wait !== undefined) this.wake();
-      if (thread.state === 'waiting' && thread.wait?.spins !== true) {
-        const result = this.#runOthersUntil(() => thread.state !== 'waiting', left);
+      const active = kernelHalf(thread);
+      if (active.state === 'waiting' && active.wait?.spins !== true) {
+        const result = this.#runOthersUntil(
+          () => kernelHalf(thread) !== active || active.state !== 'waiting',
+          left,
+        );
         if (result !== undefined) return result;
         continue;
       }
-      this.place(thread);
-      left -= Math.max(1, this.runThread(thread, this.#waits.untilTimer(left)));
+      this.place(active);
+      left -= Math.max(1, this.runThread(active, this.#waits.untilTimer(left)));
     }
     return { reason: 'condition', condition: thread.returns() };
   }
@@ -142,6 +146,7 @@ export class Scheduler {
     if (exit.reason !== 'instructionLimit' && exit.reason !== 'breakpoint')
       this.#owner.dispatchExit(thread, processor, exit);
     if (thread.finished || (thread.wait !== undefined && thread.wait.spins !== true)) this.#leave(thread);
+    if (thread.crash !== undefined) this.#crashRequestors(thread);
     return exit.instructions;
   }
 
@@ -221,6 +226,17 @@ export class Scheduler {
     return { thread, instructions: this.runThread(thread, slice, conditions) };
   }
 
+  /** What a thread's system service crashes in, it crashes in itself. */
+  #crashRequestors({ crash, onBehalfOf }: Thread): void {
+    const client = onBehalfOf?.thread;
+    if (crash === undefined || client === undefined || client.finished) return;
+    client.wait = undefined;
+    client.state = 'crashed';
+    client.crash = crash;
+    this.remove(client);
+    this.#crashRequestors(client);
+  }
+
   #nextProcessor(): Processor | undefined {
     return this.#processors.nextProcessor(({ index }) => this.#owner.dpcs.isPending(index));
   }
@@ -293,4 +309,10 @@ function stuck(thread: Thread, timeout: number): KernelError {
     message: `processor ${thread.processor?.index} did not come to the rendezvous within ${timeout} instructions: thread ${thread.id} (${thread.name}) is at ${irqlName(thread.irql)} in ${thread.describe(thread.pc)}`,
     hint: 'a thread that holds a spin lock keeps its processor; let it release the lock and try again',
   });
+}
+
+/** What runs when the thread runs: the code of its system service, if it is in one. */
+function kernelHalf(thread: Thread): Thread {
+  const { kernelThread } = thread;
+  return kernelThread === undefined || kernelThread.finished ? thread : kernelHalf(kernelThread);
 }

@@ -4,7 +4,7 @@ import type { Kernel } from '../kernel.js';
 import { GuestCrash } from './guest-crash.js';
 import type { ModeContexts } from './mode-contexts.js';
 import type { RunResult } from './scheduler.js';
-import { Thread, type ThreadCondition } from './thread.js';
+import { type Requestor, Thread, type ThreadCondition } from './thread.js';
 import { ThreadStack } from './thread-stack.js';
 
 export interface ThreadOptions {
@@ -14,6 +14,8 @@ export interface ThreadOptions {
   /** Index of the only processor that may run it. */
   readonly affinity?: number;
   readonly irql?: number;
+  /** Kernel code of a thread's system service: it runs in that thread's process and address space. */
+  readonly onBehalfOf?: Requestor;
 }
 
 export interface RunOptions {
@@ -46,8 +48,10 @@ export class ThreadRunner {
   create(address: bigint, parameters: Arguments, options: ThreadOptions): Thread {
     const { kernel } = this;
     const domain = options.domain ?? kernel.domainOf(address);
-    const process = domain.process ?? kernel.systemProcess;
-    const { environment } = process;
+    const client = options.onBehalfOf?.thread;
+    const process = client?.process ?? domain.process ?? kernel.systemProcess;
+    const environment = domain.process?.environment;
+    const affinity = options.affinity ?? client?.affinity;
     let teb: bigint | undefined;
     const stack = ThreadStack.allocate(domain, (limit) => {
       if (teb !== undefined) environment?.setStackLimit(teb, limit);
@@ -66,7 +70,10 @@ export class ThreadRunner {
       process,
       stack,
       startAddress: address,
-      ...(options.affinity === undefined ? {} : { affinity: options.affinity }),
+      ...(affinity === undefined ? {} : { affinity }),
+      ...(options.onBehalfOf === undefined
+        ? {}
+        : { onBehalfOf: options.onBehalfOf, addressSpace: options.onBehalfOf.thread.addressSpace }),
       ...(options.irql === undefined ? {} : { irql: options.irql }),
       ...(teb === undefined ? {} : { teb }),
       start: (processor) => {
@@ -109,8 +116,9 @@ export class ThreadRunner {
   /** Gives back what a thread has that is over. */
   destroy(thread: Thread): void {
     this.kernel.scheduler.remove(thread);
-    if (thread.process.terminated) return;
-    if (thread.teb !== undefined) thread.process.environment?.destroyTeb(thread.teb);
+    const { process } = thread.domain;
+    if (process?.terminated === true) return;
+    if (thread.teb !== undefined) process?.environment?.destroyTeb(thread.teb);
     thread.stack.free();
   }
 

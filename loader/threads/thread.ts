@@ -25,6 +25,12 @@ export interface ThreadCondition {
   readonly address?: bigint;
 }
 
+/** A thread that is in a system service, and the mode that it called it from. */
+export interface Requestor {
+  readonly thread: Thread;
+  readonly mode: 'user' | 'kernel';
+}
+
 export interface ThreadDetails {
   readonly id: number;
   readonly name: string;
@@ -39,6 +45,8 @@ export interface ThreadDetails {
   readonly irql?: number;
   /** TEB of a user thread. */
   readonly teb?: bigint;
+  /** Whose system service it does. */
+  readonly onBehalfOf?: Requestor;
   /** Sets the registers of a thread that has not run yet. */
   readonly start: (processor: Processor) => void;
 }
@@ -57,6 +65,10 @@ export class Thread {
   readonly startAddress: bigint;
   readonly affinity: number | undefined;
   readonly teb: bigint | undefined;
+  /** It is the kernel half of this thread: driver code that runs in its system service. */
+  readonly onBehalfOf: Requestor | undefined;
+  /** Its own kernel half, with a kernel stack, while driver code runs in its system service (modelled: registers of its own). */
+  kernelThread: Thread | undefined;
   state: ThreadState = 'ready';
   /** KIRQL of the code that it runs. */
   irql: number;
@@ -86,6 +98,7 @@ export class Thread {
     this.startAddress = details.startAddress;
     this.affinity = details.affinity;
     this.teb = details.teb;
+    this.onBehalfOf = details.onBehalfOf;
     this.irql = details.irql ?? IRQL.PASSIVE_LEVEL;
     this.#start = details.start;
     const { architecture, machine, ring, vtl } = details.domain;

@@ -1,0 +1,48 @@
+/** Win32 errors (winerror.h) that RtlNtStatusToDosError gives for the statuses of this project. */
+const ERRORS: ReadonlyMap<number, number> = new Map([
+  [0x0000_0000, 0],
+  [0x0000_0103, 997],
+  [0x8000_0005, 234],
+  [0x8000_0011, 170],
+  [0x8000_001a, 259],
+  [0xc000_0001, 31],
+  [0xc000_0002, 1],
+  [0xc000_0003, 87],
+  [0xc000_0004, 24],
+  [0xc000_0005, 998],
+  [0xc000_0008, 6],
+  [0xc000_000d, 87],
+  [0xc000_000e, 2],
+  [0xc000_000f, 2],
+  [0xc000_0010, 1],
+  [0xc000_0011, 38],
+  [0xc000_0016, 234],
+  [0xc000_0017, 8],
+  [0xc000_0018, 487],
+  [0xc000_0022, 5],
+  [0xc000_0023, 122],
+  [0xc000_0024, 6],
+  [0xc000_0033, 123],
+  [0xc000_0034, 2],
+  [0xc000_0035, 183],
+  [0xc000_0039, 161],
+  [0xc000_003a, 3],
+  [0xc000_003b, 161],
+  [0xc000_0043, 32],
+  [0xc000_0056, 5],
+  [0xc000_0061, 1314],
+  [0xc000_009a, 1450],
+  [0xc000_00a3, 21],
+  [0xc000_00b5, 121],
+  [0xc000_00ba, 5],
+  [0xc000_00bb, 50],
+  [0xc000_0102, 1392],
+  [0xc000_0120, 995],
+  [0xc000_0121, 5],
+  [0xc000_0225, 1168],
+]);
+const ERROR_MR_MID_NOT_FOUND = 317;
+
+export function dosErrorOf(status: number): number {
+  return ERRORS.get(status >>> 0) ?? (status >>> 31 === 0 ? 0 : ERROR_MR_MID_NOT_FOUND);
+}
