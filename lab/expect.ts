@@ -1,4 +1,5 @@
 import { inspect, isDeepStrictEqual } from 'node:util';
+import { type NtStatusName, ntStatus } from '../image/index.js';
 
 /** A scenario's expectation did not hold. */
 export class ExpectationFailed extends Error {
@@ -11,6 +12,8 @@ export interface Matchers {
   /** The same structure and values. */
   toEqual(expected: unknown): void;
   toContain(expected: unknown): void;
+  /** An NTSTATUS by its name: the low 32 bits of the value, as a C `int` or a whole register. */
+  toBeStatus(expected: NtStatusName): void;
   toBeGreaterThan(expected: number | bigint): void;
   /** The function throws an error whose message contains the text, or matches the expression. */
   toThrow(expected?: string | RegExp): void;
@@ -36,6 +39,12 @@ function matchers(actual: unknown, negated: boolean, onHeld: () => void): Matche
     toBe: (expected) => check(isSame(actual, expected), 'to be', expected),
     toEqual: (expected) => check(isDeepStrictEqual(actual, expected), 'to equal', expected),
     toContain: (expected) => check(contains(actual, expected), 'to contain', expected),
+    toBeStatus: (expected) =>
+      check(
+        isWhole(actual) && BigInt.asUintN(32, BigInt(actual)) === BigInt(ntStatus(expected).value),
+        'to be',
+        expected,
+      ),
     toBeGreaterThan: (expected) =>
       check((actual as number | bigint) > expected, 'to be greater than', expected),
     toThrow(expected) {

@@ -9,6 +9,7 @@ export * from '../loader/index.js';
 export { isLabError, type LabError, type LabErrorFacts, type Rule } from './error.js';
 export { createExpect, type Expect, ExpectationFailed, type Matchers } from './expect.js';
 export { type FileSource, Lab, type LabOptions } from './lab.js';
+export type { Place } from './place.js';
 export {
   currentScenarioRun,
   defineScenario,

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type DisassembledInstruction, disassemble, formatAddress } from '../cpu/index.js';
+import { type DisassembledInstruction, disassemble, formatAddress, PAGE_SIZE } from '../cpu/index.js';
 import { bootOptionsFor, createEngine, type EngineName, type Engines } from '../engine/index.js';
 import { findSymbols, type PeImage, readImage } from '../image/index.js';
 import {
@@ -9,22 +9,27 @@ import {
   formatBytes,
   type ImageDomain,
   Kernel,
+  KernelError,
   type LabEvent,
   type LoadedImage,
   type LoadOptions,
   type Process,
   type ProcessOptions,
   type RunResult,
+  type SecureKernel,
   type Session,
   type Thread,
   type ThreadCondition,
 } from '../loader/index.js';
+import { addressOf, domainOf, type Place } from './place.js';
 import { currentScenarioRun } from './scenario.js';
 
 /** A file: a path relative to the working folder, or a URL (`new URL('demo.sys', import.meta.url)`). */
 export type FileSource = string | URL;
 
 type Argument = bigint | number;
+
+const PAGE = BigInt(PAGE_SIZE);
 
 export interface LabOptions<N extends EngineName = EngineName> extends BootOptions {
   /**
@@ -52,7 +57,7 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
    * Boots a machine. Inside a scenario its seed and transcript are the scenario's.
    * @throws HotPatchError `engine.boot` when a system of that engine never had what the options ask for
    */
-  static async boot<N extends EngineName = 'modern'>(options: LabOptions<N>): Promise<Lab<N>> {
+  static boot<N extends EngineName = 'modern'>(options: LabOptions<N>): Lab<N> {
     const { engine: chosen, engineOptions, ...boot } = options;
     // Without a choice N is 'modern'.
     const engine = (chosen ?? 'modern') as N;
@@ -80,17 +85,17 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
   }
 
   /** Loads a driver and runs its DriverEntry. Symbols come from the PDB or map beside it. */
-  async loadDriver(file: FileSource): Promise<LoadedImage> {
+  loadDriver(file: FileSource): LoadedImage {
     return this.loadImage(file);
   }
 
-  /** Loads a driver or a DLL (as an export driver) and runs its entry point. */
-  async loadImage(file: FileSource): Promise<LoadedImage> {
-    const { path, image } = open(file);
-    return this.kernel.loadImage(image, {
-      name: basename(path),
-      symbols: findSymbols({ image, path }).table,
-    });
+  /**
+   * Loads a driver or a DLL that kernel code imports from, and runs its entry point. On a machine whose programs are
+   * 32-bit: loads it into its first process.
+   * @throws KernelError `userModeImage` when it can run in a process only, and {@link loadDll} is what loads it
+   */
+  loadImage(file: FileSource): LoadedImage {
+    return this.#load(this.kernel.domain, file);
   }
 
   /** A process, with its EXE if there is one; `loadDll` loads DLLs into it. */
@@ -98,41 +103,63 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
     return this.kernel.createProcess(typeof options === 'string' ? { name: options } : options);
   }
 
-  /** A logon session; `session.domain` and `loadSessionDriver` load drivers into it. */
+  /** A logon session; {@link loadSessionDriver} loads drivers into it. */
   createSession(): Session {
     return this.kernel.createSession();
   }
 
   /** Puts an image where the loader finds it when another one imports from it. */
-  async addFile(file: FileSource): Promise<void> {
+  addFile(file: FileSource): void {
     const { path, image } = open(file);
     this.kernel.files.add(basename(path), image, { symbols: findSymbols({ image, path }).table });
   }
 
   /** Loads a DLL into a process, with what it imports, and runs its DllMain there. */
-  async loadDll(process: Process, file: FileSource): Promise<LoadedImage> {
+  loadDll(process: Process, file: FileSource): LoadedImage {
     return process.loadImage(...described(file));
   }
 
   /** Loads a session driver into one session. */
-  async loadSessionDriver(session: Session, file: FileSource): Promise<LoadedImage> {
-    return session.loadDriver(...described(file));
+  loadSessionDriver(session: Session, file: FileSource): LoadedImage {
+    return this.#load(session.domain, file);
   }
 
   /** Loads an image into VTL1: a module of the Secure Kernel, or the hypervisor. */
-  async loadSecureImage(file: FileSource): Promise<LoadedImage> {
-    const { secureKernel } = this.kernel;
-    if (secureKernel === undefined)
-      throw new RangeError('there is no VTL1 without virtualization-based security');
-    return secureKernel.loadImage(...described(file));
+  loadSecureImage(file: FileSource): LoadedImage {
+    return this.#load(this.secureKernel.domain, file);
   }
 
-  /** Loads a hotpatch image and applies it to its base, or registers it until its base comes. */
-  async loadHotPatch(file: FileSource): Promise<Engines[N]['patch']> {
-    const { path, image } = open(file);
+  /**
+   * VTL1: the Secure Kernel, its modules and the hypervisor.
+   * @throws KernelError `secureKernelNotRunning` without virtualization-based security
+   */
+  get secureKernel(): SecureKernel {
+    const { secureKernel } = this.kernel;
+    if (secureKernel !== undefined) return secureKernel;
+    throw new KernelError({
+      rule: 'secureKernelNotRunning',
+      status: 'STATUS_NOT_SUPPORTED',
+      message: 'there is no VTL1 without virtualization-based security',
+      hint: 'boot the machine with vbs: true (the default of the modern engine)',
+    });
+  }
+
+  #load(domain: ImageDomain, file: FileSource): LoadedImage {
+    const [image, options] = described(file);
+    refuseUserImage(this.kernel, domain, image, options.name);
+    return this.kernel.loadImage(image, { ...options, domain });
+  }
+
+  /**
+   * Loads a hotpatch image and applies it to its base, or registers it until its base comes.
+   * @throws HotPatchError when it is refused: everything is then as it was
+   */
+  loadHotPatch(file: FileSource, options: { readonly name?: string } = {}): Engines[N]['patch'] {
+    const [image, found] = described(file);
+    const { symbols } = found;
     return this.engine.load(image, {
-      name: basename(path),
-      symbols: findSymbols({ image, path }).table,
+      name: options.name ?? found.name,
+      ...(symbols === undefined ? {} : { symbols }),
     });
   }
 
@@ -163,20 +190,43 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
     return this.kernel.call64(address, parameters);
   }
 
-  /** Puts bytes into memory of their own, of the kernel or of a process, for the guest to read and write; returns the address. */
-  allocate(bytes: Uint8Array | string, { domain }: { domain: ImageDomain } = this.kernel): bigint {
+  /**
+   * Puts bytes into memory of their own for the guest to read and write, and returns the address. A string becomes its
+   * Latin-1 bytes with a NUL behind them.
+   * @param options `domain`: whose memory. Default: that of {@link loadImage}
+   */
+  allocate(bytes: Uint8Array | string, options: { readonly domain?: Place } = {}): bigint {
+    const domain = domainOf(this.kernel, options.domain ?? this.kernel);
     const data = typeof bytes === 'string' ? Buffer.from(`${bytes}\0`, 'latin1') : bytes;
     const address = domain.allocateMemory('pool', Math.max(1, data.length));
     domain.addressSpace.write(address, data);
     return address;
   }
 
-  /** Puts machine code into executable memory of its own; returns the address. */
-  allocateCode(code: Uint8Array): bigint {
-    const address = this.allocate(code);
-    const { table } = this.kernel.domain;
-    table.protect(address - (address % 0x1000n), Math.ceil(code.length / 0x1000), 'PAGE_EXECUTE_READ');
+  /**
+   * Puts machine code into executable memory of its own, and returns the address.
+   * @param options `domain`: whose memory, as for {@link allocate}
+   */
+  allocateCode(code: Uint8Array, options: { readonly domain?: Place } = {}): bigint {
+    const domain = domainOf(this.kernel, options.domain ?? this.kernel);
+    const address = this.allocate(code, { domain });
+    // The pool of a session is kernel space.
+    const { start, end } = domain.table.range;
+    const { table } = address >= start && address < end ? domain : this.kernel.system;
+    const inPage = address % PAGE;
+    const pages = Math.ceil((Number(inPage) + code.length) / PAGE_SIZE);
+    table.protect(address - inPage, pages, 'PAGE_EXECUTE_READ');
     return address;
+  }
+
+  /**
+   * The address that a location names, as {@link describe} writes it: `packets!Checksum+0x2`, `packets_hp!Checksum`,
+   * `packets!HPAT[0].code`, `packets+0x1000`.
+   * @param options `domain`: where, when a DLL lies at different addresses in several processes
+   * @throws KernelError `moduleNotFound`, `symbolNotFound`, `placeAmbiguous`, `location`
+   */
+  address(location: string, options: { readonly domain?: Place } = {}): bigint {
+    return addressOf(this.kernel, location, options.domain);
   }
 
   /** `demo!dispatch+0x9` */
@@ -184,7 +234,7 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
     return this.kernel.describe(address);
   }
 
-  /** The next `count` instructions from `address` on, as data reads see them. */
+  /** The next `count` instructions from `address` on, as data reads see them. Waits for the disassembler to load. */
   async disassemble(address: bigint, count: number): Promise<DisassembledInstruction[]> {
     const { addressSpace, architecture } = this.kernel.domainOf(address);
     const readable = 0x1000 - Number(address & 0xfffn);
@@ -214,7 +264,29 @@ function open(file: FileSource): { path: string; image: PeImage } {
   return { path, image: readImage(readFileSync(path), { file: path }) };
 }
 
-function described(file: FileSource): [PeImage, LoadOptions] {
+function described(file: FileSource): [PeImage, LoadOptions & { readonly name: string }] {
   const { path, image } = open(file);
   return [image, { name: basename(path), symbols: findSymbols({ image, path }).table }];
+}
+
+/** Code that calls what only processes have would stop at its first call of it, deep inside. */
+function refuseUserImage(kernel: Kernel, domain: ImageDomain, image: PeImage, name: string): void {
+  if (domain.kind === 'user') return;
+  const user = kernel.userServices();
+  const missing = image.imports?.find(
+    ({ module }) =>
+      user.has(module) &&
+      !domain.services.has(module) &&
+      domain.findImage(module) === undefined &&
+      kernel.files.find(module, domain.architecture.name) === undefined,
+  );
+  if (missing === undefined) return;
+  throw new KernelError({
+    rule: 'userModeImage',
+    status: 'STATUS_DLL_NOT_FOUND',
+    image: name,
+    place: `import of ${missing.module}`,
+    message: `it imports from ${missing.module}, which only processes have: it cannot run in ${domain.name}`,
+    hint: `load it into a process: lab.loadDll(lab.createProcess('program.exe'), '${name}')`,
+  });
 }

@@ -1,50 +1,38 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { defineScenario, Lab } from 'hotpatch-lab';
-import { findSymbols, readImage } from 'hotpatch-lab/image';
 
 /** Built by scripts/build-2003-fixtures.ts from test/fixtures/src/2003/shell.c. */
 const images = new URL('../test/fixtures/2003/', import.meta.url);
-
-function open(file: string) {
-  const path = fileURLToPath(new URL(file, images));
-  const image = readImage(readFileSync(path), { file });
-  return { image, options: { name: file.replace(/^.*\//, ''), symbols: findSymbols(path).table } };
-}
 
 /** Seed 002's first problem: patching code that is currently in use. */
 export default defineScenario('Server 2003: code that is in use is patched', async ({ expect, say }) => {
   for (const architecture of ['x86', 'x64'] as const) {
     say(`\n${architecture}: a server of 2003, without a Secure Kernel and without any HPAT.`);
-    const lab = await Lab.boot({ architecture, processors: 2, engine: 'server-2003' });
+    const lab = Lab.boot({ architecture, processors: 2, engine: 'server-2003' });
     const { engine } = lab;
-    const base = open(`${architecture}/base/shell.dll`);
-    const [explorer, taskbar] = ['explorer.exe', 'taskbar.exe'].map((name) => {
+    const start = (name: string) => {
       const process = lab.createProcess(name);
-      return { process, shell: process.loadImage(base.image, base.options) };
-    });
-    if (explorer === undefined || taskbar === undefined) return;
-    const { shell } = explorer;
+      return { process, shell: lab.loadDll(process, new URL(`${architecture}/base/shell.dll`, images)) };
+    };
+    const { process: explorer, shell } = start('explorer.exe');
+    const taskbar = start('taskbar.exe');
 
     // "edit" has four characters; a buffer of four has no room for its end mark. The old code is off by one.
-    const buffer = lab.allocate(new Uint8Array(8).fill(0x2a), explorer.process);
-    const setTitle = (size: number) =>
-      Number(BigInt.asIntN(32, explorer.process.call64(shell.symbol('SetTitle'), [buffer, 1, size])));
+    const buffer = lab.allocate(new Uint8Array(8).fill(0x2a), { domain: explorer });
+    const setTitle = (size: number) => explorer.call(shell.symbol('SetTitle'), [buffer, 1, size]);
     expect(setTitle(4)).toBe(4);
-    expect(explorer.process.addressSpace.readU8(buffer + 4n)).toBe(0); // one byte too far
+    expect(explorer.addressSpace.readU8(buffer + 4n)).toBe(0); // one byte too far
 
     say('\nBefore: padding, then the function, which begins with an instruction of two bytes or more.');
     const CopyName = shell.symbol('CopyName');
     say(await lab.listing(CopyName, 3));
 
     say('\nA thread is in the middle of the old function when the hotpatch comes.');
-    const long = lab.allocate(new Uint8Array(64), explorer.process);
-    const text = lab.allocate('a title of some length', explorer.process);
-    const inside = explorer.process.createThread(CopyName, [long, text, 64]);
+    const long = lab.allocate(new Uint8Array(64), { domain: explorer });
+    const text = lab.allocate('a title of some length', { domain: explorer });
+    const inside = explorer.createThread(CopyName, [long, text, 64]);
     const middle = shell.symbol('Length');
     lab.run({ until: inside.reaches(middle) });
-    const hotpatch = open(`${architecture}/patch1/shell_hp.dll`);
-    const patch = engine.load(hotpatch.image, hotpatch.options);
+    const patch = lab.loadHotPatch(new URL(`${architecture}/patch1/shell_hp.dll`, images));
     expect(patch.state).toBe('applied');
     expect(engine.threadsInOldCode(patch).length).toBe(1);
 
@@ -60,7 +48,6 @@ export default defineScenario('Server 2003: code that is in use is patched', asy
     say('\nDisabled: the hook bytes are swapped back, in every process.');
     engine.unload(patch);
     expect(setTitle(4)).toBe(4);
-    for (const { shell: image } of [explorer, taskbar])
-      expect(image.codeBytes()).toEqual(image.codeBytesBeforePatch);
+    for (const image of [shell, taskbar.shell]) expect(image.codeBytes()).toEqual(image.codeBytesBeforePatch);
   }
 });

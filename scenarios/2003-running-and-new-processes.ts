@@ -5,6 +5,7 @@ import {
   type Hotfix,
   installHotfix,
   Lab,
+  readImage,
   Server2003,
   SYSTEM32,
 } from 'hotpatch-lab';
@@ -27,42 +28,45 @@ function hotfixFor(path: string, architecture: 'x86' | 'x64', file: string): Hot
 }
 
 /** Seed 002's third problem: processes that run now, and processes that are yet to be started. */
-export default defineScenario('Server 2003: running processes and new ones', async ({ expect, say }) => {
+export default defineScenario('Server 2003: running processes and new ones', ({ expect, say }) => {
   const disk = new FileSystem();
   disk.write(SHELL, read('x64/base/shell.dll'));
   disk.write(SHELL32, read('x86/base/shell.dll'));
   disk.write(NTDLL, read('x64/base/ntdll.dll'));
-  const boot = async () => {
-    const lab = await Lab.boot({ architecture: 'x64', engine: 'server-2003' });
+  const boot = () => {
+    const lab = Lab.boot({ architecture: 'x64', engine: 'server-2003' });
     return { lab, server: new Server2003(lab, { disk }) };
   };
-  const { lab, server } = await boot();
-  const start = (on: Server2003, name: string, wow64 = false) => {
-    const process = on.startProcess(name, { wow64 });
-    const shell = on.loadDll(process, wow64 ? SHELL32 : SHELL);
-    const title = process.domain.allocateMemory('pool', 8);
+  const system = boot();
+  const { lab, server } = system;
+  const start = (on: ReturnType<typeof boot>, name: string, wow64 = false) => {
+    const process = on.server.startProcess(name, { wow64 });
+    const shell = on.server.loadDll(process, wow64 ? SHELL32 : SHELL);
+    const title = on.lab.allocate(new Uint8Array(8), { domain: process });
     return {
       process,
       shell,
+      /** What RtlpHashBytes of ntdll makes of three bytes. */
+      hash: () => {
+        const bytes = on.lab.allocate(Uint8Array.of(1, 2, 3, 4), { domain: process });
+        return process.call(on.lab.address('ntdll!RtlpHashBytes', { domain: process }), [bytes, 3]);
+      },
       /** What SetTitle says of a buffer without room for the end mark. */
-      overflows: () => BigInt.asIntN(32, process.call64(shell.symbol('SetTitle'), [title, 1, 4])) === 4n,
+      overflows: () => process.call(shell.symbol('SetTitle'), [title, 1, 4]) === 4,
     };
   };
-  const explorer = start(server, 'explorer.exe');
-  const old32 = start(server, 'old32.exe', true);
+  const explorer = start(system, 'explorer.exe');
+  const old32 = start(system, 'old32.exe', true);
   expect(explorer.overflows()).toBe(true);
   expect(old32.overflows()).toBe(true);
 
   say(
     '\nA hotpatch alone changes the running processes; a process that starts later maps the file, and the old code.',
   );
-  const hotpatch = disk.readImage(SHELL) === undefined ? undefined : read('x64/patch1/shell_hp.dll');
-  disk.write(`${SYSTEM32}shell_hp.dll`, hotpatch ?? new Uint8Array());
-  const opened = server.engine.openPatch(`${SYSTEM32}shell_hp.dll`);
-  const alone = opened && server.engine.load(opened.image, { name: 'alone_hp.dll' });
+  const alone = lab.engine.load(readImage(read('x64/patch1/shell_hp.dll')), { name: 'alone_hp.dll' });
   expect(explorer.overflows()).toBe(false);
-  expect(start(server, 'later.exe').overflows()).toBe(true);
-  if (alone !== undefined) server.engine.unload(alone);
+  expect(start(system, 'later.exe').overflows()).toBe(true);
+  lab.unloadHotPatch(alone);
 
   say(
     '\nThe hotfix does both: the files on the disk are swapped, and threads injected into the running processes.',
@@ -75,34 +79,26 @@ export default defineScenario('Server 2003: running processes and new ones', asy
   expect(report.rebootRequired).toBe(false);
   expect(explorer.overflows()).toBe(false);
   expect(old32.overflows()).toBe(false);
-  const later = start(server, 'new.exe');
+  const later = start(system, 'new.exe');
   expect(later.overflows()).toBe(false);
   expect(server.engine.patchList(later.shell).length).toBe(0); // it runs the new file, unpatched
 
   say('\nntdll itself: every process has it, from a section that the kernel keeps.');
-  const hash = (process: typeof explorer.process) => {
-    const ntdll = process.findImage('ntdll.dll');
-    const bytes = process.domain.allocateMemory('pool', 8);
-    process.addressSpace.write(bytes, Uint8Array.of(1, 2, 3, 4));
-    return ntdll === undefined
-      ? 0n
-      : process.call64(ntdll.symbol('RtlpHashBytes'), [bytes, 3]) & 0xffff_ffffn;
-  };
-  const [wrong, right] = [hash(explorer.process), 17n * 31n ** 3n + 31n ** 2n + 2n * 31n + 3n];
+  const [wrong, right] = [explorer.hash(), 17 * 31 ** 3 + 31 ** 2 + 2 * 31 + 3];
   expect(wrong === right).toBe(false);
   const ntdllFix: Hotfix = { name: 'KB900002', files: [hotfixFor(NTDLL, 'x64', 'ntdll.dll')] };
   expect(installHotfix(server, ntdllFix, '/hotpatch:enable').rebootRequired).toBe(false);
-  expect(hash(explorer.process)).toBe(right);
-  expect(hash(start(server, 'before-reload.exe').process)).toBe(wrong); // the kernel's section is the old file
+  expect(explorer.hash()).toBe(right);
+  expect(start(system, 'before-reload.exe').hash()).toBe(wrong); // the kernel's section is the old file
   server.reloadNtdll();
-  expect(hash(start(server, 'after-reload.exe').process)).toBe(right);
+  expect(start(system, 'after-reload.exe').hash()).toBe(right);
 
   say('\nThe restart finds the new files.');
   server[Symbol.dispose]();
-  const again = await boot();
-  const fresh = start(again.server, 'explorer.exe');
+  const again = boot();
+  const fresh = start(again, 'explorer.exe');
   expect(fresh.overflows()).toBe(false);
-  expect(hash(fresh.process)).toBe(right);
+  expect(fresh.hash()).toBe(right);
   expect(again.server.engine.patches.length).toBe(0);
   expect(lab.kernel.threads.length).toBe(0); // no injected thread was left behind
 });

@@ -1,42 +1,31 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import { defineScenario, Lab } from 'hotpatch-lab';
-import { findSymbols, readImage } from 'hotpatch-lab/image';
 
 const images = new URL('../test/fixtures/2003/', import.meta.url);
 
-function open(file: string) {
-  const path = fileURLToPath(new URL(file, images));
-  const image = readImage(readFileSync(path), { file });
-  return { image, symbols: findSymbols(path).table };
-}
-
 /** Seed 002's fourth problem: a further hotfix on a system that has not been rebooted since the last one. */
-export default defineScenario('Server 2003: a second hotfix after the first', async ({ expect, say }) => {
+export default defineScenario('Server 2003: a second hotfix after the first', ({ expect, say }) => {
   for (const architecture of ['x86', 'x64'] as const) {
     say(`\n${architecture}`);
-    const lab = await Lab.boot({ architecture, engine: 'server-2003' });
+    const lab = Lab.boot({ architecture, engine: 'server-2003' });
     const { engine } = lab;
-    const base = open(`${architecture}/base/shell.dll`);
+    const file = (path: string) => new URL(`${architecture}/${path}`, images);
     const process = lab.createProcess('explorer.exe');
-    const shell = process.loadImage(base.image, { name: 'shell.dll', symbols: base.symbols });
+    const shell = lab.loadDll(process, file('base/shell.dll'));
     const call = (name: string, ...parameters: (number | bigint)[]) =>
-      Number(BigInt.asIntN(32, process.call64(shell.symbol(name), parameters)));
-    const title = lab.allocate(new Uint8Array(8), process);
+      process.call(shell.symbol(name), parameters);
+    const title = lab.allocate(new Uint8Array(8), { domain: process });
     const state = () => [call('SetTitle', title, 1, 4), call('Weigh', 4)];
     expect(state()).toEqual([4, 0x7fff]); // both functions are off by one
 
     say('\nThe first hotfix mends CopyName.');
-    const first = open(`${architecture}/patch1/shell_hp.dll`);
-    const one = engine.load(first.image, { name: 'shell_hp1.dll', symbols: first.symbols });
+    const one = lab.loadHotPatch(file('patch1/shell_hp.dll'), { name: 'shell_hp1.dll' });
     expect(state()).toEqual([-1, 0x7fff]);
     const afterFirst = shell.codeBytes();
 
     say(
       '\nThe second one mends ItemWeight as well. Its validations see the module without the first hotfix’s jumps.',
     );
-    const second = open(`${architecture}/patch2/shell_hp.dll`);
-    const two = engine.load(second.image, { name: 'shell_hp2.dll', symbols: second.symbols });
+    const two = lab.loadHotPatch(file('patch2/shell_hp.dll'), { name: 'shell_hp2.dll' });
     expect(state()).toEqual([-1, 0]);
     expect(engine.patchList(shell).map(({ patch }) => patch.name)).toEqual([
       'shell_hp1.dll',

@@ -7,9 +7,9 @@ const images = new URL('../test/fixtures/x64/', import.meta.url);
 export default defineScenario(
   'Cumulative updates: a second month, and back again',
   async ({ expect, say }) => {
-    const lab = await Lab.boot({ architecture: 'x64' });
-    await lab.loadImage(new URL('hpimport.dll', images));
-    const demo = await lab.loadImage(new URL('base/demo.dll', images));
+    const lab = Lab.boot({ architecture: 'x64' });
+    lab.loadImage(new URL('hpimport.dll', images));
+    const demo = lab.loadImage(new URL('base/demo.dll', images));
 
     // First month: only leaf_opaque is fixed. Second month: that and everything else, as cumulative patches do.
     const fixed = readImage(await readFile(new URL('fixed/demo.dll', images)), { file: 'demo_hp.dll' });

@@ -43,4 +43,9 @@ export type KernelRule =
   | 'secureKernelNotRunning'
   | 'symbolNotFound'
   | 'threadEnded'
-  | 'wow64OnArm64';
+  | 'wow64OnArm64'
+  | 'userModeImage'
+  | 'placeNotFound'
+  | 'placeAmbiguous'
+  | 'moduleNotFound'
+  | 'location';

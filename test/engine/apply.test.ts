@@ -191,12 +191,14 @@ describe('applying a hotpatch to demo.dll on x64', () => {
   it('needs hotpatching to be enabled', async () => {
     using noTable = await bootDemo('x64', { hotPatchTableSize: 0 });
     expect(noTable.demo.hpat).toBeUndefined();
-    await expect(noTable.lab.loadHotPatch(fixture('x64/patch/demo_hp.dll'))).rejects.toMatchObject({
+    await expect(async () =>
+      noTable.lab.loadHotPatch(fixture('x64/patch/demo_hp.dll')),
+    ).rejects.toMatchObject({
       rule: 'hotPatching.disabled',
       status: { name: 'STATUS_NOT_SUPPORTED', value: 0xc00000bb },
     });
     using noVbs = await bootDemo('x64', { vbs: false });
-    await expect(noVbs.lab.loadHotPatch(fixture('x64/patch/demo_hp.dll'))).rejects.toMatchObject({
+    await expect(async () => noVbs.lab.loadHotPatch(fixture('x64/patch/demo_hp.dll'))).rejects.toMatchObject({
       rule: 'hotPatching.disabled',
     });
   });

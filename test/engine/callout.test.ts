@@ -36,7 +36,7 @@ describe.each(['x64', 'arm64'] as const)('__PatchMainCallout__ on %s', (architec
   it('refuses the patch cleanly in phase 0', async () => {
     using machine = await boot(0);
     const { lab, driver } = machine;
-    await expect(machine.load()).rejects.toThrow(/callout\.failed, STATUS_UNSUCCESSFUL/);
+    await expect(async () => machine.load()).rejects.toThrow(/callout\.failed, STATUS_UNSUCCESSFUL/);
     expect(driver.codeBytes()).toEqual(driver.codeBytesBeforePatch);
     expect(driver.hpat?.committed).toBe(false);
     expect(lab.kernel.domain.images.map((image) => image.baseDllName)).toEqual(['callout.sys']);
@@ -46,7 +46,7 @@ describe.each(['x64', 'arm64'] as const)('__PatchMainCallout__ on %s', (architec
 
   it('stops the system when it fails in phase 1', async () => {
     using machine = await boot(1);
-    const stopped = await machine.load().catch((error: unknown) => error);
+    const stopped = await (async () => machine.load())().catch((error: unknown) => error);
     expect(stopped).toBeInstanceOf(BugCheck);
     expect((stopped as BugCheck).code).toBe(0x1a);
     expect((stopped as BugCheck).parameters[0]).toBe(0x48501bn);
@@ -56,7 +56,7 @@ describe.each(['x64', 'arm64'] as const)('__PatchMainCallout__ on %s', (architec
     using machine = await boot();
     const { driver } = machine;
     failAtTheEntry(machine);
-    await expect(machine.load()).rejects.toThrow('no');
+    await expect(async () => machine.load()).rejects.toThrow('no');
     expect(machine.phases()).toBe(0b101);
     expect(driver.codeBytes()).toEqual(driver.codeBytesBeforePatch);
     expect(machine.receive()).toBe(570);
@@ -65,7 +65,7 @@ describe.each(['x64', 'arm64'] as const)('__PatchMainCallout__ on %s', (architec
   it('stops the system when it fails in phase 2', async () => {
     using machine = await boot(2);
     failAtTheEntry(machine);
-    const stopped = await machine.load().catch((error: unknown) => error);
+    const stopped = await (async () => machine.load())().catch((error: unknown) => error);
     expect((stopped as BugCheck).parameters[0]).toBe(0x48501cn);
   });
 
