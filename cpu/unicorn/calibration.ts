@@ -3,6 +3,7 @@ import { type EngineEvents, REFUSED } from './callbacks.js';
 import { UC_PROT_ALL } from './constants.js';
 import { Engine } from './engine.js';
 import { koffi } from './koffi.js';
+import { unicorn } from './library.js';
 import { X86_REGISTERS } from './registers.js';
 
 /**
@@ -16,6 +17,8 @@ export interface Calibration {
   readonly counter: number;
   /** `uc_struct.invalid_addr`, 8 bytes: exact address of the access that the TLB fill refused. */
   readonly refusedAddress: number;
+  /** `uc_struct.nested_level`, 4 bytes: how many uc_emu_start are under way. */
+  readonly nestedLevel: number;
   /** `CPUX86State.old_exception`, 4 bytes in the bytes of Engine.saveContext. */
   readonly oldException: number;
 }
@@ -27,8 +30,8 @@ export function calibration(): Calibration {
   return known;
 }
 
-// uc_struct holds 64 jump buffers of 200 bytes each and is much larger than this.
-const SEARCHED = 4096;
+// uc_struct holds 64 jump buffers of 200 bytes each, behind which the nested level lies, and is larger than this.
+const SEARCHED = 15 * 1024;
 const COUNT = 2749;
 const REFUSED_ADDRESS = 0x5a5a_1234_5678n;
 const CODE_PAGE = 0x10;
@@ -36,13 +39,19 @@ const CODE_PAGE = 0x10;
 const SPIN = 0x000;
 const LOAD = 0x100;
 const DIVIDE = 0x200;
+const OUTER = 0x300;
 
 function probe(): Calibration {
   const memory = new Uint8Array(new ArrayBuffer(4096));
   memory.set([0xeb, 0xfe], SPIN); // jmp $
   memory.set([0x48, 0x8b, 0x03], LOAD); // mov rax, [rbx]
   memory.set([0xf7, 0xf1], DIVIDE); // div ecx
-  using engine = new Engine('x86-64', memory, X86_REGISTERS, PROBE_EVENTS);
+  memory.set([0xcd, 0x40], OUTER); // int 0x40
+  let onInterrupt = none;
+  using engine = new Engine('x86-64', memory, X86_REGISTERS, {
+    ...PROBE_EVENTS,
+    interrupt: () => onInterrupt(),
+  });
   const address = (offset: number) => BigInt(CODE_PAGE * 4096 + offset);
   const state = new DataView(koffi().view(engine.handle, SEARCHED));
   const find = (what: string, matches: (offset: number) => boolean): number => {
@@ -71,12 +80,38 @@ function probe(): Calibration {
     'old_exception',
     words.filter((at) => before.getInt32(at, true) === -1 && after.getInt32(at, true) === 0),
   );
+  const nestedLevel = findNestedLevel(engine, state, address, (body) => {
+    onInterrupt = body;
+  });
   return {
-    size: Math.max(refusedAddress, counter) + 8,
+    nestedLevel,
+    size: Math.max(refusedAddress, counter, nestedLevel) + 8,
     counter,
     refusedAddress,
     oldException,
   };
+}
+
+/** The word that is 0 at rest, 1 while an engine runs, and 2 while it runs from within a callback of its own. */
+function findNestedLevel(
+  engine: Engine,
+  state: DataView,
+  address: (offset: number) => bigint,
+  onInterrupt: (body: () => void) => void,
+): number {
+  const words = Array.from({ length: SEARCHED / 4 }, (_, i) => i * 4);
+  const holding = (value: number, among: readonly number[]) =>
+    among.filter((at) => state.getInt32(at, true) === value);
+  let candidates = holding(0, words);
+  let depth = 0;
+  onInterrupt(() => {
+    depth += 1;
+    candidates = holding(depth, candidates);
+    if (depth === 1) unicorn().start(engine.handle, address(OUTER), 0n, 0n, COUNT);
+  });
+  engine.run(address(OUTER), COUNT);
+  onInterrupt(none);
+  return only('nested_level', holding(0, candidates));
 }
 
 function only(what: string, offsets: readonly number[]): number {

@@ -8,7 +8,7 @@ import {
   UC_MEM_WRITE,
 } from './constants.js';
 import { koffi } from './koffi.js';
-import { type HostPointer, unicorn } from './library.js';
+import { enterCallback, type HostPointer, leaveCallback, unicorn } from './library.js';
 
 /** Where a translation leads: bits 3 and up are the physical page, bits 0–2 are UC_PROT_*. Negative: refused. */
 export type Translation = number;
@@ -66,6 +66,7 @@ function fail(engine: RunningEngine, error: unknown): void {
 function fill(_engine: number, address: Address, access: number, result: HostPointer): boolean {
   const engine = listening();
   if (engine === undefined) return false;
+  const before = enterCallback();
   try {
     const translation = engine.events.translate(address === null ? 0 : Number(address >> 12n), access);
     if (translation < 0) return false;
@@ -76,58 +77,75 @@ function fill(_engine: number, address: Address, access: number, result: HostPoi
   } catch (error) {
     fail(engine, error);
     return false;
+  } finally {
+    leaveCallback(before);
   }
 }
 
 function interrupt(_engine: number, vector: number): void {
   const engine = listening();
   if (engine === undefined) return;
+  const before = enterCallback();
   try {
     unicorn().stop(engine.handle);
     engine.events.interrupt(vector);
   } catch (error) {
     fail(engine, error);
+  } finally {
+    leaveCallback(before);
   }
 }
 
 function instruction(_engine: number, tag: number): void {
   const engine = listening();
   if (engine === undefined) return;
+  const before = enterCallback();
   try {
     unicorn().stop(engine.handle);
     engine.events.systemCall(tag);
   } catch (error) {
     fail(engine, error);
+  } finally {
+    leaveCallback(before);
   }
 }
 
 function code(_engine: number, address: Address, size: number, tag: number): void {
   const engine = listening();
   if (engine === undefined) return;
+  const before = enterCallback();
   try {
     engine.events.code(address ?? 0n, size, tag);
   } catch (error) {
     fail(engine, error);
+  } finally {
+    leaveCallback(before);
   }
 }
 
 function block(_engine: number, address: Address, size: number): void {
   const engine = listening();
   if (engine === undefined) return;
+  const before = enterCallback();
   try {
     engine.events.block(address ?? 0n, size);
   } catch (error) {
     fail(engine, error);
+  } finally {
+    leaveCallback(before);
   }
 }
 
 function memory(_engine: number, type: number, physical: number, size: number, value: number | bigint): void {
   const engine = listening();
   if (engine === undefined) return;
+  const before = enterCallback();
   try {
     engine.events.memory(type === UC_MEM_WRITE, physical, size, unsigned(value));
   } catch (error) {
     fail(engine, error);
+  } finally {
+    leaveCallback(before);
   }
 }
 

@@ -67,6 +67,7 @@ const control = (type: number, count: number, direction: number): number =>
 
 export const UC_CTL_UC_PAGE_SIZE = control(1, 1, IO_WRITE);
 export const UC_CTL_UC_USE_EXITS = control(4, 1, IO_WRITE);
+export const UC_CTL_UC_EXITS = control(6, 2, IO_WRITE);
 export const UC_CTL_CPU_MODEL = control(7, 1, IO_WRITE);
 export const UC_CTL_TB_REMOVE_CACHE = control(9, 2, IO_WRITE);
 export const UC_CTL_TB_FLUSH = control(10, 0, IO_WRITE);

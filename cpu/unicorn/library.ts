@@ -2,6 +2,7 @@ import type { LibraryHandle } from 'koffi';
 import { CpuError } from '../error.js';
 import { unicornErrorName } from './constants.js';
 import { requireUnicorn } from './find.js';
+import { type Guard, guardOf } from './guard.js';
 import { koffi } from './koffi.js';
 
 /** A `uc_engine *`, a `uc_context *` or another address in this process. */
@@ -46,11 +47,32 @@ export interface UnicornFunctions {
 }
 
 let functions: UnicornFunctions | undefined;
+let guard: Guard | undefined;
 
 /** Loads libunicorn on first use. Throws UnicornMissing when there is none that is new enough. */
 export function unicorn(): UnicornFunctions {
   functions ??= load(requireUnicorn().path);
   return functions;
+}
+
+/** {@link Guard.state}, or a word that nobody looks at. */
+let guardState: Uint32Array = new Uint32Array(1);
+
+/** To be called when a callback of an engine begins; its answer goes to {@link leaveCallback}. */
+export function enterCallback(): number {
+  const before = guardState[0] ?? 0;
+  guardState[0] = 0;
+  return before;
+}
+
+export function leaveCallback(before: number): void {
+  guardState[0] = before;
+}
+
+/** Whether a failed assertion of Unicorn's translator is the guest's invalid instruction and not the end of the process. */
+export function isGuarded(): boolean {
+  unicorn();
+  return guard !== undefined;
 }
 
 function load(path: string): UnicornFunctions {
@@ -65,6 +87,9 @@ function load(path: string): UnicornFunctions {
   }
   const address = 'void *';
   const bind = (name: string, ...parameters: string[]) => library.func(name, 'int', parameters);
+  const start = bind('uc_emu_start', address, 'uint64_t', 'uint64_t', 'uint64_t', 'size_t');
+  guard = guardOf(BigInt(koffi().address(library.symbol('uc_emu_start'))));
+  if (guard !== undefined) guardState = guard.state;
   return {
     contextSize: library.func('uc_context_size', 'size_t', [address]),
     open: bind('uc_open', 'int', 'int', address),
@@ -73,7 +98,7 @@ function load(path: string): UnicornFunctions {
     mapMemory: bind('uc_mem_map_ptr', address, 'uint64_t', 'size_t', 'uint32_t', address),
     hookAdd: bind('uc_hook_add', address, address, 'int', address, 'uint64_t', 'uint64_t', 'uint64_t', '...'),
     hookDelete: bind('uc_hook_del', address, 'size_t'),
-    start: bind('uc_emu_start', address, 'uint64_t', 'uint64_t', 'uint64_t', 'size_t'),
+    start: guard?.start ?? start,
     stop: bind('uc_emu_stop', address),
     readRegister: bind('uc_reg_read', address, 'int', address),
     writeRegister: bind('uc_reg_write', address, 'int', address),
