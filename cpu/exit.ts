@@ -27,6 +27,8 @@ export interface Fault {
 
 export type ExceptionName =
   | 'divideError'
+  /** Divide error of a divisor that is not 0: the quotient does not fit. */
+  | 'divideOverflow'
   | 'debug'
   | 'breakpoint'
   | 'overflow'
@@ -39,6 +41,8 @@ export type ExceptionName =
   | 'generalProtection'
   | 'floatingPoint'
   | 'alignmentCheck'
+  /** ARM64: a branch to an address that is no multiple of 4. */
+  | 'pcAlignment'
   | 'simdFloatingPoint'
   | 'fastFail'
   | 'assertion'
@@ -69,7 +73,8 @@ export type Exit = { readonly instructions: number } & (
     }
   /**
    * pc is what the processor would save: behind the instruction for traps (int3, int n), at it for faults (divide error,
-   * invalid opcode, brk). `code`: ecx or x0 of a fast fail, the immediate of brk.
+   * invalid opcode, brk). `code`: ecx or x0 of a fast fail, the immediate of brk. `privileged`: of a general protection
+   * fault, that the instruction is one for the kernel.
    */
   | {
       readonly reason: 'exception';
@@ -77,6 +82,7 @@ export type Exit = { readonly instructions: number } & (
       readonly vector: number;
       readonly instruction: bigint;
       readonly code?: number;
+      readonly privileged?: boolean;
     }
   /** hlt or wfi; pc is behind it. */
   | { readonly reason: 'halted' }

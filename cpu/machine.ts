@@ -53,6 +53,11 @@ export class Machine implements Disposable {
   readonly emptyAddressSpace: AddressSpace;
   readonly serviceFrame: number;
   readonly descriptorTableFrame: number;
+  /**
+   * Lab time: instructions that all processors have executed, and what the scheduler let pass. What guest code reads where
+   * a real processor has a clock. Part of a snapshot, not of {@link hash}.
+   */
+  time = 0;
   /** The processor inside {@link Processor.run} now. */
   running: Processor | undefined;
   readonly #tables: PageTable[] = [];
@@ -100,6 +105,10 @@ export class Machine implements Disposable {
       this[Symbol.dispose]();
       throw error;
     }
+  }
+
+  get processorCount(): number {
+    return this.#units.length;
   }
 
   processor(index: number): Processor {

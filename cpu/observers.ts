@@ -91,6 +91,10 @@ export class ObserverSet {
       size,
       value: BigInt.asUintN(Math.min(size, 8) * 8, value),
     };
+    this.access(access);
+  }
+
+  access(access: MemoryAccess): void {
     for (const { memory } of this.#observations) memory?.(access);
   }
 

@@ -1,3 +1,5 @@
+import { fetchOne } from './emulation/hooks.js';
+import { isDivideOverflow, isPrivileged, isReadModifyWrite } from './emulation/x86-causes.js';
 import { CpuError, hex } from './error.js';
 import { arm64Exception, type Delivery, type ExitWithoutCount, x86Exception } from './exceptions.js';
 import type { Fault } from './exit.js';
@@ -13,14 +15,17 @@ import {
   unicornErrorName,
 } from './unicorn/constants.js';
 import type { Engine } from './unicorn/engine.js';
+import { ABORTED } from './unicorn/guard.js';
 
 /** What a callback noted on why the engine is stopping. */
 export type Stop =
   | { readonly kind: 'interrupt'; readonly vector: number }
   | { readonly kind: 'systemCall'; readonly instruction: number }
   | { readonly kind: 'breakpoint' }
-  /** The next instruction has an effect on what the processor fetches. */
-  | { readonly kind: 'fetchEffect' };
+  /** The next instruction is emulated, or has an effect on what the processor fetches. */
+  | { readonly kind: 'held' }
+  /** The next block holds instructions that are emulated and not hooked yet. */
+  | { readonly kind: 'unhooked'; readonly resolve: () => void };
 
 /** One stay in the engine, as it reports it. */
 export interface Segment {
@@ -31,6 +36,8 @@ export interface Segment {
   readonly limit: number;
   readonly stop: Stop | undefined;
   readonly refusal: Refusal | undefined;
+  /** Only the instruction at the program counter could be translated ({@link Engine.confineTranslation}). */
+  readonly confined: boolean;
 }
 
 /** `completed`: instructions of the segment. No exit: the run goes on, after `resolve`. */
@@ -38,6 +45,8 @@ export interface Outcome {
   readonly completed: number;
   readonly exit?: ExitWithoutCount;
   readonly resolve?: () => void;
+  /** A block could not be translated; the program counter is at its beginning. */
+  readonly aborted?: true;
 }
 
 const HLT = 0xf4;
@@ -48,6 +57,7 @@ const SYSCALL_LENGTH = 2n;
 /** Turns what an engine reported into an exit of the run; `processor` stands where the engine left it. */
 export function outcomeOf(segment: Segment, processor: Processor, engine: Engine): Outcome {
   const { code, begun, limit, stop, refusal } = segment;
+  if (code === ABORTED) return { completed: begun, aborted: true };
   if (code === UC_ERR_EXCEPTION && refusal !== undefined) {
     const completed = refusal.access === 'execute' ? begun : begun - 1;
     if (refusal.kind === 'retry') {
@@ -68,14 +78,19 @@ export function outcomeOf(segment: Segment, processor: Processor, engine: Engine
   }
   if (stop === undefined) {
     if (begun > limit) return { completed: limit };
-    if (!isBehindHalt(processor)) throw unexplained(processor, 'without a reason');
+    if (!isBehindHalt(processor)) {
+      if (segment.confined) return { completed: begun };
+      throw unexplained(processor, 'without a reason');
+    }
     return { completed: begun, exit: { reason: 'halted' } };
   }
   switch (stop.kind) {
     case 'breakpoint':
       return { completed: begun - 1, exit: { reason: 'breakpoint', address: processor.pc } };
-    case 'fetchEffect':
+    case 'held':
       return { completed: begun - 1 };
+    case 'unhooked':
+      return { completed: begun, resolve: stop.resolve };
     case 'systemCall': {
       const via = stop.instruction === UC_X86_INS_SYSENTER ? 'sysenter' : 'syscall';
       const number = Number(processor.get('rax') & 0xffff_ffffn);
@@ -100,11 +115,13 @@ function refused(
   if (refusal.kind !== 'fault') {
     return refusal.kind === 'returned' ? { reason: 'returned' } : { reason: 'serviceCall', address: pc };
   }
-  const exact = engine.refusedAddress;
+  const exact = refusal.access === 'execute' ? pc : engine.refusedAddress;
   const isExact = Number(exact >> PAGE_SHIFT) === refusal.page;
+  const isX86 = engine.kind === 'x86-64';
+  const isModified = isX86 && refusal.access === 'read' && isReadModifyWrite(processor, fetchOne(processor));
   const fault: Fault = {
     address: isExact ? exact : BigInt(refusal.page) << PAGE_SHIFT,
-    access: refusal.access,
+    access: isModified ? 'write' : refusal.access,
     cause: refusal.cause,
     instruction: pc,
     processor: processor.index,
@@ -119,7 +136,20 @@ function exception(vector: number, processor: Processor, engine: Engine): Delive
     register: (name: string) => processor.get(name),
   };
   if (engine.kind === 'arm64') return arm64Exception(vector, { ...moment, isHardware: false });
-  return x86Exception(vector, { ...moment, isHardware: clearOldException(engine) });
+  return withCause(x86Exception(vector, { ...moment, isHardware: clearOldException(engine) }), processor);
+}
+
+/** What Windows finds out by looking at the instruction. */
+function withCause(delivery: Delivery, processor: Processor): Delivery {
+  const { exit, advanced } = delivery;
+  if (exit.reason !== 'exception' || advanced) return delivery;
+  if (exit.name === 'divideError' && isDivideOverflow(processor, fetchOne(processor))) {
+    return { exit: { ...exit, name: 'divideOverflow' }, advanced };
+  }
+  if (exit.name === 'generalProtection') {
+    return { exit: { ...exit, privileged: isPrivileged(processor, fetchOne(processor)) }, advanced };
+  }
+  return delivery;
 }
 
 /**

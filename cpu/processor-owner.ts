@@ -12,6 +12,11 @@ export interface ProcessorOwner {
   readonly emptyAddressSpace: AddressSpace;
   /** Frame of the x86 descriptor table, for {@link DESCRIPTOR_TABLE_PAGE}. */
   readonly descriptorTableFrame: number;
+  /** How many processors the machine has. */
+  readonly processorCount: number;
+  readonly seed: number;
+  /** Lab time: instructions that all processors have executed, and what was slept through. */
+  time: number;
   running: Processor | undefined;
   /** Throws CpuError `processorRunning` from within an observer. */
   assertIdle(doing: string): void;

@@ -6,6 +6,7 @@ import type { FetchUnit } from './instruction-fetch.js';
 import type { Observation } from './observers.js';
 import { ProcessorContext } from './processor-context.js';
 import type { ProcessorOwner } from './processor-owner.js';
+import { PAGE_SHIFT } from './protection.js';
 import { Runner, type RunOptions } from './runner.js';
 import type { Engine } from './unicorn/engine.js';
 import { initialContext, type ModeName, modeBits, withMode } from './unicorn/mode.js';
@@ -147,6 +148,7 @@ export class Processor {
   /** The bytes that this processor fetches at `address`; in weak mode they may be older than what data reads give. */
   fetchBytes(address: bigint, length: number): Uint8Array {
     const bytes = this.#addressSpace.read(address, length);
+    if (this.fetchUnit.views.size === 0) return bytes;
     for (let done = 0; done < length; done++) {
       const at = address + BigInt(done);
       const { frame } = this.#addressSpace.query(at);
@@ -154,6 +156,15 @@ export class Processor {
       if (view !== undefined) bytes[done] = this.#owner.memory.peek(view)[Number(at & 0xfffn)] ?? 0;
     }
     return bytes;
+  }
+
+  /** Has the engine translate anew what lies in this range. */
+  forgetCode(address: bigint, size: number): void {
+    const last = Number((address + BigInt(size - 1)) >> PAGE_SHIFT);
+    for (let page = Number(address >> PAGE_SHIFT); page <= last; page++) {
+      const frame = this.#addressSpace.tableOfPage(page)?.lookup(page)?.frame;
+      if (frame !== undefined) this.fetchUnit.forgetFrame(this.fetchUnit.views.get(frame) ?? frame);
+    }
   }
 
   step(): Exit {
@@ -166,7 +177,9 @@ export class Processor {
    */
   run(options: RunOptions = {}): Exit {
     this.#owner.assertIdle('run a processor');
-    return this.#runner.run(options);
+    const exit = this.#runner.run(options);
+    this.#owner.time += exit.instructions;
+    return exit;
   }
 
   /** Values of {@link Architecture.registers} in their order, in one call; overwritten by the next, of any processor. */

@@ -1,11 +1,17 @@
+import { architectureNamed } from './architecture/index.js';
 import { Breakpoints } from './breakpoints.js';
+import { type Emulation, GuestFault, type Moment } from './emulation/emulation.js';
+import { GuestMemory } from './emulation/guest-memory.js';
+import { EmulationHooks, fetchOne } from './emulation/hooks.js';
 import { CpuError } from './error.js';
 import type { ExitWithoutCount } from './exceptions.js';
 import type { Exit } from './exit.js';
+import { instructionFacts } from './instruction.js';
 import { type Observation, ObserverSet } from './observers.js';
 import { type Outcome, outcomeOf, type Stop } from './outcome.js';
 import type { Processor } from './processor.js';
 import type { ProcessorOwner } from './processor-owner.js';
+import { randomNumbers } from './schedule.js';
 import { type AppliedEffect, FetchEffectHooks } from './serialising.js';
 import { Translator } from './translator.js';
 import type { EngineEvents } from './unicorn/callbacks.js';
@@ -33,10 +39,16 @@ export class Runner {
   #stop: Stop | undefined;
   /** Instructions begun in the last segment. */
   #begun = 0;
-  /** Where a segment ended because the instruction there has an effect on fetching. */
-  #effectAt: bigint | undefined;
+  readonly #emulation: EmulationHooks;
+  readonly #memory: GuestMemory;
+  /** Where a segment ended because the instruction there is emulated or has an effect on fetching. */
+  #heldAt: bigint | undefined;
   /** The same while that instruction is being executed. */
   #executingEffect: bigint | undefined;
+  /** Where an observer was last told of an instruction, and how many had begun then. */
+  #announced: { readonly address: bigint; readonly begun: number } | undefined;
+  /** Instructions are translated one by one, because a block could not be translated. */
+  #isConfined = false;
 
   constructor(processor: Processor, owner: ProcessorOwner) {
     const { architecture, memory, instructionFetch } = owner;
@@ -54,12 +66,17 @@ export class Runner {
       },
       code: (address, size, tag) => this.#code(address, size, tag),
       block: (address, size) => this.#observers.block(address, size),
+      translated: (address, size) => this.#translated(address, size),
       memory: (write, physical, size, value) => this.#observers.memory(write, physical, size, value),
     };
     const { engine, registerFile, registers } = architecture;
     this.engine = new Engine(engine, memory.buffer, registerFile, events, registers);
     this.#breakpoints = new Breakpoints(this.engine);
     this.#observers = new ObserverSet(this.engine, this.#translator);
+    this.#emulation = new EmulationHooks(processor, this.engine);
+    this.#memory = new GuestMemory(processor, memory, this.#translator, (access) =>
+      this.#observers.access(access),
+    );
     if (instructionFetch.mode === 'coherent') return;
     const effects = new FetchEffectHooks(this.engine, instructionFetch);
     this.#fetchEffects = effects;
@@ -83,47 +100,144 @@ export class Runner {
     const { fetchUnit } = processor;
     this.#breakpoints.use(breakpoints);
     if (fetchUnit.returnsFromException) this.#owner.instructionFetch.returnFromException(fetchUnit);
-    this.#effectAt = undefined;
+    this.#heldAt = undefined;
+    // Of its very first blocks the engine does not tell: until it does, it gets one instruction at a time.
+    if (!this.engine.tellsOfBlocks) this.#isConfined = true;
     let done = 0;
     // Whether the instruction at pc has been let through by the breakpoints already.
     let isPassed = true;
     while (done < instructions) {
       const start = processor.pc;
-      const effect = this.#effectAt === start ? this.#fetchEffects?.effect(start, processor) : undefined;
-      if (effect?.emulated === true) {
-        this.#apply(effect);
+      if (this.#isMisaligned(start)) return this.#leave(done, misaligned(start));
+      const isHeld = this.#heldAt === start;
+      const isAlone = isHeld || this.#isConfined;
+      if (isAlone && !isPassed && this.#breakpoints.has(start)) break;
+      const emulation = isAlone ? this.#emulation.at(start) : undefined;
+      const hasEffect = isHeld || emulation !== undefined;
+      const effect = hasEffect ? this.#fetchEffects?.effect(start, processor) : undefined;
+      const emulated = emulation && this.#emulate(emulation, start, done);
+      if (emulated?.exit !== undefined) return this.#leave(done, emulated.exit);
+      if (emulated !== undefined || effect?.emulated === true) {
+        this.#heldAt = undefined;
+        effect?.apply();
         done += 1;
+        isPassed = false;
         continue;
       }
-      const limit = effect === undefined ? Math.min(instructions - done, NO_LIMIT) : 1;
+      const limit = isAlone ? 1 : Math.min(instructions - done, NO_LIMIT);
       this.#breakpoints.begin(isPassed ? start : undefined);
-      const { completed, exit, resolve } = this.#segment(start, limit, effect !== undefined);
+      const outcome = this.#segment(start, limit, isHeld);
+      const { completed, exit, resolve } = outcome;
       const begun = this.#begun;
       resolve?.();
       done += completed;
-      isPassed = completed === begun - 1 || (isPassed && completed === 0);
+      const isBehindHook = completed === begun - 1 && begun <= limit && this.#heldAt === undefined;
+      isPassed = isBehindHook || (isPassed && completed === 0);
       this.#observers.segmentDone(completed);
       if (effect !== undefined && completed === 1) this.#apply(effect);
+      if (outcome.aborted === true && this.#isConfined && completed === 0) {
+        this.#release();
+        return this.#leave(done, this.#untranslatable(start));
+      }
+      if (outcome.aborted === true) this.#isConfined = true;
+      else if (this.#isConfined && exit === undefined && this.#hasLeftBlock(start)) this.#release();
       if (exit !== undefined) return this.#leave(done, exit);
     }
     const { pc } = processor;
     return this.#breakpoints.has(pc) && done > 0
-      ? { instructions: done, reason: 'breakpoint', address: pc }
-      : { instructions: done, reason: 'instructionLimit' };
+      ? this.#leave(done, { reason: 'breakpoint', address: pc })
+      : this.#leave(done, { reason: 'instructionLimit' });
   }
 
-  #segment(start: bigint, limit: number, isEffect: boolean): Outcome {
+  #isMisaligned(address: bigint): boolean {
+    return this.engine.kind === 'arm64' && (address & 3n) !== 0n;
+  }
+
+  /** A new block is about to be executed; in a callback of the engine. */
+  #translated(address: bigint, size: number): void {
+    this.engine.tellsOfBlocks = true;
+    const resolve = this.#isMisaligned(address)
+      ? () => this.#processor.forgetCode(address, size)
+      : this.#emulation.vet(address, size);
+    if (resolve === undefined) return;
+    this.#stop = { kind: 'unhooked', resolve };
+    this.engine.stop();
+  }
+
+  /** Does the instruction at `pc` in place of the engine; undefined: the engine is to execute it. */
+  #emulate(emulation: Emulation, pc: bigint, done: number): { readonly exit?: ExitWithoutCount } | undefined {
+    const processor = this.#processor;
+    if (emulation.isRightNow?.(processor) === true) return undefined;
+    const isAnnounced = this.#announced?.address === pc && this.#announced.begun === this.#begun;
+    if (!isAnnounced) this.#observers.instruction(pc, emulation.length);
+    this.#observers.block(pc, emulation.length);
+    try {
+      const exit = emulation.perform(this.#moment(done));
+      this.#observers.segmentDone(exit === undefined ? 1 : 0);
+      if (exit !== undefined) return { exit };
+      processor.pc = BigInt.asUintN(processor.bits, pc + BigInt(emulation.length));
+      return {};
+    } catch (error) {
+      this.#observers.segmentDone(0);
+      if (error instanceof GuestFault) return { exit: error.exit };
+      throw error;
+    }
+  }
+
+  #moment(done: number): Moment {
+    const { processorCount, seed, time } = this.#owner;
+    const now = time + done;
+    const memory = this.#memory;
+    return {
+      processor: this.#processor,
+      processors: processorCount,
+      time: BigInt(now),
+      random: () => randomAt(seed, this.#processor.index, now),
+      read: (address, size) => memory.read(address, size),
+      readForWrite: (address, size) => memory.readForWrite(address, size),
+      write: (address, size, value) => memory.write(address, size, value),
+    };
+  }
+
+  /** The instruction at which Unicorn's translator gives up is none of its processors. */
+  #untranslatable(instruction: bigint): ExitWithoutCount {
+    const vector = this.engine.kind === 'arm64' ? 1 : 6;
+    return { reason: 'exception', name: 'invalidOpcode', vector, instruction };
+  }
+
+  /** Whether the block that could not be translated ends with the instruction at `start`, or before where it stands now. */
+  #hasLeftBlock(start: bigint): boolean {
+    if (!this.engine.tellsOfBlocks) return false;
+    const { flow, length } = this.#facts(start);
+    const { pc } = this.#processor;
+    return flow !== 'next' || (pc !== start && pc !== start + BigInt(length));
+  }
+
+  #facts(address: bigint) {
+    const processor = this.#processor;
+    const { name } = processor.bits === 32 ? architectureNamed('x86') : processor.architecture;
+    return instructionFacts(name, fetchOne(processor, address), address);
+  }
+
+  #release(): void {
+    this.#isConfined = false;
+    this.engine.confineTranslation(undefined);
+  }
+
+  #segment(start: bigint, limit: number, isHeld: boolean): Outcome {
     this.#bringUpToDate();
     this.#stop = undefined;
     this.#translator.refusal = undefined;
-    this.#executingEffect = isEffect ? start : undefined;
-    if (!isEffect) this.#effectAt = undefined;
+    this.#executingEffect = isHeld ? start : undefined;
+    this.#heldAt = undefined;
+    const confined = this.#isConfined;
+    if (confined) this.engine.confineTranslation(start + BigInt(this.#facts(start).length));
     const code = this.#runEngine(start, limit);
     const { begun } = this.engine;
     const { refusal } = this.#translator;
     const stop = this.#whyStopped();
-    const outcome = outcomeOf({ code, begun, limit, stop, refusal }, this.#processor, this.engine);
-    if (stop?.kind === 'fetchEffect') this.#effectAt = this.#processor.pc;
+    const outcome = outcomeOf({ code, begun, limit, stop, refusal, confined }, this.#processor, this.engine);
+    if (stop?.kind === 'held') this.#heldAt = this.#processor.pc;
     this.#begun = begun;
     return outcome;
   }
@@ -159,12 +273,11 @@ export class Runner {
   }
 
   #apply(effect: AppliedEffect): void {
-    const { pc } = this.#processor;
-    if (this.#effectAt !== pc || effect.emulated) this.#effectAt = undefined;
     effect.apply();
   }
 
   #leave(instructions: number, exit: ExitWithoutCount): Exit {
+    if (this.#isConfined) this.#release();
     const { reason } = exit;
     const isException =
       reason === 'fault' ||
@@ -181,13 +294,40 @@ export class Runner {
       this.#stop = { kind: 'breakpoint' };
       this.engine.stop();
     } else if (tag === FetchEffectHooks.TAG) {
-      if (address === this.#executingEffect) return;
-      this.#stop ??= { kind: 'fetchEffect' };
-      this.engine.stop();
+      this.#hold(address);
+    } else if (tag === EmulationHooks.TAG) {
+      const emulation = this.#emulation.at(address);
+      if (emulation === undefined || emulation.isRightNow?.(this.#processor) === true) return;
+      this.#hold(address);
     } else {
+      if (this.#emulation.hasAny) this.#announced = { address, begun: this.engine.begun };
       this.#observers.instruction(address, size);
     }
   }
+
+  #hold(address: bigint): void {
+    if (address === this.#executingEffect) return;
+    this.#stop ??= { kind: 'held' };
+    this.engine.stop();
+  }
+}
+
+/** Arm ARM, ESR_ELx.EC: PC alignment fault. */
+const PC_ALIGNMENT = 0x22;
+
+const misaligned = (instruction: bigint): ExitWithoutCount => ({
+  reason: 'exception',
+  name: 'pcAlignment',
+  vector: PC_ALIGNMENT,
+  instruction,
+});
+
+/** 64 bits that only the seed, the processor and the time decide. */
+function randomAt(seed: number, processor: number, time: number): bigint {
+  const high = Math.floor(time / 2 ** 32);
+  const next = randomNumbers(seed ^ Math.imul(processor + 1, 0x9e37_79b9) ^ Math.imul(high + 1, 0x85eb_ca6b));
+  const mixed = randomNumbers(next() ^ (time >>> 0));
+  return (BigInt(mixed()) << 32n) | BigInt(mixed());
 }
 
 const NOTHING = new Uint8Array(0);

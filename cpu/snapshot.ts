@@ -26,6 +26,8 @@ export interface MachineSnapshot {
   readonly tables: ReadonlyMap<PageTable, PageTableContents>;
   readonly spaces: ReadonlyMap<AddressSpace, readonly PageTable[]>;
   readonly processors: readonly ProcessorState[];
+  /** Lab time, {@link Machine.time}. */
+  readonly time: number;
 }
 
 export interface SnapshotOwner {
@@ -34,6 +36,7 @@ export interface SnapshotOwner {
   readonly instructionFetch: InstructionFetch;
   readonly pageTables: readonly PageTable[];
   readonly addressSpaces: readonly AddressSpace[];
+  time: number;
 }
 
 const NOTHING: PageTableContents = { entries: new Map(), reserved: new Set() };
@@ -57,6 +60,7 @@ export class Snapshots {
     }
     return {
       owner: this.#owner,
+      time: this.#owner.time,
       pages: this.#base,
       allocator: memory.saveAllocator(),
       tables: new Map(this.#owner.pageTables.map((table) => [table, table.save()])),
@@ -89,6 +93,7 @@ export class Snapshots {
       for (const { fetchUnit } of this.#owner.processors) fetchUnit.forgetFrame(frame);
     }
     this.#base = to;
+    this.#owner.time = snapshot.time;
     memory.loadAllocator(snapshot.allocator);
     for (const table of this.#owner.pageTables) table.load(snapshot.tables.get(table) ?? NOTHING);
     for (const [space, tables] of snapshot.spaces) space.loadTables(tables);

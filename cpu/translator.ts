@@ -7,7 +7,7 @@ import type { Processor } from './processor.js';
 import type { ProcessorOwner } from './processor-owner.js';
 import { EXECUTE, PAGE_SHIFT, READ, WRITE } from './protection.js';
 import { REFUSED, type Translation } from './unicorn/callbacks.js';
-import { UC_MEM_FETCH, UC_MEM_WRITE } from './unicorn/constants.js';
+import { UC_MEM_FETCH, UC_MEM_READ, UC_MEM_WRITE } from './unicorn/constants.js';
 import { DESCRIPTOR_TABLE_PAGE } from './unicorn/mode.js';
 
 /** Why the last translation was refused. */
@@ -52,6 +52,24 @@ export class Translator {
   /** As if {@link translate} had refused the access until `resolve` is done. */
   retry(kind: number, resolve: () => void): void {
     this.refusal = { kind: 'retry', access: accessOf(kind), resolve };
+  }
+
+  /** The frame that a data access reaches, after demand-zero and copy-on-write, or why it is refused. */
+  resolve(page: number, access: 'read' | 'write'): number | { readonly cause: FaultCause } {
+    const before = this.refusal;
+    try {
+      for (;;) {
+        const translation = this.translate(page, access === 'read' ? UC_MEM_READ : UC_MEM_WRITE);
+        if (translation >= 0) return Math.floor(translation / 8);
+        const { refusal } = this;
+        if (refusal?.kind !== 'retry') {
+          return { cause: refusal?.kind === 'fault' ? refusal.cause : 'notCommitted' };
+        }
+        refusal.resolve?.();
+      }
+    } finally {
+      this.refusal = before;
+    }
   }
 
   translate(page: number, kind: number): Translation {

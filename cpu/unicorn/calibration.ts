@@ -135,5 +135,6 @@ const PROBE_EVENTS: EngineEvents = {
   systemCall: none,
   code: none,
   block: none,
+  translated: none,
   memory: none,
 };

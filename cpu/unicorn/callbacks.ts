@@ -1,6 +1,7 @@
 import {
   UC_HOOK_BLOCK,
   UC_HOOK_CODE,
+  UC_HOOK_EDGE_GENERATED,
   UC_HOOK_INSN,
   UC_HOOK_INTR,
   UC_HOOK_MEM_READ,
@@ -25,6 +26,8 @@ export interface EngineEvents {
   systemCall(instruction: number): void;
   code(address: bigint, size: number, tag: number): void;
   block(address: bigint, size: number): void;
+  /** The engine has translated a block, `size` in bytes, and is about to execute it. */
+  translated(address: bigint, size: number): void;
   /** `physical` because Unicorn hands out physical addresses in this mode. */
   memory(write: boolean, physical: number, size: number, value: bigint): void;
 }
@@ -136,6 +139,24 @@ function block(_engine: number, address: Address, size: number): void {
   }
 }
 
+/** `uc_tb`: address, number of instructions, size. */
+const SIZE_OFFSET = 10;
+
+function edge(_engine: number, current: HostPointer): void {
+  const engine = listening();
+  if (engine === undefined) return;
+  const before = enterCallback();
+  try {
+    const { decode, types } = koffi();
+    const address = unsigned(decode(current, types.uint64));
+    engine.events.translated(address, decode(current, SIZE_OFFSET, types.uint16));
+  } catch (error) {
+    fail(engine, error);
+  } finally {
+    leaveCallback(before);
+  }
+}
+
 function memory(_engine: number, type: number, physical: number, size: number, value: number | bigint): void {
   const engine = listening();
   if (engine === undefined) return;
@@ -159,6 +180,7 @@ const DEFINITIONS: ReadonlyMap<number, readonly [(...values: never[]) => unknown
     [UC_HOOK_INSN, [instruction, 'void', [LOW, LOW]]],
     [UC_HOOK_CODE, [code, 'void', [LOW, ADDRESS, 'uint32_t', LOW]]],
     [UC_HOOK_BLOCK, [block, 'void', [LOW, ADDRESS, 'uint32_t']]],
+    [UC_HOOK_EDGE_GENERATED, [edge, 'void', [LOW, ADDRESS, LOW]]],
     [UC_HOOK_MEM_READ, [memory, 'void', [LOW, 'int', 'uint64_t', 'int', 'int64_t']]],
   ]);
 

@@ -20,6 +20,7 @@ export const UC_HOOK_CODE = 4;
 export const UC_HOOK_BLOCK = 8;
 export const UC_HOOK_MEM_READ = 1024;
 export const UC_HOOK_MEM_WRITE = 2048;
+export const UC_HOOK_EDGE_GENERATED = 32768;
 export const UC_HOOK_TLB_FILL = 131072;
 
 export const UC_X86_INS_SYSCALL = 699;

@@ -10,6 +10,7 @@ import {
 } from './callbacks.js';
 import * as uc from './constants.js';
 import { ContextBuffer } from './context.js';
+import { ABORTED } from './guard.js';
 import { koffi } from './koffi.js';
 import { check, type HostPointer, type UnicornFunctions, unicorn } from './library.js';
 import { control, type EngineKind, mapMemory, openEngine, PAGE } from './open.js';
@@ -52,6 +53,8 @@ export class Engine implements Disposable {
   readonly kind: EngineKind;
   readonly registers: RegisterFile;
   failure: { readonly error: unknown } | undefined;
+  /** Whether it has told of a block. It tells of each but the first ones: there must be one that was executed before. */
+  tellsOfBlocks = false;
   readonly #functions: UnicornFunctions = unicorn();
   readonly #context: ContextBuffer;
   readonly #hooks = new Set<bigint>();
@@ -90,6 +93,7 @@ export class Engine implements Disposable {
     try {
       this.#hook(uc.UC_HOOK_TLB_FILL, 1n, 0n, 0);
       this.#hook(uc.UC_HOOK_INTR, 1n, 0n, 0);
+      this.#hook(uc.UC_HOOK_EDGE_GENERATED, 1n, 0n, 0);
       if (kind === 'x86-64') {
         for (const instruction of [uc.UC_X86_INS_SYSCALL, uc.UC_X86_INS_SYSENTER]) {
           this.#hook(uc.UC_HOOK_INSN, 1n, 0n, instruction, 'int', instruction);
@@ -183,9 +187,27 @@ export class Engine implements Disposable {
     }
   }
 
+  /** A hook of kind `code` at one address, for as long as the engine lives. */
+  hookInstruction(tag: number, address: bigint): Hook {
+    return this.addHook(uc.UC_HOOK_CODE, tag, { first: address, last: address });
+  }
+
   /**
-   * Runs from `pc` until `count` instructions are done or something stops it; returns the `uc_err`.
-   * Rethrows what a callback threw.
+   * Translates nothing at and behind `end` from now on; undefined: everything again, and what was translated since is
+   * forgotten.
+   */
+  confineTranslation(end: bigint | undefined): void {
+    this.#assertIdle('confine the translation');
+    const { address } = koffi();
+    const exits = BigUint64Array.of(end ?? 0n);
+    const count = end === undefined ? 0 : 1;
+    this.#control(uc.UC_CTL_UC_EXITS, 'void *', address(exits), 'size_t', count);
+    if (end === undefined) this.forgetAllCode();
+  }
+
+  /**
+   * Runs from `pc` until `count` instructions are done or something stops it; returns the `uc_err`, or
+   * {@link ABORTED} when the block at the program counter could not be translated. Rethrows what a callback threw.
    */
   run(pc: bigint, count: number): number {
     this.#assertIdle('run');
@@ -199,7 +221,14 @@ export class Engine implements Disposable {
       enter(outer);
     }
     this.#rethrow();
+    if (code === ABORTED) this.#recover();
     return code;
+  }
+
+  /** The jump out of the translator left uc_emu_start under way. */
+  #recover(): void {
+    const { nestedLevel } = calibration();
+    this.#engineState().setInt32(nestedLevel, 0, true);
   }
 
   #rethrow(): void {
@@ -248,7 +277,7 @@ export class Engine implements Disposable {
   /** Forgets the host code made from these physical pages. Flushes the translations too. */
   forgetCode(pages: ReadonlySet<number>): void {
     this.#assertIdle('forget code');
-    if (pages.size > FLUSH_ALL_ABOVE) {
+    if (pages.size > FLUSH_ALL_ABOVE || this.#screen?.hasScreened(pages)) {
       this.forgetAllCode();
     } else {
       this.#invalidating = true;
@@ -320,5 +349,6 @@ const WINDOW: EngineEvents = {
   systemCall: none,
   code: none,
   block: none,
+  translated: none,
   memory: none,
 };

@@ -99,12 +99,24 @@ function probeX86(): ReadonlyMap<ModeName, ModeBits> {
     return engine.saveContext();
   };
   const kernel = enter(SELECTORS.kernelCode, SELECTORS.kernelData);
-  initial.set('x86-64', kernel);
+  initial.set('x86-64', withFloatingPoint(kernel, memory));
   return differences({
     kernel,
     user: enter(SELECTORS.userCode, SELECTORS.userData),
     compatibility: enter(SELECTORS.compatibilityCode, SELECTORS.userData),
   });
+}
+
+/** FpCsr and MxCsr as threads on Windows begin (learn.microsoft.com, "x64 calling convention"). */
+const FPCW = 0x27fn;
+const MXCSR = 0x1f80n;
+
+function withFloatingPoint(context: Uint8Array, memory: Uint8Array): Uint8Array {
+  using engine = new Engine('x86-64', memory, X86_REGISTERS, PROBE_EVENTS);
+  engine.restoreContext(context);
+  engine.writeRegister('fpcw', FPCW);
+  engine.writeRegister('mxcsr', MXCSR);
+  return engine.saveContext();
 }
 
 export function writeWords(view: DataView, offset: number, words: readonly bigint[]): void {
@@ -153,5 +165,6 @@ const PROBE_EVENTS: EngineEvents = {
   systemCall: none,
   code: none,
   block: none,
+  translated: none,
   memory: none,
 };

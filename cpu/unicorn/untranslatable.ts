@@ -45,6 +45,11 @@ const PAGE = 4096;
 const UNDEFINED = 0; // udf #0
 /** Host memory for it is committed as it is touched. */
 const PAGES = 256;
+/**
+ * An instruction that stores to its own page would change it for ever. Such a page is then executed as it is: the guard of
+ * the translator (guard.ts) is behind this.
+ */
+const MOST_TURNS = 8;
 const NOTHING = new Uint8Array(0);
 
 /**
@@ -60,6 +65,8 @@ export class Screen {
   readonly #screened = new Set<number>();
   /** Screened pages that the guest may be writing to now. */
   readonly #written = new Set<number>();
+  /** How often a page has changed between written and executed. */
+  readonly #turns = new Map<number, number>();
   #used = 0;
 
   /** `memory`: the machine's, from physical page 0. */
@@ -85,14 +92,18 @@ export class Screen {
    */
   translate(page: number, permissions: number, access: number): number {
     if (access === UC_MEM_FETCH) {
+      if ((this.#turns.get(page) ?? 0) > MOST_TURNS) return page * 8 + permissions;
       if (this.#written.delete(page)) return -1;
       const shown = this.#show(page);
       if (shown === undefined) return -1;
       return shown === page ? page * 8 + permissions : shown * 8 + UC_PROT_EXEC;
     }
     if (!this.#screened.has(page)) return page * 8 + permissions;
+    const turns = this.#turns.get(page) ?? 0;
+    if (turns > MOST_TURNS) return page * 8 + permissions;
     if (access === UC_MEM_WRITE && !this.#written.has(page)) {
       this.#written.add(page);
+      this.#turns.set(page, turns + 1);
       return -1;
     }
     return page * 8 + (permissions & (access === UC_MEM_WRITE ? ~UC_PROT_EXEC : UC_PROT_READ));
@@ -131,11 +142,17 @@ export class Screen {
     return this.#used > PAGES / 2;
   }
 
+  /** Whether one of the pages is executed from a screened copy. */
+  hasScreened(pages: ReadonlySet<number>): boolean {
+    return this.#screened.size > 0 && [...pages].some((page) => this.#screened.has(page));
+  }
+
   /** After all translated code has been forgotten. */
   clear(): void {
     this.#used = 0;
     this.#screened.clear();
     this.#written.clear();
+    this.#turns.clear();
   }
 
   #page(index: number): Uint8Array {

@@ -25,6 +25,7 @@ function open(architecture: ArchitectureName, events: Partial<EngineEvents> = {}
     systemCall: () => {},
     code: () => {},
     block: () => {},
+    translated: () => {},
     memory: () => {},
     ...events,
   };

@@ -37,6 +37,7 @@ export const DISPOSITION = { continueExecution: 0n, continueSearch: 1n } as cons
 
 const BY_NAME: Readonly<Partial<Record<string, ExceptionCodeName>>> = {
   divideError: 'STATUS_INTEGER_DIVIDE_BY_ZERO',
+  divideOverflow: 'STATUS_INTEGER_OVERFLOW',
   debug: 'STATUS_SINGLE_STEP',
   breakpoint: 'STATUS_BREAKPOINT',
   overflow: 'STATUS_INTEGER_OVERFLOW',
@@ -45,6 +46,7 @@ const BY_NAME: Readonly<Partial<Record<string, ExceptionCodeName>>> = {
   floatingPoint: 'STATUS_FLOAT_INVALID_OPERATION',
   simdFloatingPoint: 'STATUS_FLOAT_INVALID_OPERATION',
   alignmentCheck: 'STATUS_DATATYPE_MISALIGNMENT',
+  pcAlignment: 'STATUS_DATATYPE_MISALIGNMENT',
   assertion: 'STATUS_ASSERTION_FAILURE',
 };
 /** ExceptionInformation[0] of an access violation (winnt.h, "EXCEPTION_RECORD"). */
@@ -68,12 +70,17 @@ export function exceptionOf(exit: Exit, pc: bigint, pointerSize: 4 | 8): Excepti
   }
   if (exit.reason !== 'exception' || exit.name === 'fastFail') return undefined;
   if (exit.name === 'generalProtection') {
-    // Of a privileged instruction in user mode; the other causes look the same to this processor (modelled).
-    return { code: EXCEPTION_CODES.STATUS_PRIVILEGED_INSTRUCTION, flags: 0, address: pc, parameters: [] };
+    if (exit.privileged === true) {
+      return { code: EXCEPTION_CODES.STATUS_PRIVILEGED_INSTRUCTION, flags: 0, address: pc, parameters: [] };
+    }
+    const parameters = [ACCESS.read, ALL_ONES[pointerSize]];
+    return { code: EXCEPTION_CODES.STATUS_ACCESS_VIOLATION, flags: 0, address: pc, parameters };
   }
   const name = BY_NAME[exit.name];
   if (name === undefined) return undefined;
   // The processor stands behind a trap; Windows reports int3 at the instruction (KiBreakpointTrap's adjustment).
   const address = name === 'STATUS_BREAKPOINT' ? exit.instruction : pc;
-  return { code: EXCEPTION_CODES[name], flags: 0, address, parameters: [] };
+  // One parameter, BREAKPOINT_BREAK.
+  const parameters = name === 'STATUS_BREAKPOINT' ? [0n] : [];
+  return { code: EXCEPTION_CODES[name], flags: 0, address, parameters };
 }
