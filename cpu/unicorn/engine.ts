@@ -9,11 +9,12 @@ import {
   type Translation,
 } from './callbacks.js';
 import * as uc from './constants.js';
-import { ContextBuffer } from './context.js';
+import type { ContextBuffer } from './context.js';
 import { ABORTED } from './guard.js';
 import { koffi } from './koffi.js';
 import { check, type HostPointer, type UnicornFunctions, unicorn } from './library.js';
-import { control, type EngineKind, mapMemory, openEngine, PAGE } from './open.js';
+import { control, type EngineKind, mapMemory, PAGE, unmapMemory } from './open.js';
+import { closeEngine, keepEngine, type NativeEngine, takeEngine } from './pool.js';
 import type { RegisterBatch, RegisterFile } from './registers.js';
 import { Screen } from './untranslatable.js';
 
@@ -31,18 +32,13 @@ const WINDOW_PAGE = 2 ** 50;
 const FLUSH_ALL_ABOVE = 24;
 
 interface Remains {
-  readonly handle: HostPointer;
-  readonly context: HostPointer;
+  readonly native: NativeEngine;
   /** What the engine maps; may not go before it. */
   readonly buffers: readonly unknown[];
 }
 
 /** Closes engines that were forgotten instead of disposed of. */
-const abandoned = new FinalizationRegistry<Remains>(({ handle, context }) => {
-  const functions = unicorn();
-  functions.contextFree(context);
-  functions.close(handle);
-});
+const abandoned = new FinalizationRegistry<Remains>(({ native }) => closeEngine(unicorn(), native));
 
 export interface Hook extends Disposable {
   readonly kind: number;
@@ -56,7 +52,10 @@ export class Engine implements Disposable {
   /** Whether it has told of a block. It tells of each but the first ones: there must be one that was executed before. */
   tellsOfBlocks = false;
   readonly #functions: UnicornFunctions = unicorn();
+  readonly #native: NativeEngine;
   readonly #context: ContextBuffer;
+  /** Physical addresses and sizes of what is mapped. */
+  readonly #mapped = new Map<number, number>();
   readonly #hooks = new Set<bigint>();
   readonly #general: RegisterBatch;
   readonly #state: RegisterBatch;
@@ -89,27 +88,19 @@ export class Engine implements Disposable {
       this.#screen === undefined
         ? events
         : { ...events, translate: (page, access) => this.#translateScreened(events, page, access) };
-    this.#handle = openEngine(this.#functions, kind, memory);
+    const native = takeEngine(this.#functions, kind);
+    this.#native = native;
+    this.#handle = native.handle;
+    this.#context = native.context;
+    this.tellsOfBlocks = native.tellsOfBlocks;
     try {
-      this.#hook(uc.UC_HOOK_TLB_FILL, 1n, 0n, 0);
-      this.#hook(uc.UC_HOOK_INTR, 1n, 0n, 0);
-      this.#hook(uc.UC_HOOK_EDGE_GENERATED, 1n, 0n, 0);
-      if (kind === 'x86-64') {
-        for (const instruction of [uc.UC_X86_INS_SYSCALL, uc.UC_X86_INS_SYSENTER]) {
-          this.#hook(uc.UC_HOOK_INSN, 1n, 0n, instruction, 'int', instruction);
-        }
-      }
-      this.#context = new ContextBuffer(this.#functions, this.#handle);
-      const remains = {
-        handle: this.#handle,
-        context: this.#context.pointer,
-        buffers: [memory, this.#screen],
-      };
-      abandoned.register(this, remains, this);
+      this.#map(0, memory);
+      this.restoreContext(native.initial);
     } catch (error) {
-      this.#functions.close(this.#handle);
+      closeEngine(this.#functions, native);
       throw error;
     }
+    abandoned.register(this, { native, buffers: [memory, this.#screen] }, this);
   }
 
   get handle(): HostPointer {
@@ -135,10 +126,15 @@ export class Engine implements Disposable {
     return REFUSED;
   }
 
+  #map(physical: number, memory: Uint8Array): void {
+    mapMemory(this.#functions, this.handle, physical, memory);
+    this.#mapped.set(physical, memory.byteLength);
+  }
+
   #mapScreen(screen: Screen): void {
     if (screen.buffer !== undefined) return;
     const { address, buffer } = screen.create();
-    mapMemory(this.#functions, this.handle, address, buffer);
+    this.#map(address, buffer);
   }
 
   #control(request: number, ...typedValues: (string | number | bigint)[]): void {
@@ -329,13 +325,27 @@ export class Engine implements Disposable {
   [Symbol.dispose](): void {
     if (this.#handle === 0n) return;
     this.#assertIdle('close a processor');
-    const handle = this.#handle;
     abandoned.unregister(this);
+    if (!this.#giveBack()) closeEngine(this.#functions, this.#native);
     this.#handle = 0n;
     this.#engineView = undefined;
-    this.#hooks.clear();
-    this.#functions.contextFree(this.#context.pointer);
-    check(this.#functions.close(handle), 'uc_close');
+  }
+
+  /** Leaves the engine to the next machine, as if it were new. False: it cannot be. */
+  #giveBack(): boolean {
+    try {
+      for (const hook of this.#hooks) check(this.#functions.hookDelete(this.#handle, hook), 'uc_hook_del');
+      this.#hooks.clear();
+      this.confineTranslation(undefined);
+      for (const [physical, size] of this.#mapped) {
+        unmapMemory(this.#functions, this.#handle, physical, size);
+      }
+      this.flushTranslations();
+      this.#native.tellsOfBlocks = this.tellsOfBlocks;
+      return keepEngine(this.#native);
+    } catch {
+      return false;
+    }
   }
 }
 

@@ -24,6 +24,7 @@ export interface UnicornFunctions {
     permissions: number,
     host: Uint8Array,
   ): number;
+  unmapMemory(engine: HostPointer, physical: bigint, size: number): number;
   hookAdd(
     engine: HostPointer,
     hook: Out,
@@ -96,6 +97,7 @@ function load(path: string): UnicornFunctions {
     close: bind('uc_close', address),
     control: bind('uc_ctl', address, 'uint32_t', '...'),
     mapMemory: bind('uc_mem_map_ptr', address, 'uint64_t', 'size_t', 'uint32_t', address),
+    unmapMemory: bind('uc_mem_unmap', address, 'uint64_t', 'size_t'),
     hookAdd: bind('uc_hook_add', address, address, 'int', address, 'uint64_t', 'uint64_t', 'uint64_t', '...'),
     hookDelete: bind('uc_hook_del', address, 'size_t'),
     start: guard?.start ?? start,

@@ -1,4 +1,6 @@
+import { CpuError } from '../error.js';
 import * as uc from './constants.js';
+import { canReserve } from './host-code.js';
 import { check, type HostPointer, type UnicornFunctions } from './library.js';
 import { CODE_BUFFER } from './placement.js';
 
@@ -16,8 +18,13 @@ export function control(
   check(functions.control(engine, request, ...typedValues), `uc_ctl ${request & 0xff}`);
 }
 
-/** An engine in virtual-TLB mode that maps `memory` at physical address 0. */
-export function openEngine(functions: UnicornFunctions, kind: EngineKind, memory: Uint8Array): HostPointer {
+/** An engine in virtual-TLB mode, without memory. */
+export function openEngine(functions: UnicornFunctions, kind: EngineKind): HostPointer {
+  if (!canReserve(CODE_BUFFER * 2)) {
+    throw new CpuError('noAddressSpace', 'the host has no addresses left for the code of a processor', {
+      status: 'STATUS_NO_MEMORY',
+    });
+  }
   const out = new BigUint64Array(new ArrayBuffer(8));
   const [architecture, mode] =
     kind === 'arm64' ? [uc.UC_ARCH_ARM64, uc.UC_MODE_LITTLE_ENDIAN] : [uc.UC_ARCH_X86, uc.UC_MODE_64];
@@ -32,7 +39,6 @@ export function openEngine(functions: UnicornFunctions, kind: EngineKind, memory
     control(functions, engine, uc.UC_CTL_TLB_TYPE, 'int', uc.UC_TLB_VIRTUAL);
     // With an empty list of exits the `until` of uc_emu_start means nothing, so that no address is special.
     control(functions, engine, uc.UC_CTL_UC_USE_EXITS, 'int', 1);
-    mapMemory(functions, engine, 0, memory);
     return engine;
   } catch (error) {
     functions.close(engine);
@@ -52,4 +58,14 @@ export function mapMemory(
     functions.mapMemory(engine, BigInt(physical), size, uc.UC_PROT_ALL, memory),
     `uc_mem_map_ptr of ${size} bytes`,
   );
+}
+
+/** What {@link mapMemory} did. */
+export function unmapMemory(
+  functions: UnicornFunctions,
+  engine: HostPointer,
+  physical: number,
+  size: number,
+): void {
+  check(functions.unmapMemory(engine, BigInt(physical), size), `uc_mem_unmap of ${size} bytes`);
 }

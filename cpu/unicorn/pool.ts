@@ -1,0 +1,67 @@
+import { callbackFor } from './callbacks.js';
+import * as uc from './constants.js';
+import { ContextBuffer } from './context.js';
+import { check, type HostPointer, type UnicornFunctions } from './library.js';
+import { type EngineKind, openEngine } from './open.js';
+
+/** The native half of an {@link Engine}: open, with the hooks that every engine has, and no memory mapped. */
+export interface NativeEngine {
+  readonly kind: EngineKind;
+  readonly handle: HostPointer;
+  readonly context: ContextBuffer;
+  /** Registers as after {@link openEngine}. */
+  readonly initial: Uint8Array;
+  /** {@link Engine.tellsOfBlocks} */
+  tellsOfBlocks: boolean;
+}
+
+const kept = new Map<EngineKind, NativeEngine[]>();
+
+/**
+ * Engines that nobody uses are kept for the next machine: opening one takes milliseconds, and Unicorn does not give back
+ * all of a closed one's memory (half a megabyte of each that has run).
+ */
+const KEPT_PER_KIND = 32;
+
+export function takeEngine(functions: UnicornFunctions, kind: EngineKind): NativeEngine {
+  return kept.get(kind)?.pop() ?? openNative(functions, kind);
+}
+
+/** `engine`: with all memory unmapped, all hooks but its own removed, and nothing translated. False: it is to be closed. */
+export function keepEngine(engine: NativeEngine): boolean {
+  const engines = kept.get(engine.kind) ?? [];
+  if (engines.length >= KEPT_PER_KIND) return false;
+  engines.push(engine);
+  kept.set(engine.kind, engines);
+  return true;
+}
+
+export function closeEngine(functions: UnicornFunctions, { handle, context }: NativeEngine): void {
+  functions.contextFree(context.pointer);
+  check(functions.close(handle), 'uc_close');
+}
+
+function openNative(functions: UnicornFunctions, kind: EngineKind): NativeEngine {
+  const handle = openEngine(functions, kind);
+  try {
+    const out = new BigUint64Array(new ArrayBuffer(8));
+    const hook = (hookKind: number, tag = 0, ...rest: (string | number)[]) => {
+      const callback = callbackFor(hookKind);
+      const code = functions.hookAdd(handle, out, hookKind, callback, BigInt(tag), 1n, 0n, ...rest);
+      check(code, `uc_hook_add of kind ${hookKind}`);
+    };
+    hook(uc.UC_HOOK_TLB_FILL);
+    hook(uc.UC_HOOK_INTR);
+    hook(uc.UC_HOOK_EDGE_GENERATED);
+    if (kind === 'x86-64') {
+      for (const instruction of [uc.UC_X86_INS_SYSCALL, uc.UC_X86_INS_SYSENTER]) {
+        hook(uc.UC_HOOK_INSN, instruction, 'int', instruction);
+      }
+    }
+    const context = new ContextBuffer(functions, handle);
+    return { kind, handle, context, initial: context.save(handle), tellsOfBlocks: false };
+  } catch (error) {
+    functions.close(handle);
+    throw error;
+  }
+}
