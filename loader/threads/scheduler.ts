@@ -44,7 +44,13 @@ export class Scheduler {
   constructor(owner: SchedulerOwner) {
     this.#owner = owner;
     this.#processors = new ProcessorThreads(owner.machine.processors);
-    this.#waits = new Waits(owner.dpcs, (thread) => this.#processors.add(thread));
+    this.#waits = new Waits(
+      owner.dpcs,
+      (thread) => this.#processors.add(thread),
+      (ticks) => {
+        owner.machine.time += Number(ticks);
+      },
+    );
   }
 
   add(thread: Thread): void {

@@ -19,6 +19,8 @@ export class Waits {
     private readonly timers: Timers,
     /** A thread has nothing to wait for any more. */
     private readonly ready: (thread: Thread) => void,
+    /** Time has passed in which no processor executed anything. */
+    private readonly passed: (ticks: bigint) => void,
   ) {}
 
   get all(): readonly Thread[] {
@@ -87,7 +89,7 @@ export class Waits {
   /** A thread that spins asks once more; false: it has to go on, or has ended. */
   endSpin(thread: Thread, processor: Processor): boolean {
     const result = thread.wait?.ready();
-    this.#time += 1n;
+    this.#pass(1n);
     if (thread.finished) return false;
     if (result === undefined) {
       this.#spins += 1;
@@ -96,6 +98,11 @@ export class Waits {
     thread.wait = undefined;
     thread.architecture.setResult(processor, result);
     return true;
+  }
+
+  #pass(ticks: bigint): void {
+    this.#time += ticks;
+    this.passed(ticks);
   }
 
   /** Nothing can run: time passes until the first wait ends. False when none ever does by itself. */
@@ -109,7 +116,7 @@ export class Waits {
     if (timer !== undefined && (next === undefined || timer < next)) next = timer;
     if (next === undefined) return false;
     this.#spins = 0;
-    if (next > this.#time) this.#time = next;
+    if (next > this.#time) this.#pass(next - this.#time);
     this.wake();
     return true;
   }
