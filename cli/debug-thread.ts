@@ -8,7 +8,7 @@ export interface DebugWorkerData {
   /** File of an interleaving. */
   readonly schedule?: string | undefined;
   /** Which front end the thread talks to. */
-  readonly frontEnd: 'terminal' | 'gdb';
+  readonly frontEnd: 'terminal' | 'gdb' | 'dap';
   readonly ends: ChannelEnds;
 }
 

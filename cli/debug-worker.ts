@@ -1,5 +1,13 @@
 import { workerData } from 'node:worker_threads';
-import { BlockingEnd, DebugSession, GdbServer, Prompt, RemoteTerminal } from '../debugger/index.js';
+import {
+  BlockingEnd,
+  DapFront,
+  DebugSession,
+  type FrontEnd,
+  GdbServer,
+  Prompt,
+  RemoteTerminal,
+} from '../debugger/index.js';
 import type { DebugWorkerData, DebugWorkerDone } from './debug-thread.js';
 import { reportOf } from './errors.js';
 import { loadScheduled } from './schedule.js';
@@ -7,12 +15,15 @@ import { loadScheduled } from './schedule.js';
 /** The thread that a scenario runs in under the debugger; its front end is in the main thread. */
 const { file, seed, schedule, frontEnd, ends }: DebugWorkerData = workerData;
 
+const FRONT_ENDS: Readonly<Record<DebugWorkerData['frontEnd'], () => Promise<FrontEnd>>> = {
+  dap: () => DapFront.create(new BlockingEnd(ends)),
+  gdb: () => GdbServer.create(new BlockingEnd(ends)),
+  terminal: () => Prompt.create(new RemoteTerminal(new BlockingEnd(ends))),
+};
+
 async function run(): Promise<DebugWorkerDone> {
   try {
-    const front =
-      frontEnd === 'gdb'
-        ? await GdbServer.create(new BlockingEnd(ends))
-        : await Prompt.create(new RemoteTerminal(new BlockingEnd(ends)));
+    const front = await FRONT_ENDS[frontEnd]();
     const session = new DebugSession(
       await loadScheduled(file, schedule),
       front,

@@ -14,6 +14,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   explore: async () => (await import('./explore.js')).exploreCommand(),
   step: async () => (await import('./step.js')).stepCommand(),
   gdb: async () => (await import('./gdb.js')).gdbCommand(),
+  dap: async () => (await import('./dap.js')).dapCommand(),
   record: async () => (await import('./record.js')).recordCommand(),
   trace: async () => (await import('./trace.js')).traceCommand(),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),

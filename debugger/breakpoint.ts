@@ -10,6 +10,10 @@ export interface Breakpoint {
   readonly expression: string;
   /** Undefined until the module that `expression` names is loaded. */
   address: bigint | undefined;
+  /** Further places of a source line: inlined copies, and the same line in a patch image. */
+  also: readonly bigint[];
+  /** An expression: it counts only where this is not zero. */
+  readonly condition: string | undefined;
   /** Bytes that are watched; 1 for `execute`. */
   readonly size: number;
   /** Of `execute`, set by the processor's debug registers: `ba e1`. */
@@ -19,7 +23,7 @@ export interface Breakpoint {
 }
 
 export type NewBreakpoint = Pick<Breakpoint, 'kind' | 'expression' | 'address'> &
-  Partial<Pick<Breakpoint, 'size' | 'hardware'>>;
+  Partial<Pick<Breakpoint, 'size' | 'hardware' | 'condition'>>;
 
 /** The breakpoints of a session; they outlive every return to the past. */
 export class Breakpoints {
@@ -30,10 +34,19 @@ export class Breakpoints {
   }
 
   /** Takes the lowest free number. */
-  add({ size = 1, hardware = false, ...rest }: NewBreakpoint): Breakpoint {
+  add({ size = 1, hardware = false, condition, ...rest }: NewBreakpoint): Breakpoint {
     let id = 0;
     while (this.#list.some((other) => other.id === id)) id++;
-    const breakpoint = { ...rest, id, size, hardware, enabled: true, hits: 0 };
+    const breakpoint: Breakpoint = {
+      ...rest,
+      id,
+      size,
+      hardware,
+      condition,
+      also: [],
+      enabled: true,
+      hits: 0,
+    };
     this.#list.push(breakpoint);
     this.#list.sort((a, b) => a.id - b.id);
     return breakpoint;
@@ -55,12 +68,15 @@ export class Breakpoints {
   }
 
   at(pc: bigint): Breakpoint | undefined {
-    return this.#list.find(({ kind, address, enabled }) => enabled && kind === 'execute' && address === pc);
+    return this.#list.find(
+      ({ kind, address, also, enabled }) =>
+        enabled && kind === 'execute' && (address === pc || also.includes(pc)),
+    );
   }
 
   get addresses(): bigint[] {
-    return this.#list.flatMap(({ kind, address, enabled }) =>
-      enabled && kind === 'execute' && address !== undefined ? [address] : [],
+    return this.#list.flatMap(({ kind, address, also, enabled }) =>
+      enabled && kind === 'execute' && address !== undefined ? [address, ...also] : [],
     );
   }
 
@@ -70,8 +86,14 @@ export class Breakpoints {
     );
   }
 
-  /** Tries again to find what the unresolved ones name. */
-  resolve(find: (expression: string) => bigint | undefined): void {
-    for (const breakpoint of this.#list) breakpoint.address ??= find(breakpoint.expression);
+  /** Tries again to find what the unresolved ones name, and the code of source lines in modules that have come since. */
+  resolve(find: (expression: string) => readonly bigint[]): void {
+    for (const breakpoint of this.#list) {
+      if (breakpoint.kind !== 'execute') continue;
+      const places = find(breakpoint.expression);
+      // A name is what it was when it was found; a line may have code, or nearer code, in a module that comes later.
+      if (!breakpoint.expression.startsWith('`')) breakpoint.address ??= places[0];
+      else [breakpoint.address, ...breakpoint.also] = places;
+    }
   }
 }

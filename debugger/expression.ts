@@ -12,7 +12,7 @@ import type { View } from './view.js';
 export function evaluate(text: string, view: View): bigint {
   const place = parseSourcePlace(text);
   if (place !== undefined) {
-    const [address] = addressesOfLine(view.images, place);
+    const [address] = addressesOfLine(view.images, place, view.session.sources);
     if (address === undefined) throw new DebugError(`no module has code of ${place.file}:${place.line}`);
     return address;
   }

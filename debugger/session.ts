@@ -100,6 +100,12 @@ export class DebugSession implements RunOwner {
     return this.current.act(() => perform(this.current.labOf(thread), thread));
   }
 
+  /** Looks for what breakpoints name among the modules that are loaded now. */
+  resolveBreakpoints(): void {
+    const { current } = this;
+    this.breakpoints.resolve((name) => placesOf(current, name, this.#sources));
+  }
+
   stopped(stop: Stop): Goal {
     this.#position = stop.position;
     return this.frontEnd.stopped(stop, this);
@@ -145,7 +151,7 @@ export class DebugSession implements RunOwner {
         run.attach(lab);
         lab.kernel.onImageLoad(() => {
           this.#modulesChanged = true;
-          this.breakpoints.resolve((name) => findSymbol(run, name));
+          this.resolveBreakpoints();
         });
       },
       onEvent: (event) => this.#event(run, event),
@@ -181,13 +187,19 @@ function withoutError({ title, expectations, transcript }: ScenarioResult): Scen
   return { title, expectations, transcript };
 }
 
+/** Addresses of a source line in every module that has code of it; else of what {@link findSymbol} finds. */
+function placesOf(run: DebugRun, expression: string, sources: SourceFiles): readonly bigint[] {
+  const line = parseSourcePlace(expression);
+  if (line === undefined) {
+    const address = findSymbol(run, expression);
+    return address === undefined ? [] : [address];
+  }
+  const images = run.labs.flatMap(({ kernel }) => kernel.domains.flatMap(({ images }) => images));
+  return addressesOfLine(images, line, sources);
+}
+
 /** Address of `module!name`, or of `name` in the first module that has it. */
 export function findSymbol(run: DebugRun, expression: string): bigint | undefined {
-  const line = parseSourcePlace(expression);
-  if (line !== undefined) {
-    const images = run.labs.flatMap(({ kernel }) => kernel.domains.flatMap(({ images }) => images));
-    return addressesOfLine(images, line)[0];
-  }
   const match = /^(?:([^!]+)!)?([^!+]+?)(?:\+(?:0x)?([0-9a-f]+))?$/i.exec(expression.trim());
   if (match === null) return undefined;
   const [, module, name = '', offset = '0'] = match;

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import type { LineTable, SourceFile, SourceFrame, SourceLine } from '../image/index.js';
 import type { LoadedImage } from '../loader/index.js';
 
@@ -85,15 +85,31 @@ export function parseSourcePlace(text: string): SourcePlace | undefined {
   return { module: match[1], file: match[2] ?? '', line: Number(match[3]) };
 }
 
-/** Where the code of a line begins in these images: of the first module that has some, in the order of addresses. */
+/**
+ * Where the code of a line begins, in every one of these images that has some. A line without code is the next one that
+ * has, in the image where that is nearest.
+ */
 export function addressesOfLine(
   images: readonly LoadedImage[],
   { module, file, line }: SourcePlace,
+  sources: SourceFiles,
 ): readonly bigint[] {
-  for (const image of images) {
-    if (module !== undefined && image.moduleName.toLowerCase() !== module.toLowerCase()) continue;
-    const rvas = image.symbols.lines?.addressesOf(file, line).rvas ?? [];
-    if (rvas.length > 0) return rvas.map((rva) => image.address(rva));
-  }
-  return [];
+  const found = images.flatMap((image) => {
+    const { lines } = image.symbols;
+    if (lines === undefined) return [];
+    if (module !== undefined && image.moduleName.toLowerCase() !== module.toLowerCase()) return [];
+    const places = lines.addressesOf(nameInPdb(file, lines, sources), line);
+    return places.rvas.length === 0 ? [] : [{ ...places, image }];
+  });
+  const nearest = Math.min(...found.map((each) => each.line));
+  return found
+    .filter((each) => each.line === nearest)
+    .flatMap(({ image, rvas }) => rvas.map((rva) => image.address(rva)));
+}
+
+/** A file that is named by its path on this machine may have another one in the PDB. */
+function nameInPdb(file: string, lines: LineTable, sources: SourceFiles): string {
+  if (!isAbsolute(file)) return file;
+  const path = resolve(file);
+  return lines.files.find((known) => sources.text(known, lines)?.path === path)?.name ?? file;
 }

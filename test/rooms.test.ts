@@ -59,7 +59,7 @@ describe('the house plan', () => {
   });
 
   it('is what the root of the repository shows', () => {
-    const beside = ['bench', 'bin', 'docs', 'examples', 'scenarios', 'scripts', 'test'];
+    const beside = ['bench', 'bin', 'docs', 'editors', 'examples', 'scenarios', 'scripts', 'test'];
     const kept = execFileSync('git', ['ls-files'], { cwd: source, encoding: 'utf8' }).split('\n');
     const folders = kept.filter((file) => /^[^.].*\//.test(file)).map((file) => file.split('/')[0]);
     expect([...new Set(folders)].sort()).toEqual([...ROOMS, ...beside].sort());

@@ -16,6 +16,7 @@ export const breakpointCommands: readonly DebugCommand[] = [
     run: ({ view, args }) => {
       if (args === '') throw new DebugError('bp needs an address, such as demo!dispatch+0x9');
       view.session.breakpoints.add({ kind: 'execute', expression: args, address: resolve(args, view) });
+      view.session.resolveBreakpoints();
       return [];
     },
   },

@@ -1,75 +1,18 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { defineScenario, Lab, type Scenario } from 'hotpatch-lab';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildHotPatch } from '../../builder/index.js';
-import { findSymbols, readImage } from '../../image/index.js';
-import { ARCHITECTURES, type Architecture, buildImage, hasToolchain } from '../corpus/toolchain.js';
+import { ARCHITECTURES, hasToolchain } from '../corpus/toolchain.js';
 import { transcriptFrom } from './debug.js';
-
-const SOURCE = `static volatile int lengths[4] = {4, 8, 15, 16};
-
-__attribute__((noinline)) int receive(int index, int length) {
-  int room = lengths[index & 3];
-#ifdef FIXED
-  if (length > room)
-    return -1;
-#endif
-  lengths[index & 3] = room - length;
-  return room - length;
-}
-
-__declspec(dllexport) int entry(int index, int length) {
-  int first = receive(index, length);
-  int second = receive(index, 1);
-  return first * 100 + second;
-}
-
-__declspec(dllexport) int crash(int *where) {
-  return *where;
-}
-
-int __stdcall _DllMainCRTStartup(void *m, unsigned r, void *p) { return 1; }
-`;
-
-const LINE = (text: string) => SOURCE.split('\n').findIndex((line) => line.includes(text)) + 1;
-
-interface Built {
-  readonly base: string;
-  readonly patch: string;
-}
-
-function build(folder: string, architecture: Architecture): Built {
-  const file = join(folder, 'nip.c');
-  writeFileSync(file, SOURCE);
-  const image = (name: string, ...flags: string[]) =>
-    buildImage({
-      architecture,
-      folder: join(folder, name),
-      image: 'nip.dll',
-      sources: [{ file, flags, ...(name === 'fixed' ? { marked: ['receive'] } : {}) }],
-      linkerFlags: [`/pdbsourcepath:${folder}`],
-    });
-  const [base, fixed] = [image('base'), image('fixed', '-DFIXED')];
-  // Beside the PDB that the fixed image names.
-  const patch = join(folder, 'fixed', 'nip_hp.dll');
-  writeFileSync(patch, buildHotPatch({ base: sourceOf(base), fixed: sourceOf(fixed) }).bytes);
-  return { base, patch };
-}
-
-function sourceOf(path: string) {
-  const image = readImage(readFileSync(path), { file: path });
-  const { table, pdb } = findSymbols({ image, path });
-  return { image, symbols: table, ...(pdb === undefined ? {} : { pdb }) };
-}
+import { type BuiltNip, buildNip, lineOf, SOURCE } from './nip.js';
 
 describe.skipIf(!hasToolchain()).each(ARCHITECTURES)('source lines at the prompt on %s', (architecture) => {
   const folder = mkdtempSync(join(tmpdir(), 'hotpatch-source-'));
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
-  let built: Built;
+  let built: BuiltNip;
   beforeAll(() => {
-    built = build(folder, architecture);
+    built = buildNip(folder, architecture);
   });
 
   const scenario = (): Scenario =>
@@ -86,12 +29,12 @@ describe.skipIf(!hasToolchain()).each(ARCHITECTURES)('source lines at the prompt
     const text = await transcriptFrom('> bp ', scenario(), ...commands);
     return text.split('\n').filter((line) => line.startsWith('> nip.c:') || /^nip\w*![^:]*:/.test(line));
   };
-  const at = (text: string) => `> nip.c:${LINE(text)}    ${SOURCE.split('\n')[LINE(text) - 1]?.trim()}`;
+  const at = (text: string) => `> nip.c:${lineOf(text)}    ${SOURCE.split('\n')[lineOf(text) - 1]?.trim()}`;
   const linesOf = (shown: readonly string[]) => shown.filter((line) => line.startsWith('>'));
 
   it('steps by lines over a call, into the next one, out of it, and back', async () => {
     const shown = await stops(
-      `bp \`nip.c:${LINE('int first')}\``,
+      `bp \`nip.c:${lineOf('int first')}\``,
       ...['g', 'l+t', 'p', 't', 'p', 'p-', 'p-', 'q'],
     );
     expect(linesOf(shown)).toEqual([
@@ -106,7 +49,7 @@ describe.skipIf(!hasToolchain()).each(ARCHITECTURES)('source lines at the prompt
 
   it('goes by a step into a patched function through its trampoline, into the line that was fixed', async () => {
     const shown = await stops(
-      `bp \`nip.c:${LINE('int first')}\``,
+      `bp \`nip.c:${lineOf('int first')}\``,
       ...['g', 'l+t', 'g', 't', 't', 't', 't', 'p-', 'q'],
     );
     const lines = linesOf(shown);
@@ -117,6 +60,11 @@ describe.skipIf(!hasToolchain()).each(ARCHITECTURES)('source lines at the prompt
     expect(shown[patched + 1]).toBe(at('int room'));
   });
 
+  it('goes back to the line before in the patch image, over the run that loads it again', async () => {
+    const shown = await stops('bp nip_hp!receive', ...['g', 'l+t', 'p', 'p-', 'q']);
+    expect(linesOf(shown)).toEqual([at('int room'), at('if (length > room)'), at('int room')]);
+  });
+
   it('names lines in k, ln, lsa and uf /s', async () => {
     const text = await transcriptFrom(
       '> bp ',
@@ -124,10 +72,10 @@ describe.skipIf(!hasToolchain()).each(ARCHITECTURES)('source lines at the prompt
       'bp nip_hp!receive',
       ...['g', 'k', 'lsa', 'ln', 'uf /s nip_hp!receive', 'q'],
     );
-    expect(text).toContain(`nip_hp!receive [nip.c @ ${LINE('int room')}]`);
-    expect(text).toMatch(new RegExp(`nip!entry\\+0x\\w+ \\[nip\\.c @ ${LINE('int first')}\\]`));
-    expect(text).toContain(`>${String(LINE('int room')).padStart(5)}:   int room = lengths[index & 3];`);
-    expect(text).toContain(`nip.c:${LINE('int room')} (`);
+    expect(text).toContain(`nip_hp!receive [nip.c @ ${lineOf('int room')}]`);
+    expect(text).toMatch(new RegExp(`nip!entry\\+0x\\w+ \\[nip\\.c @ ${lineOf('int first')}\\]`));
+    expect(text).toContain(`>${String(lineOf('int room')).padStart(5)}:   int room = lengths[index & 3];`);
+    expect(text).toContain(`nip.c:${lineOf('int room')} (`);
     const listed = text
       .slice(text.indexOf('> uf /s'))
       .split('\n')
@@ -139,7 +87,7 @@ describe.skipIf(!hasToolchain()).each(ARCHITECTURES)('source lines at the prompt
   it('says the line of a fault', async () => {
     const lab = await Lab.boot({ architecture });
     const nip = await lab.loadImage(built.base);
-    expect(() => lab.call(nip.symbol('crash'), [0x10])).toThrow(`(nip.c:${LINE('return *where')})`);
+    expect(() => lab.call(nip.symbol('crash'), [0x10])).toThrow(`(nip.c:${lineOf('return *where')})`);
   });
 
   it('says what it cannot do', async () => {

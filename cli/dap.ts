@@ -1,0 +1,65 @@
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:net';
+import { Command } from 'commander';
+import { HotpatchAdapter } from './dap-adapter.js';
+import { EXIT, note } from './output.js';
+import { numberFrom } from './run.js';
+
+interface DapFlags {
+  readonly port?: number;
+}
+
+export function dapCommand(): Command {
+  return new Command('dap')
+    .description('The debugger behind the Debug Adapter Protocol, for VS Code and other editors.')
+    .option(
+      '--port <n>',
+      'on the loopback interface instead of standard input and output',
+      numberFrom(0, 0xffff),
+    )
+    .addHelpText(
+      'after',
+      '\nExample:\n  hotpatch dap --port 4711\nand in launch.json: { "type": "hotpatch", "request": "launch", "program": "scenarios/first-trampoline.ts", "debugServer": 4711 }',
+    )
+    .action(async ({ port }: DapFlags) => {
+      if (port === undefined) await overStandardStreams();
+      else await overSocket(port);
+    });
+}
+
+/** One session; the process ends with it. */
+async function overStandardStreams(): Promise<void> {
+  const adapter = new HotpatchAdapter();
+  // What a scenario prints would be taken for messages of the protocol.
+  console.log = (...args: unknown[]) => console.error(...args);
+  adapter.setRunAsServer(true);
+  adapter.start(process.stdin, process.stdout);
+  await adapter.ended;
+  process.exitCode = EXIT.done;
+  process.stdin.destroy();
+}
+
+/** A session for each client, until the process is ended. */
+async function overSocket(port: number): Promise<void> {
+  const { server, port: taken } = await listenForDap(port);
+  note(`debug adapter on 127.0.0.1:${taken}`);
+  await once(server, 'close');
+}
+
+/** Waits on the loopback interface for clients; `port` 0 takes a free one. */
+export function listenForDap(port: number): Promise<{ readonly server: Server; readonly port: number }> {
+  const server = createServer((socket) => {
+    const adapter = new HotpatchAdapter();
+    adapter.setRunAsServer(true);
+    socket.on('error', () => socket.destroy());
+    socket.on('close', () => adapter.abandon());
+    adapter.start(socket, socket);
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, '127.0.0.1', () => {
+      const address = server.address();
+      resolve({ server, port: typeof address === 'object' && address !== null ? address.port : port });
+    });
+  });
+}
