@@ -83,6 +83,7 @@ export {
   timeSlices,
 } from './schedule.js';
 export { equalSnapshots, hashSnapshot, type MachineSnapshot } from './snapshot.js';
+export type { StatePart } from './state-part.js';
 export {
   findUnicorn,
   howToGetUnicorn,

@@ -8,6 +8,7 @@ import { PhysicalMemory } from './physical-memory.js';
 import { Processor } from './processor.js';
 import { PAGE_SIZE } from './protection.js';
 import { hashSnapshot, type MachineSnapshot, Snapshots } from './snapshot.js';
+import type { StatePart } from './state-part.js';
 import { DESCRIPTORS, writeWords } from './unicorn/mode.js';
 
 export interface MachineOptions {
@@ -62,6 +63,7 @@ export class Machine implements Disposable {
   running: Processor | undefined;
   readonly #tables: PageTable[] = [];
   readonly #spaces: AddressSpace[] = [];
+  readonly #parts: StatePart[] = [];
   readonly #snapshots: Snapshots;
   readonly #codeListeners = new Set<(write: CodeWrite) => void>();
   readonly #units: readonly FetchUnit[];
@@ -178,6 +180,21 @@ export class Machine implements Disposable {
   /** SHA-256 over everything that a snapshot holds; the same for equal states of different machines. */
   hash(): string {
     return hashSnapshot(this.snapshot());
+  }
+
+  /** From now on snapshots hold this, too, until what is returned is disposed of. */
+  addStatePart(part: StatePart): Disposable {
+    this.#parts.push(part);
+    return {
+      [Symbol.dispose]: () => {
+        const index = this.#parts.indexOf(part);
+        if (index >= 0) this.#parts.splice(index, 1);
+      },
+    };
+  }
+
+  get stateParts(): readonly StatePart[] {
+    return this.#parts;
   }
 
   get pageTables(): readonly PageTable[] {

@@ -7,6 +7,7 @@ import type { AllocatorState, PhysicalMemory } from './physical-memory.js';
 import type { Processor } from './processor.js';
 import type { ProcessorContext } from './processor-context.js';
 import { PAGE_SIZE } from './protection.js';
+import type { StatePart } from './state-part.js';
 
 /** Contents of a page that never change; undefined: all zero. */
 type Page = Uint8Array | undefined;
@@ -28,6 +29,7 @@ export interface MachineSnapshot {
   readonly processors: readonly ProcessorState[];
   /** Lab time, {@link Machine.time}. */
   readonly time: number;
+  readonly parts: ReadonlyMap<StatePart, unknown>;
 }
 
 export interface SnapshotOwner {
@@ -37,6 +39,7 @@ export interface SnapshotOwner {
   readonly pageTables: readonly PageTable[];
   readonly addressSpaces: readonly AddressSpace[];
   time: number;
+  readonly stateParts: readonly StatePart[];
 }
 
 const NOTHING: PageTableContents = { entries: new Map(), reserved: new Set() };
@@ -70,6 +73,7 @@ export class Snapshots {
         space: processor.addressSpace,
         fetch: instructionFetch.save(processor.fetchUnit),
       })),
+      parts: new Map(this.#owner.stateParts.map((part) => [part, part.save()])),
     };
   }
 
@@ -97,6 +101,7 @@ export class Snapshots {
     memory.loadAllocator(snapshot.allocator);
     for (const table of this.#owner.pageTables) table.load(snapshot.tables.get(table) ?? NOTHING);
     for (const [space, tables] of snapshot.spaces) space.loadTables(tables);
+    for (const [part, state] of snapshot.parts) part.load(state);
     for (const [index, state] of snapshot.processors.entries()) {
       const processor = this.#owner.processors[index];
       if (processor === undefined) continue;
@@ -152,6 +157,7 @@ export function hashSnapshot(snapshot: MachineSnapshot): string {
     const fetched = [...fetch.fetched].sort((a, b) => a - b).join();
     hash.update(`fetch ${fetched}; ${views}; ${invalidated}; ${fetch.returnsFromException}\n`);
   }
+  for (const [part, state] of snapshot.parts) hash.update(`part ${part.name}: ${part.describe(state)}\n`);
   return hash.digest('hex');
 }
 

@@ -17,9 +17,10 @@ import {
   hotPatchingEnabled,
   KernelSpace,
 } from './boot/index.js';
-import { EventLog, SeededRandom } from './common/index.js';
+import { BOOT_TIME, EventLog, SeededRandom } from './common/index.js';
 import { dispatchExit } from './dispatch/index.js';
 import { ExportTable, kernelModules } from './exports/index.js';
+import { Volume } from './files/index.js';
 import {
   type HpatLayout,
   type ImageDomain,
@@ -80,6 +81,8 @@ export class Kernel implements Disposable {
   /** The simulated exports of the kernel. */
   readonly services: ExportTable;
   readonly systemServices: SystemServices;
+  /** Drive C: of programs. */
+  readonly volume: Volume;
   readonly pool: Pool;
   readonly scheduler: Scheduler;
   /** Deferred procedure calls and timers. */
@@ -147,6 +150,8 @@ export class Kernel implements Disposable {
       dpcs: this.dpcs,
       dispatchExit: (thread, processor, exit) => dispatchExit(this, thread, processor, exit),
     });
+    this.volume = new Volume(() => this.now);
+    this.machine.addStatePart(this.volume);
     announceBoot(this.boot, this.events);
     this.secureKernel = vbs ? new SecureKernel(this, this.machine, fittings) : undefined;
     this.systemProcess = this.#processes.createMinimal('System', this.system);
@@ -192,6 +197,11 @@ export class Kernel implements Disposable {
 
   get sessions(): readonly Session[] {
     return this.#space.sessions;
+  }
+
+  /** Lab time: 100 ns units since 1601, one for each instruction since boot. */
+  get now(): bigint {
+    return BOOT_TIME + this.scheduler.time;
   }
 
   /** Every thread that has not ended. */

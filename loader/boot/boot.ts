@@ -1,6 +1,7 @@
 import { type ArchitectureName, PAGE_SIZE } from '../../cpu/index.js';
 import { type EventLog, hex } from '../common/index.js';
 import { type HpatLayout, hotPatchReserveSize } from '../images/index.js';
+import type { HeapMode } from '../memory/index.js';
 import type { BootSeams } from './seams.js';
 
 export interface BootOptions {
@@ -25,6 +26,8 @@ export interface BootOptions {
   readonly memorySize?: number;
   /** What watches, delays or refuses what the system does. */
   readonly seams?: BootSeams;
+  /** How the heaps of programs lie: `checked` finds overruns and uses after free. Default `normal`. */
+  readonly heap?: HeapMode;
 }
 
 /** What the boot loader and phase 0 decide from the options. */
@@ -39,6 +42,7 @@ export interface BootDecisions {
   readonly kernelControlFlowGuard: boolean;
   readonly hpatLayout: HpatLayout;
   readonly seed: number;
+  readonly heap: HeapMode;
   readonly registry: ReadonlyMap<string, ReadonlyMap<string, number>>;
 }
 
@@ -57,6 +61,7 @@ export function decideBoot(options: BootOptions): BootDecisions {
     kernelControlFlowGuard: options.kernelControlFlowGuard ?? false,
     hpatLayout: options.hpatLayout ?? 'pairs',
     seed,
+    heap: options.heap ?? 'normal',
     registry: new Map([
       [MEMORY_MANAGEMENT_KEY, new Map([['HotPatchTableSize', hotPatchTableSize]])],
       [DEVICE_GUARD_KEY, new Map([['EnableVirtualizationBasedSecurity', vbs ? 1 : 0]])],

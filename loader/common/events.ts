@@ -34,6 +34,8 @@ export interface LabEventFacts {
   symbolicLinkCreated: Nothing;
   /** A driver has answered a request without completing it. */
   irpNotCompleted: Nothing;
+  /** A line that a program has written to its console. */
+  consoleOutput: { readonly stream: 'output' | 'error' };
 }
 
 export type LabEventKind = keyof LabEventFacts;

@@ -21,6 +21,7 @@ export {
   type PlainEventKind,
 } from './events.js';
 export { IRQL, irqlName } from './irql.js';
+export { BOOT_TIME, SECOND, UNIX_EPOCH } from './lab-time.js';
 export { SeededRandom } from './random.js';
 export type { KernelRule } from './rules.js';
 export { formatBytes, hex } from './text.js';

@@ -13,6 +13,7 @@ import {
   type ServiceResult,
   startProcedure,
   type Thread,
+  type TypedResult,
 } from '../threads/index.js';
 import { emulateRegisterRead } from './arm64-system-registers.js';
 import { crashOf } from './crash.js';
@@ -137,7 +138,21 @@ function serviceCall(
     memory,
     pointerSize: architecture.pointerSize,
     argument,
+    floatArgument: (index, size) => floatArgument(thread, processor, index, size),
   };
+}
+
+/** Arguments behind the register ones lie in the guest's stack. */
+function floatArgument(
+  thread: Thread,
+  processor: Processor,
+  index: number,
+  size: 'single' | 'double',
+): number {
+  const { architecture, memory } = thread;
+  const onStack = architecture.stackArgument(processor, index);
+  if (onStack === undefined) return architecture.floatArgument(processor, index, size);
+  return size === 'single' ? memory.readF32(onStack) : memory.readF64(onStack);
 }
 
 /** Serves a call. What an export cannot do with an address that it was given becomes its caller's fault, now or later. */
@@ -286,4 +301,20 @@ function finish(thread: Thread, processor: Processor, result: ServiceResult, lea
   }
   if (typeof result === 'bigint' || typeof result === 'number')
     thread.architecture.setResult(processor, BigInt(result));
+  else if (typeof result === 'object') setTypedResult(thread, processor, result);
+}
+
+/** Results in floating-point registers, and 64-bit ones in edx:eax of 32-bit code. */
+function setTypedResult(
+  { architecture }: Thread,
+  processor: Processor,
+  result: TypedResult | GuestProcedure,
+): void {
+  if (!('kind' in result)) return;
+  if (result.kind !== 'u64') {
+    architecture.setFloatResult(processor, result.value, result.kind);
+    return;
+  }
+  architecture.setResult(processor, BigInt.asUintN(architecture.pointerSize * 8, result.value));
+  if (architecture.pointerSize === 4) processor.set('edx', BigInt.asUintN(64, result.value) >> 32n);
 }

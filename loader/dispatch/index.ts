@@ -16,12 +16,13 @@ export { unwindByTables } from './exceptions/table-dispatch.js';
 export { crashOfRaise, endUnhandled } from './exceptions/unhandled.js';
 export { failFast, fastFailName } from './fail-fast.js';
 export type { ServiceCall } from './service-call.js';
-export type {
-  ArgumentType,
-  ArgumentTypes,
-  CallingConvention,
-  SimulatedExport,
-  SimulatedModule,
+export {
+  type ArgumentType,
+  type ArgumentTypes,
+  type CallingConvention,
+  is64,
+  type SimulatedExport,
+  type SimulatedModule,
 } from './simulated-export.js';
 export { walkStack } from './stack-walk.js';
 export { stopSystem } from './stop-system.js';

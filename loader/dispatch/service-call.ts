@@ -20,4 +20,6 @@ export interface ServiceCall {
   readonly pointerSize: 4 | 8;
   /** Raw argument number `index` (0 is the first), also beyond the declared ones (variadic functions). */
   argument(index: number): bigint;
+  /** Floating-point argument: number `index` of all on x64, of the floating-point ones on ARM64, dword `index` on x86. */
+  floatArgument(index: number, size: 'single' | 'double'): number;
 }

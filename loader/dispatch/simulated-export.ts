@@ -6,6 +6,10 @@ export interface ArgumentTypes {
   u32: number;
   i32: number;
   u64: bigint;
+  i64: bigint;
+  /** float and double: in registers of their own on x64 and ARM64. */
+  f32: number;
+  f64: number;
   /** SIZE_T and other pointer-sized integers. */
   size: bigint;
   pointer: bigint;
@@ -38,9 +42,11 @@ export interface SimulatedModule {
   readonly exports: readonly SimulatedExport[];
 }
 
+export const is64 = (type: ArgumentType): boolean => type === 'u64' || type === 'i64';
+
 /** Bytes of arguments that the callee removes from the stack: x86 functions that are not cdecl. */
 export function calleePops(entry: SimulatedExport, pointerSize: 4 | 8): number {
   if (pointerSize === 8 || entry.convention === 'cdecl') return 0;
   const onStack = entry.convention === 'fastcall' ? entry.parameters.slice(2) : entry.parameters;
-  return onStack.reduce((sum, type) => sum + (type === 'u64' ? 8 : 4), 0);
+  return onStack.reduce((sum, type) => sum + (is64(type) || type === 'f64' ? 8 : 4), 0);
 }

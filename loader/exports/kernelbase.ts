@@ -3,11 +3,17 @@ import { exceptionExports, exceptionHandlerExports } from './exceptions.js';
 import { interlockedExports, listExports } from './interlocked.js';
 import { memoryExports } from './memory.js';
 import { unwindingExports } from './unwinding.js';
+import { diskExports, diskHandleExports } from './user-disk.js';
 import { userFiles } from './user-files.js';
+import { heapExports } from './user-heap.js';
 import { userLibraries } from './user-libraries.js';
+import { userMappings } from './user-mappings.js';
 import { userMemory } from './user-memory.js';
+import { userObjects } from './user-objects.js';
 import { userProcess } from './user-process.js';
-import { userSynchronization } from './user-synchronization.js';
+import { criticalSection, srwLock, userSynchronization } from './user-synchronization.js';
+import { userSystem } from './user-system.js';
+import { userText } from './user-text.js';
 import { userVersion } from './user-version.js';
 
 /** What programs call of kernelbase.dll and kernel32.dll. */
@@ -18,14 +24,20 @@ export function kernelbase(): SimulatedModule {
       ...memoryExports(),
       ...interlockedExports(),
       ...listExports(),
+      ...heapExports(),
       ...userMemory(),
+      ...diskHandleExports(userFiles()),
+      ...diskExports(),
       ...userLibraries(),
       ...userProcess(),
       ...exceptionHandlerExports(),
       ...exceptionExports(),
       ...unwindingExports(),
       ...userSynchronization(),
-      ...userFiles(),
+      ...userObjects({ critical: criticalSection, srw: srwLock }),
+      ...userMappings(),
+      ...userText(),
+      ...userSystem(),
       ...userVersion(),
     ],
   };

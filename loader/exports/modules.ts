@@ -2,8 +2,8 @@ import type { SimulatedModule } from '../dispatch/index.js';
 import { kernelbase } from './kernelbase.js';
 import { ntdll } from './ntdll.js';
 import { ntoskrnl } from './ntoskrnl.js';
-import { ucrtbase } from './ucrtbase.js';
-import { vcruntime } from './vcruntime.js';
+import { advapi32, bcrypt, iphlpapi, ws2_32 } from './other-libraries.js';
+import { msvcrt, ucrtbase, vcruntime } from './ucrtbase/index.js';
 
 /** What kernel images can import. */
 export function kernelModules(): SimulatedModule[] {
@@ -13,6 +13,17 @@ export function kernelModules(): SimulatedModule[] {
 /** What programs can import. 32-bit drivers run as programs here (modelled: no 64-bit Windows loads them). */
 export function userModules(wow64: boolean): SimulatedModule[] {
   const base = kernelbase();
-  const modules = [ntdll(), base, { ...base, name: 'kernel32.dll' }, ucrtbase(), vcruntime()];
+  const modules = [
+    ntdll(),
+    base,
+    { ...base, name: 'kernel32.dll' },
+    ucrtbase(),
+    vcruntime(),
+    msvcrt(),
+    advapi32(),
+    bcrypt(),
+    ws2_32(),
+    iphlpapi(),
+  ];
   return wow64 ? [...modules, ntoskrnl()] : modules;
 }

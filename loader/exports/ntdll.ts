@@ -2,9 +2,11 @@ import type { SimulatedExport, SimulatedModule } from '../dispatch/index.js';
 import { exceptionExports } from './exceptions.js';
 import { guardExports } from './guard.js';
 import { memoryExports } from './memory.js';
+import { rtlStringExports } from './rtl-strings.js';
 import { defineExport } from './simulated-export.js';
-import { stringExports } from './strings.js';
+import { commonStringExports } from './ucrtbase/index.js';
 import { unwindingExports } from './unwinding.js';
+import { heapExports } from './user-heap.js';
 
 /** Parameters of the system services that programs call through ntdll's stubs (public native-API headers), for x86's stdcall. */
 const STUBS: Readonly<Record<string, number>> = {
@@ -45,7 +47,9 @@ export function ntdll(): SimulatedModule {
     name: 'ntdll.dll',
     exports: [
       ...memoryExports(),
-      ...stringExports(),
+      ...commonStringExports(),
+      ...rtlStringExports(),
+      ...heapExports().filter(({ name }) => name.startsWith('Rtl')),
       ...guardExports('user'),
       ...unwindingExports(),
       ...exceptionExports(),

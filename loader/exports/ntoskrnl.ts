@@ -11,8 +11,9 @@ import { kernelResources } from './kernel-resources.js';
 import { kernelSynchronization } from './kernel-synchronization.js';
 import { kernelThreads } from './kernel-threads.js';
 import { memoryExports } from './memory.js';
+import { rtlStringExports } from './rtl-strings.js';
 import { defineExport } from './simulated-export.js';
-import { stringExports } from './strings.js';
+import { commonStringExports } from './ucrtbase/index.js';
 import { unwindingExports } from './unwinding.js';
 
 const POOL_FLAG_USE_QUOTA = 0x1n;
@@ -50,7 +51,8 @@ export function ntoskrnl(): SimulatedModule {
       ...kernelSynchronization(),
       ...kernelThreads(),
       ...interlockedExports(),
-      ...stringExports(),
+      ...commonStringExports(),
+      ...rtlStringExports(),
       ...memoryExports(),
       ...guardExports('kernel'),
       ...unwindingExports(),

@@ -1,3 +1,4 @@
+import { BOOT_TIME } from '../common/index.js';
 import { failFast, type ServiceCall, type SimulatedExport } from '../dispatch/index.js';
 import { readPointer, writePointer } from '../memory/index.js';
 import { CONTEXT_SET } from '../threads/index.js';
@@ -5,8 +6,6 @@ import { defineExport } from './simulated-export.js';
 
 const FAST_FAIL_FATAL_APP_EXIT = 7;
 const ERROR_INVALID_PARAMETER = 87;
-/** 100 ns units from 1601 to the moment at which every machine boots: 1 January 2024. */
-const BOOT_TIME = 133_485_408_000_000_000n;
 
 function slotAddress({ process, thread }: ServiceCall, index: number): bigint | undefined {
   if (thread.teb === undefined || index >= 64) return undefined;

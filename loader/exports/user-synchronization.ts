@@ -2,37 +2,69 @@ import { type Blocked, blocked } from '../common/index.js';
 import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
 import { DeviceFile } from '../io/index.js';
 import { readPointer, writePointer } from '../memory/index.js';
-import { EventObject } from '../processes/index.js';
+import { EventObject, MutexObject, Process, SemaphoreObject } from '../processes/index.js';
 import { Thread } from '../threads/index.js';
 import { defineExport } from './simulated-export.js';
+import { fail } from './user-disk.js';
 
 const INFINITE = 0xffffffff;
-const WAIT_OBJECT_0 = 0n;
 const WAIT_TIMEOUT = 0x102n;
 const WAIT_FAILED = 0xffffffffn;
+const ERROR_INVALID_HANDLE = 6;
 /** Ticks of the kernel's clock in a millisecond. */
 const MILLISECOND = 10_000n;
 
-const deadline = ({ kernel }: ServiceCall, milliseconds: number): { deadline?: bigint } =>
+export const deadline = ({ kernel }: ServiceCall, milliseconds: number): { deadline?: bigint } =>
   milliseconds === INFINITE ? {} : { deadline: kernel.scheduler.time + BigInt(milliseconds) * MILLISECOND };
 
-function waitForHandle(call: ServiceCall, handle: bigint, milliseconds: number): Blocked | bigint {
+/** What a wait can be for: is it signalled, and what a wait that is satisfied does to it. */
+export interface Waitable {
+  readonly reason: string;
+  isSignalled(): boolean;
+  take(): void;
+}
+
+export function waitableOf(call: ServiceCall, handle: bigint): Waitable | undefined {
   const { handles } = call.process;
+  const reason = `handle ${handle}`;
+  const take = () => {};
   const event = handles.get(handle, EventObject);
+  if (event !== undefined)
+    return { reason, isSignalled: () => event.signalled, take: () => void event.take() };
   const thread = handles.get(handle, Thread);
+  if (thread !== undefined)
+    return { reason: `thread ${thread.id}`, isSignalled: () => thread.finished, take };
+  const process = handles.get(handle, Process);
+  if (process !== undefined) return { reason, isSignalled: () => process.terminated, take };
   const file = handles.get(handle, DeviceFile);
-  if (event === undefined && thread === undefined && file === undefined) return WAIT_FAILED;
+  if (file !== undefined) return { reason, isSignalled: () => file.isSignalled, take };
+  const mutex = handles.get(handle, MutexObject);
+  const owner = call.thread.id;
+  if (mutex !== undefined)
+    return { reason, isSignalled: () => mutex.isFree(owner), take: () => mutex.take(owner) };
+  const semaphore = handles.get(handle, SemaphoreObject);
+  if (semaphore !== undefined)
+    return { reason, isSignalled: () => semaphore.count > 0, take: () => semaphore.take() };
+  return undefined;
+}
+
+function waitForHandle(call: ServiceCall, handle: bigint, milliseconds: number): Blocked | bigint {
+  const object = waitableOf(call, handle);
+  if (object === undefined) return fail(call, ERROR_INVALID_HANDLE, WAIT_FAILED);
   return blocked({
-    reason: thread === undefined ? `handle ${handle}` : `thread ${thread.id}`,
-    ready: () =>
-      (event?.take() ?? thread?.finished ?? file?.isSignalled) === true ? WAIT_OBJECT_0 : undefined,
+    reason: object.reason,
+    ready: () => {
+      if (!object.isSignalled()) return undefined;
+      object.take();
+      return 0n;
+    },
     timeoutResult: WAIT_TIMEOUT,
     ...deadline(call, milliseconds),
   });
 }
 
 /** CRITICAL_SECTION (winnt.h): DebugInfo, LockCount, RecursionCount, OwningThread. The guest's memory is the lock. */
-function criticalSection({ thread, pointerSize }: ServiceCall, address: bigint) {
+export function criticalSection({ thread, pointerSize }: ServiceCall, address: bigint) {
   const { memory } = thread;
   const recursion = address + BigInt(pointerSize + 4);
   const owner = recursion + 4n;
@@ -60,7 +92,7 @@ const EXCLUSIVE = 1n;
 const SHARED_UNIT = 16n;
 
 /** SRWLOCK: a pointer-sized word; 1 when held exclusively, 16 for each shared holder. */
-function srwLock({ thread, pointerSize }: ServiceCall, address: bigint) {
+export function srwLock({ thread, pointerSize }: ServiceCall, address: bigint) {
   const { memory } = thread;
   const word = () => readPointer(memory, address, pointerSize);
   const set = (value: bigint) => writePointer(memory, address, value, pointerSize);
@@ -99,12 +131,6 @@ export function userSynchronization(): SimulatedExport[] {
         timeoutResult: 0n,
         ...deadline(call, milliseconds),
       }),
-    ),
-    defineExport(
-      'CreateEventW',
-      ['pointer', 'u32', 'u32', 'pointer'],
-      ({ process }, _security, manual, initial) =>
-        process.handles.open(new EventObject(manual !== 0, initial !== 0)),
     ),
     defineExport('SetEvent', ['pointer'], ({ process }, handle) => {
       const event = process.handles.get(handle, EventObject);

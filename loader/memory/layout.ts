@@ -46,7 +46,7 @@ export const USER_SPACE_64: Layout = {
 export const USER_SPACE_32: Layout = {
   range: { start: 0x10000n, end: 0x7fff0000n, mode: 'user' },
   stacks: [0x100000n, 0x2000000n],
-  pool: [0x2000000n, 0xf000000n],
+  pool: [0x2000000n, 0x9000000n],
   images: [0x10000000n, 0x77000000n],
   services: [0x77000000n, 0x7f000000n],
 };

@@ -42,6 +42,18 @@ export class EventObject {
     this.#isSignalled = false;
   }
 
+  saveState(): unknown {
+    return this.#signalled;
+  }
+
+  loadState(state: unknown): void {
+    this.#signalled = state === true;
+  }
+
+  get signalled(): boolean {
+    return this.#isSignalled;
+  }
+
   /** Ends a wait, if the event is signalled. */
   take(): boolean {
     const signalled = this.#isSignalled;
@@ -58,6 +70,67 @@ export class EventObject {
   set #isSignalled(value: boolean) {
     if (this.header === undefined) this.#signalled = value;
     else this.header.memory.writeU32(this.header.address + SIGNAL_STATE, value ? 1 : 0);
+  }
+}
+
+/** A mutex that a handle leads to: one thread owns it, as often as it has taken it. */
+export class MutexObject {
+  #owner: number | undefined;
+  #recursion = 0;
+
+  /** Could the thread take it? */
+  isFree(threadId: number): boolean {
+    return this.#owner === undefined || this.#owner === threadId;
+  }
+
+  take(threadId: number): void {
+    this.#owner = threadId;
+    this.#recursion += 1;
+  }
+
+  /** False when the thread does not own it. */
+  release(threadId: number): boolean {
+    if (this.#owner !== threadId) return false;
+    this.#recursion -= 1;
+    if (this.#recursion === 0) this.#owner = undefined;
+    return true;
+  }
+
+  saveState(): unknown {
+    return [this.#owner, this.#recursion];
+  }
+
+  loadState(state: unknown): void {
+    const [owner, recursion] = state as [number | undefined, number];
+    this.#owner = owner;
+    this.#recursion = recursion;
+  }
+}
+
+/** A semaphore that a handle leads to. */
+export class SemaphoreObject {
+  constructor(
+    public count: number,
+    readonly maximum: number,
+  ) {}
+
+  take(): void {
+    this.count -= 1;
+  }
+
+  /** False when it would have more than its maximum. */
+  release(count: number): boolean {
+    if (count <= 0 || this.count + count > this.maximum) return false;
+    this.count += count;
+    return true;
+  }
+
+  saveState(): unknown {
+    return this.count;
+  }
+
+  loadState(state: unknown): void {
+    this.count = state as number;
   }
 }
 

@@ -44,6 +44,11 @@ const TEB_SIZE = 0x2000;
 /** The vector of thread-local storage blocks lies behind the TEB: one pointer for each image with a TLS directory. */
 const TLS_VECTOR_SIZE = 0x1000;
 const PEB_SIZE = 0x1000;
+/** What the C runtime keeps for each thread lies behind its vector. */
+const RUNTIME_THREAD_SIZE = 0x1000;
+/** What the C runtime keeps for the process. */
+const RUNTIME_PROCESS_SIZE = 0x8000;
+const TEB_AREA_SIZE = TEB_SIZE + TLS_VECTOR_SIZE + RUNTIME_THREAD_SIZE;
 /** PEB.CrossProcessFlags (windows-hotpatching.md 2.3). */
 const PROCESS_IMAGES_HOT_PATCHED = 0x80;
 
@@ -59,9 +64,11 @@ export class ProcessEnvironment {
   readonly peb: bigint;
   /** PEB.Ldr, of a 32-bit process that of its PEB32. */
   readonly ldr: LdrTable;
+  /** What the C runtime keeps for the process: zeros at first. */
+  readonly runtimeData: bigint;
   readonly #tlsModules = new Map<LoadedImage, TlsModule>();
   readonly #tebs = new Set<bigint>();
-  readonly #dynamicSlots: boolean[] = [];
+  #dynamicSlots: boolean[] = [];
   #nextTlsIndex = 0;
 
   constructor(
@@ -72,6 +79,7 @@ export class ProcessEnvironment {
     const { peb } = this.#offsets;
     this.#space.writeU32(this.peb + BigInt(peb.sessionId), process.session?.id ?? 0);
     this.ldr = new LdrTable(process, this.peb, this.#loaderMemory(region));
+    this.runtimeData = process.domain.allocateMemory('pool', RUNTIME_PROCESS_SIZE);
   }
 
   /** 32-bit processes keep their loader data apart from the heap (modelled). */
@@ -100,7 +108,7 @@ export class ProcessEnvironment {
 
   /** A TEB with the thread's own copy of every image's thread-local storage. */
   createTeb(threadId: number, stack: ThreadStack): bigint {
-    const teb = this.process.domain.allocateMemory('pool', TEB_SIZE + TLS_VECTOR_SIZE);
+    const teb = this.process.domain.allocateMemory('pool', TEB_AREA_SIZE);
     this.#tebs.add(teb);
     try {
       this.#fillTeb(teb, threadId, stack);
@@ -133,13 +141,18 @@ export class ProcessEnvironment {
   destroyTeb(teb: bigint): void {
     if (!this.#tebs.delete(teb)) return;
     for (const module of this.#tlsModules.values()) this.#takeBlock(teb, module);
-    this.process.domain.freeMemory(teb, TEB_SIZE + TLS_VECTOR_SIZE);
+    this.process.domain.freeMemory(teb, TEB_AREA_SIZE);
   }
 
   /** Points the register that user code finds its TEB with: gs on x64, fs on x86, x18 on ARM64. */
   setTebRegister(processor: Processor, teb: bigint): void {
     const { name } = this.process.domain.architecture;
     processor.set(name === 'x64' ? 'gs.base' : name === 'x86' ? 'fs.base' : 'x18', teb);
+  }
+
+  /** What the C runtime keeps for the thread: zeros at first. */
+  runtimeThreadData(teb: bigint): bigint {
+    return teb + BigInt(TEB_SIZE + TLS_VECTOR_SIZE);
   }
 
   getLastError(teb: bigint): number {
@@ -162,6 +175,15 @@ export class ProcessEnvironment {
     const used = this.#dynamicSlots[index] === true;
     this.#dynamicSlots[index] = false;
     return used;
+  }
+
+  /** TlsBitmap, for snapshots. */
+  saveSlots(): readonly boolean[] {
+    return [...this.#dynamicSlots];
+  }
+
+  loadSlots(slots: readonly boolean[]): void {
+    this.#dynamicSlots = [...slots];
   }
 
   /** Address of TEB.TlsSlots[index]. */

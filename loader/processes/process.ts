@@ -1,11 +1,11 @@
-import type { AddressSpace } from '../../cpu/index.js';
+import { type AddressSpace, PAGE_SIZE } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
 import { KernelError } from '../common/index.js';
 import type { ImageDomain, LoadedImage, LoadOptions } from '../images/index.js';
 import type { Kernel } from '../kernel.js';
-import { type MakeRegion, Pool } from '../memory/index.js';
+import { HEAP_32, HEAP_64, Heap, type MakeRegion, Pool } from '../memory/index.js';
 import { asInt, type Thread, type ThreadOptions } from '../threads/index.js';
-import { HandleTable } from './handles.js';
+import { type HandleState, HandleTable } from './handles.js';
 import { ProcessEnvironment } from './process-environment.js';
 import type { Session } from './session.js';
 
@@ -24,6 +24,31 @@ export interface ProcessDetails {
   readonly region: MakeRegion;
 }
 
+/** What a process has outside of guest memory that programs can notice. */
+interface ProcessState {
+  readonly handles: HandleState;
+  readonly slots: readonly boolean[];
+  readonly vectored: readonly bigint[];
+  readonly unhandledFilter: bigint;
+  readonly currentDirectory: string;
+  readonly views: ReadonlyMap<bigint, object>;
+}
+
+const describeState = ({
+  handles,
+  slots,
+  vectored,
+  unhandledFilter,
+  currentDirectory,
+}: ProcessState): string =>
+  [
+    HandleTable.describe(handles),
+    slots.map(Number).join(''),
+    vectored.join(),
+    unhandledFilter,
+    currentDirectory,
+  ].join('; ');
+
 /** A process: its own user address space with its images and threads. */
 export class Process {
   readonly id: number;
@@ -33,8 +58,10 @@ export class Process {
   readonly minimal: boolean;
   readonly domain: ImageDomain;
   readonly handles = new HandleTable();
-  /** Blocks of the process heap. */
+  /** Memory that the loader gives out in the process: thread-local storage and the like. */
   readonly heap: Pool;
+  /** The heaps of its programs. */
+  readonly programHeap: Heap;
   /** PEB, TEBs and thread-local storage; undefined in a minimal process. */
   readonly environment: ProcessEnvironment | undefined;
   /** Privileges that its token has enabled: `SeLoadDriverPrivilege`… */
@@ -49,6 +76,11 @@ export class Process {
     vectored: [],
     unhandledFilter: 0n,
   };
+  /** What relative paths begin with. */
+  currentDirectory = 'C:\\';
+  readonly #statePart: Disposable;
+  /** Views of mappings by their base. */
+  readonly views = new Map<bigint, object>();
   /** The EXE. */
   mainImage: LoadedImage | undefined;
   readonly #kernel: Kernel;
@@ -62,7 +94,21 @@ export class Process {
     this.minimal = details.minimal;
     this.domain = details.domain(this);
     this.heap = new Pool(this.domain);
+    const { table, addressSpace, machine, architecture } = this.domain;
+    this.programHeap = new Heap(
+      table,
+      addressSpace,
+      architecture.pointerSize === 8 ? HEAP_64 : HEAP_32,
+      details.kernel.boot.heap,
+      machine.memory.frames * PAGE_SIZE,
+    );
     this.environment = details.minimal ? undefined : new ProcessEnvironment(this, details.region);
+    this.#statePart = machine.addStatePart({
+      name: `process ${details.id}`,
+      save: () => this.#save(),
+      load: (state) => this.#load(state as ProcessState),
+      describe: (state) => describeState(state as ProcessState),
+    });
   }
 
   /** The system that it belongs to. */
@@ -102,6 +148,19 @@ export class Process {
     return this.domain.findImage(name);
   }
 
+  /** The lowest heap arena that none of its threads has. */
+  freeHeapArena(): number {
+    const used = new Set(this.threads.map(({ heapArena }) => heapArena));
+    let arena = 0;
+    while (used.has(arena) && arena + 1 < this.programHeap.threadArenas) arena += 1;
+    return arena;
+  }
+
+  /** Heap memory for something that the kernel model makes on behalf of a thread; 0 when there is no room. */
+  allocateHeap(thread: Thread, size: number | bigint, zero = false): bigint {
+    return this.programHeap.allocate(thread.memory, thread.heapArena, size, zero);
+  }
+
   createThread(
     address: bigint,
     parameters: readonly (bigint | number)[] = [],
@@ -126,7 +185,30 @@ export class Process {
   terminate(exitStatus = 0): void {
     if (this.terminated) return;
     this.exitStatus = exitStatus >>> 0;
+    this.#statePart[Symbol.dispose]();
     this.#kernel.processEnded(this);
+  }
+
+  #save(): ProcessState {
+    const { vectored, unhandledFilter } = this.exceptionHandlers;
+    return {
+      handles: this.handles.save(),
+      slots: this.environment?.saveSlots() ?? [],
+      vectored: [...vectored],
+      unhandledFilter,
+      currentDirectory: this.currentDirectory,
+      views: new Map(this.views),
+    };
+  }
+
+  #load(state: ProcessState): void {
+    this.handles.load(state.handles);
+    this.environment?.loadSlots(state.slots);
+    this.exceptionHandlers.vectored = [...state.vectored];
+    this.exceptionHandlers.unhandledFilter = state.unhandledFilter;
+    this.currentDirectory = state.currentDirectory;
+    this.views.clear();
+    for (const [base, mapping] of state.views) this.views.set(base, mapping);
   }
 
   #assertAlive(): void {

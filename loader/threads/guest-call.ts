@@ -14,12 +14,18 @@ export interface GuestCall {
 /** Registers of one frame: program counter, stack pointer, and those that functions preserve. */
 export type FrameRegisters = Map<string, bigint>;
 
+/** A result in a floating-point register, or of 64 bits (edx:eax of 32-bit code). */
+export type TypedResult =
+  | { readonly kind: 'single' | 'double'; readonly value: number }
+  | { readonly kind: 'u64'; readonly value: bigint };
+
 /**
  * What a handler returns: the result, nothing, that the thread now waits, that it has set all registers (program counter
  * too) itself, or a procedure that calls guest code before it has a result.
  */
 export type ServiceResult =
   | bigint
+  | TypedResult
   | number
   | Blocked
   | GuestProcedure

@@ -13,6 +13,7 @@ export {
   resumeProcedure,
   type ServiceResult,
   startProcedure,
+  type TypedResult,
   takeStack,
 } from './guest-call.js';
 export { GuestCrash } from './guest-crash.js';

@@ -69,6 +69,7 @@ export class ThreadRunner {
       domain,
       process,
       stack,
+      heapArena: process.freeHeapArena(),
       startAddress: address,
       ...(affinity === undefined ? {} : { affinity }),
       ...(options.onBehalfOf === undefined

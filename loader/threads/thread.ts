@@ -39,6 +39,8 @@ export interface ThreadDetails {
   /** Default: the domain's. A thread of the HotPatch process runs in the session that it is attached to. */
   readonly addressSpace?: AddressSpace;
   readonly stack: ThreadStack;
+  /** Which arena of the heaps it allocates from. */
+  readonly heapArena?: number;
   readonly startAddress: bigint;
   /** Index of the only processor that may run it. */
   readonly affinity?: number;
@@ -64,6 +66,8 @@ export class Thread {
   readonly stack: ThreadStack;
   readonly startAddress: bigint;
   readonly affinity: number | undefined;
+  /** Which arena of the process's heap it allocates from. */
+  readonly heapArena: number;
   readonly teb: bigint | undefined;
   /** It is the kernel half of this thread: driver code that runs in its system service. */
   readonly onBehalfOf: Requestor | undefined;
@@ -97,6 +101,7 @@ export class Thread {
     this.stack = details.stack;
     this.startAddress = details.startAddress;
     this.affinity = details.affinity;
+    this.heapArena = details.heapArena ?? 0;
     this.teb = details.teb;
     this.onBehalfOf = details.onBehalfOf;
     this.irql = details.irql ?? IRQL.PASSIVE_LEVEL;
