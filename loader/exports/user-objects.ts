@@ -118,6 +118,20 @@ export function userObjects(locks: {
         return created(call, mutex);
       }),
       defineExport(
+        `CreateMutexEx${letter}`,
+        ['pointer', 'pointer', 'u32', 'u32'],
+        (call, _security, _name, flags) => {
+          const mutex = new MutexObject();
+          if ((flags & 1) !== 0) mutex.take(call.thread.id);
+          return created(call, mutex);
+        },
+      ),
+      defineExport(
+        `CreateSemaphoreEx${letter}`,
+        ['pointer', 'i32', 'i32', 'pointer', 'u32', 'u32'],
+        (call, _security, initial, maximum) => created(call, new SemaphoreObject(initial, maximum)),
+      ),
+      defineExport(
         `CreateSemaphore${letter}`,
         ['pointer', 'i32', 'i32', 'pointer'],
         (call, _security, initial, maximum) =>
