@@ -28,6 +28,7 @@ export type { BoundImport, DelayImportModule, ImportFunction, ImportModule } fro
 export type { LoadConfig, LoadConfigField, LoadConfigValues } from './load-config.js';
 export { type ImageArchitecture, MappedFile, type ReadImageOptions } from './mapped-file.js';
 export { ByteReader } from './reader.js';
+export { type EntryRedirection, type ReadMemory, recogniseEntry } from './recognise.js';
 export {
   IMAGE_REL_BASED,
   RELOCATION_SIZE,
