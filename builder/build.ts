@@ -88,7 +88,7 @@ export function attemptHotPatch(input: BuildInput): HotPatchAttempt {
   if (image.machine !== input.fixed.image.machine)
     return { report: buildReport({ findings: findings.all }), functions: [] };
 
-  const comparison = compare(new Program(input.base), new Program(input.fixed), {
+  const comparison = compare(Program.of(input.base), Program.of(input.fixed), {
     pairs: input.pairs ?? [],
     onProgress: input.onProgress,
   });

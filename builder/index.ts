@@ -9,6 +9,7 @@ export {
 export { type Comparison, compare, type FunctionComparison, type Verdict } from './compare.js';
 export { BuildError } from './error.js';
 export type { BuildFinding } from './finding.js';
+export * from './make/index.js';
 export type { BuildReport, PatchedFunction } from './outcome.js';
 export { type BuildSource, type CodeFunction, Program, type Variable } from './program.js';
 export type { FunctionReport } from './report.js';

@@ -64,6 +64,8 @@ export type Place =
 /** What linkers put between functions: `int 3`, `nop`; zero words on ARM64. */
 const FILL = { x64: [0xcc, 0x90], x86: [0xcc, 0x90], arm64: [0x00] } as const;
 
+const programs = new WeakMap<BuildSource, Program>();
+
 /** One build, seen as functions and variables that refer to each other. */
 export class Program {
   readonly image: PeImage;
@@ -76,6 +78,13 @@ export class Program {
   readonly #streams = new Map<CodeFunction, CodeStream>();
   #variables: readonly Variable[] | undefined;
   #unwind: readonly FunctionTableEntry[] | undefined;
+
+  /** The program of a source, decoded once however often it is compared. */
+  static of(source: BuildSource): Program {
+    const known = programs.get(source) ?? new Program(source);
+    programs.set(source, known);
+    return known;
+  }
 
   constructor(source: BuildSource) {
     this.source = source;

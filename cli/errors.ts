@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander';
-import { BuildError } from '../builder/index.js';
+import { BuildError, MakeError } from '../builder/index.js';
 import { CpuError, UnicornMissing } from '../cpu/index.js';
 import { HotPatchError } from '../engine/index.js';
 import { ImageError } from '../image/index.js';
@@ -70,6 +70,13 @@ export function reportOf(error: unknown): ErrorReport | undefined {
   if (error instanceof BuildError)
     return {
       exitCode: EXIT.failed,
+      message: error.message,
+      rule: error.rule,
+      ...optional({ hint: error.hint }),
+    };
+  if (error instanceof MakeError)
+    return {
+      exitCode: error.isUsage ? EXIT.usage : EXIT.failed,
       message: error.message,
       rule: error.rule,
       ...optional({ hint: error.hint }),

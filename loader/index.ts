@@ -21,13 +21,14 @@ export {
 } from './common/index.js';
 export {
   type ArgumentType,
+  calleePops,
   failFast,
   fastFailName,
   type ServiceCall,
   type SimulatedExport,
   type SimulatedModule,
 } from './dispatch/index.js';
-export { defineExport, ExportTable } from './exports/index.js';
+export { defineExport, ExportTable, simulatedModules } from './exports/index.js';
 export {
   type DiskOperation,
   type FileSection,

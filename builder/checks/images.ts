@@ -48,7 +48,8 @@ export function checkSymbols(base: Program, fixed: Program, findings: Findings):
   ] as const)
     if (program.functions.length === 0)
       findings.report('symbols.missing', `${which} has no symbols of functions`);
-  const hasSizes = (program: Program) => program.variables.every((v) => !v.isMutable || v.hasExactSize);
+  const hasSizes = (program: Program) =>
+    program.variables.every((v) => !v.isMutable || v.hasExactSize || v.size === 0);
   if (!hasSizes(base) || !hasSizes(fixed))
     findings.report('symbols.noSizes', 'the symbols of at least one build have no sizes');
 }

@@ -20,6 +20,7 @@ export {
   type ArgumentType,
   type ArgumentTypes,
   type CallingConvention,
+  calleePops,
   is64,
   type SimulatedExport,
   type SimulatedModule,

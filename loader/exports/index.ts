@@ -1,4 +1,4 @@
 export { ExportTable, type PlacedExport } from './export-table.js';
 export { memoryExports } from './memory.js';
-export { kernelModules, userModules } from './modules.js';
+export { kernelModules, simulatedModules, userModules } from './modules.js';
 export { defineExport } from './simulated-export.js';

@@ -1,3 +1,4 @@
+import type { ImageArchitecture } from '../../image/index.js';
 import type { SimulatedModule } from '../dispatch/index.js';
 import { kernelbase } from './kernelbase.js';
 import { ntdll } from './ntdll.js';
@@ -26,4 +27,12 @@ export function userModules(wow64: boolean): SimulatedModule[] {
     iphlpapi(),
   ];
   return wow64 ? [...modules, ntoskrnl()] : modules;
+}
+
+/** Every module that images can import from without an image of it being loaded. */
+export function simulatedModules(of: {
+  readonly kind: 'kernel' | 'user';
+  readonly architecture: ImageArchitecture;
+}): SimulatedModule[] {
+  return of.kind === 'kernel' ? kernelModules() : userModules(of.architecture === 'x86');
 }

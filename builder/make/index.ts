@@ -1,0 +1,18 @@
+export { type BuildHow, type CompileStep, readCompileCommands } from './build-command.js';
+export { cacheFolder } from './cache.js';
+export { MakeError, type MakeErrorDetails, type MakeRule } from './error.js';
+export type { FirstChange, ShownInstruction } from './first-change.js';
+export {
+  MAKE_STAGES,
+  type MadeHotPatch,
+  type MakeInput,
+  type MakeProgress,
+  type MakeResult,
+  type MakeStage,
+  type MarkedObject,
+  makeHotPatch,
+} from './make.js';
+export { applyHunks, type FilePatch, type Hunk, parsePatch } from './patch-file.js';
+export { type MissingTool, missingForMake } from './toolchain.js';
+export { applyPatches, type PatchedFile, type PatchInput } from './tree.js';
+export { type WrapperName, wrapper } from './wrapper.js';

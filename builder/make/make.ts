@@ -1,0 +1,606 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { basename, extname, join, resolve } from 'node:path';
+import { findSymbols, type ImageArchitecture, readImage, readObject } from '../../image/index.js';
+import { attemptHotPatch, type HotPatchAttempt } from '../build.js';
+import type { BuildReport } from '../outcome.js';
+import { inlinedFunctions } from '../pdb-facts.js';
+import type { BuildSource } from '../program.js';
+import {
+  type Base,
+  type BaseInput,
+  buildBase,
+  compileRecords,
+  lockFolder,
+  rememberPatch,
+  restore,
+} from './base.js';
+import { type BuildHow, build } from './build-command.js';
+import { cacheFolder } from './cache.js';
+import { compile } from './compile.js';
+import { MakeError } from './error.js';
+import { defaultExports, exportsOf } from './exports.js';
+import { type FirstChange, firstChanges } from './first-change.js';
+import { type Linked, link, type NamedObject } from './link.js';
+import { copyImage, type Marks, markObjects, unmarked } from './marks.js';
+import { planSource } from './plain-files.js';
+import {
+  chooseProduct,
+  named,
+  ObjectNames,
+  type Product,
+  type ProductChoice,
+  type ProductObject,
+  stemOf,
+} from './product.js';
+import { type CompileRecord, local, readRecords, type Session } from './session.js';
+import { findToolchain } from './toolchain.js';
+import { applyPatches, fingerprint, hashText, isInside, type PatchedFile, type PatchInput } from './tree.js';
+
+/** The steps of `makeHotPatch`, in order. */
+export const MAKE_STAGES = ['base', 'fixed', 'marks', 'build'] as const;
+export type MakeStage = (typeof MAKE_STAGES)[number];
+
+export interface MakeInput {
+  /** A folder with sources, or C and C++ files. It is copied, and never written to. */
+  readonly source: string | readonly string[];
+  /** The fix: unified diffs, applied in order. */
+  readonly patches: readonly PatchInput[];
+  /** Default: x64. */
+  readonly architectures?: readonly ImageArchitecture[];
+  /** Where base, fixed build and hotpatch are put: a folder for each architecture. */
+  readonly out: string;
+  /** How a folder is built; not for single files. */
+  readonly how?: BuildHow;
+  /** More compiler flags for everything; for single files the only ones besides -O2. */
+  readonly flags?: readonly string[];
+  /** Which DLLs, libraries or programs of several; objects of several become one image. */
+  readonly products?: readonly string[];
+  /** Name of the image; default: the product's, `.dll` or `.sys`. */
+  readonly image?: string;
+  readonly isDriver?: boolean;
+  /** Functions to export; default: what the program says, else all. */
+  readonly exports?: readonly string[];
+  /** C files of one's own, linked into base and fix: functions to call. Compiled with the include paths and defines of the first source. */
+  readonly harness?: readonly string[];
+  /** Functions that were meant to change. One that exists nowhere is an error. */
+  readonly functions?: readonly string[];
+  /** Refusals to turn into warnings, where the rule permits it. */
+  readonly allow?: readonly string[];
+  readonly sequenceNumber?: number;
+  /** A Windows SDK, instead of mingw-w64's headers. */
+  readonly sysroot?: string;
+  /** Default: $HOTPATCH_CACHE, else hotpatch-lab in the user's cache. */
+  readonly cache?: string;
+  /** Start at this stage with what an earlier run with `keepWork` has left. */
+  readonly from?: MakeStage;
+  /** Keep objects, logs and link folders in `out/work`. */
+  readonly keepWork?: boolean;
+  /** Processes at a time. */
+  readonly jobs?: number;
+  readonly onProgress?: (progress: MakeProgress) => void;
+}
+
+export interface MakeProgress {
+  readonly architecture: ImageArchitecture;
+  readonly stage: MakeStage;
+  readonly text: string;
+}
+
+/** An object that was compiled for hotpatching. */
+export interface MarkedObject {
+  /** As the base's and the patch's symbols call it. */
+  readonly object: string;
+  readonly source: string;
+  /** IR names that were in its list. */
+  readonly functions: readonly string[];
+}
+
+export interface MadeHotPatch {
+  readonly architecture: ImageArchitecture;
+  readonly verdict: 'patched' | 'refused';
+  /** Paths of the images; symbols lie beside each. */
+  readonly base: string;
+  readonly fixed: string;
+  readonly hotPatch?: string;
+  readonly baseWasCached: boolean;
+  /** Objects that the patch changes, as their sources are called. */
+  readonly changedSources: readonly string[];
+  readonly marked: readonly MarkedObject[];
+  /** `__ref_` symbols that several objects had. */
+  readonly renamedReferences: readonly string[];
+  /** Functions that no simulated DLL has: a call of one ends the calling thread with an error. */
+  readonly missingImports: readonly string[];
+  readonly rounds: number;
+  readonly report: BuildReport;
+  readonly functions: HotPatchAttempt['functions'];
+  /** The first instruction of each changed function that differs. */
+  readonly firstChanges: readonly FirstChange[];
+  readonly sizes: { readonly base: number; readonly hotPatch?: number };
+  /** Host milliseconds of each stage. */
+  readonly milliseconds: Readonly<Partial<Record<MakeStage, number>>>;
+}
+
+export interface MakeResult {
+  readonly patchedFiles: readonly string[];
+  readonly architectures: readonly MadeHotPatch[];
+}
+
+/**
+ * From sources and a diff to a hotpatch: builds the base, what the patch changes of it, the objects with changed functions
+ * again for hotpatching, and the hotpatch image.
+ * @throws MakeError when a step fails; a rule that forbids the hotpatch is a verdict, not an error
+ */
+export async function makeHotPatch(input: MakeInput): Promise<MakeResult> {
+  const toolchain = findToolchain(input.sysroot === undefined ? {} : { sysroot: input.sysroot });
+  const out = resolve(input.out);
+  const cache = resolve(input.cache ?? cacheFolder());
+  const plan = planSource(input, toolchain);
+  for (const folder of [out, cache])
+    if (plan.root !== undefined && isInside(folder, plan.root))
+      throw new MakeError({
+        rule: 'input',
+        message: `${folder} lies in the source tree ${plan.root}, which is never written to`,
+        hint: 'give another folder with --out',
+      });
+  const before = plan.root === undefined ? undefined : fingerprint(plan.root);
+  const made: MadeHotPatch[] = [];
+  let patchedFiles: readonly PatchedFile[] = [];
+  for (const architecture of new Set<ImageArchitecture>(input.architectures ?? ['x64'])) {
+    const base: BaseInput = {
+      source: plan.root ?? plan.folder,
+      sourceHash: plan.hash,
+      ...(plan.copy === undefined ? {} : { copySource: plan.copy }),
+      architecture,
+      toolchain,
+      how: plan.how,
+      choice: input.products === undefined ? {} : { products: input.products },
+      flags: input.flags ?? [],
+      isDriver: input.isDriver ?? false,
+      cache,
+    };
+    const lock = await lockFolder(join(cache, 'locks', hashText(plan.hash, architecture).slice(0, 24)));
+    try {
+      const one = await new Maker(input, base, out).make();
+      made.push(one.made);
+      patchedFiles = one.patchedFiles;
+    } finally {
+      lock[Symbol.dispose]();
+    }
+  }
+  if (plan.root !== undefined && fingerprint(plan.root) !== before)
+    throw new MakeError({
+      rule: 'source.written',
+      message: `the build command wrote into ${plan.root}, not into the copy that it was run in`,
+      hint: 'let it use relative paths, or its own working folder ($PWD)',
+    });
+  return { patchedFiles: patchedFiles.map(({ path }) => path), architectures: made };
+}
+
+/** One architecture. */
+class Maker {
+  readonly #milliseconds: Partial<Record<MakeStage, number>> = {};
+  readonly #out: string;
+  readonly #work: string;
+  #stage: MakeStage = 'base';
+
+  constructor(
+    private readonly input: MakeInput,
+    private readonly baseInput: BaseInput,
+    out: string,
+  ) {
+    this.#out = join(out, baseInput.architecture);
+    this.#work = join(out, 'work', baseInput.architecture);
+  }
+
+  async make(): Promise<{ made: MadeHotPatch; patchedFiles: readonly PatchedFile[] }> {
+    const { input } = this;
+    mkdirSync(this.#out, { recursive: true });
+    if (input.from === undefined) rmSync(this.#work, { recursive: true, force: true });
+    mkdirSync(this.#work, { recursive: true });
+    try {
+      const base = await this.#timed('base', () => this.#base());
+      try {
+        const harness = await this.#harness(base.session, base);
+        const shape = await this.#shape(base, harness);
+        const baseLinked = await this.#timed('base', () =>
+          this.#link(base.session, shape, 'base', shape.baseObjects),
+        );
+        const fixed = await this.#timed('fixed', () => this.#fixed(base));
+        return { made: await this.#finish(base, shape, baseLinked, fixed), patchedFiles: fixed.files };
+      } finally {
+        restore(base.folder, base.session.tree);
+      }
+    } finally {
+      if (input.keepWork !== true) rmSync(join(this.#work, '..'), { recursive: true, force: true });
+    }
+  }
+
+  #tell(text: string): void {
+    this.input.onProgress?.({ architecture: this.baseInput.architecture, stage: this.#stage, text });
+  }
+
+  async #timed<T>(stage: MakeStage, work: () => Promise<T>): Promise<T> {
+    this.#stage = stage;
+    const start = performance.now();
+    const result = await work();
+    this.#milliseconds[stage] = (this.#milliseconds[stage] ?? 0) + (performance.now() - start);
+    return result;
+  }
+
+  #jobs(): { jobs?: number } {
+    return this.input.jobs === undefined ? {} : { jobs: this.input.jobs };
+  }
+
+  async #base(): Promise<Base> {
+    this.#tell('building the base');
+    return buildBase(this.baseInput, { onLine: (line) => this.#tell(line), ...this.#jobs() });
+  }
+
+  /** The harness's objects; compiled as the program's first source is. */
+  async #harness(session: Session, base: Base): Promise<NamedObject[]> {
+    const [first] = base.product.objects.flatMap(({ record }) => record ?? []);
+    const flags = first === undefined ? [] : searchFlags(first, session.tree);
+    const cwd = join(session.tree, first?.cwd ?? '.');
+    const objects: NamedObject[] = [];
+    for (const file of this.input.harness ?? []) {
+      const output = join(this.#work, 'harness', `${objects.length}.obj`);
+      const made = await compile(
+        session,
+        { flags: ['-O2', ...flags, `-I${session.tree}`] },
+        resolve(file),
+        output,
+        cwd,
+      );
+      if (made.status !== 0)
+        throw new MakeError({ rule: 'compile', message: `${file} cannot be compiled`, output: made.output });
+      objects.push({ name: `harness-${basename(file).replace(/\.\w+$/, '')}.obj`, file: output });
+    }
+    return objects;
+  }
+
+  async #shape(base: Base, harness: readonly NamedObject[]): Promise<Shape> {
+    const { product, session } = base;
+    const names = new ObjectNames(product.objects.map(({ key }) => key));
+    const { isDriver = false } = this.input;
+    const extension = isDriver ? '.sys' : '.dll';
+    const image = this.input.image ?? `${stemOf(product.path)}${extension}`;
+    const given = this.input.exports;
+    const own = given ?? (isDriver ? [] : defaultExports(session, product));
+    const harnessExports = exportsOf(
+      session,
+      harness.map(({ file }) => file),
+    );
+    const exports = [...new Set([...own, ...harnessExports])];
+    return { names, image, exports, harness, baseObjects: product.objects, product };
+  }
+
+  async #link(
+    session: Session,
+    shape: Shape,
+    folder: string,
+    objects: readonly ProductObject[],
+    made?: readonly NamedObject[],
+  ): Promise<Linked> {
+    this.#tell(`linking ${shape.image}`);
+    const files = made ?? objects.map((object) => named(session, shape.names, object));
+    const isLazy = new Map(objects.map((object) => [shape.names.of(object.key), object.isLazy]));
+    const { product } = shape;
+    return link(session, {
+      folder: join(this.#work, folder),
+      image: shape.image,
+      kind: this.input.isDriver === true ? 'driver' : 'dll',
+      objects: [...files.filter(({ name }) => isLazy.get(name) !== true), ...shape.harness],
+      lazyObjects: files.filter(({ name }) => isLazy.get(name) === true),
+      libraries: product.libraries,
+      ...(product.definition === undefined ? {} : { definition: product.definition }),
+      exports: shape.exports,
+      flags: product.flags,
+      missing: 'imports',
+    });
+  }
+
+  /** Applies the patch to the base's tree and builds what it changes. */
+  async #fixed(base: Base): Promise<Fixed> {
+    const { session, folder } = base;
+    this.#tell('applying the patch');
+    const files = applyPatches(session.tree, this.input.patches);
+    rememberPatch(folder, files);
+    const changed = new Set(files.map(({ path }) => path));
+    const affected = base.product.objects.filter(
+      ({ record }) => record?.dependencies.some((path) => changed.has(path)) ?? false,
+    );
+    const objects = mayReplay(base, files, this.baseInput.how)
+      ? await this.#replay(base, affected)
+      : await this.#buildAgain(base);
+    return { files, objects };
+  }
+
+  async #replay(base: Base, affected: readonly ProductObject[]): Promise<ProductObject[]> {
+    const { session } = base;
+    const again = new Map<string, CompileRecord>();
+    for (const { key, record } of affected) {
+      if (record === undefined || again.has(key)) continue;
+      this.#tell(`compiling ${record.source}`);
+      again.set(
+        key,
+        await recompile(session, record, join(this.#work, 'fixed-objects', `${again.size}.obj`)),
+      );
+    }
+    return base.product.objects.map((object) => {
+      const record = again.get(object.key);
+      return record === undefined
+        ? object
+        : { ...object, hash: record.object, record: { ...record, output: object.key } };
+    });
+  }
+
+  async #buildAgain(base: Base): Promise<readonly ProductObject[]> {
+    const session = { ...base.session, records: join(base.folder, 'records-fixed') };
+    rmSync(session.records, { recursive: true, force: true });
+    await build(session, this.baseInput.how, this.baseInput.source, {
+      log: join(base.folder, 'build', 'fixed.log'),
+      onLine: (line) => this.#tell(line),
+      ...this.#jobs(),
+    });
+    const records = [...base.records, ...readRecords(session.records)];
+    const { choice } = this.baseInput;
+    return chooseProduct(session, records, choice.products?.length ? choice : chosen(base.product)).objects;
+  }
+
+  async #finish(base: Base, shape: Shape, baseLinked: Linked, fixed: Fixed): Promise<MadeHotPatch> {
+    const { session } = base;
+    const before = new Map(shape.baseObjects.map((object) => [object.key, object.hash]));
+    const changed = fixed.objects.filter(({ key, hash }) => before.get(key) !== hash);
+    if (changed.length === 0 && fixed.objects.length === shape.baseObjects.length)
+      throw noChange(shape, fixed);
+    const stem = shape.image.replace(/\.\w+$/, '');
+    const extension = extname(shape.image);
+    const basePath = copyImage(baseLinked, this.#out, stem, extension);
+    const baseSource = readSource(basePath);
+
+    const attempts = await this.#timed('marks', () => this.#mark(base, shape, fixed, baseSource));
+    const { plain, last } = attempts;
+    const fixedPath = copyImage(plain.linked, join(this.#out, 'fixed'), stem, extension);
+    this.#stage = 'build';
+    const { built, report, functions } = last.attempt;
+    const hotPatchPath =
+      built === undefined ? undefined : copyImage(last.linked, this.#out, `${stem}_hp`, extension);
+    if (built !== undefined && hotPatchPath !== undefined) writeFileSync(hotPatchPath, built.bytes);
+    const sources = new Map(fixed.objects.map(({ key, record }) => [key, record?.source ?? key]));
+    return {
+      architecture: session.architecture,
+      verdict: built === undefined ? 'refused' : 'patched',
+      base: basePath,
+      fixed: fixedPath,
+      ...(hotPatchPath === undefined ? {} : { hotPatch: hotPatchPath }),
+      baseWasCached: base.wasCached,
+      changedSources: [...new Set(changed.map(({ key }) => sources.get(key) ?? key))],
+      marked: [...last.marks].map(([key, names]) => ({
+        object: shape.names.of(key),
+        source: sources.get(key) ?? key,
+        functions: [...names].sort(),
+      })),
+      renamedReferences: last.renamed,
+      missingImports: [...new Set([...baseLinked.missing, ...last.linked.missing])].sort(),
+      rounds: last.round,
+      report,
+      functions,
+      firstChanges: await firstChanges(baseSource, plain.source, plain.attempt.functions),
+      sizes: {
+        base: readFileSync(basePath).length,
+        ...(hotPatchPath === undefined ? {} : { hotPatch: readFileSync(hotPatchPath).length }),
+      },
+      milliseconds: this.#milliseconds,
+    };
+  }
+
+  /** Compiles changed objects for hotpatching, until the builder asks for nothing more. */
+  async #mark(
+    base: Base,
+    shape: Shape,
+    fixed: Fixed,
+    baseSource: BuildSource,
+  ): Promise<{ plain: Round; last: Round }> {
+    const MOST_ROUNDS = 8;
+    let marks: Marks = new Map();
+    const plain = await this.#round(base, shape, fixed, baseSource, marks, 0);
+    this.#assertKnown(shape, plain);
+    this.#assertChange(shape, fixed, plain);
+    let last = plain;
+    for (let round = 1; round <= MOST_ROUNDS; round++) {
+      const wanted = wantedMarks(shape, fixed.objects, last, marks);
+      if (wanted === undefined) break;
+      marks = wanted;
+      last = await this.#round(base, shape, fixed, baseSource, marks, round);
+    }
+    return { plain, last };
+  }
+
+  async #round(
+    base: Base,
+    shape: Shape,
+    fixed: Fixed,
+    baseSource: BuildSource,
+    marks: Marks,
+    round: number,
+  ): Promise<Round> {
+    const { session } = base;
+    this.#tell(
+      round === 0
+        ? 'comparing'
+        : `marking ${[...marks.values()].reduce((sum, { size }) => sum + size, 0)} functions, round ${round}`,
+    );
+    const folder = join(this.#work, `marked-${round}`);
+    const { objects, renamed } = await markObjects(
+      session,
+      folder,
+      shape.names,
+      fixed.objects,
+      marks,
+      this.input.jobs,
+    );
+    const linked = await this.#link(session, shape, `link-${round}`, fixed.objects, objects);
+    const own = objects.filter(({ file }) => file.startsWith(folder));
+    const source: BuildSource = {
+      ...readSource(linked.image),
+      objects: own.map(({ file }) => readObject(readFileSync(file), { file })),
+    };
+    const attempt = attemptHotPatch({
+      base: baseSource,
+      fixed: source,
+      ...(this.input.allow === undefined ? {} : { allow: this.input.allow }),
+      ...(this.input.sequenceNumber === undefined ? {} : { sequenceNumber: this.input.sequenceNumber }),
+      onProgress: (done, all) => this.#tell(`${done} of ${all} functions compared`),
+    });
+    const ignored = own.flatMap(({ name, file }) => {
+      const key = fixed.objects.find((object) => shape.names.of(object.key) === name)?.key ?? '';
+      return unmarked(file, marks.get(key) ?? []);
+    });
+    return { marks, linked, source, attempt, renamed, round, ignored };
+  }
+
+  /** A name that the user gave must mean something: a function of the fixed build, or one that was inlined in it. */
+  #assertKnown(shape: Shape, { attempt, linked }: Round): void {
+    const wanted = this.input.functions ?? [];
+    if (wanted.length === 0) return;
+    const { pdb } = readSource(linked.image);
+    const inlined = pdb === undefined ? [] : [...inlinedFunctions(pdb).values()];
+    const names = new Set([
+      ...attempt.functions.map(({ name }) => name),
+      ...inlined.flatMap((copies) => [...copies]),
+    ]);
+    const unknown = wanted.find((name) => !names.has(name));
+    if (unknown !== undefined)
+      throw new MakeError({
+        rule: 'function.unknown',
+        message: `--functions ${unknown}: ${shape.image} has no function of this name, and no function holds a copy of one`,
+        hint: 'check the spelling; leave --functions out to have every change found',
+      });
+  }
+
+  /** Other bytes in the objects may come from comments and line numbers only. */
+  #assertChange(shape: Shape, fixed: Fixed, { attempt }: Round): void {
+    const refusals = attempt.report.findings.filter(({ severity }) => severity === 'refusal');
+    if (refusals.length === 0 || refusals.some(({ rule }) => rule !== 'patch.empty')) return;
+    throw noChange(shape, fixed);
+  }
+}
+
+function noChange({ image }: Shape, { files }: Fixed): MakeError {
+  return new MakeError({
+    rule: 'noChange',
+    message: `the patch changes no code and no variable of ${image}: ${files.map(({ path }) => path).join(', ')}`,
+    hint: 'the changed files are not compiled into it, or only comments changed; --keep keeps the logs',
+  });
+}
+
+/** The same product once more, unless it is all objects. */
+function chosen({ path }: Product): ProductChoice {
+  return /\.(?:o|obj|lo)$/i.test(path) ? {} : { products: [path] };
+}
+
+/** What base and fixed images have in common. */
+interface Shape {
+  readonly names: ObjectNames;
+  readonly image: string;
+  readonly exports: readonly string[];
+  readonly harness: readonly NamedObject[];
+  readonly baseObjects: readonly ProductObject[];
+  readonly product: Product;
+}
+
+interface Fixed {
+  readonly files: readonly PatchedFile[];
+  readonly objects: readonly ProductObject[];
+}
+
+interface Round {
+  readonly marks: Marks;
+  readonly linked: Linked;
+  readonly source: BuildSource;
+  readonly attempt: HotPatchAttempt;
+  readonly renamed: readonly string[];
+  readonly round: number;
+  /** Names that clang took no notice of. */
+  readonly ignored: readonly string[];
+}
+
+/** What the builder suggests to mark, object by object; undefined when nothing is new. */
+function wantedMarks(
+  shape: Shape,
+  objects: readonly ProductObject[],
+  { attempt, ignored }: Round,
+  marks: Marks,
+): Marks | undefined {
+  const keys = new Map(
+    objects.map(({ key, record }) => [shape.names.of(key), record === undefined ? undefined : key]),
+  );
+  const suggested = new Set(attempt.report.suggestion.functions);
+  const refused = new Set(
+    attempt.report.findings.flatMap(({ severity, symbol }) => (severity === 'refusal' ? (symbol ?? []) : [])),
+  );
+  const next = new Map([...marks].map(([key, names]) => [key, new Set(names)]));
+  let isNew = false;
+  for (const { name, module, verdict } of attempt.functions) {
+    if (verdict !== 'changed' && verdict !== 'new' && !refused.has(name)) continue;
+    const key = keys.get(basename(module ?? '').replace(/^\.\//, ''));
+    const ir = [...suggested].find(
+      (candidate) => candidate === name || candidate.replace(/@\d+$/, '').replace(/^[@_]/, '') === name,
+    );
+    if (key === undefined || ir === undefined || ignored.includes(ir)) continue;
+    const names = next.get(key) ?? new Set();
+    if (names.has(ir)) continue;
+    next.set(key, names.add(ir));
+    isNew = true;
+  }
+  return isNew ? next : undefined;
+}
+
+function readSource(path: string): BuildSource {
+  const image = readImage(readFileSync(path), { file: path });
+  const found = findSymbols({ image, path }, {});
+  return { image, symbols: found.table, pdb: found.pdb };
+}
+
+/** Compiles what a record says once more. */
+async function recompile(session: Session, record: CompileRecord, output: string): Promise<CompileRecord> {
+  const cwd = join(session.tree, record.cwd);
+  const flags = record.flags.map((flag) => local(flag, session.tree));
+  const made = await compile(session, { flags }, local(record.given, session.tree), output, cwd);
+  if (made.record === undefined)
+    throw new MakeError({
+      rule: 'compile',
+      message: `${record.source} cannot be compiled with the patch applied`,
+      output: made.output,
+    });
+  return made.record;
+}
+
+/** Preprocessor flags of a compilation, for the harness. */
+function searchFlags(record: CompileRecord, tree: string): string[] {
+  const flags = record.flags.map((flag) => local(flag, tree));
+  const found: string[] = [];
+  for (let i = 0; i < flags.length; i++) {
+    const flag = flags[i] ?? '';
+    if (/^-(?:I|D|U|iquote|std)./.test(flag)) found.push(flag);
+    else if (/^-(?:include|I|D|U|isystem|iquote)$/.test(flag)) found.push(flag, flags[++i] ?? '');
+  }
+  return found;
+}
+
+/** Files that are never compiled, or not into the product. */
+const BESIDE =
+  /^(?:.*\/)?(?:docs?|tests?|testsuite|examples?|fuzz\w*|man|contrib\/fuzz)\/|\.(?:md|txt|rst|html?|[1-9]|xml|png|svg|po|pot)$|(?:^|\/)(?:README|NEWS|CHANGES|ChangeLog|AUTHORS|COPYING|THANKS|TODO)[^/]*$/i;
+
+/**
+ * Is it enough to compile the files again that were made from changed ones? Not when the patch changes how the program is
+ * built, or what its sources are generated from: then the whole command is run again.
+ */
+function mayReplay(base: Base, files: readonly PatchedFile[], how: BuildHow): boolean {
+  if (how.kind === 'steps') return true;
+  const compiled = new Set(compileRecords(base.records).flatMap(({ dependencies }) => dependencies));
+  const isHeader = (path: string) => /\.(?:h|hh|hpp|hxx|inc)$/i.test(path);
+  return files.every(
+    ({ path, before }) => compiled.has(path) || BESIDE.test(path) || (before === undefined && isHeader(path)),
+  );
+}

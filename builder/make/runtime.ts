@@ -1,0 +1,157 @@
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageRoot } from '../../cpu/index.js';
+import type { ImageArchitecture } from '../../image/index.js';
+import { calleePops, type SimulatedModule, simulatedModules } from '../../loader/index.js';
+import { MakeError, shortened } from './error.js';
+import { inParallel, run } from './process.js';
+import { HOTPATCH_FLAGS, TARGETS, type Toolchain, targetFlags } from './toolchain.js';
+import { hashFile, hashText } from './tree.js';
+
+/** Sources of what a compiler expects to find: docs/make.md lists them. */
+export function runtimeFolder(): string {
+  return join(packageRoot(), 'builder', 'make', 'runtime');
+}
+
+/** Objects that are linked whole; the others are members of an archive, taken when they are needed. */
+const ALWAYS = ['guard.c', 'load-config.S'];
+
+export const RUNTIME_OBJECTS: readonly string[] = ALWAYS.map(objectName);
+export const RUNTIME_LIBRARY = 'hotpatch-runtime.lib';
+
+function objectName(source: string): string {
+  return source.replace(/\.\w+$/, '.obj');
+}
+
+/**
+ * Makes the runtime and the import libraries of one architecture in the cache, unless they are there.
+ * @returns the folder that holds them
+ */
+export async function prepareLibraries(
+  cache: string,
+  architecture: ImageArchitecture,
+  toolchain: Toolchain,
+  isDriver: boolean,
+): Promise<string> {
+  const sources = readdirSync(runtimeFolder()).sort();
+  const modules = modulesFor(architecture, isDriver);
+  const definitions = modules.map((module) => definitionOf(module, architecture));
+  const key = hashText(
+    architecture,
+    toolchain.version,
+    toolchain.headers ?? '',
+    toolchain.sysroot ?? '',
+    ...sources.map((source) => hashFile(join(runtimeFolder(), source))),
+    ...definitions,
+  ).slice(0, 16);
+  const folder = join(cache, 'libraries', `${architecture}-${key}`);
+  if (existsSync(folder)) return folder;
+  const temporary = `${folder}.${process.pid}`;
+  mkdirSync(temporary, { recursive: true });
+  const tool = async (command: string, args: readonly string[]) => {
+    const { status, stderr, stdout } = await run(command, args, { cwd: temporary });
+    if (status !== 0)
+      throw new MakeError({
+        rule: 'compile',
+        message: `the runtime cannot be built: ${command} ended with ${status}`,
+        output: shortened(stderr + stdout),
+      });
+  };
+  const { tools } = toolchain;
+  await inParallel(sources, (source) =>
+    tool(tools.clang, [
+      ...targetFlags(architecture, toolchain),
+      ...(source.endsWith('.S') ? ['-mno-incremental-linker-compatible'] : [...HOTPATCH_FLAGS, '-O2', '-w']),
+      ...(source.endsWith('.S')
+        ? []
+        : ['-ffreestanding', '-fno-builtin', `-ffile-prefix-map=${runtimeFolder()}=runtime`]),
+      ...(source.endsWith('.cc')
+        ? ['-std=c++17', '-fno-exceptions', '-fno-rtti', '-fsized-deallocation']
+        : []),
+      '-c',
+      join(runtimeFolder(), source),
+      '-o',
+      objectName(source),
+    ]),
+  );
+  await tool(tools.ar, [
+    'rcsD',
+    RUNTIME_LIBRARY,
+    ...sources.filter((source) => !ALWAYS.includes(source)).map(objectName),
+  ]);
+  for (const [index, module] of modules.entries())
+    await importLibrary(temporary, architecture, toolchain, module.name, definitions[index] ?? '');
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(temporary, folder);
+  return folder;
+}
+
+/** Makes `NAME.lib` of a module definition in `folder`. */
+export async function importLibrary(
+  folder: string,
+  architecture: ImageArchitecture,
+  toolchain: Toolchain,
+  dll: string,
+  definition: string,
+  stem = dll.replace(/\.\w+$/, ''),
+): Promise<string> {
+  writeFileSync(join(folder, `${stem}.def`), definition);
+  const library = `${stem}.lib`;
+  const { status, stderr } = await run(
+    toolchain.tools.dlltool,
+    [
+      '-m',
+      TARGETS[architecture].dlltoolMachine,
+      ...(architecture === 'x86' ? ['-k'] : []),
+      '-d',
+      `${stem}.def`,
+      '-l',
+      library,
+    ],
+    { cwd: folder },
+  );
+  if (status !== 0)
+    throw new MakeError({
+      rule: 'link',
+      message: `no import library of ${dll} can be made`,
+      output: shortened(stderr),
+    });
+  return library;
+}
+
+/** kernelbase.dll is what kernel32.dll leads to: programs name the latter. */
+function modulesFor(architecture: ImageArchitecture, isDriver: boolean): SimulatedModule[] {
+  const order = ['ucrtbase.dll', 'kernel32.dll', 'ntdll.dll'];
+  const rank = (name: string) => (order.indexOf(name) + order.length + 1) % (order.length + 1);
+  return simulatedModules({ kind: isDriver ? 'kernel' : 'user', architecture })
+    .filter(({ name }) => name !== 'kernelbase.dll' && name !== 'msvcrt.dll')
+    .sort((a, b) => rank(a.name) - rank(b.name));
+}
+
+/** Import libraries of the simulated modules, in the order in which they shall be searched. */
+export function importLibraries(architecture: ImageArchitecture, isDriver: boolean): string[] {
+  return modulesFor(architecture, isDriver).map(({ name }) => `${name.replace(/\.\w+$/, '')}.lib`);
+}
+
+/** Names of POSIX that mingw-w64's import libraries lead to the underscored exports. */
+const POSIX_NAMES: readonly string[] =
+  'access chdir chmod close creat dup dup2 eof fdopen fileno getcwd getpid isatty itoa lseek memccpy memicmp mkdir mktemp open putenv read rmdir setmode strdup stricmp strlwr strnicmp strrev strset strupr swab tempnam tzset umask unlink wcsdup wcsicmp write'.split(
+    ' ',
+  );
+
+function definitionOf(module: SimulatedModule, architecture: ImageArchitecture): string {
+  const names = module.exports.map((entry) => {
+    const pops = calleePops(entry, architecture === 'x86' ? 4 : 8);
+    const isDecorated = architecture === 'x86' && entry.convention === 'stdcall';
+    return isDecorated ? `${entry.name}@${pops}` : entry.name;
+  });
+  const known = new Set(module.exports.map(({ name }) => name));
+  const aliases =
+    module.name === 'ucrtbase.dll'
+      ? POSIX_NAMES.filter((name) => known.has(`_${name}`) && !known.has(name)).map(
+          (name) => `${name} == _${name}`,
+        )
+      : [];
+
+  return `${[`LIBRARY "${module.name}"`, 'EXPORTS', ...names, ...aliases].join('\n')}\n`;
+}

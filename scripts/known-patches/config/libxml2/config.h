@@ -1,0 +1,1 @@
+#include "../include/win32config.h"

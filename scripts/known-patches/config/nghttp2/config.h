@@ -1,0 +1,9 @@
+#define PACKAGE_VERSION "1.52.0"
+#define HAVE_STDINT_H 1
+#define HAVE_INTTYPES_H 1
+#define HAVE_STDDEF_H 1
+#define HAVE_STDLIB_H 1
+#define HAVE_STRING_H 1
+#define HAVE_TIME_H 1
+#define HAVE_WINDOWS_H 1
+#define SIZEOF_INT_P __SIZEOF_POINTER__

@@ -1,0 +1,38 @@
+import { evaluatePackage } from './evaluate.js';
+import { KNOWN_PATCHES } from './list.js';
+import { PACKAGES } from './packages.js';
+import { fetchPackages, sourcesFolder } from './sources.js';
+
+/** npm run known-patches [-- fetch | build [PACKAGE…] [--arch a,b] [--patch FILE] | run | write] */
+const [what = 'all', ...rest] = process.argv.slice(2);
+const value = (name: string) => {
+  const at = rest.indexOf(name);
+  return at < 0 ? undefined : rest[at + 1];
+};
+const names = rest.filter((word, i) => !word.startsWith('--') && !(rest[i - 1] ?? '').startsWith('--'));
+const packages = names.length > 0 ? names : Object.keys(KNOWN_PATCHES);
+
+if (what === 'all' || what === 'fetch')
+  fetchPackages([
+    ...packages.map((name) => ({ name, version: KNOWN_PATCHES[name]?.version ?? '' })),
+    ...packages
+      .flatMap((name) => PACKAGES[name]?.with ?? [])
+      .map((other) => ({ name: other.package, version: '' })),
+  ]);
+
+if (what === 'all' || what === 'build')
+  for (const name of packages) {
+    const patch = value('--patch');
+    const architectures = value('--arch')
+      ?.split(',')
+      .filter((text): text is 'x64' | 'arm64' | 'x86' => /^(?:x64|arm64|x86)$/.test(text));
+    const results = await evaluatePackage(name, {
+      ...(patch === undefined ? {} : { only: ({ file }) => file === patch }),
+      ...(architectures === undefined ? {} : { architectures }),
+    });
+    for (const { patch: known, made } of results)
+      console.log(
+        `${name} ${known.file}: ${made.map(({ architecture, verdict, why, seconds }) => `${architecture} ${verdict}${why === undefined ? '' : ` (${why.slice(0, 300)})`} ${seconds.toFixed(0)} s`).join('; ')}`,
+      );
+  }
+console.log(`in ${sourcesFolder()}`);
