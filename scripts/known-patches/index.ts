@@ -1,4 +1,7 @@
-import { evaluatePackage } from './evaluate.js';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { evaluatePackage, outFolder, readResults } from './evaluate.js';
+import { isShown, runCase } from './run.js';
 import { KNOWN_PATCHES } from './list.js';
 import { PACKAGES } from './packages.js';
 import { fetchPackages, sourcesFolder } from './sources.js';
@@ -34,5 +37,13 @@ if (what === 'all' || what === 'build')
       console.log(
         `${name} ${known.file}: ${made.map(({ architecture, verdict, why, seconds }) => `${architecture} ${verdict}${why === undefined ? '' : ` (${why.slice(0, 300)})`} ${seconds.toFixed(0)} s`).join('; ')}`,
       );
+  }
+if (what === 'all' || what === 'run')
+  for (const result of readResults().filter((one) => packages.includes(one.package))) {
+    if (value('--patch') !== undefined && result.patch.file !== value('--patch')) continue;
+    const ran = runCase(result);
+    if (ran.length === 0) continue;
+    writeFileSync(join(outFolder(sourcesFolder(), result.package, result.patch), 'run.json'), JSON.stringify(ran, undefined, 1));
+    for (const one of ran) console.log(`${result.package} ${result.patch.file} ${isShown(one) ? 'shown' : 'NOT SHOWN'} ${JSON.stringify(one)}`);
   }
 console.log(`in ${sourcesFolder()}`);
