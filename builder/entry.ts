@@ -1,4 +1,14 @@
-import { instructionLength } from '../cpu/index.js';
+import { instructionFacts } from '../cpu/index.js';
+import {
+  type EntryFacts,
+  type EntryNeed,
+  endOfCodeBefore,
+  entryFacts,
+  entryNeedOf,
+  FUNCTION_ENTRY_SIZE,
+  type EntryProblem as Problem,
+  entryProblems as problemsOf,
+} from '../image/index.js';
 import type { CodeFunction, Program } from './program.js';
 import type { BuildRuleId } from './rules.js';
 
@@ -7,35 +17,74 @@ export interface EntryProblem {
   readonly text: string;
 }
 
-/** Bytes before an x64 or x86 entry that the trampoline may use (link /FUNCTIONPADMIN:6). */
-const PADDING = 6;
-const FILL = new Set([0xcc, 0x90, 0x00]);
-/** Bytes that one store replaces. */
-const ENTRY_SIZE = { x64: 2, x86: 2, arm64: 4 } as const;
 /** Reach of B: 26 bits of signed distance in words. */
 const ARM64_REACH = 1 << 27;
 
+/** What is so at the entry of a function of a build. */
+export function entryFactsIn(program: Program, code: CodeFunction, need: EntryNeed): EntryFacts {
+  const { image } = program;
+  const { rva } = code;
+  const neighbour = neighbourOf(program, code, need);
+  const ends = neighbour === undefined ? undefined : Math.min(neighbour.rva + neighbour.size, rva);
+  const section = image.sectionAt(rva);
+  return entryFacts({
+    architecture: image.architecture,
+    rva,
+    code: {
+      start: section?.virtualAddress ?? rva,
+      end: Math.min(rva + code.size, (section?.virtualAddress ?? rva) + (section?.fileSize ?? 0)),
+    },
+    read: (at, length) => image.read(at, length),
+    endOfCodeBefore: ends ?? endOfCodeBefore(image, rva),
+    startOfCodeBefore: program.functionBefore(rva)?.rva,
+    decode: (bytes) => instructionFacts(image.architecture, bytes, BigInt(rva)),
+  });
+}
+
+/** The function that lies in the bytes before the entry that a redirection takes. */
+function neighbourOf(program: Program, code: CodeFunction, { padding }: EntryNeed): CodeFunction | undefined {
+  const found = program.functionAt(code.rva - 1) ?? program.functionAt(code.rva - padding);
+  return found === code ? undefined : found;
+}
+
+/** What the problems of an entry are, in words. */
+export function entryProblemTexts(
+  program: Program,
+  code: CodeFunction,
+  need: EntryNeed,
+): { readonly problem: Problem; readonly text: string }[] {
+  const { image } = program;
+  const facts = entryFactsIn(program, code, need);
+  const neighbour = neighbourOf(program, code, need);
+  const before =
+    code.rva >= need.padding ? image.read(code.rva - need.padding, need.padding) : new Uint8Array(0);
+  return problemsOf(facts, need).map((problem) => {
+    if (problem === 'split')
+      return {
+        problem,
+        text: 'the jump would begin inside a no-operation that the function before runs through',
+      };
+    if (problem !== 'padding')
+      return { problem, text: `it begins with ${hexBytes(image.read(code.rva, 1))}` };
+    const text =
+      neighbour === undefined
+        ? `the ${need.padding} bytes before it are ${hexBytes(before)}`
+        : `${neighbour.name} ends less than ${need.padding} bytes before it`;
+    return { problem, text };
+  });
+}
+
+const RULES: Readonly<Record<Problem, BuildRuleId>> = {
+  padding: 'entry.padding',
+  split: 'entry.padding',
+  firstInstruction: 'entry.firstInstruction',
+  invalid: 'entry.firstInstruction',
+};
+
 /** What keeps a function from carrying a redirection, even while nothing runs in it. */
 export function placementProblems(program: Program, code: CodeFunction): EntryProblem[] {
-  const { image } = program;
-  const problems: EntryProblem[] = [];
-  if (image.architecture === 'arm64') return problems;
-  const before = code.rva >= PADDING ? image.read(code.rva - PADDING, PADDING) : new Uint8Array(0);
-  const neighbour = program.functionAt(code.rva - 1) ?? program.functionAt(code.rva - PADDING);
-  if (before.length < PADDING || !before.every((byte) => FILL.has(byte)))
-    problems.push({ rule: 'entry.padding', text: `the ${PADDING} bytes before it are ${hexBytes(before)}` });
-  else if (neighbour !== undefined && neighbour !== code)
-    problems.push({
-      rule: 'entry.padding',
-      text: `${neighbour.name} ends less than ${PADDING} bytes before it`,
-    });
-  const length = instructionLength(image.architecture, image.read(code.rva, Math.min(15, code.size)), 0n);
-  if (length < 2)
-    problems.push({
-      rule: 'entry.firstInstruction',
-      text: `it begins with ${hexBytes(image.read(code.rva, 1))}`,
-    });
-  return problems;
+  const need = entryNeedOf(program.image.architecture);
+  return entryProblemTexts(program, code, need).map(({ problem, text }) => ({ rule: RULES[problem], text }));
 }
 
 /** What keeps a function of the running base from being redirected. */
@@ -43,7 +92,7 @@ export function entryProblems(program: Program, code: CodeFunction, reserveSize:
   const { image } = program;
   const { architecture } = image;
   const problems = placementProblems(program, code);
-  const entrySize = ENTRY_SIZE[architecture];
+  const entrySize = FUNCTION_ENTRY_SIZE[architecture];
   for (const { offset, branch, flow } of program.stream(code).instructions) {
     if (branch === undefined || branch >= entrySize) continue;
     const at = `the branch at +0x${offset.toString(16)}`;
@@ -68,6 +117,6 @@ export function entryProblems(program: Program, code: CodeFunction, reserveSize:
   return problems;
 }
 
-function hexBytes(bytes: Uint8Array): string {
+export function hexBytes(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ') || 'outside the image';
 }

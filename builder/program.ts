@@ -1,6 +1,7 @@
 import {
   type CoffObject,
   type FunctionTableEntry,
+  type ImageArchitecture,
   isExecutable,
   isWritable,
   type Pdb,
@@ -8,6 +9,7 @@ import {
   type Section,
   type SymbolInfo,
   type SymbolTable,
+  trailingFill,
 } from '../image/index.js';
 import { type CodeStream, decodeFunction } from './code-stream.js';
 import { isLabel } from './identity.js';
@@ -61,8 +63,7 @@ export type Place =
   | { readonly kind: 'import'; readonly name: string }
   | { readonly kind: 'unknown'; readonly rva: number };
 
-/** What linkers put between functions: `int 3`, `nop`; zero words on ARM64. */
-const FILL = { x64: [0xcc, 0x90], x86: [0xcc, 0x90], arm64: [0x00] } as const;
+const SHORTEST_INSTRUCTION: Readonly<Record<ImageArchitecture, number>> = { x64: 1, x86: 1, arm64: 4 };
 
 const programs = new WeakMap<BuildSource, Program>();
 
@@ -119,6 +120,14 @@ export class Program {
 
   functionAt(rva: number): CodeFunction | undefined {
     return around(this.functions, rva);
+  }
+
+  /** The last function that begins before an RVA, in the same section. */
+  functionBefore(rva: number): CodeFunction | undefined {
+    const found = this.functions[lowerBound(this.functions, rva, (one) => one.rva) - 1];
+    return found !== undefined && this.image.sectionAt(found.rva) === this.image.sectionAt(rva)
+      ? found
+      : undefined;
   }
 
   variableAt(rva: number): Variable | undefined {
@@ -290,10 +299,8 @@ function threadLocalRange(image: PeImage): { start: number; end: number } | unde
 /** The length of a function of unknown size: up to the next one, without the padding between them. */
 function trimmed(image: PeImage, rva: number, end: number): number {
   const bytes = image.read(rva, end - rva);
-  const fill: readonly number[] = FILL[image.architecture];
-  let size = bytes.length;
-  while (size > 1 && fill.includes(bytes[size - 1] ?? 0)) size--;
-  return image.architecture === 'arm64' ? Math.ceil(size / 4) * 4 : size;
+  const { architecture } = image;
+  return Math.max(SHORTEST_INSTRUCTION[architecture], bytes.length - trailingFill(architecture, bytes));
 }
 
 export function isCodeAt(image: PeImage, rva: number): boolean {

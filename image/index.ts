@@ -9,6 +9,24 @@ export type {
   DynamicRelocationName,
   FunctionOverride,
 } from './dynamic-relocations.js';
+export {
+  type EntryFacts,
+  type EntryNeed,
+  type EntryPlace,
+  type EntryProblem,
+  endOfCodeBefore,
+  entryFacts,
+  entryNeedOf,
+  entryProblems,
+  type Fill,
+  FUNCTION_ENTRY_SIZE,
+  FUNCTION_PADDING,
+  fillBefore,
+  type ReadEntryCode,
+  startOfCodeBefore,
+  trailingFill,
+  unsafePadding,
+} from './entry.js';
 export { ImageError, type ImageErrorDetails } from './error.js';
 export type { ExportFunction, Exports } from './exports.js';
 export type { GuardEntry, GuardTables } from './guard.js';

@@ -1,5 +1,5 @@
-import { instructionLength } from '../../cpu/index.js';
 import {
+  type EntryProblem,
   HOOK_OPTION,
   HOOK_TYPE,
   type Hotp1HookInput,
@@ -8,8 +8,10 @@ import {
   type PeImage,
   VALIDATION_HOOK_ONLY,
 } from '../../image/index.js';
+import { entryProblemTexts } from '../entry.js';
 import type { Findings } from '../finding.js';
 import type { CodeFunction, Program } from '../program.js';
+import type { BuildRuleId } from '../rules.js';
 
 /** How x64 functions are hooked: a near jump in the padding, or an indirect one through a pointer in the target. */
 export type HookForm = 'near' | 'indirect';
@@ -27,7 +29,6 @@ export interface HookSet {
 const PADDING_SIZE: Readonly<Record<HookForm, number>> = { near: 5, indirect: 6 };
 const ENTRY_SIZE = 2;
 const POINTER_SIZE = 8;
-const FILL = new Set([0xcc, 0x90, 0x00]);
 
 /** The form that so many functions of a target can have: indirect on x64 where there is room for the pointers. */
 export function formFor(image: PeImage, count: number, wanted: HookForm = 'indirect'): HookForm {
@@ -95,18 +96,22 @@ function pointerCells(image: PeImage, count: number): number[] | undefined {
   return undefined;
 }
 
+const ENTRY_RULES: Readonly<Record<EntryProblem, BuildRuleId>> = {
+  padding: 'hotp1.padding',
+  split: 'hotp1.padding',
+  firstInstruction: 'hotp1.entry',
+  invalid: 'hotp1.entry',
+};
+
 /** What keeps a function of the target from being hooked: padding, first instruction, branches, relocations. */
 export function checkEntry(program: Program, code: CodeFunction, form: HookForm, findings: Findings): void {
-  const { image } = program;
   const size = PADDING_SIZE[form];
-  const before = code.rva >= size ? image.read(code.rva - size, size) : new Uint8Array();
-  const neighbour = program.functionAt(code.rva - 1) ?? program.functionAt(code.rva - size);
-  if (before.length < size || !before.every((byte) => FILL.has(byte)) || (neighbour ?? code) !== code)
-    findings.report('hotp1.padding', `the ${size} bytes before it are ${hexBytes(before)}`, code.name);
-  const LONGEST = 15;
-  const first = image.read(code.rva, Math.min(LONGEST, code.size));
-  if (instructionLength(image.architecture, first, 0n) < ENTRY_SIZE)
-    findings.report('hotp1.entry', `it begins with ${hexBytes(first.subarray(0, 1))}`, code.name);
+  for (const { problem, text } of entryProblemTexts(program, code, {
+    padding: size,
+    jump: size,
+    entry: ENTRY_SIZE,
+  }))
+    findings.report(ENTRY_RULES[problem], text, code.name);
   for (const { offset, branch, flow } of program.stream(code).instructions) {
     if (branch === undefined || branch >= ENTRY_SIZE) continue;
     const at = `the branch at +0x${offset.toString(16)}`;
@@ -116,8 +121,4 @@ export function checkEntry(program: Program, code: CodeFunction, form: HookForm,
   const [relocation] = program.relocationsIn(code.rva - size, size + ENTRY_SIZE);
   if (relocation !== undefined)
     findings.report('hotp1.entry', `a base relocation is at RVA 0x${relocation.toString(16)}`, code.name);
-}
-
-function hexBytes(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join(' ') || 'outside the image';
 }

@@ -1,5 +1,6 @@
 import type { Kernel, LoadedImage, Thread } from '../../loader/index.js';
 import type { HotPatch } from './hot-patch-engine.js';
+import { sees } from './stands.js';
 
 /** Something that would break if the image were unmapped. */
 export interface Holder {
@@ -35,7 +36,7 @@ export function threadsIn(kernel: Kernel, patch: LoadedImage): Holder[] {
   const { pointerSize } = patch.domain.architecture;
   const holders: Holder[] = [];
   for (const thread of kernel.threads) {
-    if (thread.domain.addressSpace !== patch.domain.addressSpace) continue;
+    if (!sees(thread.domain, patch.domain, patch.dllBase)) continue;
     if (patch.contains(thread.pc))
       holders.push({ thread, text: `thread ${thread.id} stands at ${patch.describe(thread.pc)}` });
     for (const name of thread.architecture.registers) {

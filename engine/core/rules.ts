@@ -37,6 +37,7 @@ export type EngineRule =
   | 'hpat.full'
   | 'kernel.secureKernel'
   | 'operation.inProgress'
+  | 'padding.occupied'
   | 'patch.engine'
   | 'patch.importsBase'
   | 'patch.state'

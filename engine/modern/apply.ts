@@ -1,5 +1,6 @@
 import { hex, type Kernel, type LoadedImage } from '../../loader/index.js';
 import type { Journal } from '../core/journal.js';
+import { refuseOccupied, threadsStandingIn } from '../core/stands.js';
 import type { EngineStep } from '../core/steps.js';
 import type { ImageRecord } from './image-record.js';
 import { type FunctionPlan, type PatchPlan, reader } from './plan.js';
@@ -110,7 +111,9 @@ export class Applier {
       () => record.giveBackSlot(index),
     );
     if (keepUndo) yield this.#saveUndoEntry(record, plan);
-    if (trampoline.padding !== undefined) yield store('padding', trampoline.padding);
+    if (trampoline.padding === undefined) return;
+    refuseOccupied(this.kernel, { domain: image.domain, unsafe: plan.unsafe, symbol });
+    yield store('padding', trampoline.padding);
   }
 
   *#entry({ isNew, symbol, trampoline }: FunctionPlan, image: LoadedImage): Generator<EngineStep, void> {
@@ -150,12 +153,11 @@ export class Applier {
    */
   *restorePadding({ image, form }: ImageRecord, entries: readonly UndoEntry[]): Generator<EngineStep, void> {
     const size = BigInt(form.paddingUsed);
-    const { threads } = this.kernel;
     let restored = false;
     for (const entry of entries) {
       const location = image.address(entry.rva);
-      const occupied = threads.some(({ pc }) => pc >= location - size && pc < location);
-      if (entry.paddingBytes.length === 0 || occupied) continue;
+      const range = { domain: image.domain, start: location - size, end: location };
+      if (entry.paddingBytes.length === 0 || threadsStandingIn(this.kernel, range).length > 0) continue;
       yield this.journal.store(
         image,
         'padding',

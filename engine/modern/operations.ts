@@ -4,11 +4,12 @@ import type { LoadedImage, PlainEventKind } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import { threadsIn } from '../core/in-use.js';
 import { domainOf } from '../core/journal.js';
+import { refuseOccupied } from '../core/stands.js';
 import type { EngineStep } from '../core/steps.js';
 import type { Application } from './application.js';
 import type { ImageRecord } from './image-record.js';
 import { changePatch, type Patch } from './patch.js';
-import { type PatchPlan, type PlanOptions, planPatch } from './plan.js';
+import { checkUndoTable, type PatchPlan, type PlanOptions, planPatch } from './plan.js';
 import { asHotPatchError, notInForce, refuseFindings, refuseImportOfBase } from './refusals.js';
 import { type Revert, revertPatch } from './revert.js';
 import { checkSequence } from './sequence.js';
@@ -109,7 +110,11 @@ export class PatchOperations {
       symbols: patch.symbols,
     });
     loaded.push(image);
-    return planPatch(patch.table, record, this.context.record(image), this.context.planOptions);
+    const plan = planPatch(patch.table, record, this.context.record(image), this.context.planOptions);
+    // Looked at again when the jumps are stored; what fails then leaves the base marked as failed.
+    for (const { unsafe, symbol } of plan.forward)
+      refuseOccupied(this.context.kernel, { domain: base.domain, unsafe, symbol });
+    return plan;
   }
 
   #complete(patch: Patch, applications: readonly Application[]): void {
@@ -132,6 +137,7 @@ export class PatchOperations {
   #planRevert(application: Application): Revert {
     const { base } = application;
     if (base.active !== application) throw notInForce(application.patch);
+    checkUndoTable(base, application.patch.name);
     const previous = base.applications.at(-2);
     if (previous === undefined) return { application, previous: undefined };
     return {

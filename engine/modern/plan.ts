@@ -1,9 +1,16 @@
 import { CpuError } from '../../cpu/index.js';
-import type { HotPatchRecord, HotPatchTable, NtStatusName } from '../../image/index.js';
+import {
+  type HotPatchRecord,
+  type HotPatchTable,
+  type NtStatusName,
+  unsafePadding,
+} from '../../image/index.js';
 import { formatBytes, hex, type LoadedImage } from '../../loader/index.js';
+import { entryFactsOf } from '../core/entry.js';
 import { HotPatchError } from '../core/error.js';
 import type { HotPatchRule } from '../core/rules.js';
 import type { StoreTarget } from '../core/steps.js';
+import { refuseEntry } from './entry.js';
 import type { ImageRecord } from './image-record.js';
 import { planValue } from './plan-value.js';
 import type { ReadCode, Trampoline } from './trampoline.js';
@@ -26,6 +33,8 @@ export interface FunctionPlan extends RecordPlan {
   /** Only its data slot is written for a function that has a slot already. */
   readonly isNew: boolean;
   readonly trampoline: Trampoline;
+  /** Where no thread may stand while the jump is stored into the padding. */
+  readonly unsafe: readonly bigint[];
 }
 
 /** Bytes in the patch image that will refer to the base: `value` reads what they depend on when they are stored. */
@@ -79,7 +88,7 @@ export function planPatch(
 ): PatchPlan {
   const ofBase = new FunctionPlanner(base, patch, patch.image.baseDllName);
   const ofPatch = new FunctionPlanner(patch, base, patch.image.baseDllName);
-  ofBase.checkUndoTable();
+  checkUndoTable(base, patch.image.baseDllName);
   const backward: (FunctionPlan | ValuePlan)[] = [];
   const forward: FunctionPlan[] = [];
   const valid: number[] = [];
@@ -155,16 +164,17 @@ class FunctionPlanner {
         `leads to HPAT slot ${state.index}, which is not in use`,
         'STATUS_CONFLICTING_ADDRESSES',
       );
-    if (isNew) this.#checkEntry(record, location, refuse);
+    const unsafe = isNew ? this.#checkEntry(record, location, refuse) : [];
     const index = isNew ? this.#nextSlot++ : state.index;
-    return { ...common, index, isNew, trampoline: this.#trampoline(location, record, index, refuse) };
+    const trampoline = this.#trampoline(location, record, index, refuse);
+    return { ...common, index, isNew, trampoline, unsafe };
   }
 
   #checkEntry(
     record: HotPatchRecord,
     location: bigint,
     refuse: (rule: HotPatchRule, reason: string, status: NtStatusName) => HotPatchError,
-  ): void {
+  ): bigint[] {
     const read = reader(this.from.image);
     const expected = record.originalBytes.subarray(0, this.from.form.entrySize);
     const found = read(location, expected.length);
@@ -174,8 +184,16 @@ class FunctionPlanner {
         `the entry is ${formatBytes(found)}, the patch expects ${formatBytes(expected)}`,
         'STATUS_INVALID_IMAGE_FORMAT',
       );
-    const reason = this.from.form.refuse(read, location, this.#hpat());
+    const { image, form } = this.from;
+    const facts = entryFactsOf(image, record.rva, (rva, length) => read(image.address(rva), length));
+    const reason = refuseEntry(
+      image.domain.architecture.name,
+      facts,
+      form.hasLeftJump(read, location, this.#hpat()),
+      form.paddingUsed,
+    );
     if (reason !== undefined) throw refuse(reason.rule, reason.reason, 'STATUS_INVALID_IMAGE_FORMAT');
+    return [...unsafePadding(facts.fill, form.paddingUsed)].map((before) => location - BigInt(before));
   }
 
   #trampoline(
@@ -216,22 +234,6 @@ class FunctionPlanner {
     });
   }
 
-  /** Before any write every function in the undo table must still lead to its own slot, else STATUS_PATCH_CONFLICT (2.7). */
-  checkUndoTable(): void {
-    const { image, undo } = this.from;
-    for (const [index, entry] of undo) {
-      const state = this.from.form.classify(reader(image), image.address(entry.rva), this.#hpat());
-      if (state.kind === 'patched' && state.index === index) continue;
-      throw new HotPatchError({
-        rule: 'undo.entryChanged',
-        status: 'STATUS_PATCH_CONFLICT',
-        image: this.patchName,
-        symbol: image.describe(image.address(entry.rva)),
-        message: `this function was patched through HPAT slot ${index}, but its entry at RVA ${hex(entry.rva)} does not lead there any more`,
-      });
-    }
-  }
-
   #hpat() {
     const { image } = this.from;
     if (image.hpat === undefined)
@@ -242,6 +244,27 @@ class FunctionPlanner {
         message: `no HPAT was reserved behind ${image.baseDllName}`,
       });
     return image.hpat;
+  }
+}
+
+/**
+ * Before any write every function in the undo table must still lead to its own slot: somebody else may have changed its
+ * entry, or the jump in its padding.
+ * @throws HotPatchError STATUS_PATCH_CONFLICT (2.7)
+ */
+export function checkUndoTable({ image, undo, form }: ImageRecord, patchName: string): void {
+  const { hpat } = image;
+  for (const [index, entry] of undo) {
+    const location = image.address(entry.rva);
+    const state = hpat === undefined ? undefined : form.classify(reader(image), location, hpat);
+    if (state?.kind === 'patched' && state.index === index) continue;
+    throw new HotPatchError({
+      rule: 'undo.entryChanged',
+      status: 'STATUS_PATCH_CONFLICT',
+      image: patchName,
+      symbol: image.describe(location),
+      message: `this function was patched through HPAT slot ${index}, but its entry at RVA ${hex(entry.rva)} does not lead there any more`,
+    });
   }
 }
 

@@ -33,8 +33,7 @@ export const arm64Trampoline: TrampolineForm = {
     return index === undefined ? { kind: 'unpatched' } : { kind: 'patched', index };
   },
 
-  /** The table's validation has looked at the alignment (`record.alignment`). */
-  refuse: () => undefined,
+  hasLeftJump: () => false,
 
   /** Overwriting anything but the few instructions of the Arm ARM's list needs all processors gathered: U-2. */
   needsRendezvous: () => true,

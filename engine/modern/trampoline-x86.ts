@@ -1,4 +1,4 @@
-import { instructionFacts, x64Encoder, x86Encoder } from '../../cpu/index.js';
+import { x64Encoder, x86Encoder } from '../../cpu/index.js';
 import type { HotPatchAddressTable } from '../../loader/index.js';
 import {
   pointerBytes,
@@ -12,16 +12,11 @@ import {
 const SHORT_JUMP = 0xeb;
 /** A short jump that goes back this far or less is taken for a hotpatch jump of some generation. */
 const HOTPATCH_JUMP_MINIMUM = 0xee;
-/** What a linker or compiler leaves between functions. */
-const PADDING_BYTES = new Set([0xcc, 0x90, 0x00]);
-/** `/FUNCTIONPADMIN:6`: room for the jumps of both generations. */
-const PADDING_REQUIRED = 6;
 
 type CodeSlot = (code: bigint, request: TrampolineRequest) => Uint8Array;
 
 interface Variant {
   readonly name: string;
-  readonly processor: 'x64' | 'x86';
   /** Bytes of the jump in the padding, and so how far back the short jump at the entry goes. */
   readonly paddingUsed: number;
   /** Undefined: the HPAT has no code slots. */
@@ -36,7 +31,7 @@ interface Variant {
  * instruction that goes back to it. windows-hotpatching.md 3.2, 3.3.
  */
 function x86Form(variant: Variant): TrampolineForm {
-  const { processor, paddingUsed } = variant;
+  const { paddingUsed } = variant;
   const back = BigInt(paddingUsed);
   const toPadding = 0x100 - paddingUsed - 2;
   const slotBefore = (read: ReadCode, entry: bigint, hpat: HotPatchAddressTable) =>
@@ -73,28 +68,11 @@ function x86Form(variant: Variant): TrampolineForm {
         : { kind: 'patched', index };
     },
 
-    refuse(read, entry, hpat) {
-      const padding = read(entry - BigInt(PADDING_REQUIRED), PADDING_REQUIRED);
-      const isUntouched = padding.every((byte) => PADDING_BYTES.has(byte));
-      // A thread may have stood in the jump of a patch that was taken back: then it is there still.
-      if (!isUntouched && slotBefore(read, entry, hpat) === undefined)
-        return { rule: 'function.padding', reason: 'there are no six bytes of padding before the function' };
-      const { length } = instructionFacts(processor, readInstruction(read, entry), entry);
-      return length < 2
-        ? { rule: 'function.firstInstruction', reason: 'the first instruction is only one byte long' }
-        : undefined;
-    },
+    // A thread may have stood in the jump of a patch that was taken back: then it is there still.
+    hasLeftJump: (read, entry, hpat) => slotBefore(read, entry, hpat) !== undefined,
 
     needsRendezvous: (entry) => (entry & 7n) === 7n,
   };
-}
-
-const LONGEST_INSTRUCTION = 15;
-
-/** As many bytes of one instruction as are sure to be readable: it may be the last one of its section. */
-function readInstruction(read: ReadCode, entry: bigint): Uint8Array {
-  const inPage = 0x1000 - Number(entry & 0xfffn);
-  return read(entry, Math.min(LONGEST_INSTRUCTION, Math.max(2, inPage)));
 }
 
 /** A code slot: `code`, filled up with INT 3 to eight bytes. */
@@ -114,7 +92,6 @@ function currentGeneration(processor: 'x64' | 'x86'): TrampolineForm {
   const encoder = processor === 'x64' ? x64Encoder : x86Encoder;
   return x86Form({
     name: processor,
-    processor,
     paddingUsed: 5,
     codeSlot: (code, { hpat, index }) => slot(encoder.jumpThroughSlot(code, hpat.dataSlot(index))),
     padding: (address, request) => encoder.nearJump(address, requireCodeSlot(request)),
@@ -131,7 +108,6 @@ export const x86Trampoline = currentGeneration('x86');
 /** Up to about 19041: `FF 25` in all six bytes of padding, straight through the pointer; `EB F8` at the entry. */
 export const x64EarlierTrampoline = x86Form({
   name: 'x64 earlier generation',
-  processor: 'x64',
   paddingUsed: 6,
   padding: (address, { hpat, index }) => x64Encoder.jumpThroughSlot(address, hpat.dataSlot(index)),
   slotOf: (padding, address, hpat) => {
@@ -146,7 +122,6 @@ export const x64EarlierTrampoline = x86Form({
  */
 export const x64RetpolineTrampoline = x86Form({
   name: 'x64 retpoline',
-  processor: 'x64',
   paddingUsed: 5,
   codeSlot: (code, { jumpHpat }) => {
     if (jumpHpat === undefined) throw new Error('the image has no retpoline page');

@@ -54,12 +54,8 @@ export interface TrampolineForm {
   build(request: TrampolineRequest): Trampoline;
   /** Reads the entry and recognises a redirection through `hpat`. */
   classify(read: ReadCode, entry: bigint, hpat: HotPatchAddressTable): EntryState;
-  /** Why the function cannot carry this trampoline, or undefined. Called for unpatched functions only. */
-  refuse(
-    read: ReadCode,
-    entry: bigint,
-    hpat: HotPatchAddressTable,
-  ): { rule: HotPatchRule; reason: string } | undefined;
+  /** Is there, before an entry that is not patched, still the jump of a patch that was taken back? */
+  hasLeftJump(read: ReadCode, entry: bigint, hpat: HotPatchAddressTable): boolean;
   /** Could the entry's store be seen in halves, so that all processors must be gathered? */
   needsRendezvous(entry: bigint): boolean;
 }

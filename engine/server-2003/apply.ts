@@ -3,8 +3,6 @@ import type { ImageDomain, LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import type { EngineStep } from '../core/steps.js';
 import { refuseFindings } from '../modern/refusals.js';
-import { applyCodePatch, descriptorsOf } from './apply-code-patch.js';
-import { CodeInformation, encodeCodeInfo, FLG_HOTPATCH } from './code-information.js';
 import type { ApplyContext } from './context.js';
 import type { LoadPatch2003Options } from './options.js';
 import {
@@ -17,6 +15,7 @@ import {
 } from './patch.js';
 import { Planner } from './plan.js';
 import type { Operation } from './stores.js';
+import { swapCode, swapsOf, verifySwaps } from './swap.js';
 
 /**
  * One hotpatch for one target: load the hotpatch image beside it, apply the fixups, compare, enter it into the module's
@@ -106,25 +105,14 @@ function* swap(
       for (const [index, hook] of application.hooks.entries()) hook.left = before[index] ?? false;
     },
   );
-  const descriptors = descriptorsOf(application, ({ location, bytes }) =>
-    domain.addressSpace.read(location, bytes.length),
-  );
-  const flags = FLG_HOTPATCH.ACTIVE * Number(active) + FLG_HOTPATCH.WOW64 * Number(isWow64(domain));
-  const buffer = encodeCodeInfo(flags, descriptors);
-  const address = domain.allocateMemory('pool', buffer.length);
-  try {
-    domain.addressSpace.write(address, buffer);
-    if (domain.kind === 'user')
-      operation.tell(
-        'systemCall',
-        `  NtSetSystemInformation(SystemHotpatchInformation, CodeInfo, ${descriptors.length} descriptor(s)${active ? ', ACTIVE' : ''})`,
-      );
-    const information = new CodeInformation(domain.addressSpace, address, buffer.length, 8);
-    const hookAt = (location: bigint) => application.hooks.find((hook) => hook.location === location);
-    yield* applyCodePatch({ operation, options, hookAt }, domain, information);
-  } finally {
-    domain.freeMemory(address, buffer.length);
-  }
+  const swaps = swapsOf(application, active);
+  if (domain.kind === 'user')
+    operation.tell(
+      'systemCall',
+      `  NtSetSystemInformation(SystemHotpatchInformation, CodeInfo, ${swaps.length} descriptor(s)${active ? ', ACTIVE' : ''})`,
+    );
+  verifySwaps(swaps);
+  yield* swapCode(operation, swaps, options);
   application.active = active;
 }
 

@@ -1,11 +1,12 @@
 import type { Kernel } from '../../loader/index.js';
+import { sees } from '../core/stands.js';
 import type { Patch2003 } from './patch.js';
 
 /** Threads that still run, or will return into, code that a hotpatch has replaced: they finish in the old code. */
 export function threadsInOldCode(kernel: Kernel, { applications }: Patch2003): string[] {
   return applications.flatMap(({ target, hooks }) =>
     kernel.threads
-      .filter(({ domain }) => domain.addressSpace === target.domain.addressSpace)
+      .filter(({ domain }) => sees(domain, target.domain, target.dllBase))
       .flatMap((thread) => {
         const inside = thread
           .stackWalk()

@@ -97,6 +97,8 @@ export interface PlannedHook {
    * A jump that is left where it is as long as a thread stands in its bytes. The pointer that it reads stays with it.
    */
   readonly leaveWhile: { readonly start: bigint; readonly end: bigint } | undefined;
+  /** Where no thread may stand while it is stored over what the linker left there. */
+  readonly unsafe: readonly bigint[];
 }
 
 /** A hook in a module's patch list. */

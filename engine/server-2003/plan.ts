@@ -1,5 +1,6 @@
-import { CpuError, instructionLength, x64Encoder } from '../../cpu/index.js';
+import { CpuError, x64Encoder } from '../../cpu/index.js';
 import {
+  entryProblems,
   FIXUP_SIZE,
   fixupTypeName,
   HOOK_OPTION,
@@ -12,10 +13,12 @@ import {
   isJump,
   type NtStatusName,
   shortJumpTarget,
+  unsafePadding,
   VALIDATION_HOOK_ONLY,
   validationIndex,
 } from '../../image/index.js';
 import { formatBytes, hex, type LoadedImage } from '../../loader/index.js';
+import { entryFactsOf } from '../core/entry.js';
 import { HotPatchError } from '../core/error.js';
 import type { HotPatchRule } from '../core/rules.js';
 import type { Application2003, PlannedHook } from './patch.js';
@@ -39,7 +42,6 @@ export interface PlanInput {
 }
 
 const TWO_GB = 1n << 31n;
-const NO_OPERATION = new Set([0xcc, 0x90, 0x00]);
 
 /** Everything that one hotpatch will store for one target, computed before the first store. */
 export class Planner {
@@ -122,9 +124,17 @@ export class Planner {
             : undefined,
           symbol: target.describe(target.address(this.#functionOf(hook))),
           leaveWhile: this.#paddingOf(hook),
+          unsafe: isJump(hook.type) && !isEntry ? this.#unsafe(hook, size) : [],
         },
       ];
     });
+  }
+
+  #unsafe({ hookRva }: Hotp1Hook, size: number): bigint[] {
+    const { target } = this.input;
+    const end = hookRva + size;
+    const { fill } = entryFactsOf(target, end, (rva, length) => this.#unpatched(rva, length));
+    return [...unsafePadding(fill, size)].map((before) => target.address(end - before));
   }
 
   #encode(hook: Hotp1Hook, place: string): Uint8Array {
@@ -170,20 +180,22 @@ export class Planner {
   /** What /hotpatch and /FUNCTIONPADMIN promise of the bytes that a jump replaces. */
   #checkPlace(hook: Hotp1Hook, place: string, size: number, isEntry: boolean): void {
     const { target } = this.input;
+    const read = (rva: number, length: number) => this.#unpatched(rva, length);
     if (!isEntry) {
+      const around = entryFactsOf(target, hook.hookRva + size, read);
+      const need = { padding: size, jump: size, entry: 0 };
+      if (!entryProblems(around, need).some((problem) => problem === 'padding' || problem === 'split'))
+        return;
       const bytes = this.#unpatched(hook.hookRva, size);
-      if (bytes.every((byte) => NO_OPERATION.has(byte))) return;
       throw this.#rule('hook.padding', place, `${this.#describe(hook.hookRva)} holds ${formatBytes(bytes)}`);
     }
-    const LONGEST = 15;
-    const rest = target.sizeOfImage - hook.hookRva;
-    const first = this.#unpatched(hook.hookRva, Math.min(LONGEST, rest));
-    const length = instructionLength(target.domain.architecture.name, first, target.address(hook.hookRva));
-    if (length >= size) return;
+    const facts = entryFactsOf(target, hook.hookRva, read);
+    if (entryProblems(facts, { padding: 0, jump: 0, entry: size }).every((found) => found === 'split'))
+      return;
     throw this.#rule(
       'hook.entry',
       place,
-      `${this.#describe(hook.hookRva)} begins with ${formatBytes(first.slice(0, length))}: a thread could stand behind it, inside the jump`,
+      `${this.#describe(hook.hookRva)} begins with ${formatBytes(facts.firstInstruction.bytes)}: a thread could stand behind it, inside the jump`,
     );
   }
 

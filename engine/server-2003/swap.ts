@@ -1,6 +1,9 @@
-import type { ImageDomain } from '../../loader/index.js';
+import { formatBytes, type ImageDomain } from '../../loader/index.js';
+import { HotPatchError } from '../core/error.js';
+import { refuseOccupied, threadsStandingIn } from '../core/stands.js';
 import type { EngineStep, StoreTarget } from '../core/steps.js';
 import type { HotPatch2003Options } from './options.js';
+import type { Application2003 } from './patch.js';
 import type { Operation } from './stores.js';
 
 /** One store into code, and when it must be left out. */
@@ -10,10 +13,52 @@ export interface Swap {
   readonly location: bigint;
   readonly bytes: Uint8Array;
   readonly symbol: string;
+  /** What must be there before. */
+  readonly expected: Uint8Array;
   /** Left out while a thread of this address space stands here. */
   readonly leaveWhile?: { readonly start: bigint; readonly end: bigint } | undefined;
+  /** Refused while a thread stands at one of these addresses. */
+  readonly unsafe?: readonly bigint[];
   /** Told whether it was left out. */
   settled?(left: boolean): void;
+}
+
+/** The stores that put an application in force, in the order of its hooks, or take it out, last one first. */
+export function swapsOf(
+  { target: { domain }, hooks, active: was }: Application2003,
+  active: boolean,
+): Swap[] {
+  const swaps = hooks.map((hook): Swap => {
+    const { target, location, bytes, symbol } = hook;
+    return {
+      domain,
+      target,
+      location,
+      bytes: active ? bytes : hook.original,
+      symbol,
+      expected: was || hook.left ? bytes : domain.addressSpace.read(location, bytes.length),
+      leaveWhile: active || hook.overJump ? undefined : hook.leaveWhile,
+      unsafe: active && !hook.left ? hook.unsafe : [],
+      settled: (left) => {
+        hook.left = left;
+      },
+    };
+  });
+  return active ? swaps : swaps.reverse();
+}
+
+/** @throws HotPatchError `code.verification` for the first place that does not hold what is expected */
+export function verifySwaps(swaps: readonly Pick<Swap, 'domain' | 'location' | 'expected'>[]): void {
+  for (const { domain, location, expected } of swaps) {
+    const found = domain.addressSpace.read(location, expected.length);
+    if (expected.every((byte, index) => byte === found[index])) continue;
+    const where = domain.imageAt(location)?.describe(location) ?? `0x${location.toString(16)}`;
+    throw new HotPatchError({
+      rule: 'code.verification',
+      status: 'STATUS_DATA_ERROR',
+      message: `${where} holds ${formatBytes(found)}, the descriptor expects ${formatBytes(expected)}`,
+    });
+  }
 }
 
 /**
@@ -33,6 +78,7 @@ export function* swapCode(
         operation.tell('hookLeft', `  the ${swap.target} of ${swap.symbol} stays: a thread stands in it`);
       else {
         const { domain, target, location: address, bytes, symbol } = swap;
+        if (spareOccupiedPadding) refuseOccupied(operation.kernel, swap);
         const unlessOccupied = spareOccupiedPadding ? swap.leaveWhile : undefined;
         yield operation.store({ domain, target, address, bytes, symbol, unlessOccupied });
       }
@@ -52,9 +98,5 @@ export function* swapCode(
 }
 
 function isOccupied({ kernel }: Operation, { domain, leaveWhile: range }: Swap): boolean {
-  if (range === undefined) return false;
-  return kernel.threads.some(
-    (thread) =>
-      thread.domain.addressSpace === domain.addressSpace && thread.pc >= range.start && thread.pc < range.end,
-  );
+  return range !== undefined && threadsStandingIn(kernel, { domain, ...range }).length > 0;
 }

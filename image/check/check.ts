@@ -1,11 +1,17 @@
-import { FUNCTION_ENTRY_SIZE, FUNCTION_PADDING } from '../hotpatch/extent.js';
+import {
+  type EntryProblem,
+  entryNeedOf,
+  entryProblems,
+  FUNCTION_ENTRY_SIZE,
+  FUNCTION_PADDING,
+} from '../entry.js';
 import type { PeImage } from '../image.js';
 import type { Pdb } from '../symbols/pdb.js';
 import { hex } from '../text.js';
 import { IMAGE_DLLCHARACTERISTICS, IMAGE_DLLCHARACTERISTICS_EX, IMAGE_GUARD } from '../winnt.js';
-import { type CodeSurvey, entryBytes, type InstructionDecoder, paddingBefore, surveyCode } from './code.js';
+import { type CodeSurvey, entryInFile, type InstructionDecoder, surveyCode } from './code.js';
 import { type CheckSymbols, type FunctionPlace, functionEnds, listFunctions } from './functions.js';
-import { type CheckFinding, checkFinding } from './rules.js';
+import { type CheckFinding, type CheckRuleId, checkFinding } from './rules.js';
 
 export interface FunctionCheck {
   readonly name: string;
@@ -131,18 +137,14 @@ function checkFunction(
   const entrySize = FUNCTION_ENTRY_SIZE[architecture];
   const reasons: CheckFinding[] = [];
   const report = (...args: Parameters<typeof checkFinding>) => reasons.push(checkFinding(...args));
-  const padding = paddingBefore(image, place, before, decoder);
-  const bytes = entryBytes(image, place.rva);
+  const entry = entryInFile(image, place, before, decoder);
+  const { fill, firstInstruction } = entry;
   const address = image.optionalHeader.imageBase + BigInt(place.rva);
-  const facts = decoder.facts(bytes, address);
-  const instruction = bytes.slice(0, facts.length);
 
-  if (facts.flow === 'invalid') report('function.invalid');
-  else if (architecture !== 'arm64' && facts.length < entrySize)
-    report('function.firstInstruction', `${facts.length} byte`);
-  if (architecture === 'arm64') {
-    if (place.rva % 4 !== 0) report('function.alignment', hex(place.rva));
-  } else if (padding < FUNCTION_PADDING) report('function.padding', `${padding} of ${FUNCTION_PADDING}`);
+  for (const problem of entryProblems(entry, entryNeedOf(architecture)))
+    report(ENTRY_RULES[problem], detailOf(problem, firstInstruction.length, fill.length));
+  if (architecture === 'arm64' && place.rva % 4 !== 0) report('function.alignment', hex(place.rva));
+  if (entry.fallsThrough) report('function.fallThrough', `from ${before?.name}`);
   if (place.end !== undefined && place.end - place.rva < entrySize) {
     report('function.size', `${place.end - place.rva} of ${entrySize} bytes`);
   }
@@ -161,15 +163,30 @@ function checkFunction(
     aliases: place.aliases,
     rva: place.rva,
     ...(place.module === undefined ? {} : { module: place.module }),
-    padding,
+    padding: fill.length,
     firstInstruction: {
-      bytes: instruction,
-      length: facts.length,
+      bytes: firstInstruction.bytes,
+      length: firstInstruction.length,
       get text() {
-        return decoder.text(bytes, address);
+        return decoder.text(firstInstruction.bytes, address);
       },
     },
     patchable: reasons.every(({ severity }) => severity !== 'error'),
     reasons,
   };
+}
+
+const SPLIT = 'the jump would begin inside a no-operation that the function before runs through';
+
+const ENTRY_RULES: Readonly<Record<EntryProblem, CheckRuleId>> = {
+  padding: 'function.padding',
+  split: 'function.padding',
+  firstInstruction: 'function.firstInstruction',
+  invalid: 'function.invalid',
+};
+
+function detailOf(problem: EntryProblem, length: number, padding: number): string | undefined {
+  if (problem === 'invalid') return undefined;
+  if (problem === 'split') return SPLIT;
+  return problem === 'padding' ? `${padding} of ${FUNCTION_PADDING}` : `${length} byte`;
 }

@@ -1,4 +1,4 @@
-import { FUNCTION_ENTRY_SIZE, FUNCTION_PADDING } from '../hotpatch/extent.js';
+import { type EntryFacts, entryFacts, FUNCTION_ENTRY_SIZE } from '../entry.js';
 import type { PeImage } from '../image.js';
 import { isExecutable } from '../sections.js';
 import { lastPossibleJump } from './branches.js';
@@ -77,56 +77,23 @@ function functionBytes(image: PeImage, place: FunctionPlace, next: FunctionPlace
   return end > place.rva ? image.read(place.rva, end - place.rva) : new Uint8Array(0);
 }
 
-/** The bytes that the function's first instruction is decoded from. */
-export function entryBytes(image: PeImage, rva: number): Uint8Array {
-  const section = image.sectionAt(rva);
-  const available = section === undefined ? 0 : section.virtualAddress + section.fileSize - rva;
-  return image.read(rva, Math.max(0, Math.min(available, LONGEST_INSTRUCTION)));
-}
-
-/** Fill beyond this many bytes is not counted. */
-const COUNTED_PADDING = 64;
-
-/**
- * Bytes before a function that nothing executes: the gap to the end of the function before it when that is known and
- * holds nothing but fill, else the run of int 3 and nop (ARM64: zero words) right before the function.
- */
-export function paddingBefore(
+/** What is so at a function's entry in the file. */
+export function entryInFile(
   image: PeImage,
-  place: FunctionPlace,
+  { rva }: FunctionPlace,
   before: FunctionPlace | undefined,
   decoder: InstructionDecoder,
-): number {
-  const section = image.sectionAt(place.rva);
-  if (section === undefined || !isExecutable(section)) return 0;
-  const start = Math.max(
-    section.virtualAddress,
-    place.rva - COUNTED_PADDING,
-    before?.end ?? before?.rva ?? 0,
-  );
-  const gap = image.read(start, Math.max(0, place.rva - start));
-  if (image.architecture === 'arm64') return trailingRun(gap, (byte) => byte === 0);
-  const run = trailingRun(gap, (byte) => byte === 0xcc || byte === 0x90);
-  if (run >= FUNCTION_PADDING || before?.end !== start) return run;
-  return isFill(gap, decoder) ? gap.length : run;
-}
-
-function trailingRun(bytes: Uint8Array, fills: (byte: number) => boolean): number {
-  let count = 0;
-  while (count < bytes.length && fills(bytes[bytes.length - 1 - count] ?? 1)) count++;
-  return count;
-}
-
-/** int 3, and nop in all its lengths (Intel SDM, "NOP": 90 and 0F 1F /0, with prefixes 66 and 2E). */
-function isFill(bytes: Uint8Array, decoder: InstructionDecoder): boolean {
-  for (let at = 0; at < bytes.length; ) {
-    const { length, flow } = decoder.facts(bytes.subarray(at, at + LONGEST_INSTRUCTION), 0n);
-    if (flow === 'invalid') return false;
-    let opcode = at;
-    while (bytes[opcode] === 0x66 || bytes[opcode] === 0x2e) opcode++;
-    const [first, second] = bytes.subarray(opcode, opcode + 2);
-    if (first !== 0xcc && first !== 0x90 && !(first === 0x0f && second === 0x1f)) return false;
-    at += length;
-  }
-  return true;
+): EntryFacts {
+  const section = image.sectionAt(rva);
+  const isCode = section !== undefined && isExecutable(section);
+  const start = section?.virtualAddress ?? rva;
+  return entryFacts({
+    architecture: image.architecture,
+    rva,
+    code: { start: isCode ? start : rva, end: start + (section?.fileSize ?? 0) },
+    read: (at, length) => image.read(at, length),
+    endOfCodeBefore: before?.end ?? before?.rva,
+    startOfCodeBefore: before?.rva,
+    decode: (bytes) => decoder.facts(bytes, image.optionalHeader.imageBase + BigInt(rva)),
+  });
 }

@@ -97,6 +97,12 @@ export const CHECK_RULES = {
     description: 'the first instruction is shorter than the 2-byte jump that replaces it',
     advice: 'compile with /hotpatch (clang: -fms-hotpatch)',
   },
+  'function.fallThrough': {
+    severity: 'warning',
+    description:
+      'the function before runs through the no-operations of the padding into this one: it would execute the jump in the padding, which not all of it may fit',
+    advice: 'end the function before with a jump or a return',
+  },
   'function.invalid': {
     severity: 'error',
     description: 'the function does not begin with an instruction',

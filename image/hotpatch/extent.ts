@@ -1,3 +1,4 @@
+import { FUNCTION_PADDING } from '../entry.js';
 import type { ImageArchitecture } from '../mapped-file.js';
 import type { HotPatchType } from './format.js';
 
@@ -5,12 +6,6 @@ export interface Extent {
   readonly rva: number;
   readonly length: number;
 }
-
-/** Bytes of padding before an x86 or x64 function entry that a trampoline may use. */
-export const FUNCTION_PADDING = 6;
-
-/** Bytes of a function entry that one store replaces: the short jump, or the ARM64 branch. */
-export const FUNCTION_ENTRY_SIZE: Readonly<Record<ImageArchitecture, number>> = { x64: 2, x86: 2, arm64: 4 };
 
 /**
  * The bytes of the modified image that Windows locks and checks for a record; undefined for types without an extent.

@@ -1,7 +1,8 @@
+import { FUNCTION_ENTRY_SIZE } from '../entry.js';
 import type { PeImage } from '../image.js';
 import { isExecutable } from '../sections.js';
 import { hex } from '../text.js';
-import { type Extent, FUNCTION_ENTRY_SIZE, recordExtent } from './extent.js';
+import { type Extent, recordExtent } from './extent.js';
 import { type Finding, finding } from './finding.js';
 import {
   type HotPatchBase,

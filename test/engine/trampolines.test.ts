@@ -1,6 +1,8 @@
 import type { HotPatchAddressTable } from 'hotpatch-lab';
-import { arm64Encoder, x64Encoder } from 'hotpatch-lab/cpu';
+import { arm64Encoder, instructionFacts, x64Encoder } from 'hotpatch-lab/cpu';
+import { entryFacts } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
+import { refuseEntry } from '../../engine/modern/entry.js';
 import type { EntryState, ReadCode, TrampolineForm } from '../../engine/modern/trampoline.js';
 import { arm64Trampoline } from '../../engine/modern/trampoline-arm64.js';
 import {
@@ -22,6 +24,21 @@ function memory(entry: bigint, padding: Iterable<number>, code: Iterable<number>
       throw new Error(`0x${address.toString(16)} is not there`);
     return bytes.slice(offset, offset + length);
   };
+}
+
+const PROCESSOR = new Map<TrampolineForm, 'x64' | 'x86'>([[x86Trampoline, 'x86']]);
+
+/** @param size bytes of code at the entry */
+function refusal(form: TrampolineForm, read: ReadCode, entry: bigint, hpat: HotPatchAddressTable, size = 15) {
+  const architecture = PROCESSOR.get(form) ?? 'x64';
+  const facts = entryFacts({
+    architecture,
+    rva: 6,
+    code: { start: 0, end: 6 + size },
+    read: (rva, length) => read(entry - 6n + BigInt(rva), length),
+    decode: (bytes) => instructionFacts(architecture, bytes, entry),
+  });
+  return refuseEntry(architecture, facts, form.hasLeftJump(read, entry, hpat));
 }
 
 const booted = async (name: string) => {
@@ -150,7 +167,8 @@ describe('a function', () => {
   const cases: [string, TrampolineForm, string, Before, readonly number[], string | undefined][] = [
     ['behind INT 3', x64Trampoline, 'x64', () => CC6, FIFTEEN, undefined],
     ['behind NOP', x64Trampoline, 'x64', () => [0x90, 0x90, 0x90, 0x90, 0x90, 0x90], FIFTEEN, undefined],
-    ['behind zeroes', x64Trampoline, 'x64', () => [0, 0, 0, 0, 0, 0], FIFTEEN, undefined],
+    ['behind zeroes', x64Trampoline, 'x64', () => [0, 0, 0, 0, 0, 0], FIFTEEN, NO_PADDING],
+    ['behind one long NOP', x64Trampoline, 'x64', () => [0x66, 0x0f, 0x1f, 0x44, 0, 0], FIFTEEN, undefined],
     ['behind five bytes', x64Trampoline, 'x64', () => [0xc3, ...CC6.slice(1)], FIFTEEN, NO_PADDING],
     [
       'behind the jump of a patch that was taken back',
@@ -212,13 +230,14 @@ describe('a function', () => {
   it.each(cases)('%s', async (_, form, boot, padding, code, rule) => {
     using machine = await booted(boot);
     const { entry, hpat } = machine;
-    expect(form.refuse(memory(entry, padding(entry, hpat), code), entry, hpat)?.rule).toBe(rule);
+    expect(refusal(form, memory(entry, padding(entry, hpat), code), entry, hpat)?.rule).toBe(rule);
   });
 
   it('may be the last one before memory ends', async () => {
     using machine = await booted('x64');
     const entry = (machine.entry & ~0xfffn) + 0xffen;
-    expect(x64Trampoline.refuse(memory(entry, CC6, XOR_EAX), entry, machine.hpat)).toBeUndefined();
+    const read = memory(entry, CC6, XOR_EAX);
+    expect(refusal(x64Trampoline, read, entry, machine.hpat, 2)).toBeUndefined();
   });
 });
 
