@@ -1,5 +1,4 @@
 import type { HotPatchAddressTable } from '../../loader/index.js';
-import type { HotPatchRule } from '../core/rules.js';
 
 /** One store of a trampoline. */
 export interface TrampolineStore {

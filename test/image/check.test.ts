@@ -67,9 +67,9 @@ describe('an image with which nothing is wrong', () => {
     expect(report.functions.filter(({ patchable }) => !patchable)).toEqual([]);
     expect(report.ready).toBe(true);
     expect(report.functions.length).toBeGreaterThan(5);
-    if (image.architecture === 'x86') {
-      expect(new Set(rulesOf(report))).toEqual(new Set(['function.relocation']));
-    } else expect(rulesOf(report)).toEqual([]);
+    // On x86 addresses are relocated; some modules have one in the first bytes of a function.
+    const usual = image.architecture === 'x86' ? ['function.relocation'] : [];
+    expect(rulesOf(report).filter((rule) => !usual.includes(rule))).toEqual([]);
   });
 });
 
