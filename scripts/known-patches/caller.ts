@@ -1,8 +1,15 @@
+import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { ModernEngine } from '../../engine/index.js';
 import { findSymbols, type PeImage, readImage } from '../../image/index.js';
-import { GuestCrash, type ImageDomain, Kernel, KernelError, type LoadedImage, type Thread } from '../../loader/index.js';
-import { readFileSync } from 'node:fs';
+import {
+  GuestCrash,
+  type ImageDomain,
+  Kernel,
+  KernelError,
+  type LoadedImage,
+  type Thread,
+} from '../../loader/index.js';
 
 export type Argument = bigint | number | string | Uint8Array;
 
@@ -22,8 +29,13 @@ export class LibraryProcess implements Disposable {
     const { architecture } = image;
     this.kernel = Kernel.boot({ architecture, processors: 1, heap: 'checked' });
     this.#engine = new ModernEngine(this.kernel);
-    this.#domain = architecture === 'x86' ? this.kernel.domain : this.kernel.createProcess({ name: 'known.exe' }).domain;
-    this.image = this.kernel.loadImage(image, { domain: this.#domain, name: basename(path), symbols: symbolsOf(image, path) });
+    this.#domain =
+      architecture === 'x86' ? this.kernel.domain : this.kernel.createProcess({ name: 'known.exe' }).domain;
+    this.image = this.kernel.loadImage(image, {
+      domain: this.#domain,
+      name: basename(path),
+      symbols: symbolsOf(image, path),
+    });
   }
 
   get pointerSize(): 4 | 8 {
@@ -66,7 +78,9 @@ export class LibraryProcess implements Disposable {
 
   /** A thread that will call a function. */
   start(name: string, ...args: readonly Argument[]): Thread {
-    const values = args.map((value) => (typeof value === 'string' || value instanceof Uint8Array ? this.put(value) : value));
+    const values = args.map((value) =>
+      typeof value === 'string' || value instanceof Uint8Array ? this.put(value) : value,
+    );
     return this.kernel.createThread(this.image.symbol(name), values, { domain: this.#domain, name: 'call' });
   }
 

@@ -43,11 +43,22 @@ const cjson: Record<string, KnownCase> = {
   // `0A` was taken as an index: letters counted as digits.
   'CVE-2025-57052.patch': {
     crafted: (c) => {
-      const found = c.call('cJSONUtils_GetPointer', c.call('cJSON_Parse', '[[1],[2],[3],[4],[5],[6],[7],[8],[9],[10],[11],[12],[13],[14],[15],[16],[17],[18],[19],[20]]'), '/0A');
+      const found = c.call(
+        'cJSONUtils_GetPointer',
+        c.call(
+          'cJSON_Parse',
+          '[[1],[2],[3],[4],[5],[6],[7],[8],[9],[10],[11],[12],[13],[14],[15],[16],[17],[18],[19],[20]]',
+        ),
+        '/0A',
+      );
       return found === 0n ? 'nothing' : c.text(c.call('cJSON_PrintUnformatted', found));
     },
     ordinary: (c) => {
-      const found = c.call('cJSONUtils_GetPointer', c.call('cJSON_Parse', '{"a":[0,1,{"b":"here"}]}'), '/a/2/b');
+      const found = c.call(
+        'cJSONUtils_GetPointer',
+        c.call('cJSON_Parse', '{"a":[0,1,{"b":"here"}]}'),
+        '/a/2/b',
+      );
       return found === 0n ? 'nothing' : c.text(c.call('cJSON_PrintUnformatted', found));
     },
   },

@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { evaluatePackage, outFolder, readResults } from './evaluate.js';
-import { isShown, runCase } from './run.js';
 import { KNOWN_PATCHES } from './list.js';
 import { PACKAGES } from './packages.js';
+import { isShown, runCase } from './run.js';
 import { fetchPackages, sourcesFolder } from './sources.js';
 
 /** npm run known-patches [-- fetch | build [PACKAGE…] [--arch a,b] [--patch FILE] | run | write] */
@@ -43,7 +43,13 @@ if (what === 'all' || what === 'run')
     if (value('--patch') !== undefined && result.patch.file !== value('--patch')) continue;
     const ran = runCase(result);
     if (ran.length === 0) continue;
-    writeFileSync(join(outFolder(sourcesFolder(), result.package, result.patch), 'run.json'), JSON.stringify(ran, undefined, 1));
-    for (const one of ran) console.log(`${result.package} ${result.patch.file} ${isShown(one) ? 'shown' : 'NOT SHOWN'} ${JSON.stringify(one)}`);
+    writeFileSync(
+      join(outFolder(sourcesFolder(), result.package, result.patch), 'run.json'),
+      JSON.stringify(ran, undefined, 1),
+    );
+    for (const one of ran)
+      console.log(
+        `${result.package} ${result.patch.file} ${isShown(one) ? 'shown' : 'NOT SHOWN'} ${JSON.stringify(one)}`,
+      );
   }
 console.log(`in ${sourcesFolder()}`);

@@ -1,5 +1,5 @@
-import { CASES, type KnownCase } from './cases.js';
 import { LibraryProcess, tell } from './caller.js';
+import { CASES, type KnownCase } from './cases.js';
 import type { Evaluated, Made } from './evaluate.js';
 
 /** What a fix does to running code, on one architecture. */
@@ -42,8 +42,11 @@ function runOn(known: KnownCase, { architecture, base, fixed, hotPatch, function
   const expected = known.ordinary === undefined ? '' : fresh(base, ordinary);
   const sameOrdinary =
     known.ordinary === undefined ||
-    (!expected.startsWith('fault') && fresh(fixed, ordinary) === expected && fresh(base, ordinary, hotPatch) === expected);
-  const middle = known.ordinary === undefined ? undefined : midExecution(base, hotPatch, ordinary, functions, expected);
+    (!expected.startsWith('fault') &&
+      fresh(fixed, ordinary) === expected &&
+      fresh(base, ordinary, hotPatch) === expected);
+  const middle =
+    known.ordinary === undefined ? undefined : midExecution(base, hotPatch, ordinary, functions, expected);
   const back = rollBack(base, hotPatch, known.crafted);
   const before = fresh(base, known.crafted);
   return [
@@ -83,7 +86,9 @@ function midExecution(
       if (key === 'finish')
         return (thread: Parameters<typeof finish>[0]) => {
           if (!isPatched) {
-            target.kernel.run({ until: [...starts.map((address) => thread.reaches(address)), thread.returns()] });
+            target.kernel.run({
+              until: [...starts.map((address) => thread.reaches(address)), thread.returns()],
+            });
             if (!thread.finished) {
               // Past the entry, in the middle of the old function.
               target.kernel.run({ until: thread.returns(), instructions: 4 });
@@ -94,11 +99,15 @@ function midExecution(
           return target.finish(thread);
         };
       if (key === 'call')
-        return (name: string, ...args: Parameters<LibraryProcess['start']> extends [string, ...infer A] ? A : never) =>
-          watching.finish(target.start(name, ...args));
+        return (
+          name: string,
+          ...args: Parameters<LibraryProcess['start']> extends [string, ...infer A] ? A : never
+        ) => watching.finish(target.start(name, ...args));
       if (key === 'int')
-        return (name: string, ...args: Parameters<LibraryProcess['start']> extends [string, ...infer A] ? A : never) =>
-          Number(BigInt.asIntN(32, watching.finish(target.start(name, ...args))));
+        return (
+          name: string,
+          ...args: Parameters<LibraryProcess['start']> extends [string, ...infer A] ? A : never
+        ) => Number(BigInt.asIntN(32, watching.finish(target.start(name, ...args))));
       const value: unknown = Reflect.get(target, key, target);
       return typeof value === 'function' ? value.bind(target) : value;
     },
