@@ -21,6 +21,7 @@ import {
   type Thread,
   type ThreadCondition,
 } from '../loader/index.js';
+import { DeviceHandle, type OpenDeviceOptions } from './device-handle.js';
 import { addressOf, domainOf, type Place } from './place.js';
 import { currentScenarioRun } from './scenario.js';
 
@@ -47,6 +48,8 @@ export interface LabOptions<N extends EngineName = EngineName> extends BootOptio
 export class Lab<N extends EngineName = EngineName> implements Disposable {
   readonly kernel: Kernel;
   readonly engine: Engines[N]['engine'];
+  /** Who opens devices when nobody says. */
+  #program: Process | undefined;
 
   private constructor(name: N, boot: BootOptions, engineOptions: Engines[N]['options'] | undefined) {
     this.kernel = Kernel.boot(boot);
@@ -171,6 +174,21 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
   /** A thread that will call the function at `address`. It runs when `run` or `call` does. */
   startThread(address: bigint, parameters: readonly Argument[] = []): Thread {
     return this.kernel.createThread(address, parameters);
+  }
+
+  /**
+   * Opens a device, `\\.\Name`, as a program does.
+   * @throws DeviceOpenError when there is none, or its driver refuses
+   */
+  open(path: string, { process, access }: OpenDeviceOptions = {}): DeviceHandle {
+    const opener = process ?? this.#ownProgram();
+    return DeviceHandle.open(this.kernel, opener, path, access);
+  }
+
+  #ownProgram(): Process {
+    if (this.#program?.terminated !== false)
+      this.#program = this.kernel.domain.process ?? this.createProcess('lab.exe');
+    return this.#program;
   }
 
   /** Runs every thread until a condition holds: `lab.run({ until: thread.reaches(address) })`. */

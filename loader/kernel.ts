@@ -138,7 +138,7 @@ export class Kernel implements Disposable {
     this.pool = new Pool(this.system);
     this.systemServices = systemServiceTable();
     this.loader = new ImageLoader(this);
-    this.io = new IoManager(this);
+    this.io = this.#createIoManager();
     this.patchGuard = new PatchGuard(this);
     this.dpcs = new DpcQueues((address, parameters, given) => {
       const thread = this.#runner.create(address, parameters, given);
@@ -377,6 +377,27 @@ export class Kernel implements Disposable {
 
   [Symbol.dispose](): void {
     this.machine[Symbol.dispose]();
+  }
+
+  /** What it runs are calls of the system's own: nobody is told of them. */
+  #createIoManager(): IoManager {
+    const { machine, events, system, pool, services } = this;
+    const kernel = this;
+    return new IoManager({
+      machine,
+      events,
+      system,
+      pool,
+      services,
+      loadedModules: { entry: (image) => this.loadedModules.entry(image) },
+      get threads() {
+        return kernel.threads;
+      },
+      createThread: (address, parameters, options) => this.#runner.create(address, parameters, options),
+      callThread: (address, parameters, options) => this.#runner.call(address, parameters, options),
+      runAlone: (thread) => this.#runner.runAlone(thread),
+      destroyThread: (thread) => this.#runner.destroy(thread),
+    });
   }
 
   #newId(): number {

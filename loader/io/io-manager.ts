@@ -25,11 +25,12 @@ export interface IoOwner {
   /** The exports of the kernel. */
   readonly services: ImageDomain['services'];
   readonly threads: readonly Thread[];
-  readonly processes: readonly Process[];
   readonly loadedModules: { entry(image: LoadedImage): bigint | undefined };
   createThread(address: bigint, parameters: readonly (bigint | number)[], options: ThreadOptions): Thread;
   callThread(address: bigint, parameters: readonly (bigint | number)[], options: ThreadOptions): Thread;
   destroyThread(thread: Thread): void;
+  /** Runs a thread until its function has returned; all others stand still. @throws GuestCrash */
+  runAlone(thread: Thread): void;
 }
 
 export type Mode = 'user' | 'kernel';

@@ -106,12 +106,17 @@ export class ThreadRunner {
   call(address: bigint, parameters: Arguments, options: ThreadOptions): Thread {
     const thread = this.create(address, parameters, { name: 'call', ...options });
     try {
-      this.#judge([thread.returns()], this.kernel.scheduler.runAlone(thread, CALL_LIMIT));
+      this.runAlone(thread);
     } finally {
       this.destroy(thread);
     }
-    this.kernel.patchGuard.tick();
     return thread;
+  }
+
+  /** Runs a thread until its function has returned; all others stand still. */
+  runAlone(thread: Thread): void {
+    this.#judge([thread.returns()], this.kernel.scheduler.runAlone(thread, CALL_LIMIT));
+    this.kernel.patchGuard.tick();
   }
 
   /** Gives back what a thread has that is over. */
