@@ -25,6 +25,9 @@ import { defineExport } from './simulated-export.js';
 /** Where the objects of the calling driver are. */
 export const worldOf = ({ kernel, domain }: ServiceCall): IoWorld => kernel.io.world(domain);
 
+/** The id of the thread whose arena a request's memory is in. */
+export const clientOf = ({ kernel, thread }: ServiceCall): number => kernel.io.client(thread).id;
+
 /** The system stops in the calling thread. */
 export function stopIn({ kernel, thread }: ServiceCall, stop: Stop): typeof CONTEXT_SET {
   stopSystem(kernel, thread, kernel.io.bugCheck(stop), stop.text);
@@ -200,7 +203,7 @@ function buildControl(
   },
 ): bigint {
   const world = worldOf(call);
-  const irp = allocateIrp(world, world.devices.device(request.device).get('StackSize'));
+  const irp = allocateIrp(world, world.devices.device(request.device).get('StackSize'), clientOf(call));
   if (irp === undefined) return 0n;
   const location = nextLocation(world, irp);
   location.set(
@@ -240,7 +243,7 @@ function requestExports(): SimulatedExport[] {
       call.kernel.io.files.closeAtEnd(call, new DeviceFile(worldOf(call), file, 0)),
     ),
     defineExport('IoAllocateIrp', ['u32', 'u32'], (call, stackSize) => {
-      return allocateIrp(worldOf(call), stackSize & 0xff)?.address ?? 0n;
+      return allocateIrp(worldOf(call), stackSize & 0xff, clientOf(call))?.address ?? 0n;
     }),
     defineExport('IoInitializeIrp', ['pointer', 'u32', 'u32'], (call, irp, size, stackSize) =>
       initializeIrp(worldOf(call), irp, size & 0xffff, stackSize & 0xff),

@@ -12,7 +12,7 @@ import {
 } from '../io/index.js';
 import type { GuestMemory } from '../memory/index.js';
 import { raising } from './exceptions.js';
-import { worldOf } from './kernel-io.js';
+import { clientOf, worldOf } from './kernel-io.js';
 import { defineExport, type ServiceResult } from './simulated-export.js';
 
 const IO_READ_ACCESS = 0;
@@ -68,7 +68,7 @@ export function kernelMdl(): SimulatedExport[] {
       ['pointer', 'u32', 'u32', 'u32', 'pointer'],
       (call, address, length, secondary, _quota, irpAddress) => {
         const world = worldOf(call);
-        const mdl = allocateMdl(world, address, length);
+        const mdl = allocateMdl(world, address, length, clientOf(call));
         if (mdl === undefined) return 0n;
         if (irpAddress === 0n) return mdl.address;
         const irp = irpAt(world, irpAddress);

@@ -89,7 +89,7 @@ export class Completion {
       if (isError(copied)) status = copied;
       const buffer = irp.wide('AssociatedIrp.SystemBuffer');
       if ((irp.get('Flags') & IRP_FLAGS.DEALLOCATE_BUFFER) !== 0 && buffer !== 0n)
-        world.pool.free(buffer, SYSTEM_BUFFER_TAG);
+        world.give(buffer, SYSTEM_BUFFER_TAG);
     }
     if (delivers) status = writeStatusBlock(irp, requestor, world, status, information);
     this.#signal(world, irp, file, status, information);

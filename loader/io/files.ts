@@ -101,7 +101,7 @@ export class DeviceFiles {
     const refusal = refusalToOpen(named, world);
     if (refusal !== undefined) return refusal;
     const access = grantedAccess(request.desiredAccess);
-    const file = this.#fileObject(world, named, found.rest, request, access);
+    const file = this.#fileObject(this.io.client(call.thread).id, world, named, found.rest, request, access);
     if (file === undefined) return STATUS.INSUFFICIENT_RESOURCES;
     const made = this.requests.make(
       call,
@@ -277,13 +277,19 @@ export class DeviceFiles {
   }
 
   #fileObject(
+    thread: number,
     world: IoWorld,
     device: DeviceObject,
     name: string,
     request: CreateRequest,
     access: number,
   ): bigint | undefined {
-    const file = world.createObject(FILE_OBJECT, FILE_TAG, sizeOf(IO_SECURITY_CONTEXT, world.pointerSize));
+    const file = world.createObject(
+      FILE_OBJECT,
+      FILE_TAG,
+      sizeOf(IO_SECURITY_CONTEXT, world.pointerSize),
+      thread,
+    );
     if (file === undefined) return undefined;
     const { options, shareAccess } = request;
     file.set('Type', IO_TYPE.file);
@@ -299,7 +305,7 @@ export class DeviceFiles {
     file.set('SharedWrite', (shareAccess >> 1) & 1);
     file.set('SharedDelete', (shareAccess >> 2) & 1);
     new ListHead(world.memory, file.at('IrpList'), world.pointerSize).initialize();
-    if (name !== '') world.setString(file.at('FileName'), name, NAME_TAG);
+    if (name !== '') world.setString(file.at('FileName'), name, NAME_TAG, thread);
     return file.address;
   }
 

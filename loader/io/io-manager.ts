@@ -89,7 +89,9 @@ export class IoManager {
 
   /** The thread on whose behalf the code of `thread` runs: itself, unless it does another's system service. */
   client(thread: Thread): Thread {
-    return thread.onBehalfOf?.thread ?? thread;
+    let client = thread;
+    while (client.onBehalfOf !== undefined) client = client.onBehalfOf.thread;
+    return client;
   }
 
   /** ETHREAD of a thread. */
@@ -124,7 +126,6 @@ export class IoManager {
     if (!thread.finished || thread.crash !== undefined) return undefined;
     if (client.kernelThread === thread) {
       client.kernelThread = undefined;
-      this.owner.destroyThread(thread);
     }
     return thread.returnValue ?? 0n;
   }

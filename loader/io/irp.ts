@@ -9,11 +9,11 @@ export type StackLocation = Structure<Extract<keyof (typeof IO_STACK_LOCATION)['
 const IRP_TAG = poolTag('Irp');
 const LARGEST_STACK = 100;
 
-/** An IRP with `stackSize` stack locations (IoAllocateIrp); undefined when there is no memory. */
-export function allocateIrp(world: IoWorld, stackSize: number): IrpObject | undefined {
+/** An IRP with `stackSize` stack locations (IoAllocateIrp), for the thread whose id is given; undefined when there is no memory. */
+export function allocateIrp(world: IoWorld, stackSize: number, thread: number): IrpObject | undefined {
   if (stackSize > LARGEST_STACK) return undefined;
   const locations = stackSize * sizeOf(IO_STACK_LOCATION, world.pointerSize);
-  const irp = world.allocate(IRP, IRP_TAG, locations);
+  const irp = world.allocate(IRP, IRP_TAG, locations, thread);
   if (irp !== undefined) initializeIrp(world, irp.address, irp.size + locations, stackSize);
   return irp;
 }
@@ -35,7 +35,7 @@ export function initializeIrp(world: IoWorld, address: bigint, size: number, sta
 }
 
 export function freeIrp(world: IoWorld, address: bigint): void {
-  world.pool.free(address, IRP_TAG);
+  world.give(address, IRP_TAG);
 }
 
 export function irpAt(world: IoWorld, address: bigint): IrpObject {

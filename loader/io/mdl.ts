@@ -18,10 +18,15 @@ const pageCount = (mdl: MdlObject): number =>
   Math.ceil((mdl.get('ByteOffset') + mdl.get('ByteCount')) / PAGE_SIZE);
 
 /** IoAllocateMdl without the IRP; undefined when there is no memory. */
-export function allocateMdl(world: IoWorld, address: bigint, length: number): MdlObject | undefined {
+export function allocateMdl(
+  world: IoWorld,
+  address: bigint,
+  length: number,
+  thread: number,
+): MdlObject | undefined {
   if (length > LARGEST) return undefined;
   const pages = Math.max(1, Math.ceil((Number(address & (PAGE - 1n)) + length) / PAGE_SIZE));
-  const mdl = world.allocate(MDL, MDL_TAG, pages * world.pointerSize);
+  const mdl = world.allocate(MDL, MDL_TAG, pages * world.pointerSize, thread);
   if (mdl !== undefined) initializeMdl(mdl, address, length, pages);
   return mdl;
 }
@@ -111,7 +116,7 @@ export function unmapPages(world: IoWorld, mdl: MdlObject): void {
 }
 
 export function freeMdl(world: IoWorld, mdl: MdlObject): void {
-  world.pool.free(mdl.address, MDL_TAG);
+  world.give(mdl.address, MDL_TAG);
 }
 
 /** PFN_NUMBERs behind the structure. */

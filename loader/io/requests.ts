@@ -47,7 +47,7 @@ export class Requests {
     | { readonly irp: IrpObject; readonly location: StackLocation; readonly device: DeviceObject }
     | undefined {
     const device = world.devices.top(world.at(FILE_OBJECT, file).wide('DeviceObject'));
-    const irp = allocateIrp(world, device.get('StackSize'));
+    const irp = allocateIrp(world, device.get('StackSize'), this.io.client(call.thread).id);
     if (irp === undefined) return undefined;
     irp.set('Flags', flags);
     irp.set('RequestorMode', mode === 'user' ? 1 : 0);
@@ -80,7 +80,7 @@ export class Requests {
     const isBuffered = method === METHOD.BUFFERED;
     const size = isBuffered ? Math.max(input.length, output.length) : input.length;
     if (size > 0) {
-      const buffer = world.pool.allocate(size, SYSTEM_BUFFER_TAG, { fill: 0, quota: true });
+      const buffer = world.take(size, SYSTEM_BUFFER_TAG, this.io.client(call.thread).id);
       if (buffer === 0n) return STATUS.INSUFFICIENT_RESOURCES;
       irp.set('AssociatedIrp.SystemBuffer', buffer);
       const copiesBack = isBuffered && output.length > 0 ? IRP_FLAGS.INPUT_OPERATION : 0;
@@ -100,7 +100,7 @@ export class Requests {
     { address, length }: { readonly address: bigint; readonly length: number },
     access: 'read' | 'write',
   ): number {
-    const mdl = allocateMdl(world, address, length);
+    const mdl = allocateMdl(world, address, length, this.io.client(call.thread).id);
     if (mdl === undefined) return STATUS.INSUFFICIENT_RESOURCES;
     try {
       lockPages(world.domain.machine, mdl, call.thread, access);
@@ -115,7 +115,7 @@ export class Requests {
   /** Takes an IRP back that was never sent. */
   discard(world: IoWorld, irp: IrpObject): void {
     const buffer = irp.wide('AssociatedIrp.SystemBuffer');
-    if (buffer !== 0n) world.pool.free(buffer, SYSTEM_BUFFER_TAG);
+    if (buffer !== 0n) world.give(buffer, SYSTEM_BUFFER_TAG);
     freeIrp(world, irp.address);
   }
 

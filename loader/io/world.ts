@@ -2,6 +2,7 @@ import type { EventLog } from '../common/index.js';
 import type { ImageDomain } from '../images/index.js';
 import type { Pool } from '../memory/index.js';
 import { GuestMemory } from '../memory/index.js';
+import { ARENAS, RequestArenas } from './arenas.js';
 import { Devices } from './devices.js';
 import { UNICODE_STRING } from './layouts.js';
 import { GuestRecords } from './records.js';
@@ -10,12 +11,12 @@ import { type Layout, Structure, sizeOf } from './structure.js';
 /** Where the kernel model keeps what has a fixed place: the head of its records, and one page for each thread and process. */
 const PLACES = {
   8: { records: 0xffffba20_00000000n, thread: 0xffffba30_00000000n, process: 0xffffba40_00000000n },
-  4: { records: 0x0fff_0000n, thread: 0x7f00_0000n, process: 0x7f80_0000n },
+  4: { records: 0x0fff_0000n, thread: 0x7f00_0000n, process: 0x7f40_0000n },
 } as const;
 /** In the page of the head of the records. */
 const CANCEL_SPIN_LOCK = 0x100n;
 const OBJECT_SPACING = 0x1000n;
-const OBJECTS = { 8: 0x10_0000n, 4: 0x800n } as const;
+const OBJECTS = { 8: 0x10_0000n, 4: 0x400n } as const;
 /** KOBJECTS of wdm.h. */
 const KOBJECT_TYPE = { thread: 6, process: 3 } as const;
 /** OBJECT_HEADER: PointerCount, HandleCount, … before the body of each object. */
@@ -29,6 +30,8 @@ export class IoWorld {
   readonly memory: GuestMemory;
 
   readonly devices: Devices;
+  /** Memory of requests. */
+  readonly arenas: RequestArenas;
 
   constructor(
     readonly domain: ImageDomain,
@@ -48,6 +51,7 @@ export class IoWorld {
     const recordsAt = PLACES[this.pointerSize].records;
     this.records = new GuestRecords({ domain, memory: this.memory, pool, recordsAt });
     this.devices = new Devices(this, events);
+    this.arenas = new RequestArenas(domain.table, ARENAS[this.pointerSize]);
   }
 
   /** The word that is the cancel spin lock. */
@@ -60,18 +64,42 @@ export class IoWorld {
     return new Structure(layout, this.memory, address, this.pointerSize);
   }
 
-  /** A structure of zeroes in the pool, with `extra` bytes behind it; undefined when there is no memory. */
-  allocate<F extends string>(layout: Layout<F>, tag: number, extra = 0): Structure<F> | undefined {
-    const size = sizeOf(layout, this.pointerSize) + extra;
-    const address = this.pool.allocate(size, tag, { fill: 0, quota: false });
+  /**
+   * Zeroed bytes: of a request of the thread whose id is given, in that thread's arena; otherwise in the pool.
+   * 0 when there is no memory.
+   */
+  take(size: number, tag: number, thread?: number): bigint {
+    const address = thread === undefined ? 0n : this.arenas.allocate(thread, size);
+    return address === 0n ? this.pool.allocate(size, tag, { fill: 0, quota: false }) : address;
+  }
+
+  /** Gives back what {@link take} gave. */
+  give(address: bigint, tag: number): void {
+    if (this.arenas.owns(address)) this.arenas.free(address);
+    else this.pool.free(address, tag);
+  }
+
+  /** A structure of zeroes, with `extra` bytes behind it; undefined when there is no memory. */
+  allocate<F extends string>(
+    layout: Layout<F>,
+    tag: number,
+    extra = 0,
+    thread?: number,
+  ): Structure<F> | undefined {
+    const address = this.take(sizeOf(layout, this.pointerSize) + extra, tag, thread);
     return address === 0n ? undefined : this.at(layout, address);
   }
 
   /** An object with its header, which counts references: one. */
-  createObject<F extends string>(layout: Layout<F>, tag: number, extra = 0): Structure<F> | undefined {
+  createObject<F extends string>(
+    layout: Layout<F>,
+    tag: number,
+    extra = 0,
+    thread?: number,
+  ): Structure<F> | undefined {
     const header = HEADER_SIZE[this.pointerSize];
     const size = header + sizeOf(layout, this.pointerSize) + extra;
-    const address = this.pool.allocate(size, tag, { fill: 0, quota: false });
+    const address = this.take(size, tag, thread);
     if (address === 0n) return undefined;
     const object = this.at(layout, address + BigInt(header));
     this.addReferences(object.address, 1);
@@ -79,7 +107,7 @@ export class IoWorld {
   }
 
   freeObject(body: bigint, tag: number): void {
-    this.pool.free(body - BigInt(HEADER_SIZE[this.pointerSize]), tag);
+    this.give(body - BigInt(HEADER_SIZE[this.pointerSize]), tag);
   }
 
   /** OBJECT_HEADER.PointerCount, after `count` more references. */
@@ -109,9 +137,9 @@ export class IoWorld {
   }
 
   /** Writes a UNICODE_STRING, its text in memory of its own. */
-  setString(at: bigint, text: string, tag: number): void {
+  setString(at: bigint, text: string, tag: number, thread?: number): void {
     const bytes = Buffer.from(`${text}\0`, 'utf16le');
-    const buffer = this.pool.allocate(bytes.length, tag, { fill: 0, quota: false });
+    const buffer = this.take(bytes.length, tag, thread);
     if (buffer === 0n) return;
     this.memory.write(buffer, bytes);
     const string = this.at(UNICODE_STRING, at);
@@ -123,7 +151,7 @@ export class IoWorld {
   freeString(at: bigint, tag: number): void {
     const string = this.at(UNICODE_STRING, at);
     const buffer = string.wide('Buffer');
-    if (buffer !== 0n) this.pool.free(buffer, tag);
+    if (buffer !== 0n) this.give(buffer, tag);
     string.set('Buffer', 0n);
   }
 

@@ -53,11 +53,33 @@ export class MemoryArea {
 
   /** Commits zeroed memory; returns its address. */
   allocate(size: number): bigint {
-    const address = this.region.allocate(size);
-    this.table.commit(address, Math.max(1, Math.ceil(size / PAGE_SIZE)), 'PAGE_READWRITE', {
-      demandZero: true,
-    });
+    const pages = Math.max(1, Math.ceil(size / PAGE_SIZE));
+    const address = this.#place(size, pages);
+    this.table.commit(address, pages, 'PAGE_READWRITE', { demandZero: true });
     return address;
+  }
+
+  /** Addresses are used again only when the region is full: 32-bit programs come to that. */
+  #place(size: number, pages: number): bigint {
+    try {
+      return this.region.allocate(size);
+    } catch (error) {
+      if (!(error instanceof KernelError) || error.rule !== 'addressSpaceExhausted') throw error;
+      const hole = this.#hole(pages);
+      if (hole === undefined) throw error;
+      return hole;
+    }
+  }
+
+  #hole(pages: number): bigint | undefined {
+    const { start, end } = this.region;
+    const last = end - BigInt(pages * PAGE_SIZE);
+    for (let address = start; address <= last; address += ALLOCATION_GRANULARITY) {
+      let free = 0;
+      while (free < pages && this.table.query(address + BigInt(free * PAGE_SIZE)).state === 'free') free += 1;
+      if (free === pages) return address;
+    }
+    return undefined;
   }
 }
 

@@ -129,9 +129,7 @@ export class ProcessTable {
   /** Takes everything back that a process has; for {@link Process.terminate}. */
   ended(process: Process): void {
     const { kernel } = this;
-    for (const thread of process.threads)
-      if (thread.onBehalfOf === undefined) kernel.scheduler.remove(thread);
-      else kernel.destroyThread(thread);
+    for (const thread of process.threads) kernel.destroyThread(thread);
     kernel.io.processEnded(process);
     for (const image of [...process.images].reverse()) kernel.unloadImage(image);
     releaseUserSpace(process.domain);

@@ -52,17 +52,9 @@ export class ThreadRunner {
     const process = client?.process ?? domain.process ?? kernel.systemProcess;
     const environment = domain.process?.environment;
     const affinity = options.affinity ?? client?.affinity;
-    let teb: bigint | undefined;
-    const stack = ThreadStack.allocate(domain, (limit) => {
-      if (teb !== undefined) environment?.setStackLimit(teb, limit);
-    });
     const id = this.nextId();
-    try {
-      teb = environment?.createTeb(id, stack);
-    } catch (error) {
-      stack.free();
-      throw error;
-    }
+    const { stack, teb } = client?.kernelStack ?? createStack(domain, id);
+    if (client !== undefined) client.kernelStack = { stack, teb };
     const thread = new Thread({
       id,
       name: options.name ?? 'thread',
@@ -122,10 +114,15 @@ export class ThreadRunner {
   /** Gives back what a thread has that is over. */
   destroy(thread: Thread): void {
     this.kernel.scheduler.remove(thread);
-    const { process } = thread.domain;
-    if (process?.terminated === true) return;
-    if (thread.teb !== undefined) process?.environment?.destroyTeb(thread.teb);
-    thread.stack.free();
+    // Kernel code of a system service ran on a stack that its thread keeps.
+    if (thread.onBehalfOf !== undefined) return;
+    if (thread.kernelThread !== undefined) {
+      this.kernel.scheduler.remove(thread.kernelThread);
+      thread.kernelThread = undefined;
+    }
+    if (thread.kernelStack !== undefined) freeStack(thread.kernelStack);
+    thread.kernelStack = undefined;
+    freeStack(thread);
   }
 
   /** Throws what became of a run that was to end with one of these conditions. */
@@ -139,6 +136,34 @@ export class ThreadRunner {
         message: describeUnmet(until, result),
       });
   }
+}
+
+/** What a thread runs on: a stack, and in a process a TEB. */
+interface StackAndTeb {
+  readonly stack: ThreadStack;
+  readonly teb: bigint | undefined;
+}
+
+function createStack(domain: ImageDomain, threadId: number): StackAndTeb {
+  const environment = domain.process?.environment;
+  let teb: bigint | undefined;
+  const stack = ThreadStack.allocate(domain, (limit) => {
+    if (teb !== undefined) environment?.setStackLimit(teb, limit);
+  });
+  try {
+    teb = environment?.createTeb(threadId, stack);
+  } catch (error) {
+    stack.free();
+    throw error;
+  }
+  return { stack, teb };
+}
+
+function freeStack({ stack, teb }: StackAndTeb): void {
+  const { process } = stack.domain;
+  if (process?.terminated === true) return;
+  if (teb !== undefined) process?.environment?.destroyTeb(teb);
+  stack.free();
 }
 
 function describeUnmet(until: readonly ThreadCondition[], result: RunResult): string {

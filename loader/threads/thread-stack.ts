@@ -21,7 +21,7 @@ export class ThreadStack {
   #limit: bigint;
 
   constructor(
-    private readonly domain: ImageDomain,
+    readonly domain: ImageDomain,
     readonly base: bigint,
     readonly size: number,
     /** Called with the new StackLimit. */

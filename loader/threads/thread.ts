@@ -73,6 +73,8 @@ export class Thread {
   readonly onBehalfOf: Requestor | undefined;
   /** Its own kernel half, with a kernel stack, while driver code runs in its system service (modelled: registers of its own). */
   kernelThread: Thread | undefined;
+  /** The kernel stack that it keeps from one system service to the next, with the TEB of 32-bit drivers. */
+  kernelStack: { readonly stack: ThreadStack; readonly teb: bigint | undefined } | undefined;
   state: ThreadState = 'ready';
   /** KIRQL of the code that it runs. */
   irql: number;
