@@ -108,7 +108,9 @@ describe.each(['x86', 'x64'] as const)('hotpatches of 2003 at the command line, 
     });
 
     it('what is not allowed to be allowed, and what is no rule', async () => {
-      expect(await build(crowded(), fixed, '--allow', 'hotp1.padding')).toMatchObject({ code: 1 });
+      const padding = await build(crowded(), fixed, '--allow', 'hotp1.padding');
+      expect(padding).toMatchObject({ code: 2, stdout: '' });
+      expect(padding.stderr).toContain('hotp1.padding');
       expect(await build(base, fixed, '--allow', 'hotp1.nothing')).toMatchObject({ code: 2 });
       expect(existsSync(out)).toBe(false);
     });

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { installCommands, Page, pagePaths, root, typeErrors } from './page.js';
@@ -14,9 +14,14 @@ const pages = pagePaths()
 /** The pages run the package as users do: what was built, not the sources. */
 function build(): void {
   const built = join(root, 'dist', '.tsbuildinfo');
+  const { include } = JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8')) as {
+    include: string[];
+  };
   const newest = Math.max(
-    ...readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' }).map(
-      (path) => statSync(join(root, 'src', path)).mtimeMs,
+    ...include.flatMap((room) =>
+      readdirSync(join(root, room), { recursive: true, encoding: 'utf8' }).map(
+        (path) => statSync(join(root, room, path)).mtimeMs,
+      ),
     ),
   );
   if (existsSync(built) && statSync(built).mtimeMs >= newest) return;
