@@ -13,7 +13,7 @@ export interface ExecutedFunction {
 export interface ThreadRun {
   /** In the order in which they were first executed. */
   readonly functions: readonly ExecutedFunction[];
-  /** Why it did not come to its end: what `kernel.run` threw. */
+  /** Why it did not come to its end: what the run threw. */
   readonly error?: Error;
 }
 
@@ -40,7 +40,7 @@ export function watchedRun(thread: Thread): ThreadRun {
 }
 
 function watch(thread: Thread): ThreadRun {
-  const { kernel } = thread.process;
+  const { system } = thread;
   const counts = new Map<string, { name: string; image: LoadedImage; instructions: number }>();
   const note = (address: bigint, size: number) => {
     const image = thread.domain.imageAt(address);
@@ -51,16 +51,16 @@ function watch(thread: Thread): ThreadRun {
     entry.instructions++;
     counts.set(key, entry);
   };
-  const observers = kernel.machine.processors.map((processor) =>
+  const observers = thread.domain.machine.processors.map((processor) =>
     processor.observe({
       instruction: (address, size) => {
-        if (kernel.scheduler.threadOn(processor) === thread) note(address, size);
+        if (system.scheduler.threadOn(processor) === thread) note(address, size);
       },
     }),
   );
   let error: Error | undefined;
   try {
-    kernel.run({ until: thread.returns() });
+    system.run({ until: thread.returns() });
   } catch (thrown) {
     if (!(thrown instanceof Error)) throw thrown;
     error = thrown;

@@ -15,6 +15,7 @@ import {
   type LoadOptions,
   type Process,
   type ProcessOptions,
+  processOf,
   type RunResult,
   type SecureKernel,
   type Session,
@@ -187,7 +188,7 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
 
   #ownProgram(): Process {
     if (this.#program?.terminated !== false)
-      this.#program = this.kernel.domain.process ?? this.createProcess('lab.exe');
+      this.#program = processOf(this.kernel.domain) ?? this.createProcess('lab.exe');
     return this.#program;
   }
 

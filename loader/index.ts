@@ -25,6 +25,7 @@ export {
   failFast,
   fastFailName,
   type ServiceCall,
+  type ServiceOwner,
   type SimulatedExport,
   type SimulatedModule,
 } from './dispatch/index.js';
@@ -40,6 +41,7 @@ export {
   apiSetHost,
   type BoundImport,
   ControlFlowGuard,
+  type ExportSource,
   type FunctionEntry,
   findDelayImport,
   findExport,
@@ -52,7 +54,9 @@ export {
   type ImageIdentity,
   type ImageInstance,
   type ImageKind,
+  type ImageProcess,
   ImageSection,
+  type ImageSession,
   isGuarded,
   type LdrHotPatchState,
   LoadedImage,
@@ -73,6 +77,7 @@ export {
   isCurrentProcess,
   Process,
   type ProcessOptions,
+  processOf,
   SectionObject,
   Session,
 } from './processes/index.js';

@@ -1,57 +1,42 @@
-import {
-  type Architecture,
-  architectureNamed,
-  formatAddress,
-  Machine,
-  type PageTable,
-} from '../cpu/index.js';
+import type { Architecture, Machine } from '../cpu/index.js';
 import type { PeImage } from '../image/index.js';
 import {
-  announceBoot,
-  announcePhase1,
+  assembleKernel,
   type BootDecisions,
   type BootOptions,
-  type BootSeams,
-  decideBoot,
-  fittingsOf,
   hotPatchingEnabled,
-  KernelSpace,
+  type KernelParts,
 } from './boot/index.js';
-import { BOOT_TIME, EventLog, SeededRandom } from './common/index.js';
-import { dispatchExit } from './dispatch/index.js';
-import { ExportTable, kernelModules } from './exports/index.js';
-import { Volume } from './files/index.js';
+import { asInt, BOOT_TIME, type EventLog, type SeededRandom } from './common/index.js';
+import type { ExportTable } from './exports/index.js';
+import type { Volume } from './files/index.js';
 import {
   type HpatLayout,
   type ImageDomain,
   type ImageIdentity,
   type ImageInstance,
-  ImageLoader,
-  ImageSections,
+  type ImageLoader,
+  type ImageSections,
+  type ImageSession,
   instancesOf,
   type LoadedImage,
   type LoadedModuleList,
-  LoadImageRoutines,
   type LoadOptions,
-  SystemFiles,
+  type SystemFiles,
 } from './images/index.js';
-import { IoManager } from './io/index.js';
-import { Pool, SYSTEM_SPACE } from './memory/index.js';
-import { type Process, type ProcessOptions, ProcessTable, type Session } from './processes/index.js';
-import { PatchGuard, SecureKernel } from './secure/index.js';
-import { type SystemServices, systemServiceTable } from './services/index.js';
-import {
-  asInt,
+import type { IoManager } from './io/index.js';
+import type { Pool } from './memory/index.js';
+import type { Process, ProcessOptions, Session } from './processes/index.js';
+import type { PatchGuard, SecureKernel } from './secure/index.js';
+import type { SystemServices } from './services/index.js';
+import type {
   DpcQueues,
-  type GuestFunctionCall,
-  ModeContexts,
-  type RunOptions,
-  type RunResult,
-  resultRegister,
+  GuestFunctionCall,
+  RunOptions,
+  RunResult,
   Scheduler,
-  type Thread,
-  type ThreadOptions,
-  ThreadRunner,
+  Thread,
+  ThreadOptions,
 } from './threads/index.js';
 
 export interface LoadImageOptions extends LoadOptions {
@@ -70,7 +55,7 @@ export class Kernel implements Disposable {
   /** Of kernel code; x64 on a machine whose programs are 32-bit. */
   readonly architecture: Architecture;
   readonly boot: BootDecisions;
-  readonly events = new EventLog();
+  readonly events: EventLog;
   /** Kernel space and PsLoadedModuleList. */
   readonly system: ImageDomain;
   /**
@@ -90,9 +75,9 @@ export class Kernel implements Disposable {
   readonly loader: ImageLoader;
   /** Devices, drivers and requests. */
   readonly io: IoManager;
-  readonly sections = new ImageSections();
+  readonly sections: ImageSections;
   /** Image files that are found by name when an image imports from them. */
-  readonly files = new SystemFiles();
+  readonly files: SystemFiles;
   /** VTL1; undefined without virtualization-based security. */
   readonly secureKernel: SecureKernel | undefined;
   readonly patchGuard: PatchGuard;
@@ -101,65 +86,35 @@ export class Kernel implements Disposable {
   readonly systemProcess: Process;
   /** The minimal process of phase 1 that belongs to no session; undefined when hotpatching is disabled. */
   readonly hotPatchProcess: Process | undefined;
-  readonly #space: KernelSpace;
-  readonly #processes: ProcessTable;
-  readonly #routines = new LoadImageRoutines(this.events);
-  readonly #runner: ThreadRunner;
-  readonly #seams: BootSeams;
-  readonly #callListeners = new Set<(call: GuestFunctionCall) => void>();
-  #nextId = 4;
+  readonly #parts: KernelParts;
 
   static boot(options: BootOptions): Kernel {
-    return new Kernel(options);
+    return new Kernel(assembleKernel(options));
   }
 
-  private constructor(options: BootOptions) {
-    this.boot = decideBoot(options);
-    this.#seams = options.seams ?? {};
-    const { architecture, processors, vbs, seed } = this.boot;
-    this.machine = Machine.create({
-      architecture,
-      processors,
-      seed,
-      vbs,
-      instructionFetch: options.instructionFetch ?? 'coherent',
-      ...(options.memorySize === undefined ? {} : { memorySize: options.memorySize }),
-      beforeAllocation: () => this.#seams.before?.({ kind: 'page' }),
-    });
-    const fittings = fittingsOf(this.#seams);
-    this.architecture = architecture === 'x86' ? architectureNamed('x64') : this.machine.architecture;
-    this.layoutRandom = new SeededRandom(seed + 0x5eed);
-    this.#runner = new ThreadRunner(this, new ModeContexts(this.machine), () => this.#newId());
-    this.services = new ExportTable(fittings.region('kernel exports', SYSTEM_SPACE.services));
-    for (const module of kernelModules()) this.services.define(module);
-    this.#space = new KernelSpace(this.machine, this.architecture, this.boot, this.services, fittings);
-    this.system = this.#space.system;
-    this.#processes = new ProcessTable(this, this.#space, this.architecture, fittings, () => this.#newId());
-    this.pool = new Pool(this.system);
-    this.systemServices = systemServiceTable();
-    this.loader = new ImageLoader(this);
-    this.io = this.#createIoManager();
-    this.patchGuard = new PatchGuard(this);
-    this.dpcs = new DpcQueues((address, parameters, given) => {
-      const thread = this.#runner.create(address, parameters, given);
-      return { thread, destroy: () => this.#runner.destroy(thread) };
-    });
-    this.scheduler = new Scheduler({
-      machine: this.machine,
-      random: new SeededRandom(seed),
-      dpcs: this.dpcs,
-      dispatchExit: (thread, processor, exit) => dispatchExit(this, thread, processor, exit),
-    });
-    this.volume = new Volume(() => this.now);
-    this.machine.addStatePart(this.volume);
-    announceBoot(this.boot, this.events);
-    this.secureKernel = vbs ? new SecureKernel(this, this.machine, fittings) : undefined;
-    this.systemProcess = this.#processes.createMinimal('System', this.system);
-    this.hotPatchProcess = this.hotPatchingEnabled
-      ? this.#processes.createMinimal('HotPatch', this.#space.createHotPatchDomain())
-      : undefined;
-    announcePhase1(this.boot, this.events);
-    this.domain = architecture === 'x86' ? this.createProcess({ name: 'program.exe' }).domain : this.system;
+  private constructor(parts: KernelParts) {
+    this.#parts = parts;
+    this.boot = parts.boot;
+    this.machine = parts.machine;
+    this.architecture = parts.architecture;
+    this.events = parts.events;
+    this.system = parts.space.system;
+    this.domain = parts.domain;
+    this.services = parts.exports.kernel;
+    this.systemServices = parts.systemServices;
+    this.pool = parts.pool;
+    this.scheduler = parts.scheduler;
+    this.dpcs = parts.dpcs;
+    this.loader = parts.loader;
+    this.io = parts.io;
+    this.volume = parts.volume;
+    this.sections = parts.sections;
+    this.files = parts.files;
+    this.secureKernel = parts.secureKernel;
+    this.patchGuard = parts.patchGuard;
+    this.layoutRandom = parts.layoutRandom;
+    this.systemProcess = parts.systemProcess;
+    this.hotPatchProcess = parts.hotPatchProcess;
   }
 
   /** HotPatchingEnabled of _MI_HOT_PATCH_STATE: a reserve, and a Secure Kernel that runs. */
@@ -187,16 +142,16 @@ export class Kernel implements Disposable {
 
   /** Processes that have not ended, minimal ones too. */
   get processes(): readonly Process[] {
-    return this.#processes.all;
+    return this.#parts.processes.all;
   }
 
   /** PsLoadedModuleList in kernel memory. */
   get loadedModules(): LoadedModuleList {
-    return this.#space.loadedModules;
+    return this.#parts.space.loadedModules;
   }
 
   get sessions(): readonly Session[] {
-    return this.#space.sessions;
+    return this.#parts.space.sessions;
   }
 
   /** Lab time: 100 ns units since 1601, one for each instruction since boot. */
@@ -211,10 +166,7 @@ export class Kernel implements Disposable {
 
   /** Every place that images are loaded into: kernel space, sessions, processes, VTL1. */
   get domains(): readonly ImageDomain[] {
-    const processes = this.processes.filter((process) => !process.minimal).map((process) => process.domain);
-    const sessions = this.sessions.map((session) => session.domain);
-    const secure = this.secureKernel === undefined ? [] : [this.secureKernel.domain];
-    return [this.system, ...sessions, ...processes, ...secure];
+    return this.#parts.domains.all;
   }
 
   /** Every place that holds an image with this checksum and timestamp; patch images are not counted. */
@@ -235,37 +187,27 @@ export class Kernel implements Disposable {
 
   /** Calls `routine` for each image that has been mapped and bound, before its first instruction runs (a load-image notify routine). */
   onImageLoad(routine: (image: LoadedImage) => void): void {
-    this.#routines.onLoad(routine);
+    this.#parts.routines.onLoad(routine);
   }
 
   /** Calls `routine` for each image that has been taken out. */
   onImageUnload(routine: (image: LoadedImage) => void): void {
-    this.#routines.onUnload(routine);
-  }
-
-  /** For the image loader. */
-  imageMapped(image: LoadedImage): void {
-    this.#routines.mapped(image);
-  }
-
-  /** For the image loader. */
-  imageUnmapped(image: LoadedImage): void {
-    this.#routines.unmapped(image, this.system);
+    this.#parts.routines.onUnload(routine);
   }
 
   /** A process with its own user address space, and its EXE if there is one. */
   createProcess(options: ProcessOptions): Process {
-    return this.#processes.create(options);
+    return this.#parts.processes.create(options);
   }
 
   /** The exports that every process of this width can import. */
   userServices(options: { readonly wow64?: boolean } = {}): ExportTable {
-    return this.#processes.userServices(options.wow64 ?? this.boot.architecture === 'x86');
+    return this.#parts.exports.user(options.wow64 ?? this.boot.architecture === 'x86');
   }
 
   /** A logon session with its own session space. */
   createSession(): Session {
-    const session = this.#space.createSession(this);
+    const session = this.#parts.space.createSession(this);
     this.events.emit({ kind: 'sessionCreated', text: `session ${session.id} is created` });
     return session;
   }
@@ -274,26 +216,25 @@ export class Kernel implements Disposable {
    * Lets the HotPatch process see a session's space, by switching its root entry (MiAttachSession), until what is
    * returned is disposed of. One session at a time.
    */
-  attachSession(session: Session): Disposable {
-    this.#seams.before?.({ kind: 'attachSession' });
-    return this.#space.attach(this.hotPatchProcess, session);
+  attachSession(session: ImageSession): Disposable {
+    this.#parts.seams.before?.({ kind: 'attachSession' });
+    return this.#parts.space.attach(this.hotPatchProcess, session);
   }
 
   /** A thread that will call the function at `address` with integer or pointer arguments. It runs in `run` and `call`. */
   createThread(address: bigint, parameters: Arguments = [], options: ThreadOptions | string = {}): Thread {
     const given = typeof options === 'string' ? { name: options } : options;
-    this.#tell(address, parameters, given);
-    return this.#runner.create(address, parameters, given);
+    return this.#parts.runner.createThread(address, parameters, given);
   }
 
   /** Ends a thread wherever it is, and gives back its stack and its TEB. */
   destroyThread(thread: Thread): void {
-    this.#runner.destroy(thread);
+    this.#parts.runner.destroy(thread);
   }
 
   /** Runs all threads on all processors until a condition holds; throws when it never will, or when a thread crashes. */
   run(options: RunOptions = {}): RunResult {
-    return this.#runner.run(options);
+    return this.#parts.runner.run(options);
   }
 
   /**
@@ -306,37 +247,20 @@ export class Kernel implements Disposable {
 
   /** As {@link call}, but returns the whole result register: pointers and 64-bit integers. */
   call64(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): bigint {
-    const perform = (target: bigint) => resultRegister(this.callThread(target, parameters, options));
-    const { call } = this.#seams;
-    return call === undefined
-      ? perform(address)
-      : call(this.#describeCall(address, parameters, options), perform);
+    return this.#parts.runner.call64(address, parameters, options);
   }
 
   /** As {@link call}, but returns the finished thread with everything that is known about it. */
   callThread(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): Thread {
-    this.#tell(address, parameters, options);
-    return this.#runner.call(address, parameters, options);
+    return this.#parts.runner.callThread(address, parameters, options);
   }
 
   /**
-   * Tells `listener` of each guest function that the kernel is asked to call, or to start a thread at, before it does.
-   * Deferred procedure calls and what guest code calls itself are not told.
+   * Tells `listener` of each guest function that the kernel is asked to call, or to start a thread at, before it does,
+   * until what is returned is disposed of. Deferred procedure calls are not told.
    */
   onCall(listener: (call: GuestFunctionCall) => void): Disposable {
-    this.#callListeners.add(listener);
-    return { [Symbol.dispose]: () => void this.#callListeners.delete(listener) };
-  }
-
-  #tell(target: bigint, parameters: Arguments, options: ThreadOptions): void {
-    if (this.#callListeners.size === 0) return;
-    const call = this.#describeCall(target, parameters, options);
-    for (const listener of [...this.#callListeners]) listener(call);
-  }
-
-  #describeCall(target: bigint, parameters: Arguments, options: ThreadOptions): GuestFunctionCall {
-    const domain = options.domain ?? this.domainOf(target);
-    return { target, arguments: parameters, domain, initiator: this.loader.isBusy ? 'loader' : 'caller' };
+    return this.#parts.runner.onCall(listener);
   }
 
   /**
@@ -350,63 +274,21 @@ export class Kernel implements Disposable {
 
   /** The first half of {@link rendezvous}: the processors stand still until what is returned is disposed of. */
   gatherProcessors({ timeout = RENDEZVOUS_TIMEOUT }: { readonly timeout?: number } = {}): Disposable {
-    this.#seams.before?.({ kind: 'gatherProcessors' });
+    this.#parts.seams.before?.({ kind: 'gatherProcessors' });
     return this.scheduler.gather(timeout);
   }
 
   /** The process whose session, user space or kernel space an address lies in, by the images there. */
   domainOf(address: bigint): ImageDomain {
-    const { start, end } = this.system.table.range;
-    if (address >= start && address < end) return this.system;
-    const holder = this.domains.find(
-      (domain) => domain !== this.system && domain.imageAt(address) !== undefined,
-    );
-    return holder ?? this.domains.find(({ table }) => inRange(table, address)) ?? this.system;
+    return this.#parts.domains.of(address);
   }
 
   /** `module!symbol+0x12` */
   describe(address: bigint): string {
-    const image = this.domainOf(address).imageAt(address);
-    return image?.describe(address) ?? formatAddress(this.machine.architecture.name, address);
-  }
-
-  /** For {@link Process.terminate}. */
-  processEnded(process: Process): void {
-    this.#processes.ended(process);
+    return this.#parts.domains.describe(address);
   }
 
   [Symbol.dispose](): void {
     this.machine[Symbol.dispose]();
   }
-
-  /** What it runs are calls of the system's own: nobody is told of them. */
-  #createIoManager(): IoManager {
-    const { machine, events, system, pool, services } = this;
-    const kernel = this;
-    return new IoManager({
-      machine,
-      events,
-      system,
-      pool,
-      services,
-      loadedModules: { entry: (image) => this.loadedModules.entry(image) },
-      get threads() {
-        return kernel.threads;
-      },
-      createThread: (address, parameters, options) => this.#runner.create(address, parameters, options),
-      callThread: (address, parameters, options) => this.#runner.call(address, parameters, options),
-      runAlone: (thread) => this.#runner.runAlone(thread),
-      destroyThread: (thread) => this.#runner.destroy(thread),
-    });
-  }
-
-  #newId(): number {
-    const id = this.#nextId;
-    this.#nextId += 4;
-    return id;
-  }
-}
-
-function inRange({ range }: PageTable, address: bigint): boolean {
-  return address >= range.start && address < range.end;
 }

@@ -1,7 +1,7 @@
 import { observeOperations, type RequestedOperation, type StoreStep } from '../engine/index.js';
 import type { Lab } from '../lab/index.js';
 import { currentScenarioRun, runScenario, type Scenario } from '../lab/index.js';
-import type { BootOptions, ImageDomain, LabEvent } from '../loader/index.js';
+import type { BootOptions, LabEvent } from '../loader/index.js';
 import { lastCalls, type ScenarioCall, ThreadCoverage } from './scenario-calls.js';
 import {
   type OperationKind,
@@ -195,7 +195,7 @@ async function run(
 function attach(lab: Lab, watch: Watch): void {
   const { kernel } = lab;
   let inside = 0;
-  /** What loader and engine call on their own are not calls of the scenario. */
+  /** What the engine calls on its own are not calls of the scenario. */
   const quietly = <T>(action: () => T): T => {
     inside += 1;
     try {
@@ -204,25 +204,9 @@ function attach(lab: Lab, watch: Watch): void {
       inside -= 1;
     }
   };
-  const told = (target: bigint, parameters: SubjectCall['arguments'], domain: ImageDomain | undefined) => {
-    const { name: place } = domain ?? kernel.domainOf(target);
-    if (inside === 0) watch.onCall({ lab, target, arguments: parameters, place });
-  };
-  const createThread = kernel.createThread.bind(kernel);
-  kernel.createThread = (target, parameters = [], options = {}) => {
-    told(target, parameters, typeof options === 'string' ? undefined : options.domain);
-    return createThread(target, parameters, options);
-  };
-  const callThread = kernel.callThread.bind(kernel);
-  kernel.callThread = (target, parameters = [], options = {}) => {
-    told(target, parameters, options.domain);
-    return callThread(target, parameters, options);
-  };
-  const { loader } = kernel;
-  const load = loader.load.bind(loader);
-  loader.load = (...of) => quietly(() => load(...of));
-  const release = loader.release.bind(loader);
-  loader.release = (image) => quietly(() => release(image));
+  kernel.onCall(({ target, arguments: given, domain: { name: place }, initiator }) => {
+    if (inside === 0 && initiator === 'caller') watch.onCall({ lab, target, arguments: given, place });
+  });
   observeOperations(kernel, {
     perform(operation, perform) {
       if (operation === undefined) return quietly(perform);

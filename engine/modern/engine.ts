@@ -1,5 +1,5 @@
 import type { PeImage } from '../../image/index.js';
-import { hex, type Kernel, type LoadedImage, type PlainEventKind } from '../../loader/index.js';
+import { hex, type Kernel, type LoadedImage, type PlainEventKind, processOf } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import type { HotPatch, HotPatchEngine } from '../core/hot-patch-engine.js';
 import { type Holder, holdersOfPatch } from '../core/in-use.js';
@@ -51,7 +51,7 @@ export class ModernEngine implements HotPatchEngine {
     this.#operations = new PatchOperations(this.#context);
     this.#ready = options.awaitBootPatches !== true;
     kernel.onImageLoad((image) => this.#applyRegistered(image));
-    kernel.systemServices.define('NtManageHotPatch', (call) => ntManageHotPatch(this, call).value);
+    kernel.systemServices.define('NtManageHotPatch', (call) => ntManageHotPatch(kernel, this, call).value);
     kernel.onImageUnload((image) => this.#forget(image));
   }
 
@@ -281,7 +281,8 @@ export class ModernEngine implements HotPatchEngine {
    */
   #applyRegistered(image: LoadedImage): void {
     const patch = this.registeredFor(image);
-    const { kind, process } = image.domain;
+    const { kind } = image.domain;
+    const process = processOf(image.domain);
     if (patch === undefined || (kind === 'user' && !this.#patchesUserImages)) return;
     const initialising = process !== undefined && !process.threads.some((thread) => thread.started);
     // A patch that is refused here stays registered: the next load of its base must not run unpatched.

@@ -84,8 +84,8 @@ export function manageHotPatch(
 }
 
 /** The system service, called by guest code. Files are those that the kernel's file table knows. */
-export function ntManageHotPatch(engine: ModernEngine, call: ServiceCall): NtStatus {
-  const { kernel, thread, process, domain } = call;
+export function ntManageHotPatch(kernel: Kernel, engine: ModernEngine, call: ServiceCall): NtStatus {
+  const { thread, process, domain } = call;
   const [infoClass, buffer, bufferLength, returnLength] = [0, 1, 2, 3].map((index) => call.argument(index));
   const openImage = (path: string) => {
     const name = path.replace(/^.*[\\/]/, '');

@@ -1,4 +1,4 @@
-import type { ImageInstance, Kernel, LoadedImage, Process } from '../../loader/index.js';
+import type { ImageInstance, ImageProcess, Kernel, LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import { changePatch, type Patch } from './patch.js';
 
@@ -68,6 +68,6 @@ function isRegistered({ state }: Patch): boolean {
 }
 
 /** A patch of one user's list concerns that user's processes alone. */
-function concernsUser(patch: Patch, process: Process | undefined): boolean {
+function concernsUser(patch: Patch, process: ImageProcess | undefined): boolean {
   return patch.userSid === undefined || process?.userSid === patch.userSid;
 }

@@ -1,6 +1,6 @@
 import { formatAddress } from '../../cpu/index.js';
 import { type NtStatus, ntStatus, type PeImage } from '../../image/index.js';
-import type { Kernel, LoadedImage, PlainEventKind } from '../../loader/index.js';
+import { type Kernel, type LoadedImage, type PlainEventKind, processOf } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import type { HotPatch, HotPatchEngine } from '../core/hot-patch-engine.js';
 import {
@@ -320,7 +320,7 @@ function* applySteps(
   target: LoadedImage,
   options: LoadPatch2003Options,
 ): Generator<EngineStep, void> {
-  const { process } = target.domain;
+  const process = processOf(target.domain);
   if (process !== undefined) {
     yield* unlessEnded(context, target, injectRoutine(context, process, patch, target, options));
     return;

@@ -1,10 +1,3 @@
-export {
-  announceBoot,
-  announcePhase1,
-  type BootDecisions,
-  type BootOptions,
-  decideBoot,
-  hotPatchingEnabled,
-} from './boot.js';
-export { KernelSpace } from './kernel-space.js';
-export { type BootSeams, fittingsOf, type KernelRequest } from './seams.js';
+export { assembleKernel, type KernelParts } from './assemble.js';
+export { type BootDecisions, type BootOptions, hotPatchingEnabled } from './boot.js';
+export type { BootSeams, KernelRequest } from './seams.js';

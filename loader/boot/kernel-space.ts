@@ -1,8 +1,13 @@
 import type { AddressSpace, Architecture, Machine, PageTable } from '../../cpu/index.js';
 import { KernelError } from '../common/index.js';
 import type { ExportTable } from '../exports/index.js';
-import { ControlFlowGuard, type DomainFittings, ImageDomain, LoadedModuleList } from '../images/index.js';
-import type { Kernel } from '../kernel.js';
+import {
+  ControlFlowGuard,
+  type DomainFittings,
+  ImageDomain,
+  type ImageSession,
+  LoadedModuleList,
+} from '../images/index.js';
 import {
   type AddressRegion,
   type ImageWriter,
@@ -12,8 +17,19 @@ import {
   SYSTEM_LOADER_DATA,
   SYSTEM_SPACE,
 } from '../memory/index.js';
-import { type Process, Session } from '../processes/index.js';
+import { type Process, Session, type SessionOwner } from '../processes/index.js';
 import type { BootDecisions } from './boot.js';
+
+/** What kernel space is made of. */
+export interface KernelSpaceOwner {
+  readonly machine: Machine;
+  /** Of kernel code. */
+  readonly architecture: Architecture;
+  readonly boot: BootDecisions;
+  /** What drivers can import. */
+  readonly exports: ExportTable;
+  readonly fittings: DomainFittings;
+}
 
 /** The part of the address space that belongs to the kernel: system space, the same everywhere, and session space. */
 export class KernelSpace {
@@ -26,19 +42,14 @@ export class KernelSpace {
   readonly loadedModules: LoadedModuleList;
   readonly #sessionImages: AddressRegion;
 
-  constructor(
-    private readonly machine: Machine,
-    private readonly architecture: Architecture,
-    private readonly boot: BootDecisions,
-    private readonly services: ExportTable,
-    private readonly fittings: DomainFittings,
-  ) {
+  constructor(private readonly owner: KernelSpaceOwner) {
+    const { machine, exports, fittings } = owner;
     const { region } = fittings;
     this.#sessionImages = region('session images', SESSION_SPACE.images);
     this.system = this.#createSystemDomain();
     const loaderData = new MemoryArea(this.system.table, region('loader data', SYSTEM_LOADER_DATA));
     this.loadedModules = new LoadedModuleList(this.system.addressSpace, (size) => loaderData.allocate(size));
-    services.defineData('ntoskrnl.exe', 'PsLoadedModuleList', this.loadedModules.head);
+    exports.defineData('ntoskrnl.exe', 'PsLoadedModuleList', this.loadedModules.head);
     this.noSession = machine.createPageTable({ ...SESSION_SPACE.range, name: 'no session' });
   }
 
@@ -47,37 +58,38 @@ export class KernelSpace {
     return [session?.table ?? this.noSession, this.system.table];
   }
 
-  createSession(kernel: Kernel): Session {
-    const { machine, architecture, services, system } = this;
+  createSession(owner: SessionOwner): Session {
+    const { system } = this;
+    const { machine, architecture, exports, boot } = this.owner;
     const id = this.sessions.length + 1;
     const name = `session ${id}`;
     const table = machine.createPageTable({ ...SESSION_SPACE.range, name });
-    const session = new Session(kernel, id, table, (self) => {
-      const addressSpace = machine.createAddressSpace(name, [table, system.table]);
-      return new ImageDomain({
-        kind: 'session',
-        name,
-        machine,
-        architecture,
-        addressSpace,
-        table,
-        imageRegion: this.#sessionImages,
-        stacks: system.stacks,
-        pool: system.pool,
-        services,
-        writer: this.#writer(addressSpace, { name, kind: 'session' }),
-        guard: new ControlFlowGuard(addressSpace, this.boot.kernelControlFlowGuard),
-        session: self,
-        parent: system,
-      });
+    const addressSpace = machine.createAddressSpace(name, [table, system.table]);
+    const domain = new ImageDomain({
+      kind: 'session',
+      name,
+      machine,
+      architecture,
+      addressSpace,
+      table,
+      imageRegion: this.#sessionImages,
+      stacks: system.stacks,
+      pool: system.pool,
+      services: exports,
+      writer: this.#writer(addressSpace, { name, kind: 'session' }),
+      guard: new ControlFlowGuard(addressSpace, boot.kernelControlFlowGuard),
+      parent: system,
     });
+    const session = new Session(owner, id, table, domain);
+    domain.belongTo({ session });
     this.sessions.push(session);
     return session;
   }
 
   /** The HotPatch process sees kernel space and whatever session it is attached to. */
   createHotPatchDomain(): ImageDomain {
-    const { machine, architecture, services, system } = this;
+    const { system } = this;
+    const { machine, architecture, exports: services } = this.owner;
     return new ImageDomain({
       kind: 'driver',
       name: 'HotPatch',
@@ -96,7 +108,7 @@ export class KernelSpace {
   }
 
   /** Switches the root entry of the HotPatch process to a session's, until what is returned is disposed of. */
-  attach(process: Process | undefined, session: Session): Disposable {
+  attach(process: Process | undefined, session: ImageSession): Disposable {
     if (process === undefined)
       throw new KernelError({
         rule: 'hotPatchProcessAbsent',
@@ -115,8 +127,8 @@ export class KernelSpace {
   }
 
   #createSystemDomain(): ImageDomain {
-    const { machine, architecture, services } = this;
-    const { region } = this.fittings;
+    const { machine, architecture, exports: services, fittings, boot } = this.owner;
+    const { region } = fittings;
     const table = machine.createPageTable({ ...SYSTEM_SPACE.range, name: 'system' });
     const addressSpace = machine.createAddressSpace('system', [table]);
     services.attach(table);
@@ -132,11 +144,12 @@ export class KernelSpace {
       pool: new MemoryArea(table, region('pool', SYSTEM_SPACE.pool)),
       services,
       writer: this.#writer(addressSpace, { name: 'system', kind: 'driver' }),
-      guard: new ControlFlowGuard(addressSpace, this.boot.kernelControlFlowGuard),
+      guard: new ControlFlowGuard(addressSpace, boot.kernelControlFlowGuard),
     });
   }
 
   #writer(space: AddressSpace, place: Pick<ImageDomain, 'name' | 'kind'>): ImageWriter {
-    return this.fittings.writer(new KernelImageWriter(this.machine, space, this.boot.vbs), place);
+    const { machine, boot, fittings } = this.owner;
+    return fittings.writer(new KernelImageWriter(machine, space, boot.vbs), place);
   }
 }

@@ -11,6 +11,7 @@ export {
   PAGE_FAULT_IN_NONPAGED_AREA,
   SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
 } from './bug-check.js';
+export { asInt } from './c-int.js';
 export { KernelError, type KernelErrorDetails } from './error.js';
 export {
   EventLog,

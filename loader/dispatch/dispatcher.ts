@@ -1,8 +1,7 @@
 import { CpuError, type Exit, PAGE_SIZE, type Processor } from '../../cpu/index.js';
 import { type Blocked, isBlocked, KernelError } from '../common/index.js';
-import type { PlacedExport } from '../exports/index.js';
-import type { Kernel } from '../kernel.js';
 import { GuestAccessViolation } from '../memory/index.js';
+import { processOf } from '../processes/index.js';
 import {
   CONTEXT_SET,
   type ExceptionDetails,
@@ -22,10 +21,11 @@ import { isHandlerInSight, raise, raiseInCaller } from './exceptions/raise.js';
 import { endUnhandled, isFatalFault } from './exceptions/unhandled.js';
 import { endFailedFast } from './fail-fast.js';
 import type { ServiceCall } from './service-call.js';
-import { calleePops, type SimulatedExport } from './simulated-export.js';
+import type { ServiceOwner } from './service-owner.js';
+import { calleePops, type PlacedExport, type SimulatedExport } from './simulated-export.js';
 
 /** Decides what becomes of a thread whose processor left the guest. */
-export function dispatchExit(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit): void {
+export function dispatchExit(kernel: ServiceOwner, thread: Thread, processor: Processor, exit: Exit): void {
   try {
     handle(kernel, thread, processor, exit);
   } catch (error) {
@@ -36,7 +36,7 @@ export function dispatchExit(kernel: Kernel, thread: Thread, processor: Processo
 
 /** Not even what an exception needs can be read or written, such as the stack: nothing can be told to the guest. */
 function endUnreadable(
-  kernel: Kernel,
+  kernel: ServiceOwner,
   thread: Thread,
   { access, address, cause }: GuestAccessViolation,
 ): void {
@@ -55,17 +55,17 @@ function endUnreadable(
   );
 }
 
-function handle(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit): void {
+function handle(kernel: ServiceOwner, thread: Thread, processor: Processor, exit: Exit): void {
   if (exit.reason === 'returned') {
     if (thread.callouts.length > 0) {
-      resumeProcedure(kernel, thread, thread.architecture.result(processor));
+      resumeProcedure(kernel.scheduler, thread, thread.architecture.result(processor));
       return;
     }
     thread.returnValue = thread.architecture.result(processor);
     thread.state = 'terminated';
     return;
   }
-  const service = exit.reason === 'serviceCall' ? thread.domain.services.at(exit.address) : undefined;
+  const service = exit.reason === 'serviceCall' ? kernel.exportAt(thread.domain, exit.address) : undefined;
   if (service !== undefined) serveExport(kernel, thread, processor, service);
   else if (exit.reason === 'systemCall' && thread.domain.kind === 'user')
     serveSystemCall(kernel, thread, processor, exit);
@@ -75,7 +75,7 @@ function handle(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit
 
 const isInvalidOpcode = (exit: Exit): boolean => exit.reason === 'exception' && exit.name === 'invalidOpcode';
 
-function handleException(kernel: Kernel, thread: Thread, processor: Processor, exit: Exit): void {
+function handleException(kernel: ServiceOwner, thread: Thread, processor: Processor, exit: Exit): void {
   const exception = exceptionAt(thread, exit, processor.pc);
   if (exception === 'stackHasGrown') return;
   const crash = crashOf(thread, processor, exit);
@@ -88,7 +88,7 @@ function handleException(kernel: Kernel, thread: Thread, processor: Processor, e
     return;
   }
   const procedure = raise(thread, exception, (_processor, last) => endUnhandled(kernel, thread, crash, last));
-  startProcedure(kernel, thread, procedure, () => {});
+  startProcedure(kernel.scheduler, thread, procedure, () => {});
 }
 
 /** The exception of an exit, with what a touch of a guard page does: a stack grows, any other guard is taken away. */
@@ -109,7 +109,12 @@ function clearGuard(thread: Thread, address: bigint): void {
   if (protection !== undefined) thread.addressSpace.table(page).protect(page, 1, protection);
 }
 
-function serveExport(kernel: Kernel, thread: Thread, processor: Processor, { entry }: PlacedExport): void {
+function serveExport(
+  kernel: ServiceOwner,
+  thread: Thread,
+  processor: Processor,
+  { entry }: PlacedExport,
+): void {
   const { architecture } = thread;
   const call = serviceCall(kernel, thread, processor, (index) => {
     const onStack = architecture.stackArgument(processor, index);
@@ -123,12 +128,13 @@ function serveExport(kernel: Kernel, thread: Thread, processor: Processor, { ent
 }
 
 function serviceCall(
-  kernel: Kernel,
+  kernel: ServiceOwner,
   thread: Thread,
   processor: Processor,
   argument: ServiceCall['argument'],
 ): ServiceCall {
-  const { domain, process, memory, architecture } = thread;
+  const { domain, memory, architecture } = thread;
+  const process = processOf(thread);
   return {
     kernel,
     domain,
@@ -256,7 +262,7 @@ function raiseFault(
  * leave them: r10, rdx, r8, r9 and the stack; x0 to x7; on x86 behind the address in edx.
  */
 function serveSystemCall(
-  kernel: Kernel,
+  kernel: ServiceOwner,
   thread: Thread,
   processor: Processor,
   exit: Exit & { reason: 'systemCall' },
@@ -283,7 +289,7 @@ function complete(call: ServiceCall, result: ServiceResult, leave: Leave): void 
   kernel.scheduler.putBack(thread, processor);
   if (result === CONTEXT_SET || thread.finished) return;
   if (!isProcedure(result)) finish(thread, processor, result, leave);
-  else startProcedure(kernel, thread, result, (on, last) => finish(thread, on, last, leave));
+  else startProcedure(kernel.scheduler, thread, result, (on, last) => finish(thread, on, last, leave));
 }
 
 /** Sets the result and returns to the caller; a thread that waits gets its result when it is woken. */

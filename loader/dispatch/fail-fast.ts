@@ -1,8 +1,8 @@
-import type { Kernel } from '../kernel.js';
 import type { Crash, Thread } from '../threads/index.js';
 import { EXCEPTION_CODES, EXCEPTION_NONCONTINUABLE } from './exceptions/codes.js';
 import { endUnhandled } from './exceptions/unhandled.js';
 import type { ServiceCall } from './service-call.js';
+import type { ServiceOwner } from './service-owner.js';
 
 /** Names of winnt.h. */
 const FAST_FAIL_NAMES: Readonly<Record<number, string>> = {
@@ -41,7 +41,7 @@ export function failFast({ kernel, thread, processor }: ServiceCall, code: numbe
 }
 
 /** No handler sees a fast fail: the process ends with STATUS_STACK_BUFFER_OVERRUN, the kernel with bugcheck 0x139. */
-export function endFailedFast(kernel: Kernel, thread: Thread, crash: Crash): void {
+export function endFailedFast(kernel: ServiceOwner, thread: Thread, crash: Crash): void {
   const code = crash.exit?.reason === 'exception' ? (crash.exit.code ?? 0) : 0;
   endUnhandled(kernel, thread, crash, {
     code: EXCEPTION_CODES.STATUS_STACK_BUFFER_OVERRUN,

@@ -1,13 +1,13 @@
 import type { Processor } from '../../cpu/index.js';
 import type { ImageDomain } from '../images/index.js';
-import type { Kernel } from '../kernel.js';
 import type { GuestMemory } from '../memory/index.js';
 import type { Process } from '../processes/index.js';
 import type { Thread } from '../threads/index.js';
+import type { ServiceOwner } from './service-owner.js';
 
 /** A call from guest code into a simulated export or a system service, while it is being served. */
 export interface ServiceCall {
-  readonly kernel: Kernel;
+  readonly kernel: ServiceOwner;
   /** What the calling code can see. */
   readonly domain: ImageDomain;
   /** The process on whose behalf it runs. */

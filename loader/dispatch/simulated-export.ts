@@ -36,6 +36,12 @@ export interface SimulatedExport {
   serve(call: ServiceCall): ServiceResult;
 }
 
+/** A simulated export that has an address. */
+export interface PlacedExport {
+  readonly module: string;
+  readonly entry: SimulatedExport;
+}
+
 /** A module that has no image, only exports implemented here: `ntoskrnl.exe`. */
 export interface SimulatedModule {
   readonly name: string;

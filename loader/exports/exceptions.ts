@@ -12,13 +12,13 @@ import {
   readContext,
   readExceptionRecord,
   type ServiceCall,
+  type ServiceOwner,
   type SimulatedExport,
   unwindByTables,
   unwindChain,
   writeContext,
   writeGuestFrame,
 } from '../dispatch/index.js';
-import type { Kernel } from '../kernel.js';
 import { readPointer } from '../memory/index.js';
 import { CONTEXT_SET, type GuestProcedure, type Thread } from '../threads/index.js';
 import { defineExport } from './simulated-export.js';
@@ -28,7 +28,7 @@ type Details = Parameters<typeof raiseInCaller>[1];
 export function raising(call: ServiceCall, details: Details, parameters: number): GuestProcedure {
   return raiseInCaller(call, details, {
     calleePops: call.pointerSize === 4 ? 4 * parameters : 0,
-    unhandled: (kernel: Kernel, thread: Thread, exception) =>
+    unhandled: (kernel: ServiceOwner, thread: Thread, exception) =>
       endUnhandled(kernel, thread, crashOfRaise(thread, exception), exception),
   });
 }

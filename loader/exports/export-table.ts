@@ -1,22 +1,16 @@
 import { PAGE_SIZE, type PageTable } from '../../cpu/index.js';
 import { KernelError } from '../common/index.js';
-import type { SimulatedExport, SimulatedModule } from '../dispatch/index.js';
-import { apiSetHost } from '../images/index.js';
+import type { PlacedExport, SimulatedExport, SimulatedModule } from '../dispatch/index.js';
+import { apiSetHost, type ExportSource } from '../images/index.js';
 import type { AddressRegion } from '../memory/index.js';
 
 const SERVICE_SPACING = 16;
-
-/** A simulated export that has an address. */
-export interface PlacedExport {
-  readonly module: string;
-  readonly entry: SimulatedExport;
-}
 
 /**
  * The simulated exports of one world (kernel, 64-bit or 32-bit user mode, VTL1) and their addresses, which are the same
  * in every page table of that world. Fetching from one leaves the guest.
  */
-export class ExportTable {
+export class ExportTable implements ExportSource {
   readonly #modules = new Map<string, Map<string, SimulatedExport>>();
   readonly #addresses = new Map<string, bigint>();
   readonly #services = new Map<bigint, PlacedExport>();

@@ -1,4 +1,3 @@
-export { ExportTable, type PlacedExport } from './export-table.js';
-export { memoryExports } from './memory.js';
-export { kernelModules, simulatedModules, userModules } from './modules.js';
+export { ExportTable } from './export-table.js';
+export { kernelModules, secureModules, simulatedModules, userModules } from './modules.js';
 export { defineExport } from './simulated-export.js';

@@ -1,6 +1,5 @@
 import { blocked } from '../common/index.js';
-import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
-import type { Kernel } from '../kernel.js';
+import type { ServiceCall, ServiceOwner, SimulatedExport } from '../dispatch/index.js';
 import { readPointer, writePointer } from '../memory/index.js';
 import type { QueuedDpc } from '../threads/index.js';
 import { defineExport } from './simulated-export.js';
@@ -84,9 +83,9 @@ class GenericCall {
   }
 }
 
-const genericCalls = new WeakMap<Kernel, Map<bigint, GenericCall>>();
+const genericCalls = new WeakMap<ServiceOwner, Map<bigint, GenericCall>>();
 
-function callsOf(kernel: Kernel): Map<bigint, GenericCall> {
+function callsOf(kernel: ServiceOwner): Map<bigint, GenericCall> {
   const known = genericCalls.get(kernel) ?? new Map<bigint, GenericCall>();
   genericCalls.set(kernel, known);
   return known;

@@ -11,9 +11,10 @@ import {
   unmapPages,
 } from '../io/index.js';
 import type { GuestMemory } from '../memory/index.js';
+import type { ServiceResult } from '../threads/index.js';
 import { raising } from './exceptions.js';
 import { clientOf, worldOf } from './kernel-io.js';
-import { defineExport, type ServiceResult } from './simulated-export.js';
+import { defineExport } from './simulated-export.js';
 
 const IO_READ_ACCESS = 0;
 const STATUS_DATATYPE_MISALIGNMENT = EXCEPTION_CODES.STATUS_DATATYPE_MISALIGNMENT;

@@ -1,8 +1,9 @@
 import { blocked, IRQL } from '../common/index.js';
 import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
 import { ERESOURCE, FAST_MUTEX, GENERAL_LOOKASIDE, poolTag, WORK_QUEUE_ITEM } from '../io/index.js';
+import type { ServiceResult } from '../threads/index.js';
 import { worldOf } from './kernel-io.js';
-import { defineExport, type ServiceResult } from './simulated-export.js';
+import { defineExport } from './simulated-export.js';
 
 const WORK_ITEM_TAG = poolTag('IoWi');
 /** IO_WORKITEM is opaque: a WORK_QUEUE_ITEM, and the device. */

@@ -1,6 +1,7 @@
 import type { ImageArchitecture } from '../../image/index.js';
 import type { SimulatedModule } from '../dispatch/index.js';
 import { kernelbase } from './kernelbase.js';
+import { memoryExports } from './memory.js';
 import { ntdll } from './ntdll.js';
 import { ntoskrnl } from './ntoskrnl.js';
 import { advapi32, bcrypt, iphlpapi, ws2_32 } from './other-libraries.js';
@@ -9,6 +10,11 @@ import { msvcrt, ucrtbase, vcruntime } from './ucrtbase/index.js';
 /** What kernel images can import. */
 export function kernelModules(): SimulatedModule[] {
   return [ntoskrnl()];
+}
+
+/** What images of VTL1 can import. */
+export function secureModules(): SimulatedModule[] {
+  return [{ name: 'securekernel.exe', exports: memoryExports() }];
 }
 
 /** What programs can import. 32-bit drivers run as programs here (modelled: no 64-bit Windows loads them). */

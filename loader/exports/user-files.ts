@@ -9,8 +9,9 @@ import {
   Structure,
   sizeOf,
 } from '../io/index.js';
+import type { ServiceResult } from '../threads/index.js';
 import { dosErrorOf } from './dos-errors.js';
-import { defineExport, type ServiceResult } from './simulated-export.js';
+import { defineExport } from './simulated-export.js';
 
 const INVALID_HANDLE_VALUE = -1n;
 const FILE_FLAG_OVERLAPPED = 0x4000_0000;

@@ -1,6 +1,5 @@
 import { type NtStatusName, type PeImage, readImage } from '../../image/index.js';
-import type { KernelRule } from '../common/index.js';
-import { KernelError } from '../common/index.js';
+import { KernelError, type KernelRule } from '../common/index.js';
 
 /** How a file is opened: FILE_SHARE_* of the first opener decides what the others may ask for. */
 export interface OpenOptions {

@@ -1,9 +1,8 @@
 import type { AddressSpace, Architecture, Machine, PageTable, Ring } from '../../cpu/index.js';
-import type { ExportTable } from '../exports/index.js';
 import { type AddressRegion, freeMemory, type ImageWriter, type MemoryArea } from '../memory/index.js';
-import type { Process, Session } from '../processes/index.js';
 import type { ControlFlowGuard } from './control-flow-guard.js';
 import type { LoadedImage } from './loaded-image.js';
+import type { ExportSource, ImageProcess, ImageSession } from './owners.js';
 
 /**
  * `driver`: kernel space, in PsLoadedModuleList. `session`: a driver in one session's space. `user`: a process. `secure`:
@@ -24,11 +23,9 @@ export interface ImageDomainDetails {
   readonly imageRegion: AddressRegion;
   readonly stacks: MemoryArea;
   readonly pool: MemoryArea;
-  readonly services: ExportTable;
+  readonly services: ExportSource;
   readonly writer: ImageWriter;
   readonly guard: ControlFlowGuard;
-  readonly process?: Process;
-  readonly session?: Session;
   /** The system's domain for a session's: its images are there too. */
   readonly parent?: ImageDomain;
 }
@@ -47,15 +44,13 @@ export class ImageDomain {
   readonly stacks: MemoryArea;
   readonly pool: MemoryArea;
   /** The simulated exports that images of this domain can import. */
-  readonly services: ExportTable;
+  readonly services: ExportSource;
   /** How the engine changes the images of this domain. */
   readonly writer: ImageWriter;
   /** Which addresses indirect calls of this domain may go to. */
   readonly guard: ControlFlowGuard;
-  /** Of a `user` domain. */
-  readonly process: Process | undefined;
-  /** Of a `session` domain, and of the process of a `user` domain that belongs to a session. */
-  readonly session: Session | undefined;
+  #process: ImageProcess | undefined;
+  #session: ImageSession | undefined;
   readonly parent: ImageDomain | undefined;
 
   constructor(details: ImageDomainDetails) {
@@ -71,9 +66,25 @@ export class ImageDomain {
     this.services = details.services;
     this.writer = details.writer;
     this.guard = details.guard;
-    this.process = details.process;
-    this.session = details.session;
     this.parent = details.parent;
+  }
+
+  /** Of a `user` domain. */
+  get process(): ImageProcess | undefined {
+    return this.#process;
+  }
+
+  /** Of a `session` domain, and of the process of a `user` domain that belongs to a session. */
+  get session(): ImageSession | undefined {
+    return this.#session;
+  }
+
+  /** Says whose it is, once: process and session are made in a domain that is there already. */
+  belongTo(owner: { readonly process?: ImageProcess; readonly session?: ImageSession | undefined }): void {
+    if (this.#process !== undefined || this.#session !== undefined)
+      throw new Error(`${this.name} belongs to somebody already`);
+    this.#process = owner.process;
+    this.#session = owner.session;
   }
 
   /** The ring that code of this domain runs in. */

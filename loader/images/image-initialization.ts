@@ -1,22 +1,22 @@
 import { IMAGE_SUBSYSTEM } from '../../image/index.js';
 import { hex, KernelError } from '../common/index.js';
-import type { Kernel } from '../kernel.js';
 import { isProgram } from './image-kind.js';
 import type { LoadedImage } from './loaded-image.js';
+import type { LoaderOwner } from './owners.js';
 
 const DLL_PROCESS_DETACH = 0n;
 const DLL_PROCESS_ATTACH = 1n;
 const STATUS_FAILURE = 0x8000_0000n;
 
 /** Runs an image's first instructions: TLS callbacks and DllMain, or DriverEntry. A program starts with its first thread. */
-export function initializeImage(kernel: Kernel, loaded: LoadedImage): void {
+export function initializeImage(kernel: LoaderOwner, loaded: LoadedImage): void {
   loaded.initialized = true;
   loaded.domain.process?.environment?.ldr.initialize(loaded);
   if (isDriver(loaded)) initializeDriver(kernel, loaded);
   else initializeModule(kernel, loaded);
 }
 
-function initializeModule(kernel: Kernel, loaded: LoadedImage): void {
+function initializeModule(kernel: LoaderOwner, loaded: LoadedImage): void {
   const { entryPoint, image, domain } = loaded;
   runTlsCallbacks(kernel, loaded, DLL_PROCESS_ATTACH);
   if (entryPoint === undefined || (isProgram(image) && domain.kind === 'user')) return;
@@ -35,7 +35,7 @@ function initializeModule(kernel: Kernel, loaded: LoadedImage): void {
 }
 
 /** The counterpart, before an image is taken out: DllMain with DLL_PROCESS_DETACH, or the driver's Unload routine. */
-export function uninitializeImage(kernel: Kernel, loaded: LoadedImage): void {
+export function uninitializeImage(kernel: LoaderOwner, loaded: LoadedImage): void {
   const { entryPoint, image, domain, driverObject } = loaded;
   if (!loaded.initialized) return;
   if (isDriver(loaded)) {
@@ -55,7 +55,7 @@ function isDriver({ image, domain }: LoadedImage): boolean {
   );
 }
 
-function initializeDriver(kernel: Kernel, loaded: LoadedImage): void {
+function initializeDriver(kernel: LoaderOwner, loaded: LoadedImage): void {
   const { entryPoint, domain } = loaded;
   if (entryPoint === undefined) return;
   const { drivers } = kernel.io;
@@ -77,7 +77,7 @@ function initializeDriver(kernel: Kernel, loaded: LoadedImage): void {
   });
 }
 
-function runTlsCallbacks(kernel: Kernel, loaded: LoadedImage, reason: bigint): void {
+function runTlsCallbacks(kernel: LoaderOwner, loaded: LoadedImage, reason: bigint): void {
   const { image, domain } = loaded;
   for (const rva of image.tls?.callBacks ?? [])
     kernel.callThread(loaded.address(rva), [loaded.dllBase, reason, 0n], {

@@ -1,6 +1,6 @@
-import type { Process, Session } from '../processes/index.js';
 import type { ImageDomain, ImageKind } from './image-domain.js';
 import type { LoadedImage } from './loaded-image.js';
+import type { ImageProcess, ImageSession } from './owners.js';
 
 /** CheckSum and TimeDateStamp: what a hotpatch names its base by. */
 export interface ImageIdentity {
@@ -13,8 +13,8 @@ export interface ImageInstance {
   readonly kind: ImageKind;
   readonly image: LoadedImage;
   readonly domain: ImageDomain;
-  readonly process: Process | undefined;
-  readonly session: Session | undefined;
+  readonly process: ImageProcess | undefined;
+  readonly session: ImageSession | undefined;
 }
 
 /** Every place that holds an image with this checksum and timestamp; patch images are not counted. */

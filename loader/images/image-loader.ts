@@ -1,7 +1,6 @@
 import { type Architecture, CpuError, formatAddress, PAGE_SIZE } from '../../cpu/index.js';
 import { type PeImage, type Section, type SymbolTable, symbolsFromExports } from '../../image/index.js';
 import { hex, KernelError } from '../common/index.js';
-import type { Kernel } from '../kernel.js';
 import { type BoundImport, bindImports, resolveImports } from './bind-imports.js';
 import { HotPatchAddressTable } from './hpat.js';
 import type { ImageDomain } from './image-domain.js';
@@ -11,6 +10,7 @@ import { hpatOffset, ImageSection, LARGE_PAGE_ALIGNMENT } from './image-section.
 import { bindGuardFunctions, setSecurityCookie } from './image-security.js';
 import { LoadedImage, type LoadReason } from './loaded-image.js';
 import { imageViews } from './map-image.js';
+import type { LoaderOwner } from './owners.js';
 import { applyRetpoline, mapRetpolinePage, RETPOLINE_PAGE_SIZE } from './retpoline.js';
 
 export interface LoadOptions {
@@ -34,7 +34,7 @@ export interface LoadOptions {
 export class ImageLoader {
   #depth = 0;
 
-  constructor(private readonly kernel: Kernel) {}
+  constructor(private readonly kernel: LoaderOwner) {}
 
   /** Is it loading or unloading an image, whose code may run meanwhile? */
   get isBusy(): boolean {
@@ -240,8 +240,8 @@ export class ImageLoader {
     setSecurityCookie(loaded, this.kernel.layoutRandom);
     bindGuardFunctions(loaded);
     domain.process?.environment?.addTlsImage(loaded);
-    if (domain.kind === 'secure') this.kernel.secureKernel?.hide(loaded);
-    else if (domain.kind !== 'user') this.kernel.secureKernel?.protectCode(loaded);
+    if (domain.kind === 'secure') this.kernel.secureKernel()?.hide(loaded);
+    else if (domain.kind !== 'user') this.kernel.secureKernel()?.protectCode(loaded);
     if (isProgram(image) && domain.process !== undefined && loaded.loadReason !== 'PatchImage') {
       domain.process.mainImage ??= loaded;
       domain.process.environment?.setImageBase(loaded.dllBase);

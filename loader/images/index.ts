@@ -6,6 +6,7 @@ export type { DomainFittings } from './domain-fittings.js';
 export { type FunctionEntry, lookupFunctionEntry } from './function-entry.js';
 export { HotPatchAddressTable, HPAT_PAIR_SIZE, type HpatLayout, hotPatchReserveSize } from './hpat.js';
 export { ImageDomain, type ImageKind } from './image-domain.js';
+export { ImageDomains } from './image-domains.js';
 export { type ImageIdentity, type ImageInstance, instancesOf } from './image-instances.js';
 export {
   assertLoadable,
@@ -20,5 +21,6 @@ export { LdrTable } from './ldr-table.js';
 export { LoadImageRoutines } from './load-image-routines.js';
 export { type LdrHotPatchState, LoadedImage, type LoadReason } from './loaded-image.js';
 export { LoadedModuleList } from './loaded-module-list.js';
+export type { ExportSource, GuestPlace, ImageEnvironment, ImageProcess, ImageSession } from './owners.js';
 export { RETPOLINE_ROUTINES } from './retpoline.js';
 export { type SystemFile, SystemFiles } from './system-files.js';

@@ -1,5 +1,5 @@
+import type { AddressSpace } from '../../cpu/index.js';
 import { writePointer } from '../memory/index.js';
-import type { Process } from '../processes/index.js';
 import { GuestList } from './guest-list.js';
 import { isProgram } from './image-kind.js';
 import type { LdrHotPatchState, LoadedImage, LoadReason } from './loaded-image.js';
@@ -81,6 +81,12 @@ interface Entry {
   readonly strings: readonly bigint[];
 }
 
+/** Where a process keeps its loader data. */
+export interface LdrPlace {
+  readonly addressSpace: AddressSpace;
+  readonly pointerSize: 4 | 8;
+}
+
 /** The loader data of a process as its own code sees it: PEB.Ldr and one LDR_DATA_TABLE_ENTRY for each image. */
 export class LdrTable {
   readonly #data: bigint;
@@ -89,7 +95,8 @@ export class LdrTable {
   readonly #lists: GuestList;
 
   constructor(
-    private readonly process: Process,
+    /** Address space and width of the process. */
+    private readonly place: LdrPlace,
     peb: bigint,
     commit: (size: number) => bigint,
   ) {
@@ -181,10 +188,10 @@ export class LdrTable {
   }
 
   get #pointerSize(): 4 | 8 {
-    return this.process.domain.architecture.pointerSize;
+    return this.place.pointerSize;
   }
 
   get #space() {
-    return this.process.addressSpace;
+    return this.place.addressSpace;
   }
 }

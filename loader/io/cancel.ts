@@ -1,9 +1,9 @@
 import { type Blocked, blocked, IRQL } from '../common/index.js';
-import type { ServiceCall } from '../dispatch/index.js';
 import type { Thread } from '../threads/index.js';
 import { STATUS } from './constants.js';
 import type { DeviceFile } from './device-file.js';
 import { ListHead } from './guest-list.js';
+import type { IoCaller } from './io-caller.js';
 import type { IoManager } from './io-manager.js';
 import { currentLocation, type IrpObject, irpAt } from './irp.js';
 import { IO_STATUS_BLOCK, IRP } from './layouts.js';
@@ -40,7 +40,7 @@ export function cancelArguments(world: IoWorld, irp: IrpObject, irql: number): r
  */
 export function cancelRequests(
   io: IoManager,
-  call: ServiceCall,
+  call: IoCaller,
   file: DeviceFile,
   wanted: { readonly ownOnly: boolean; readonly request: bigint; readonly statusBlock: bigint },
 ): Blocked | number {
@@ -71,7 +71,7 @@ export function cancelRequests(
 }
 
 /** Cancels every request of a file that can be cancelled. */
-export function cancelAll(io: IoManager, call: ServiceCall, file: DeviceFile): Blocked {
+export function cancelAll(io: IoManager, call: IoCaller, file: DeviceFile): Blocked {
   const cancelling = cancelEach(io, call, file, () => requestsOf(file));
   return blocked({ reason: 'requests to be cancelled', ready: cancelling });
 }
@@ -79,7 +79,7 @@ export function cancelAll(io: IoManager, call: ServiceCall, file: DeviceFile): B
 /** To be asked again and again: 0 when no request is left that is not marked as cancelled. */
 function cancelEach(
   io: IoManager,
-  call: ServiceCall,
+  call: IoCaller,
   { world }: DeviceFile,
   chosen: () => IrpObject[],
 ): () => bigint | undefined {

@@ -1,6 +1,4 @@
-import type { Blocked } from '../common/index.js';
-import { blocked } from '../common/index.js';
-import type { ServiceCall } from '../dispatch/index.js';
+import { type Blocked, blocked } from '../common/index.js';
 import type { GuestMemory } from '../memory/index.js';
 import { EventObject } from '../processes/index.js';
 import { cancelAll, requestsOf } from './cancel.js';
@@ -8,6 +6,7 @@ import { DO, FO, IO_TYPE, IRP_FLAGS, IRP_MJ, isError, isSuccess, METHOD, STATUS 
 import { DeviceFile } from './device-file.js';
 import type { DeviceObject } from './devices.js';
 import { ListHead } from './guest-list.js';
+import type { IoCaller } from './io-caller.js';
 import type { IoManager, Mode } from './io-manager.js';
 import { FILE_OBJECT, IO_SECURITY_CONTEXT, IO_STATUS_BLOCK } from './layouts.js';
 import type { ResolvedDevice } from './names.js';
@@ -72,7 +71,7 @@ export class DeviceFiles {
 
   /** Which device a path leads to, and where; a status when none. */
   resolve(
-    call: ServiceCall,
+    call: IoCaller,
     path: string,
     related?: DeviceFile,
   ): (ResolvedDevice & { world: IoWorld }) | number {
@@ -89,7 +88,7 @@ export class DeviceFiles {
 
   /** IRP_MJ_CREATE; `opened` gets the new file. @returns the status */
   create(
-    call: ServiceCall,
+    call: IoCaller,
     mode: Mode,
     request: CreateRequest,
     opened: (file: DeviceFile) => void,
@@ -137,7 +136,7 @@ export class DeviceFiles {
   }
 
   /** IRP_MJ_DEVICE_CONTROL. */
-  control(call: ServiceCall, mode: Mode, file: DeviceFile, request: ControlRequest): Blocked | number {
+  control(call: IoCaller, mode: Mode, file: DeviceFile, request: ControlRequest): Blocked | number {
     const { world } = file;
     const method = request.code & 3;
     const required = (request.code >>> 14) & 3;
@@ -175,7 +174,7 @@ export class DeviceFiles {
   }
 
   /** IRP_MJ_READ and IRP_MJ_WRITE, buffered or direct as the device wants it. */
-  transfer(call: ServiceCall, mode: Mode, file: DeviceFile, request: TransferRequest): Blocked | number {
+  transfer(call: IoCaller, mode: Mode, file: DeviceFile, request: TransferRequest): Blocked | number {
     const { world } = file;
     const { kind, buffer, length } = request;
     const wanted = kind === 'read' ? FILE_READ_DATA : FILE_WRITE_DATA;
@@ -217,7 +216,7 @@ export class DeviceFiles {
   }
 
   /** The last handle is closed: IRP_MJ_CLEANUP, and IRP_MJ_CLOSE when no request is left, now or later. */
-  close(call: ServiceCall, file: DeviceFile): Blocked {
+  close(call: IoCaller, file: DeviceFile): Blocked {
     const cleanup = this.#system(call, file, IRP_MJ.CLEANUP);
     let deletion: Blocked | undefined;
     return blocked({
@@ -236,7 +235,7 @@ export class DeviceFiles {
   }
 
   /** IRP_MJ_CLOSE; then the file object is gone. */
-  delete(call: ServiceCall, file: DeviceFile): Blocked {
+  delete(call: IoCaller, file: DeviceFile): Blocked {
     const closing = this.#system(call, file, IRP_MJ.CLOSE);
     return blocked({
       reason: closing.reason,
@@ -249,7 +248,7 @@ export class DeviceFiles {
   }
 
   /** As {@link close}, of a process that has ended: its requests are cancelled first. */
-  closeAtEnd(call: ServiceCall, file: DeviceFile): Blocked {
+  closeAtEnd(call: IoCaller, file: DeviceFile): Blocked {
     const cancelling = cancelAll(this.io, call, file);
     let closing: Blocked | undefined;
     return blocked({
@@ -263,7 +262,7 @@ export class DeviceFiles {
   }
 
   /** A request that the I/O manager makes itself, without a status block. */
-  #system(call: ServiceCall, file: DeviceFile, major: number): Blocked {
+  #system(call: IoCaller, file: DeviceFile, major: number): Blocked {
     const flags = IRP_FLAGS.CLOSE_OPERATION | IRP_FLAGS.SYNCHRONOUS_API;
     const made = this.requests.make(call, 'kernel', file, { major, flags, statusBlock: 0n, event: 0n });
     if (made === undefined) return blocked({ reason: 'nothing', ready: () => 0n });
@@ -321,7 +320,7 @@ export class DeviceFiles {
   }
 
   /** The KEVENT of a handle, reset; a status when it is none. */
-  #event(call: ServiceCall, world: IoWorld, handle: bigint): bigint | number {
+  #event(call: IoCaller, world: IoWorld, handle: bigint): bigint | number {
     if (handle === 0n) return 0n;
     const event = call.process.handles.get(handle, EventObject);
     if (event === undefined) return STATUS.INVALID_HANDLE;

@@ -1,10 +1,8 @@
 import type { Machine } from '../../cpu/index.js';
-import type { EventLog } from '../common/index.js';
-import { BugCheck } from '../common/index.js';
-
+import { BugCheck, type EventLog } from '../common/index.js';
 import type { ImageDomain, LoadedImage } from '../images/index.js';
 import type { Pool } from '../memory/index.js';
-import type { EventObject, Process } from '../processes/index.js';
+import { type EventObject, type Process, processOf } from '../processes/index.js';
 import type { GuestProcedure, Thread, ThreadOptions } from '../threads/index.js';
 import { Completion, callCompletionRoutines, type Stop } from './completion.js';
 import { IRP_MJ, poolTag } from './constants.js';
@@ -68,7 +66,7 @@ export class IoManager {
     const place = domain.kind === 'user' ? domain : this.owner.system;
     const known = this.#worlds.get(place);
     if (known !== undefined) return known;
-    const pool = domain.kind === 'user' ? domain.process?.heap : this.owner.pool;
+    const pool = domain.kind === 'user' ? processOf(domain)?.heap : this.owner.pool;
     const world = new IoWorld(place, pool ?? this.owner.pool, this.owner.events);
     this.#worlds.set(place, world);
     return world;

@@ -1,5 +1,4 @@
 import { type Blocked, blocked } from '../common/index.js';
-import type { ServiceCall } from '../dispatch/index.js';
 import { GuestAccessViolation } from '../memory/index.js';
 import type { Thread } from '../threads/index.js';
 import { SYSTEM_BUFFER_TAG } from './completion.js';
@@ -7,6 +6,7 @@ import { FO, IRP_FLAGS, isError, METHOD, poolTag, STATUS } from './constants.js'
 import type { DeviceFile } from './device-file.js';
 import type { DeviceObject } from './devices.js';
 import { ListHead } from './guest-list.js';
+import type { IoCaller } from './io-caller.js';
 import type { IoManager, Mode } from './io-manager.js';
 import { allocateIrp, freeIrp, type IrpObject, nextLocation, type StackLocation } from './irp.js';
 import { FILE_OBJECT, KEVENT } from './layouts.js';
@@ -39,7 +39,7 @@ export class Requests {
 
   /** An IRP for a file on the device on top of its stack; undefined when there is no memory. */
   make(
-    call: ServiceCall,
+    call: IoCaller,
     mode: Mode,
     { world, address: file }: Pick<DeviceFile, 'world' | 'address'>,
     { major, flags, statusBlock, event }: RequestParts,
@@ -66,7 +66,7 @@ export class Requests {
    * @returns an error status; the IRP has nothing to release then
    */
   attachBuffers(
-    call: ServiceCall,
+    call: IoCaller,
     world: IoWorld,
     irp: IrpObject,
     location: StackLocation,
@@ -94,7 +94,7 @@ export class Requests {
 
   /** The pages of a buffer, locked for the driver. */
   attachMdl(
-    call: ServiceCall,
+    call: IoCaller,
     world: IoWorld,
     irp: IrpObject,
     { address, length }: { readonly address: bigint; readonly length: number },
@@ -139,7 +139,7 @@ export class Requests {
    * @param then what becomes of the status
    */
   send(
-    call: ServiceCall,
+    call: IoCaller,
     mode: Mode,
     request: {
       readonly world: IoWorld;

@@ -1,7 +1,6 @@
 import type { EventLog } from '../common/index.js';
 import type { ImageDomain } from '../images/index.js';
-import type { Pool } from '../memory/index.js';
-import { GuestMemory } from '../memory/index.js';
+import { GuestMemory, type Pool } from '../memory/index.js';
 import { ARENAS, RequestArenas } from './arenas.js';
 import { Devices } from './devices.js';
 import { UNICODE_STRING } from './layouts.js';

@@ -1,9 +1,16 @@
+import type { AddressSpace } from '../../cpu/index.js';
 import { KernelError } from '../common/index.js';
-import type { ImageDomain } from '../images/index.js';
 
 interface PoolBlock {
   readonly size: number;
   readonly tag: number;
+}
+
+/** Where a pool takes its memory from. */
+export interface PoolOwner {
+  readonly addressSpace: AddressSpace;
+  allocateMemory(area: 'pool', size: number): bigint;
+  freeMemory(address: bigint, size: number): void;
 }
 
 /**
@@ -13,7 +20,7 @@ interface PoolBlock {
 export class Pool {
   readonly #blocks = new Map<bigint, PoolBlock & { view: bigint; viewSize: number }>();
 
-  constructor(private readonly domain: ImageDomain) {}
+  constructor(private readonly domain: PoolOwner) {}
 
   get blocks(): ReadonlyMap<bigint, PoolBlock> {
     return this.#blocks;

@@ -1,9 +1,8 @@
 import type { AddressSpace, Processor } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
-import { LdrTable, type LoadedImage } from '../images/index.js';
-import { LOADER_DATA_32, type MakeRegion, MemoryArea, writePointer } from '../memory/index.js';
-import type { ThreadStack } from '../threads/index.js';
-import type { Process } from './process.js';
+import { type ImageDomain, LdrTable, type LoadedImage } from '../images/index.js';
+import { LOADER_DATA_32, type MakeRegion, MemoryArea, type Pool, writePointer } from '../memory/index.js';
+import type { ThreadEnvironment, ThreadStack } from '../threads/index.js';
 
 /** Offsets in TEB and PEB (public PDBs; ntpsapi.h and ntpebteb.h of the public native-API headers). */
 const OFFSETS = {
@@ -59,8 +58,17 @@ interface TlsModule {
   readonly size: number;
 }
 
+/** Of the process that it is kept in. */
+export interface EnvironmentDetails {
+  readonly id: number;
+  readonly domain: ImageDomain;
+  readonly sessionId: number;
+  readonly heap: Pool;
+  readonly region: MakeRegion;
+}
+
 /** What the user-mode half of the loader keeps in the process itself: PEB, a TEB for each thread, thread-local storage. */
-export class ProcessEnvironment {
+export class ProcessEnvironment implements ThreadEnvironment {
   readonly peb: bigint;
   /** PEB.Ldr, of a 32-bit process that of its PEB32. */
   readonly ldr: LdrTable;
@@ -71,20 +79,25 @@ export class ProcessEnvironment {
   #dynamicSlots: boolean[] = [];
   #nextTlsIndex = 0;
 
-  constructor(
-    private readonly process: Process,
-    region: MakeRegion,
-  ) {
-    this.peb = process.domain.allocateMemory('pool', PEB_SIZE);
+  readonly #process: EnvironmentDetails;
+
+  constructor(details: EnvironmentDetails) {
+    this.#process = details;
+    const { domain } = details;
+    this.peb = domain.allocateMemory('pool', PEB_SIZE);
     const { peb } = this.#offsets;
-    this.#space.writeU32(this.peb + BigInt(peb.sessionId), process.session?.id ?? 0);
-    this.ldr = new LdrTable(process, this.peb, this.#loaderMemory(region));
-    this.runtimeData = process.domain.allocateMemory('pool', RUNTIME_PROCESS_SIZE);
+    this.#space.writeU32(this.peb + BigInt(peb.sessionId), details.sessionId);
+    this.ldr = new LdrTable(
+      { addressSpace: this.#space, pointerSize: this.#pointerSize },
+      this.peb,
+      this.#loaderMemory(),
+    );
+    this.runtimeData = domain.allocateMemory('pool', RUNTIME_PROCESS_SIZE);
   }
 
   /** 32-bit processes keep their loader data apart from the heap (modelled). */
-  #loaderMemory(region: MakeRegion): (size: number) => bigint {
-    const { domain } = this.process;
+  #loaderMemory(): (size: number) => bigint {
+    const { domain, region } = this.#process;
     if (this.#pointerSize === 8) return (size) => domain.allocateMemory('pool', size);
     const area = new MemoryArea(domain.table, region('loader data', LOADER_DATA_32));
     return (size) => area.allocate(size);
@@ -108,7 +121,7 @@ export class ProcessEnvironment {
 
   /** A TEB with the thread's own copy of every image's thread-local storage. */
   createTeb(threadId: number, stack: ThreadStack): bigint {
-    const teb = this.process.domain.allocateMemory('pool', TEB_AREA_SIZE);
+    const teb = this.#process.domain.allocateMemory('pool', TEB_AREA_SIZE);
     this.#tebs.add(teb);
     try {
       this.#fillTeb(teb, threadId, stack);
@@ -126,7 +139,7 @@ export class ProcessEnvironment {
     this.setStackLimit(teb, stack.limit);
     if (this.#pointerSize === 4) this.#write(teb, END_OF_CHAIN);
     this.#write(teb + BigInt(at.self), teb);
-    this.#write(teb + BigInt(at.clientId), BigInt(this.process.id));
+    this.#write(teb + BigInt(at.clientId), BigInt(this.#process.id));
     this.#write(teb + BigInt(at.clientId + this.#pointerSize), BigInt(threadId));
     this.#write(teb + BigInt(at.peb), this.peb);
     this.#write(teb + BigInt(at.tls), teb + BigInt(TEB_SIZE));
@@ -141,12 +154,12 @@ export class ProcessEnvironment {
   destroyTeb(teb: bigint): void {
     if (!this.#tebs.delete(teb)) return;
     for (const module of this.#tlsModules.values()) this.#takeBlock(teb, module);
-    this.process.domain.freeMemory(teb, TEB_AREA_SIZE);
+    this.#process.domain.freeMemory(teb, TEB_AREA_SIZE);
   }
 
   /** Points the register that user code finds its TEB with: gs on x64, fs on x86, x18 on ARM64. */
   setTebRegister(processor: Processor, teb: bigint): void {
-    const { name } = this.process.domain.architecture;
+    const { name } = this.#process.domain.architecture;
     processor.set(name === 'x64' ? 'gs.base' : name === 'x86' ? 'fs.base' : 'x18', teb);
   }
 
@@ -211,7 +224,7 @@ export class ProcessEnvironment {
   }
 
   #giveBlock(teb: bigint, { index, template, size }: TlsModule): void {
-    const { heap } = this.process;
+    const { heap } = this.#process;
     const block = heap.allocate(Math.max(1, size), 0, { fill: 0, quota: false });
     try {
       this.#space.write(block, template);
@@ -226,7 +239,7 @@ export class ProcessEnvironment {
     const entry = this.#vectorEntry(teb, index);
     const block = this.#pointerSize === 8 ? this.#space.readU64(entry) : BigInt(this.#space.readU32(entry));
     if (block === 0n) return;
-    this.process.heap.free(block, 0);
+    this.#process.heap.free(block, 0);
     this.#write(entry, 0n);
   }
 
@@ -239,11 +252,11 @@ export class ProcessEnvironment {
   }
 
   get #space(): AddressSpace {
-    return this.process.addressSpace;
+    return this.#process.domain.addressSpace;
   }
 
   get #pointerSize(): 4 | 8 {
-    return this.process.domain.architecture.pointerSize;
+    return this.#process.domain.architecture.pointerSize;
   }
 
   get #offsets() {

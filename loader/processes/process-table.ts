@@ -1,18 +1,15 @@
-import { type Architecture, architectureNamed } from '../../cpu/index.js';
+import { architectureNamed } from '../../cpu/index.js';
 import { IMAGE_DLLCHARACTERISTICS, type PeImage } from '../../image/index.js';
-import type { KernelSpace } from '../boot/index.js';
 import { KernelError } from '../common/index.js';
-import { type ExportTable, userModules } from '../exports/index.js';
 import {
   assertLoadable,
-  type DomainFittings,
   fileName,
   type ImageDomain,
   type LoadOptions,
   refuseOtherMachine,
 } from '../images/index.js';
-import type { Kernel } from '../kernel.js';
-import { Process } from './process.js';
+import type { ProcessOwner, ProcessTableOwner } from './owners.js';
+import { Process, type ProcessDetails } from './process.js';
 import type { Session } from './session.js';
 import { KI_USER_SHARED_DATA, SHARED_USER_DATA, SharedUserData } from './shared-user-data.js';
 import { UserWorld } from './user-world.js';
@@ -35,15 +32,9 @@ export class ProcessTable {
   readonly #worlds = new Map<boolean, UserWorld>();
   readonly #sharedUserData: SharedUserData;
 
-  constructor(
-    private readonly kernel: Kernel,
-    private readonly space: KernelSpace,
-    private readonly architecture: Architecture,
-    private readonly fittings: DomainFittings,
-    private readonly nextId: () => number,
-  ) {
+  constructor(private readonly kernel: ProcessTableOwner) {
     this.#sharedUserData = new SharedUserData(kernel.machine);
-    this.#sharedUserData.map(space.system.table, KI_USER_SHARED_DATA);
+    this.#sharedUserData.map(kernel.system.table, KI_USER_SHARED_DATA);
   }
 
   get all(): readonly Process[] {
@@ -52,8 +43,8 @@ export class ProcessTable {
 
   create(options: ProcessOptions): Process {
     const { name, session, image } = options;
-    const { kernel, space } = this;
-    const is32Bit = (image?.architecture ?? kernel.boot.architecture) === 'x86';
+    const { kernel } = this;
+    const is32Bit = (image?.architecture ?? kernel.programs) === 'x86';
     const wow64 = options.wow64 ?? is32Bit;
     const world = this.#world(wow64);
     if (image !== undefined) {
@@ -61,24 +52,15 @@ export class ProcessTable {
       assertLoadable(image);
     }
     const enforceGuard = options.controlFlowGuard ?? wantsGuard(image);
-    const process = this.#withDomain(
-      (self) => world.createDomain(self, kernel.machine, space.tables(session), enforceGuard),
-      (domain) => {
-        const id = this.nextId();
-        const created = new Process({
-          kernel,
-          id,
-          name,
-          session,
-          wow64,
-          minimal: false,
-          domain,
-          region: this.fittings.region,
-        });
-        this.#sharedUserData.map(created.domain.table, SHARED_USER_DATA);
-        return created;
-      },
+    const id = kernel.nextId();
+    const domain = world.createDomain(
+      `${name} (${id})`,
+      kernel.machine,
+      kernel.tables(session),
+      enforceGuard,
     );
+    const process = this.#createIn(domain, { id, name, session, wow64 });
+    domain.belongTo({ process, session });
     this.#processes.set(process.id, process);
     const where = session === undefined ? '' : `, session ${session.id}`;
     kernel.events.emit({
@@ -90,48 +72,54 @@ export class ProcessTable {
   }
 
   /** Gives the user space back when the process cannot be made in it. */
-  #withDomain(
-    createDomain: (process: Process) => ImageDomain,
-    create: (domain: (process: Process) => ImageDomain) => Process,
+  #createIn(
+    domain: ImageDomain,
+    details: Pick<ProcessDetails, 'id' | 'name' | 'session' | 'wow64'>,
   ): Process {
-    let domain: ImageDomain | undefined;
     try {
-      return create((process) => {
-        domain = createDomain(process);
-        return domain;
-      });
+      const process = this.#create({ ...details, minimal: false, domain });
+      this.#sharedUserData.map(domain.table, SHARED_USER_DATA);
+      return process;
     } catch (error) {
-      if (domain !== undefined) releaseUserSpace(domain);
+      releaseUserSpace(domain);
       throw error;
     }
   }
 
+  #create(details: Omit<ProcessDetails, 'owner' | 'region' | 'heapMode'>): Process {
+    const { kernel } = this;
+    const owner: ProcessOwner = {
+      loader: kernel.loader,
+      get threads() {
+        return kernel.threads;
+      },
+      createThread: (...of) => kernel.createThread(...of),
+      call64: (...of) => kernel.call64(...of),
+      processEnded: (process) => this.#ended(process),
+    };
+    return new Process({ ...details, owner, region: kernel.fittings.region, heapMode: kernel.heapMode });
+  }
+
   /** A process without user space. */
   createMinimal(name: string, domain: ImageDomain): Process {
-    const process = new Process({
-      kernel: this.kernel,
-      id: this.nextId(),
+    const process = this.#create({
+      id: this.kernel.nextId(),
       name,
       session: undefined,
       wow64: false,
       minimal: true,
-      domain: () => domain,
-      region: this.fittings.region,
+      domain,
     });
     this.#processes.set(process.id, process);
     return process;
   }
 
-  userServices(wow64: boolean): ExportTable {
-    return this.#world(wow64).services;
-  }
-
-  /** Takes everything back that a process has; for {@link Process.terminate}. */
-  ended(process: Process): void {
+  /** Takes everything back that a process has. */
+  #ended(process: Process): void {
     const { kernel } = this;
     for (const thread of process.threads) kernel.destroyThread(thread);
     kernel.io.processEnded(process);
-    for (const image of [...process.images].reverse()) kernel.unloadImage(image);
+    for (const image of [...process.images].reverse()) kernel.loader.unload(image);
     releaseUserSpace(process.domain);
     this.#processes.delete(process.id);
     const status = (process.exitStatus ?? 0).toString(16);
@@ -153,14 +141,15 @@ export class ProcessTable {
   #world(wow64: boolean): UserWorld {
     const known = this.#worlds.get(wow64);
     if (known !== undefined) return known;
-    if (wow64 && this.architecture.name === 'arm64')
+    if (wow64 && this.kernel.system.architecture.name === 'arm64')
       throw new KernelError({
         rule: 'wow64OnArm64',
         status: 'STATUS_IMAGE_MACHINE_TYPE_MISMATCH',
         message: 'x86 programs on ARM64 run in a translator, which is not modelled',
       });
-    const architecture = wow64 ? architectureNamed('x86') : this.architecture;
-    const world = new UserWorld(architecture, userModules(wow64), this.kernel.layoutRandom, this.fittings);
+    const architecture = wow64 ? architectureNamed('x86') : this.kernel.system.architecture;
+    const { layoutRandom, fittings } = this.kernel;
+    const world = new UserWorld(architecture, this.kernel.exportsOf(wow64), layoutRandom, fittings);
     this.#worlds.set(wow64, world);
     return world;
   }

@@ -1,16 +1,16 @@
 import { type AddressSpace, PAGE_SIZE } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
-import { KernelError } from '../common/index.js';
-import type { ImageDomain, LoadedImage, LoadOptions } from '../images/index.js';
-import type { Kernel } from '../kernel.js';
-import { HEAP_32, HEAP_64, Heap, type MakeRegion, Pool } from '../memory/index.js';
-import { asInt, type Thread, type ThreadOptions } from '../threads/index.js';
+import { asInt, KernelError } from '../common/index.js';
+import type { ImageDomain, ImageProcess, LoadedImage, LoadOptions } from '../images/index.js';
+import { HEAP_32, HEAP_64, Heap, type HeapMode, type MakeRegion, Pool } from '../memory/index.js';
+import type { Thread, ThreadOptions, ThreadProcess } from '../threads/index.js';
 import { type HandleState, HandleTable } from './handles.js';
+import type { ProcessOwner } from './owners.js';
 import { ProcessEnvironment } from './process-environment.js';
 import type { Session } from './session.js';
 
 export interface ProcessDetails {
-  readonly kernel: Kernel;
+  readonly owner: ProcessOwner;
   readonly id: number;
   /** ImageFileName. */
   readonly name: string;
@@ -19,9 +19,10 @@ export interface ProcessDetails {
   readonly wow64: boolean;
   /** No user address space, only kernel threads: System, HotPatch. */
   readonly minimal: boolean;
-  /** Builds the domain; the process must exist before its domain does. */
-  domain(process: Process): ImageDomain;
+  readonly domain: ImageDomain;
   readonly region: MakeRegion;
+  /** How the heap of its programs lies. */
+  readonly heapMode: HeapMode;
 }
 
 /** What a process has outside of guest memory that programs can notice. */
@@ -50,7 +51,7 @@ const describeState = ({
   ].join('; ');
 
 /** A process: its own user address space with its images and threads. */
-export class Process {
+export class Process implements ThreadProcess {
   readonly id: number;
   readonly name: string;
   readonly session: Session | undefined;
@@ -83,37 +84,34 @@ export class Process {
   readonly views = new Map<bigint, object>();
   /** The EXE. */
   mainImage: LoadedImage | undefined;
-  readonly #kernel: Kernel;
+  readonly #owner: ProcessOwner;
 
   constructor(details: ProcessDetails) {
-    this.#kernel = details.kernel;
+    this.#owner = details.owner;
     this.id = details.id;
     this.name = details.name;
     this.session = details.session;
     this.wow64 = details.wow64;
     this.minimal = details.minimal;
-    this.domain = details.domain(this);
+    this.domain = details.domain;
     this.heap = new Pool(this.domain);
     const { table, addressSpace, machine, architecture } = this.domain;
     this.programHeap = new Heap(
       table,
       addressSpace,
       architecture.pointerSize === 8 ? HEAP_64 : HEAP_32,
-      details.kernel.boot.heap,
+      details.heapMode,
       machine.memory.frames * PAGE_SIZE,
     );
-    this.environment = details.minimal ? undefined : new ProcessEnvironment(this, details.region);
+    this.environment = details.minimal
+      ? undefined
+      : new ProcessEnvironment({ ...details, sessionId: details.session?.id ?? 0, heap: this.heap });
     this.#statePart = machine.addStatePart({
       name: `process ${details.id}`,
       save: () => this.#save(),
       load: (state) => this.#load(state as ProcessState),
       describe: (state) => describeState(state as ProcessState),
     });
-  }
-
-  /** The system that it belongs to. */
-  get kernel(): Kernel {
-    return this.#kernel;
   }
 
   get addressSpace(): AddressSpace {
@@ -129,18 +127,18 @@ export class Process {
   }
 
   get threads(): readonly Thread[] {
-    return this.#kernel.threads.filter((thread) => thread.process === this);
+    return this.#owner.threads.filter((thread) => thread.process === this);
   }
 
   /** LdrLoadDll: maps a DLL with everything it imports, and runs their DllMain. A DLL that is loaded already gains a reference. */
   loadImage(image: PeImage, options: LoadOptions = {}): LoadedImage {
     this.#assertAlive();
-    return this.#kernel.loader.load(this.domain, image, options);
+    return this.#owner.loader.load(this.domain, image, options);
   }
 
   /** LdrUnloadDll: gives a reference back; the last one unmaps the image. */
   unloadImage(image: LoadedImage): void {
-    this.#kernel.loader.release(image);
+    this.#owner.loader.release(image);
   }
 
   /** By file name, with or without extension. */
@@ -167,7 +165,7 @@ export class Process {
     options: ThreadOptions = {},
   ): Thread {
     this.#assertAlive();
-    return this.#kernel.createThread(address, parameters, { ...options, domain: this.domain });
+    return this.#owner.createThread(address, parameters, { ...options, domain: this.domain });
   }
 
   /** Calls a function on a thread of its own, alone, and returns its result as a C `int`. */
@@ -178,7 +176,7 @@ export class Process {
   /** As {@link call}, but returns the whole result register: pointers and 64-bit integers. */
   call64(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
     this.#assertAlive();
-    return this.#kernel.call64(address, parameters, { domain: this.domain });
+    return this.#owner.call64(address, parameters, { domain: this.domain });
   }
 
   /** Ends every thread and gives all memory back. DllMain is not called, as with NtTerminateProcess. */
@@ -186,7 +184,7 @@ export class Process {
     if (this.terminated) return;
     this.exitStatus = exitStatus >>> 0;
     this.#statePart[Symbol.dispose]();
-    this.#kernel.processEnded(this);
+    this.#owner.processEnded(this);
   }
 
   #save(): ProcessState {
@@ -219,4 +217,17 @@ export class Process {
       message: `process ${this.name} (${this.id}) has ended`,
     });
   }
+}
+
+/** The process of a thread, of a domain, or of an instance of an image, with all that there is to it. */
+export function processOf(one: { readonly process: ImageProcess }): Process;
+export function processOf(
+  one: { readonly process: ImageProcess | undefined } | undefined,
+): Process | undefined;
+export function processOf(
+  one: { readonly process: ImageProcess | undefined } | undefined,
+): Process | undefined {
+  const process = one?.process;
+  if (process === undefined || process instanceof Process) return process;
+  throw new TypeError(`${process.name} (${process.id}) is no process of a process table`);
 }

@@ -1,26 +1,22 @@
 import type { AddressSpace, PageTable } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
-import type { ImageDomain, LoadedImage, LoadOptions } from '../images/index.js';
-import type { Kernel } from '../kernel.js';
-import { asInt } from '../threads/index.js';
+import { asInt } from '../common/index.js';
+import type { ImageDomain, ImageSession, LoadedImage, LoadOptions } from '../images/index.js';
+import type { SessionOwner } from './owners.js';
 
 /**
  * A logon session: the session space behind one root page-table entry, with the session drivers that are loaded in it.
  * Their code is shared with other sessions until one changes it; their data is the session's own.
  */
-export class Session {
+export class Session implements ImageSession {
   constructor(
-    readonly kernel: Kernel,
+    private readonly owner: SessionOwner,
     readonly id: number,
     /** What the root entry leads to. */
     readonly table: PageTable,
-    createDomain: (session: Session) => ImageDomain,
-  ) {
-    this.domain = createDomain(this);
-  }
-
-  /** The session's drivers; it also sees kernel space. */
-  readonly domain: ImageDomain;
+    /** The session's drivers; it also sees kernel space. */
+    readonly domain: ImageDomain,
+  ) {}
 
   get addressSpace(): AddressSpace {
     return this.domain.addressSpace;
@@ -28,7 +24,7 @@ export class Session {
 
   /** Loads a session driver into this session. In every session it lies at the same address. */
   loadDriver(image: PeImage, options: LoadOptions = {}): LoadedImage {
-    return this.kernel.loader.load(this.domain, image, options);
+    return this.owner.loader.load(this.domain, image, options);
   }
 
   /** Calls a session driver's function in this session, alone, and returns its result as a C `int`. */
@@ -38,6 +34,6 @@ export class Session {
 
   /** As {@link call}, but returns the whole result register: pointers and 64-bit integers. */
   call64(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
-    return this.kernel.call64(address, parameters, { domain: this.domain });
+    return this.owner.call64(address, parameters, { domain: this.domain });
   }
 }

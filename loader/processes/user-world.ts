@@ -1,8 +1,6 @@
 import type { Architecture, Machine, PageTable } from '../../cpu/index.js';
 import type { SeededRandom } from '../common/index.js';
-import type { SimulatedModule } from '../dispatch/index.js';
-import { ExportTable } from '../exports/index.js';
-import { ControlFlowGuard, type DomainFittings, ImageDomain } from '../images/index.js';
+import { ControlFlowGuard, type DomainFittings, type ExportSource, ImageDomain } from '../images/index.js';
 import {
   type AddressRegion,
   MemoryArea,
@@ -10,7 +8,6 @@ import {
   USER_SPACE_64,
   UserImageWriter,
 } from '../memory/index.js';
-import type { Process } from './process.js';
 
 /** Image bases differ from boot to boot by up to so many 64 KB steps. */
 const ASLR_STEPS = 0xff;
@@ -20,19 +17,16 @@ const ASLR_STEPS = 0xff;
  * image lies at the same address in every process of a boot.
  */
 export class UserWorld {
-  readonly services: ExportTable;
   readonly imageRegion: AddressRegion;
 
   constructor(
     readonly architecture: Architecture,
-    modules: readonly SimulatedModule[],
+    readonly services: ExportSource,
     random: SeededRandom,
     private readonly fittings: DomainFittings,
   ) {
     const layout = this.#layout;
     const { region } = fittings;
-    this.services = new ExportTable(region('user exports', layout.services));
-    for (const module of modules) this.services.define(module);
     this.imageRegion = region('user images', layout.images).skip(
       BigInt(random.between(0, ASLR_STEPS)) << 16n,
     );
@@ -40,12 +34,11 @@ export class UserWorld {
 
   /** The user address space of a process, with kernel and session space above it. */
   createDomain(
-    process: Process,
+    name: string,
     machine: Machine,
     above: readonly PageTable[],
     enforceGuard: boolean,
   ): ImageDomain {
-    const name = `${process.name} (${process.id})`;
     const { range, stacks, pool } = this.#layout;
     const { region } = this.fittings;
     const table = machine.createPageTable({ ...range, name });
@@ -64,8 +57,6 @@ export class UserWorld {
       services: this.services,
       writer: this.fittings.writer(new UserImageWriter(machine, addressSpace), { name, kind: 'user' }),
       guard: new ControlFlowGuard(addressSpace, enforceGuard),
-      process,
-      ...(process.session === undefined ? {} : { session: process.session }),
     });
   }
 

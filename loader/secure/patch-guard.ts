@@ -1,10 +1,28 @@
-import { type AddressSpace, PAGE_SIZE } from '../../cpu/index.js';
-import { BugCheck, CRITICAL_STRUCTURE_CORRUPTION, HYPERGUARD_VIOLATION } from '../common/index.js';
+import { type AddressSpace, type Machine, PAGE_SIZE } from '../../cpu/index.js';
+import {
+  BugCheck,
+  CRITICAL_STRUCTURE_CORRUPTION,
+  type EventLog,
+  HYPERGUARD_VIOLATION,
+} from '../common/index.js';
 import type { LoadedImage } from '../images/index.js';
-import type { Kernel } from '../kernel.js';
 
 /** Fourth parameter of both bug checks: what was modified (bugcodes, "0x109"): a function. */
 const FUNCTION_MODIFICATION = 1n;
+
+/** The kernel, as far as its protection needs it. */
+export interface PatchGuardOwner {
+  readonly machine: Machine;
+  readonly events: EventLog;
+  /** Does VTL1 run? */
+  readonly secureKernelRunning: boolean;
+  /** Ticks of the kernel's clock. */
+  readonly time: bigint;
+  onImageLoad(routine: (image: LoadedImage) => void): void;
+  onImageUnload(routine: (image: LoadedImage) => void): void;
+  /** `module!symbol+0x12` */
+  describe(address: bigint): string;
+}
 
 /**
  * PatchGuard, or HyperGuard when VTL1 runs: knows what every page of kernel code should hold, and stops the system when
@@ -16,7 +34,7 @@ export class PatchGuard {
   #interval: bigint | undefined;
   #lastCheck = 0n;
 
-  constructor(private readonly kernel: Kernel) {
+  constructor(private readonly kernel: PatchGuardOwner) {
     kernel.machine.onCodeWrite(({ space, address, bytes, writer }) => {
       if (writer === 'vtl1') this.#expect(space, address, bytes);
     });
@@ -36,7 +54,7 @@ export class PatchGuard {
 
   /** For the kernel, after it ran threads. */
   tick(): void {
-    const { time } = this.kernel.scheduler;
+    const { time } = this.kernel;
     if (this.#interval === undefined || time - this.#lastCheck < this.#interval) return;
     this.#lastCheck = time;
     this.check();

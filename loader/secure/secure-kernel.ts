@@ -1,16 +1,29 @@
-import type { AddressSpace, Machine } from '../../cpu/index.js';
+import type { AddressSpace, Architecture, Machine } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
-import { ExportTable, memoryExports } from '../exports/index.js';
+import { asInt } from '../common/index.js';
 import {
   ControlFlowGuard,
   type DomainFittings,
+  type ExportSource,
+  type GuestPlace,
   ImageDomain,
+  type ImageLoader,
   type LoadedImage,
   type LoadOptions,
 } from '../images/index.js';
-import type { Kernel } from '../kernel.js';
 import { MemoryArea, SECURE_SPACE, SecureImageWriter } from '../memory/index.js';
-import { asInt } from '../threads/index.js';
+
+/** NT, as far as the Secure Kernel needs it. */
+export interface SecureKernelOwner {
+  readonly machine: Machine;
+  readonly architecture: Architecture;
+  readonly fittings: DomainFittings;
+  /** What images of VTL1 can import. */
+  readonly services: ExportSource;
+  readonly loader: Pick<ImageLoader, 'load'>;
+  /** Calls a function on a thread of its own, alone, and gives its whole result register. */
+  call64(address: bigint, parameters: readonly (bigint | number)[], place: GuestPlace): bigint;
+}
 
 /**
  * Virtual trust level 1: the Secure Kernel, its modules and the hypervisor. NT neither lists nor sees them: their
@@ -18,15 +31,15 @@ import { asInt } from '../threads/index.js';
  */
 export class SecureKernel {
   readonly domain: ImageDomain;
-  readonly #kernel: Kernel;
+  readonly #kernel: SecureKernelOwner;
 
-  constructor(kernel: Kernel, machine: Machine, { region, writer }: DomainFittings) {
+  constructor(kernel: SecureKernelOwner) {
     this.#kernel = kernel;
+    const { machine, services } = kernel;
+    const { region, writer } = kernel.fittings;
     const table = machine.createPageTable({ ...SECURE_SPACE.range, name: 'vtl1' });
     const addressSpace = machine.createAddressSpace('vtl1', [table]);
-    const services = new ExportTable(region('VTL1 exports', SECURE_SPACE.services));
     services.attach(table);
-    services.define({ name: 'securekernel.exe', exports: memoryExports() });
     this.domain = new ImageDomain({
       kind: 'secure',
       name: 'vtl1',

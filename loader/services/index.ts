@@ -1,4 +1,3 @@
-export { type FileService, fileServices } from './files.js';
 export { systemServiceTable } from './service-table.js';
 export { type SystemService, SystemServices } from './system-services.js';
 export { deadlineOf } from './timeouts.js';

@@ -14,8 +14,3 @@ export function resultRegister(thread: Thread): bigint {
     hint: 'callThread gives the thread itself, with what became of it',
   });
 }
-
-/** A result register as a C `int`: its low 32 bits, signed. */
-export function asInt(register: bigint): number {
-  return Number(BigInt.asIntN(32, register));
-}

@@ -1,6 +1,6 @@
 import type { Processor, ProcessorContext } from '../../cpu/index.js';
 import type { Blocked } from '../common/index.js';
-import type { Kernel } from '../kernel.js';
+import type { Scheduler } from './scheduler.js';
 import type { Thread } from './thread.js';
 
 /** A guest function that the kernel model calls on the thread that it is working for; its result comes back from `yield`. */
@@ -68,7 +68,7 @@ const RED_ZONE = 0x80n;
  * `finish` lets it go on; unless the procedure has set the registers itself (CONTEXT_SET).
  */
 export function startProcedure(
-  kernel: Kernel,
+  scheduler: Pick<Scheduler, 'putBack'>,
   thread: Thread,
   procedure: GuestProcedure,
   finish: Callout['finish'],
@@ -87,7 +87,7 @@ export function startProcedure(
     finish,
   };
   thread.callouts.push(callout);
-  advance(kernel, thread, callout, 0n);
+  advance(scheduler, thread, callout, 0n);
 }
 
 /** Vector registers that functions preserve (x64 and ARM64 calling conventions). */
@@ -98,12 +98,17 @@ export const PRESERVED_VECTORS = {
 } as const;
 
 /** A function that a procedure called has returned: the thread's youngest procedure goes on. */
-export function resumeProcedure(kernel: Kernel, thread: Thread, result: bigint): void {
+export function resumeProcedure(scheduler: Pick<Scheduler, 'putBack'>, thread: Thread, result: bigint): void {
   const callout = thread.callouts.at(-1);
-  if (callout !== undefined) advance(kernel, thread, callout, result);
+  if (callout !== undefined) advance(scheduler, thread, callout, result);
 }
 
-function advance(kernel: Kernel, thread: Thread, callout: Callout, input: bigint): void {
+function advance(
+  scheduler: Pick<Scheduler, 'putBack'>,
+  thread: Thread,
+  callout: Callout,
+  input: bigint,
+): void {
   const before = processorOf(thread);
   let step: IteratorResult<GuestCall, ServiceResult>;
   try {
@@ -112,7 +117,7 @@ function advance(kernel: Kernel, thread: Thread, callout: Callout, input: bigint
     abandon(thread, callout);
     throw error;
   }
-  kernel.scheduler.putBack(thread, before);
+  scheduler.putBack(thread, before);
   if (step.done !== true) {
     enter(thread, callout, step.value);
     return;

@@ -1,4 +1,3 @@
-export { asInt, resultRegister } from './call-result.js';
 export type { Crash, ExceptionDetails } from './crash.js';
 export { DpcQueues, type QueuedDpc } from './dpc.js';
 export {
@@ -18,14 +17,10 @@ export {
 } from './guest-call.js';
 export { GuestCrash } from './guest-crash.js';
 export { ModeContexts } from './mode-contexts.js';
+export type { GuestFunctionCall, RunOptions, ThreadEnvironment, ThreadProcess } from './owners.js';
 export { type RunResult, Scheduler } from './scheduler.js';
 export type { SliceObserver, SliceRunner } from './slices.js';
 export type { StackFrame } from './stack-frame.js';
 export { Thread, type ThreadCondition, type ThreadState } from './thread.js';
-export {
-  type GuestFunctionCall,
-  type RunOptions,
-  type ThreadOptions,
-  ThreadRunner,
-} from './thread-runner.js';
+export { type ThreadOptions, ThreadRunner } from './thread-runner.js';
 export { ThreadStack } from './thread-stack.js';

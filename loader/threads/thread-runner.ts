@@ -1,9 +1,17 @@
 import { KernelError } from '../common/index.js';
 import type { ImageDomain } from '../images/index.js';
-import type { Kernel } from '../kernel.js';
+import { resultRegister } from './call-result.js';
 import { GuestCrash } from './guest-crash.js';
 import type { ModeContexts } from './mode-contexts.js';
-import type { RunResult } from './scheduler.js';
+import type {
+  GuestFunctionCall,
+  RunOptions,
+  ThreadProcess,
+  ThreadRunnerOwner,
+  ThreadSystem,
+} from './owners.js';
+import type { RunResult, Scheduler } from './scheduler.js';
+import type { StackFrame } from './stack-frame.js';
 import { type Requestor, Thread, type ThreadCondition } from './thread.js';
 import { ThreadStack } from './thread-stack.js';
 
@@ -18,44 +26,79 @@ export interface ThreadOptions {
   readonly onBehalfOf?: Requestor;
 }
 
-export interface RunOptions {
-  readonly until?: ThreadCondition | readonly ThreadCondition[];
-  readonly instructions?: number;
-}
-
 type Arguments = readonly (bigint | number)[];
-
-/** A call of a guest function that somebody asks the kernel for. */
-export interface GuestFunctionCall {
-  readonly target: bigint;
-  readonly arguments: Arguments;
-  /** Where the function's code is. */
-  readonly domain: ImageDomain;
-  /** `loader`: it is made while an image is loaded or unloaded, such as that of its entry point. */
-  readonly initiator: 'caller' | 'loader';
-}
 
 const CALL_LIMIT = 50_000_000;
 
-/** Makes threads with their stacks and lets them run: what `Kernel.run`, `call` and `createThread` do. */
-export class ThreadRunner {
+/** Makes threads with their stacks and lets them run. */
+export class ThreadRunner implements ThreadSystem {
+  readonly #listeners = new Set<(call: GuestFunctionCall) => void>();
+
   constructor(
-    private readonly kernel: Kernel,
+    private readonly owner: ThreadRunnerOwner,
     private readonly modes: ModeContexts,
-    private readonly nextId: () => number,
   ) {}
 
+  get scheduler(): Scheduler {
+    return this.owner.scheduler;
+  }
+
+  stackWalk(thread: Thread): readonly StackFrame[] {
+    return this.owner.stackWalk(thread);
+  }
+
+  /** A thread that will call the function at `address`. */
+  createThread(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): Thread {
+    this.#tell(address, parameters, options);
+    return this.create(address, parameters, options);
+  }
+
+  /** Calls a function on a thread of its own, which runs alone; returns the finished thread. */
+  callThread(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): Thread {
+    this.#tell(address, parameters, options);
+    return this.call(address, parameters, options);
+  }
+
+  /** As {@link callThread}, but returns the whole result register. */
+  call64(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): bigint {
+    const perform = (target: bigint) => resultRegister(this.callThread(target, parameters, options));
+    const { aroundCall } = this.owner;
+    return aroundCall === undefined
+      ? perform(address)
+      : aroundCall(this.#describeCall(address, parameters, options), perform);
+  }
+
+  /** Tells `listener` of each function that somebody wants to be called, or a thread to be started at, before it is. */
+  onCall(listener: (call: GuestFunctionCall) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  #describeCall(target: bigint, parameters: Arguments, options: ThreadOptions): GuestFunctionCall {
+    const { owner } = this;
+    const domain = options.domain ?? owner.domainOf(target);
+    return { target, arguments: parameters, domain, initiator: owner.isLoading() ? 'loader' : 'caller' };
+  }
+
+  #tell(target: bigint, parameters: Arguments, options: ThreadOptions): void {
+    if (this.#listeners.size === 0) return;
+    const call = this.#describeCall(target, parameters, options);
+    for (const listener of [...this.#listeners]) listener(call);
+  }
+
+  /** A thread of the kernel's own, such as a DPC's: nobody is told. */
   create(address: bigint, parameters: Arguments, options: ThreadOptions): Thread {
-    const { kernel } = this;
-    const domain = options.domain ?? kernel.domainOf(address);
+    const { owner } = this;
+    const domain = options.domain ?? owner.domainOf(address);
     const client = options.onBehalfOf?.thread;
-    const process = client?.process ?? domain.process ?? kernel.systemProcess;
-    const environment = domain.process?.environment;
+    const holder = owner.processOf(domain);
+    const process = client?.process ?? holder;
     const affinity = options.affinity ?? client?.affinity;
-    const id = this.nextId();
-    const { stack, teb } = client?.kernelStack ?? createStack(domain, id);
+    const id = owner.nextId();
+    const { stack, teb } = client?.kernelStack ?? createStack(domain, holder, id);
     if (client !== undefined) client.kernelStack = { stack, teb };
     const thread = new Thread({
+      system: this,
       id,
       name: options.name ?? 'thread',
       domain,
@@ -76,25 +119,25 @@ export class ThreadRunner {
           arguments: parameters,
           stackTop: stack.end,
         });
-        if (teb !== undefined) environment?.setTebRegister(processor, teb);
+        if (teb !== undefined) holder.environment?.setTebRegister(processor, teb);
       },
     });
-    kernel.scheduler.add(thread);
+    owner.scheduler.add(thread);
     return thread;
   }
 
-  run(options: RunOptions): RunResult {
-    const { scheduler, patchGuard } = this.kernel;
+  run(options: RunOptions = {}): RunResult {
+    const { scheduler } = this.owner;
     const until = options.until === undefined ? [] : [options.until].flat();
     for (const { thread } of until)
       if (!thread.finished && thread.state !== 'waiting') scheduler.place(thread);
     const result = scheduler.run(until, options.instructions ?? CALL_LIMIT);
     this.#judge(until, result, options.instructions !== undefined);
-    patchGuard.tick();
+    this.owner.hasRun();
     return result;
   }
 
-  /** Calls a function on a thread of its own, which runs alone; returns the finished thread. */
+  /** As {@link callThread}, for the kernel's own: nobody is told. */
   call(address: bigint, parameters: Arguments, options: ThreadOptions): Thread {
     const thread = this.create(address, parameters, { name: 'call', ...options });
     try {
@@ -107,22 +150,29 @@ export class ThreadRunner {
 
   /** Runs a thread until its function has returned; all others stand still. */
   runAlone(thread: Thread): void {
-    this.#judge([thread.returns()], this.kernel.scheduler.runAlone(thread, CALL_LIMIT));
-    this.kernel.patchGuard.tick();
+    this.#judge([thread.returns()], this.owner.scheduler.runAlone(thread, CALL_LIMIT));
+    this.owner.hasRun();
   }
 
   /** Gives back what a thread has that is over. */
   destroy(thread: Thread): void {
-    this.kernel.scheduler.remove(thread);
+    this.owner.scheduler.remove(thread);
     // Kernel code of a system service ran on a stack that its thread keeps.
     if (thread.onBehalfOf !== undefined) return;
     if (thread.kernelThread !== undefined) {
-      this.kernel.scheduler.remove(thread.kernelThread);
+      this.owner.scheduler.remove(thread.kernelThread);
       thread.kernelThread = undefined;
     }
-    if (thread.kernelStack !== undefined) freeStack(thread.kernelStack);
+    if (thread.kernelStack !== undefined) this.#freeStack(thread.kernelStack);
     thread.kernelStack = undefined;
-    freeStack(thread);
+    this.#freeStack(thread);
+  }
+
+  #freeStack({ stack, teb }: StackAndTeb): void {
+    const process = this.owner.processOf(stack.domain);
+    if (process.terminated) return;
+    if (teb !== undefined) process.environment?.destroyTeb(teb);
+    stack.free();
   }
 
   /** Throws what became of a run that was to end with one of these conditions. */
@@ -144,8 +194,7 @@ interface StackAndTeb {
   readonly teb: bigint | undefined;
 }
 
-function createStack(domain: ImageDomain, threadId: number): StackAndTeb {
-  const environment = domain.process?.environment;
+function createStack(domain: ImageDomain, { environment }: ThreadProcess, threadId: number): StackAndTeb {
   let teb: bigint | undefined;
   const stack = ThreadStack.allocate(domain, (limit) => {
     if (teb !== undefined) environment?.setStackLimit(teb, limit);
@@ -157,13 +206,6 @@ function createStack(domain: ImageDomain, threadId: number): StackAndTeb {
     throw error;
   }
   return { stack, teb };
-}
-
-function freeStack({ stack, teb }: StackAndTeb): void {
-  const { process } = stack.domain;
-  if (process?.terminated === true) return;
-  if (teb !== undefined) process?.environment?.destroyTeb(teb);
-  stack.free();
 }
 
 function describeUnmet(until: readonly ThreadCondition[], result: RunResult): string {

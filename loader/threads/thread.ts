@@ -5,14 +5,12 @@ import {
   type Processor,
   type ProcessorContext,
 } from '../../cpu/index.js';
-import { type Blocked, IRQL } from '../common/index.js';
-import { walkStack } from '../dispatch/index.js';
+import { asInt, type Blocked, IRQL } from '../common/index.js';
 import type { ImageDomain } from '../images/index.js';
 import { GuestMemory } from '../memory/index.js';
-import type { Process } from '../processes/index.js';
-import { asInt } from './call-result.js';
 import type { Crash } from './crash.js';
 import type { Callout } from './guest-call.js';
+import type { ThreadProcess, ThreadSystem } from './owners.js';
 import type { StackFrame } from './stack-frame.js';
 import type { ThreadStack } from './thread-stack.js';
 
@@ -32,10 +30,11 @@ export interface Requestor {
 }
 
 export interface ThreadDetails {
+  readonly system: ThreadSystem;
   readonly id: number;
   readonly name: string;
   readonly domain: ImageDomain;
-  readonly process: Process;
+  readonly process: ThreadProcess;
   /** Default: the domain's. A thread of the HotPatch process runs in the session that it is attached to. */
   readonly addressSpace?: AddressSpace;
   readonly stack: ThreadStack;
@@ -55,11 +54,13 @@ export interface ThreadDetails {
 
 /** A thread: a stack and the registers it has when no processor runs it. */
 export class Thread {
+  /** The system that it runs in. */
+  readonly system: ThreadSystem;
   readonly id: number;
   readonly name: string;
   /** Whose images and exports its code uses. */
   readonly domain: ImageDomain;
-  readonly process: Process;
+  readonly process: ThreadProcess;
   readonly addressSpace: AddressSpace;
   /** What its code can read and write, checked as its own loads and stores are. */
   readonly memory: GuestMemory;
@@ -95,6 +96,7 @@ export class Thread {
   #resultOfWait: bigint | undefined;
 
   constructor(details: ThreadDetails) {
+    this.system = details.system;
     this.id = details.id;
     this.name = details.name;
     this.domain = details.domain;
@@ -170,7 +172,7 @@ export class Thread {
    * not started has the one frame of its start address.
    */
   stackWalk(): readonly StackFrame[] {
-    return walkStack(this);
+    return this.system.stackWalk(this);
   }
 
   /** Puts the thread's registers on a processor. */

@@ -11,7 +11,8 @@ describe.each(ARCHITECTURES)('a handler that wants to continue on %s', (architec
     using kernel = boot(architecture);
     const process = kernel.createProcess({ name: 'a.exe' });
     const { addressSpace } = process;
-    const { services, architecture: code } = process.domain;
+    const { architecture: code } = process.domain;
+    const services = kernel.userServices({ wow64: process.wow64 });
     const seen: string[] = [];
     const handler = defineExport('Handler', ['pointer'], (_call, pointers) => {
       const wide = code.pointerSize === 8;

@@ -161,7 +161,7 @@ describe.each(ARCHITECTURES)('an exception that nobody handles on %s', (architec
     using kernel = boot(architecture);
     const seen: string[] = [];
     const process = kernel.createProcess({ name: 'a.exe' });
-    const services = process.domain.services;
+    const services = kernel.userServices({ wow64: process.wow64 });
     const note = (name: string) =>
       defineExport(name, ['pointer'], (_call, pointers) => {
         const { addressSpace } = process;

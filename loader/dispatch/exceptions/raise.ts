@@ -1,6 +1,5 @@
 import type { Processor } from '../../../cpu/index.js';
 import { ImageError } from '../../../image/index.js';
-import type { Kernel } from '../../kernel.js';
 import {
   CONTEXT_SET,
   type ExceptionDetails,
@@ -10,6 +9,7 @@ import {
   type Thread,
 } from '../../threads/index.js';
 import type { ServiceCall } from '../service-call.js';
+import type { ServiceOwner } from '../service-owner.js';
 import { FrameWalker } from '../stack-walk.js';
 import { dispatchByChain, registrations } from './chain-dispatch.js';
 import { EXCEPTION_CODES, EXCEPTION_NONCONTINUABLE } from './codes.js';
@@ -94,7 +94,7 @@ export function* raiseInCaller(
     readonly calleePops: number;
     /** No handler may see it. */
     readonly isFatal?: boolean;
-    readonly unhandled: (kernel: Kernel, thread: Thread, exception: ExceptionDetails) => void;
+    readonly unhandled: (kernel: ServiceOwner, thread: Thread, exception: ExceptionDetails) => void;
   },
 ): GuestProcedure {
   const { kernel, thread } = call;

@@ -9,8 +9,8 @@ import {
   PAGE_FAULT_IN_NONPAGED_AREA,
   SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
 } from '../../common/index.js';
-import type { Kernel } from '../../kernel.js';
 import type { Crash, ExceptionDetails, Thread } from '../../threads/index.js';
+import type { ServiceOwner } from '../service-owner.js';
 import { exceptionName } from './codes.js';
 
 /**
@@ -18,7 +18,7 @@ import { exceptionName } from './codes.js';
  * in the kernel the system stops.
  */
 export function endUnhandled(
-  kernel: Kernel,
+  kernel: ServiceOwner,
   thread: Thread,
   crash: Crash,
   exception: ExceptionDetails,

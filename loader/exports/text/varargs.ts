@@ -1,5 +1,5 @@
+import type { ServiceCall } from '../../dispatch/index.js';
 import type { GuestMemory } from '../../memory/index.js';
-import type { ServiceCall } from '../simulated-export.js';
 
 /** The arguments behind the declared ones: each takes one or, as a 64-bit one of 32-bit code, two slots of a pointer's size. */
 export interface VariadicArguments {

@@ -2,6 +2,7 @@ import { encodeNames, FLG_HOTPATCH, type HotPatch2003Options } from 'hotpatch-la
 import { HOOK_TYPE } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { observeOperations } from '../../../engine/index.js';
+import { processOf } from '../../../loader/index.js';
 import { buildPatch, indirectHooks, nearHooks, type Running, run, setSystemInformation } from './support.js';
 
 type Function = 'f' | 'h';
@@ -183,7 +184,7 @@ describe('a request to inject is granted in every process or in none', () => {
 
   async function twoProcesses() {
     const running = await run({ processor: 'x64' });
-    const [one, other] = running.loaded.map(({ domain }) => domain.process);
+    const [one, other] = running.loaded.map(({ domain }) => processOf(domain));
     if (one === undefined || other === undefined) throw new Error('two processes');
     one.privileges.add('SeDebugPrivilege');
     const ask = (flags: number, name: string, process = 0n) =>

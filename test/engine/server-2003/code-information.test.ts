@@ -8,6 +8,7 @@ import {
   LDR_HOT_PATCH_ROUTINE,
 } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
+import { processOf } from '../../../loader/index.js';
 import { buildPatch, buildTarget, type Processor, run, setSystemInformation } from './support.js';
 
 const { ACTIVE, NAME_INFO, INJECT_THREAD, MAP_ATOMIC_SWAP, RENAME_INFO, VERIFICATION_ERROR } = FLG_HOTPATCH;
@@ -18,7 +19,7 @@ const NOT_FOUND = 0xc0000225;
 /** A process with the module, and its hotpatch in a file. */
 async function start(processor: Processor = 'x64') {
   const running = await run({ processor });
-  const process = running.loaded[0]?.domain.process;
+  const process = processOf(running.loaded[0]?.domain);
   const f = running.loaded[0]?.symbol('f');
   if (process === undefined || f === undefined) throw new Error('no process');
   process.privileges.add('SeDebugPrivilege').add('SeRestorePrivilege');

@@ -2,6 +2,7 @@ import { CodeInformation, encodeNames, FLG_HOTPATCH, Lab, LDR_HOT_PATCH_ROUTINE 
 import { FIXUP_TYPE, ImageBuilder, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { observeOperations, type RequestedOperation } from '../../../engine/index.js';
+import { processOf } from '../../../loader/index.js';
 import { buildPatch, buildTarget, type Running, run, setSystemInformation } from './support.js';
 
 const { NAME_INFO, INJECT_THREAD, ACTIVE, WOW64 } = FLG_HOTPATCH;
@@ -113,7 +114,7 @@ describe('what an observer is told of an operation', () => {
     engine.patchOne(silent, first(loaded), false);
     engine.unload(silent);
     engine.enable(silent);
-    const { process } = first(loaded).domain;
+    const process = processOf(first(loaded).domain);
     process?.privileges.add('SeDebugPrivilege');
     running.lab.kernel.files.add('other.dll', patchOf(running, 21));
     const buffer = encodeNames(INJECT_THREAD, { name: 'other.dll' }, { targetProcess: 0n });
@@ -238,7 +239,7 @@ describe('a system of ARM64', () => {
 describe('modules that a hotpatch is for', () => {
   it('are found by the path that it was given under', async () => {
     using running = await run({ processor: 'x64' });
-    const process = first(running.loaded).domain.process;
+    const process = processOf(first(running.loaded).domain);
     if (process === undefined) throw new Error('no process');
     running.engine.load(patchOf(running), { path: PATH });
     const buffer = encodeNames(NAME_INFO, { name: PATH.toUpperCase() });
@@ -269,7 +270,7 @@ describe('modules that a hotpatch is for', () => {
   it('are not other modules, nor images of hotpatches', async () => {
     using running = await run({ processor: 'x64', processes: 1 });
     const { engine, lab } = running;
-    const process = first(running.loaded).domain.process;
+    const process = processOf(first(running.loaded).domain);
     const other = new ImageBuilder('x64', { dll: true, name: 'other.dll' }).code('f', [0xc3]).build();
     process?.loadImage(readImage(other.bytes, { file: 'other.dll' }), { initialize: false });
     const namesake = buildPatch(running.target, { processor: 'x64', result: 17 });

@@ -9,6 +9,7 @@ import {
   SYSTEM_HOTPATCH_INFORMATION,
 } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
+import { processOf } from '../../../loader/index.js';
 import { buildPatch, nearHooks, type Running, run, setSystemInformation } from './support.js';
 
 const PATH = 'C:\\WINDOWS\\hotpatch\\patch.dll';
@@ -17,7 +18,7 @@ const SUCCESS = 0;
 
 async function withProcess(processor: 'x86' | 'x64' = 'x64', privileges: readonly string[] = []) {
   const running = await run({ processor });
-  const process = running.loaded[0]?.domain.process;
+  const process = processOf(running.loaded[0]?.domain);
   if (process === undefined) throw new Error('no process');
   for (const privilege of privileges) process.privileges.add(privilege);
   const image = buildPatch(running.target, { processor });
@@ -72,7 +73,7 @@ describe('NtSetSystemInformation(SystemHotpatchInformation), from guest code', (
     async (processor) => {
       using one = await withProcess(processor, ['SeDebugPrivilege']);
       const { running, process, names } = one;
-      const other = running.loaded[1]?.domain.process;
+      const other = processOf(running.loaded[1]?.domain);
       if (other === undefined) throw new Error('no second process');
       const handle = BigInt(process.handles.open(other));
       expect(setSystemInformation(process, names(INJECT_THREAD + ACTIVE, PATH, handle)).status).toBe(SUCCESS);

@@ -181,13 +181,14 @@ export async function run(options: RunOptions = {}): Promise<Running> {
 
 /** Calls NtSetSystemInformation as guest code does, through ntdll's export; returns the NTSTATUS, and the flags afterwards. */
 export function setSystemInformation(
-  { domain, addressSpace, kernel }: Process,
+  process: Process,
   buffer: Uint8Array,
   { kind = SYSTEM_HOTPATCH_INFORMATION, length = buffer.length } = {},
 ): { status: number; flags: number } {
+  const { domain, addressSpace } = process;
   const address = domain.allocateMemory('pool', Math.max(1, buffer.length));
   addressSpace.write(address, buffer);
   const service = domain.services.address('ntdll.dll', 'NtSetSystemInformation');
-  const status = kernel.call64(service, [kind, address, length], { domain });
+  const status = process.call64(service, [kind, address, length]);
   return { status: Number(status & 0xffff_ffffn), flags: addressSpace.readU32(address) };
 }

@@ -1,4 +1,5 @@
 import { type DeviceHandle, Lab, type LoadedImage, type Process } from 'hotpatch-lab';
+import { processOf } from '../../../loader/index.js';
 import { fixture } from '../../support.js';
 
 /** Who asks, and whom: programs of either width on x64, ARM64, and 32-bit drivers beside their program. */
@@ -46,7 +47,7 @@ export interface Machine extends Disposable {
 export async function machine({ architecture, wow64 }: World, processors = 2): Promise<Machine> {
   const lab = await Lab.boot({ architecture, processors });
   const driver = await lab.loadDriver(fixture(`${architecture}/device.sys`));
-  const process = lab.kernel.domain.process ?? lab.createProcess({ name: 'program.exe', wow64 });
+  const process = processOf(lab.kernel.domain) ?? lab.createProcess({ name: 'program.exe', wow64 });
   const { domain } = process;
   return {
     lab,
