@@ -1,5 +1,4 @@
 import type { SymbolInfo } from '../image/index.js';
-import { scopedName } from './program.js';
 
 /**
  * Symbols inside functions: where a handler goes on, and tables of the C++ runtime. A map lists them among the static
@@ -32,6 +31,11 @@ const NUMBERS: readonly (readonly [RegExp, string])[] = [
 /** The name without the compiler's numbers; the same as `name` when it has none. */
 export function stemOf(name: string): string {
   return NUMBERS.reduce((text, [pattern, replacement]) => text.replace(pattern, replacement), name);
+}
+
+/** A static local variable as map files call it: `function.variable`. */
+export function scopedName({ name, scope }: SymbolInfo): string {
+  return scope === undefined ? name : `${scope}.${name}`;
 }
 
 /** `function.variable` however the source of the symbol writes it: PDBs put `function::variable` when it was inlined. */

@@ -1,7 +1,8 @@
 import type { PeImage, SymbolTable } from '../image/index.js';
 import type { Comparison } from './compare.js';
 import type { Findings } from './finding.js';
-import { isWritableAt, type Program, scopedName } from './program.js';
+import { scopedName } from './identity.js';
+import { isWritableAt, type Program } from './program.js';
 
 interface Cumulative {
   readonly sequenceNumber?: number;

@@ -12,7 +12,7 @@ import {
   trailingFill,
 } from '../image/index.js';
 import { type CodeStream, decodeFunction } from './code-stream.js';
-import { isLabel } from './identity.js';
+import { isLabel, scopedName } from './identity.js';
 import { type Contribution, contributionsByRva } from './pdb-facts.js';
 
 /** An image with everything that is known about it. Only image and symbols are needed; a PDB makes it exact. */
@@ -279,11 +279,6 @@ function identity(
     module: best?.module ?? module,
     isStatic: best?.isStatic ?? true,
   };
-}
-
-/** A static local variable as map files call it: `function.variable`. */
-export function scopedName({ name, scope }: SymbolInfo): string {
-  return scope === undefined ? name : `${scope}.${name}`;
 }
 
 function threadLocalRange(image: PeImage): { start: number; end: number } | undefined {

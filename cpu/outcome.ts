@@ -6,7 +6,6 @@ import type { Fault } from './exit.js';
 import type { Processor } from './processor.js';
 import { PAGE_SHIFT } from './protection.js';
 import type { Refusal } from './translator.js';
-import { calibration } from './unicorn/calibration.js';
 import {
   UC_ERR_EXCEPTION,
   UC_ERR_INSN_INVALID,
@@ -159,7 +158,7 @@ function withCause(delivery: Delivery, processor: Processor): Delivery {
 function clearOldException(engine: Engine): boolean {
   const context = engine.saveContext();
   const view = new DataView(context.buffer);
-  const { oldException } = calibration();
+  const { oldException } = engine.calibration;
   if (view.getInt32(oldException, true) === -1) return false;
   view.setInt32(oldException, -1, true);
   engine.restoreContext(context);

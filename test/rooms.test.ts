@@ -20,6 +20,8 @@ interface Import {
   readonly from: string;
   readonly to: string;
   readonly target: string;
+  /** Does it need nothing of the other file when the program runs? */
+  readonly isType: boolean;
 }
 
 function roomOf(path: string): string {
@@ -32,19 +34,70 @@ const files = ROOMS.flatMap((room) =>
     .map((file) => join(source, room, file)),
 );
 
+/** `import … from '…'`, `export … from '…'`, `import '…'` and `import('…')` of files of the repository. */
+const STATEMENT = /(?:(?:import|export)\s+([^;'"]*?)\s*from|import\s*\(?)\s*'(\.[^']+)'/g;
+
 const imports: Import[] = files.flatMap((file) =>
-  [...readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)].map(
-    ([, specifier = '']) => {
-      const target = resolve(dirname(file), specifier);
-      return {
-        file: relative(source, file),
-        from: roomOf(file),
-        to: roomOf(target),
-        target: relative(source, target),
-      };
-    },
-  ),
+  [...readFileSync(file, 'utf8').matchAll(STATEMENT)].map(([, names, specifier = '']) => {
+    const target = resolve(dirname(file), specifier);
+    return {
+      file: relative(source, file),
+      from: roomOf(file),
+      to: roomOf(target),
+      target: relative(source, target),
+      isType: names !== undefined && isTypeOnly(names),
+    };
+  }),
 );
+
+/** `type { A, B }`, or `{ type A, type B }`. */
+function isTypeOnly(names: string): boolean {
+  if (/^type\b/.test(names)) return true;
+  const [, list] = /^\{(.*)\}$/s.exec(names) ?? [];
+  const given = list?.split(',').filter((name) => name.trim() !== '');
+  return given?.every((name) => /^\s*type\s/.test(name)) ?? false;
+}
+
+/** The files that need each other, as strongly connected components of more than one file (Tarjan). */
+function circlesOf(edges: readonly Import[]): string[][] {
+  const next = new Map<string, string[]>();
+  for (const { file, target } of edges)
+    next.set(file, [...(next.get(file) ?? []), target.replace(/\.js$/, '.ts')]);
+  const index = new Map<string, number>();
+  const low = new Map<string, number>();
+  const stack: string[] = [];
+  const circles: string[][] = [];
+  const visit = (file: string): void => {
+    index.set(file, index.size);
+    low.set(file, index.get(file) ?? 0);
+    stack.push(file);
+    for (const target of next.get(file) ?? []) {
+      if (!index.has(target)) visit(target);
+      if (stack.includes(target)) low.set(file, Math.min(low.get(file) ?? 0, low.get(target) ?? 0));
+    }
+    if (low.get(file) !== index.get(file)) return;
+    const circle = stack.splice(stack.indexOf(file));
+    if (circle.length > 1) circles.push(circle.sort());
+  };
+  for (const file of next.keys()) if (!index.has(file)) visit(file);
+  return circles;
+}
+
+/** The loader's rooms from the ground up: each may import those above it in this list. */
+const LOADER_ROOMS = [
+  'common',
+  'files',
+  'memory',
+  'images',
+  'secure',
+  'threads',
+  'processes',
+  'io',
+  'dispatch',
+  'services',
+  'exports',
+  'boot',
+];
 
 /** `threads` of `loader/threads/dpc.ts`; '' of what stands at the top of the loader, or in another room. */
 function subRoomOf(path: string): string {
@@ -85,5 +138,43 @@ describe('the house plan', () => {
     );
     expect(roomsOf.length).toBeGreaterThan(100);
     expect(trespassing.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+  });
+
+  it("imports only downwards between the loader's rooms, types too", () => {
+    const between = imports.filter(
+      ({ file, target }) => subRoomOf(file) !== '' && roomOf(join(source, target)) === 'loader',
+    );
+    const upwards = between.filter(({ file, target }) => {
+      const [from, to] = [subRoomOf(file), subRoomOf(target)];
+      return to !== from && (to === '' || LOADER_ROOMS.indexOf(to) > LOADER_ROOMS.indexOf(from));
+    });
+    const rooms = new Set(between.map(({ file }) => subRoomOf(file)));
+    expect([...rooms].sort()).toEqual([...LOADER_ROOMS].sort());
+    expect(upwards.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+  });
+
+  it('has no circle of files that need each other when the program runs', () => {
+    expect(circlesOf(imports.filter(({ isType }) => !isType))).toEqual([]);
+  });
+
+  it("has circles of types only within one of the loader's rooms", () => {
+    const places = circlesOf(imports)
+      .map((circle) => [...new Set(circle.map((file) => file.split('/').slice(0, -1).join('/')))])
+      .filter((folders) => folders.some((folder) => folder.startsWith('loader')))
+      .map((folders) => new Set(folders.map((folder) => folder.split('/').slice(0, 2).join('/'))));
+    expect(places.filter((rooms) => rooms.size > 1)).toEqual([]);
+  });
+
+  it('finds circles, and tells types from values', () => {
+    const edge = (file: string, target: string) => ({ file, target, from: '', to: '', isType: false });
+    const edges = [edge('a.ts', 'b.js'), edge('b.ts', 'c.js'), edge('c.ts', 'b.js'), edge('d.ts', 'a.js')];
+    expect(circlesOf(edges)).toEqual([['b.ts', 'c.ts']]);
+    expect(['type { A }', '{ type A, type B }', '{ type A, B }', '* as a', 'A'].map(isTypeOnly)).toEqual([
+      true,
+      true,
+      false,
+      false,
+      false,
+    ]);
   });
 });

@@ -1,10 +1,9 @@
 import { CpuError } from '../error.js';
 import { type EngineEvents, REFUSED } from './callbacks.js';
 import { UC_PROT_ALL } from './constants.js';
-import { Engine } from './engine.js';
+import type { Engine } from './engine.js';
 import { koffi } from './koffi.js';
 import { unicorn } from './library.js';
-import { X86_REGISTERS } from './registers.js';
 
 /**
  * Places of facts for which Unicorn has no function: byte offsets into `uc_struct` (the same for every architecture)
@@ -25,8 +24,11 @@ export interface Calibration {
 
 let known: Calibration | undefined;
 
-export function calibration(): Calibration {
-  known ??= probe();
+/** Opens an x64 engine on a memory, to be looked into. */
+export type OpenProbe = (memory: Uint8Array<ArrayBuffer>, events: EngineEvents) => Engine;
+
+export function calibration(open: OpenProbe): Calibration {
+  known ??= probe(open);
   return known;
 }
 
@@ -41,17 +43,14 @@ const LOAD = 0x100;
 const DIVIDE = 0x200;
 const OUTER = 0x300;
 
-function probe(): Calibration {
+function probe(open: OpenProbe): Calibration {
   const memory = new Uint8Array(new ArrayBuffer(4096));
   memory.set([0xeb, 0xfe], SPIN); // jmp $
   memory.set([0x48, 0x8b, 0x03], LOAD); // mov rax, [rbx]
   memory.set([0xf7, 0xf1], DIVIDE); // div ecx
   memory.set([0xcd, 0x40], OUTER); // int 0x40
   let onInterrupt = none;
-  using engine = new Engine('x86-64', memory, X86_REGISTERS, {
-    ...PROBE_EVENTS,
-    interrupt: () => onInterrupt(),
-  });
+  using engine = open(memory, { ...PROBE_EVENTS, interrupt: () => onInterrupt() });
   const address = (offset: number) => BigInt(CODE_PAGE * 4096 + offset);
   const state = new DataView(koffi().view(engine.handle, SEARCHED));
   const find = (what: string, matches: (offset: number) => boolean): number => {

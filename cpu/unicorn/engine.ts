@@ -1,5 +1,5 @@
 import { CpuError } from '../error.js';
-import { calibration } from './calibration.js';
+import { type Calibration, calibration } from './calibration.js';
 import {
   callbackFor,
   type EngineEvents,
@@ -15,7 +15,7 @@ import { koffi } from './koffi.js';
 import { check, type HostPointer, type UnicornFunctions, unicorn } from './library.js';
 import { control, type EngineKind, mapMemory, PAGE, unmapMemory } from './open.js';
 import { closeEngine, keepEngine, type NativeEngine, takeEngine } from './pool.js';
-import type { RegisterBatch, RegisterFile } from './registers.js';
+import { type RegisterBatch, type RegisterFile, X86_REGISTERS } from './registers.js';
 import { Screen } from './untranslatable.js';
 
 export type { EngineKind } from './open.js';
@@ -221,9 +221,14 @@ export class Engine implements Disposable {
     return code;
   }
 
+  /** Where this build of Unicorn keeps what it has no function for. */
+  get calibration(): Calibration {
+    return calibration((memory, events) => new Engine('x86-64', memory, X86_REGISTERS, events));
+  }
+
   /** The jump out of the translator left uc_emu_start under way. */
   #recover(): void {
-    const { nestedLevel } = calibration();
+    const { nestedLevel } = this.calibration;
     this.#engineState().setInt32(nestedLevel, 0, true);
   }
 
@@ -242,17 +247,17 @@ export class Engine implements Disposable {
   /** Instructions begun in the last {@link run}, including one that faulted and one that the count stopped. */
   get begun(): number {
     const state = this.#engineState();
-    const { counter } = calibration();
+    const { counter } = this.calibration;
     return state.getUint32(counter, true) + state.getUint32(counter + 4, true) * 2 ** 32;
   }
 
   /** Virtual address of the last access that {@link EngineEvents.translate} refused. */
   get refusedAddress(): bigint {
-    return this.#engineState().getBigUint64(calibration().refusedAddress, true);
+    return this.#engineState().getBigUint64(this.calibration.refusedAddress, true);
   }
 
   #engineState(): DataView {
-    this.#engineView ??= new DataView(koffi().view(this.handle, calibration().size));
+    this.#engineView ??= new DataView(koffi().view(this.handle, this.calibration.size));
     return this.#engineView;
   }
 

@@ -30,6 +30,7 @@ export {
   VALIDATION_HOOK_ONLY,
 } from './format.js';
 export { isModule, moduleIdValue, peHeaderHash2, type SupportedModuleIdMethod } from './module-id.js';
+export { validationIndex } from './places.js';
 export { hasHotp1Section, readHotp1 } from './read.js';
 export {
   HOTP1_RULES,
@@ -39,4 +40,4 @@ export {
   hotp1Finding,
   hotp1Rule,
 } from './rules.js';
-export { validateHotp1, validationIndex } from './validate.js';
+export { validateHotp1 } from './validate.js';

@@ -11,8 +11,8 @@ import {
   isJump,
   shortJumpTarget,
 } from './format.js';
+import { isCode, validationIndex } from './places.js';
 import { type Hotp1Finding, type Hotp1RuleId, hotp1Finding } from './rules.js';
-import { isCode, validationIndex } from './validate.js';
 
 /** Processors that each hook type is for; the types that nothing implements are for none. */
 const MACHINES: Readonly<Record<HookType, readonly string[]>> = {

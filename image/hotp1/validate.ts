@@ -1,6 +1,5 @@
 import { ImageError } from '../error.js';
 import type { PeImage } from '../image.js';
-import { isExecutable } from '../sections.js';
 import { hex } from '../text.js';
 import { FIXUP_SIZE, fixupTypeName, type Hotp1, moduleIdMethodName, VALIDATION_HOOK_ONLY } from './format.js';
 import { isModule, isSupportedMethod } from './module-id.js';
@@ -131,17 +130,4 @@ function validateValidations(
 export function firstDifference(expected: Uint8Array, found: Uint8Array): number | undefined {
   const index = expected.findIndex((byte, i) => byte !== found[i]);
   return index < 0 ? undefined : index;
-}
-
-/** Is it an RVA of code of this image? */
-export function isCode(image: PeImage, rva: number): boolean {
-  const section = image.sectionAt(rva);
-  return section !== undefined && isExecutable(section);
-}
-
-/** Is it the RVA of one of the validations? */
-export function validationIndex({ validationArrayRva, validations }: Hotp1, rva: number): number | undefined {
-  const SIZE = 12;
-  const index = (rva - validationArrayRva) / SIZE;
-  return Number.isInteger(index) && index >= 0 && index < validations.length ? index : undefined;
 }
