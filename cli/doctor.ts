@@ -3,6 +3,7 @@ import { accessSync, constants, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { delimiter, join } from 'node:path';
 import { Command } from 'commander';
+import { findHeaders } from '../builder/index.js';
 import {
   assemble,
   disassemble,
@@ -92,7 +93,10 @@ export async function examine(options: UnicornSearchOptions = {}): Promise<Docto
     refused,
     howToGetUnicorn: found === null ? howToGetUnicorn(options) : [],
     packages,
-    tools: TOOLS.map((tool) => checkTool(tool, options.environment ?? process.env)),
+    tools: [
+      ...TOOLS.map((tool) => checkTool(tool, options.environment ?? process.env)),
+      checkHeaders(options.environment ?? process.env),
+    ],
   };
 }
 
@@ -161,6 +165,18 @@ const TOOLS: readonly Tool[] = [
     package: { debian: 'llvm-22', brew: 'llvm', winget: 'LLVM.LLVM' },
   },
   {
+    name: 'llvm-dlltool-22',
+    commands: ['llvm-dlltool-22', 'llvm-dlltool'],
+    neededFor: 'hotpatch make: import libraries',
+    package: { debian: 'llvm-22', brew: 'llvm', winget: 'LLVM.LLVM' },
+  },
+  {
+    name: 'llvm-objcopy-22',
+    commands: ['llvm-objcopy-22', 'llvm-objcopy'],
+    neededFor: 'hotpatch make: __ref_ symbols of one name',
+    package: { debian: 'llvm-22', brew: 'llvm', winget: 'LLVM.LLVM' },
+  },
+  {
     name: 'gdb-multiarch',
     commands: ['gdb-multiarch', 'gdb'],
     neededFor: 'hotpatch gdb',
@@ -186,6 +202,23 @@ function checkTool(tool: Tool, environment: NonNullable<UnicornSearchOptions['en
     stdio: ['ignore', 'pipe', 'ignore'],
   });
   return { name, path, version: /\d+(?:\.\d+)+/.exec(asked.stdout ?? '')?.[0] ?? null, neededFor };
+}
+
+/** Headers of Windows are files, not a program. */
+function checkHeaders(environment: NonNullable<UnicornSearchOptions['environment']>): ToolCheck {
+  const path = findHeaders(environment) ?? null;
+  return {
+    name: 'mingw-w64-common',
+    path,
+    version: null,
+    neededFor: 'hotpatch make: headers of Windows',
+    ...(path === null
+      ? {
+          howToGet:
+            'apt-get install mingw-w64-common (Debian, Ubuntu), or hotpatch make --sysroot with a Windows SDK',
+        }
+      : {}),
+  };
 }
 
 function howToGet({ package: names }: Tool): string {

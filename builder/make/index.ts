@@ -13,6 +13,6 @@ export {
   makeHotPatch,
 } from './make.js';
 export { applyHunks, type FilePatch, type Hunk, parsePatch } from './patch-file.js';
-export { type MissingTool, missingForMake } from './toolchain.js';
+export { findHeaders, type MissingTool, missingForMake } from './toolchain.js';
 export { applyPatches, type PatchedFile, type PatchInput } from './tree.js';
 export { type WrapperName, wrapper } from './wrapper.js';

@@ -73,7 +73,8 @@ function findTool(name: ToolName, environment: Environment): string | undefined 
   return wanted.map((command) => findCommand(command, environment)).find((path) => path !== undefined);
 }
 
-function findHeaders(environment: Environment): string | undefined {
+/** The folder with mingw-w64's headers of Windows. */
+export function findHeaders(environment: Environment = process.env): string | undefined {
   const given = environment.HOTPATCH_HEADERS;
   return [...(given === undefined || given === '' ? [] : [given]), ...MINGW_HEADERS].find((folder) =>
     existsSync(join(folder, 'windows.h')),

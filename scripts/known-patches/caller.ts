@@ -72,6 +72,29 @@ export class LibraryProcess implements Disposable {
     return this.#domain.addressSpace.read(address, size);
   }
 
+  pointer(address: bigint): bigint {
+    const bytes = Buffer.from(this.read(address, this.pointerSize));
+    return this.pointerSize === 8 ? bytes.readBigUInt64LE() : BigInt(bytes.readUInt32LE());
+  }
+
+  write(address: bigint, bytes: Uint8Array): void {
+    this.#domain.addressSpace.write(address, bytes);
+  }
+
+  /** How many bytes from an address on can be read, up to a limit: a checked heap's block ends where its memory does. */
+  readable(address: bigint, limit: number): number {
+    let size = 0;
+    try {
+      while (size < limit) {
+        this.read(address + BigInt(size), 1);
+        size++;
+      }
+    } catch (error) {
+      if (!(error instanceof Error)) throw error;
+    }
+    return size;
+  }
+
   text(address: bigint): string {
     return address === 0n ? '(null)' : this.#domain.addressSpace.readCString(address, 0x10000);
   }

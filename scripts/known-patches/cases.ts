@@ -1,4 +1,6 @@
 import type { LibraryProcess } from './caller.js';
+import { libpng } from './cases-libpng.js';
+import { libxml2 } from './cases-libxml2.js';
 
 /** Inputs for a fix, made from its description: nothing is copied from anybody's test. */
 export interface KnownCase {
@@ -40,17 +42,11 @@ const cjson: Record<string, KnownCase> = {
     },
     ordinary: (c) => c.text(c.call('cJSON_PrintUnformatted', c.call('cJSON_Parse', '[1.5, -20, 3e2, "x"]'))),
   },
-  // `0A` was taken as an index: letters counted as digits.
+  // `1A` was taken as an index: a letter behind a digit counted as one.
   'CVE-2025-57052.patch': {
     crafted: (c) => {
-      const found = c.call(
-        'cJSONUtils_GetPointer',
-        c.call(
-          'cJSON_Parse',
-          '[[1],[2],[3],[4],[5],[6],[7],[8],[9],[10],[11],[12],[13],[14],[15],[16],[17],[18],[19],[20]]',
-        ),
-        '/0A',
-      );
+      const list = `[${Array.from({ length: 40 }, (_, i) => i).join(',')}]`;
+      const found = c.call('cJSONUtils_GetPointer', c.call('cJSON_Parse', list), '/1A');
       return found === 0n ? 'nothing' : c.text(c.call('cJSON_PrintUnformatted', found));
     },
     ordinary: (c) => {
@@ -64,4 +60,8 @@ const cjson: Record<string, KnownCase> = {
   },
 };
 
-export const CASES: Readonly<Record<string, Readonly<Record<string, KnownCase>>>> = { cjson };
+export const CASES: Readonly<Record<string, Readonly<Record<string, KnownCase>>>> = {
+  cjson,
+  'libpng1.6': libpng,
+  libxml2,
+};

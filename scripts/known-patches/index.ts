@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { evaluatePackage, outFolder, readResults } from './evaluate.js';
 import { KNOWN_PATCHES } from './list.js';
 import { PACKAGES } from './packages.js';
-import { isShown, runCase } from './run.js';
+import { isShown, type Ran, runCase } from './run.js';
 import { fetchPackages, sourcesFolder } from './sources.js';
+import { writePage } from './write.js';
 
 /** npm run known-patches [-- fetch | build [PACKAGE…] [--arch a,b] [--patch FILE] | run | write] */
 const [what = 'all', ...rest] = process.argv.slice(2);
@@ -41,7 +42,14 @@ if (what === 'all' || what === 'build')
 if (what === 'all' || what === 'run')
   for (const result of readResults().filter((one) => packages.includes(one.package))) {
     if (value('--patch') !== undefined && result.patch.file !== value('--patch')) continue;
-    const ran = runCase(result);
+    let ran: Ran[] = [];
+    try {
+      ran = runCase(result);
+    } catch (error) {
+      console.log(
+        `${result.package} ${result.patch.file}: ${error instanceof Error ? error.message : String(error)}`,
+      );
+    }
     if (ran.length === 0) continue;
     writeFileSync(
       join(outFolder(sourcesFolder(), result.package, result.patch), 'run.json'),
@@ -52,4 +60,5 @@ if (what === 'all' || what === 'run')
         `${result.package} ${result.patch.file} ${isShown(one) ? 'shown' : 'NOT SHOWN'} ${JSON.stringify(one)}`,
       );
   }
+if (what === 'all' || what === 'write') writePage('docs/known-patches.md');
 console.log(`in ${sourcesFolder()}`);

@@ -80,34 +80,31 @@ function midExecution(
     }
   });
   let isPatched = false;
-  const { finish } = process;
+  type Arguments = Parameters<LibraryProcess['start']> extends [string, ...infer A] ? A : never;
+  const call = (name: string, args: Arguments): bigint => {
+    const thread = process.start(name, ...args);
+    if (!isPatched) {
+      const isEntry = functions.includes(name);
+      if (!isEntry)
+        process.kernel.run({
+          until: [...starts.map((address) => thread.reaches(address)), thread.returns()],
+        });
+      if (!thread.finished) {
+        // Past the entry, in the middle of the old function.
+        process.kernel.run({ until: thread.returns(), instructions: isEntry ? 12 : 4 });
+        if (!thread.finished) {
+          process.patch(hotPatch);
+          isPatched = true;
+        }
+      }
+    }
+    return process.finish(thread);
+  };
   const watching = new Proxy(process, {
     get(target, key) {
-      if (key === 'finish')
-        return (thread: Parameters<typeof finish>[0]) => {
-          if (!isPatched) {
-            target.kernel.run({
-              until: [...starts.map((address) => thread.reaches(address)), thread.returns()],
-            });
-            if (!thread.finished) {
-              // Past the entry, in the middle of the old function.
-              target.kernel.run({ until: thread.returns(), instructions: 4 });
-              target.patch(hotPatch);
-              isPatched = true;
-            }
-          }
-          return target.finish(thread);
-        };
-      if (key === 'call')
-        return (
-          name: string,
-          ...args: Parameters<LibraryProcess['start']> extends [string, ...infer A] ? A : never
-        ) => watching.finish(target.start(name, ...args));
+      if (key === 'call') return (name: string, ...args: Arguments) => call(name, args);
       if (key === 'int')
-        return (
-          name: string,
-          ...args: Parameters<LibraryProcess['start']> extends [string, ...infer A] ? A : never
-        ) => Number(BigInt.asIntN(32, watching.finish(target.start(name, ...args))));
+        return (name: string, ...args: Arguments) => Number(BigInt.asIntN(32, call(name, args)));
       const value: unknown = Reflect.get(target, key, target);
       return typeof value === 'function' ? value.bind(target) : value;
     },

@@ -83,8 +83,11 @@ describe('hotpatch doctor', () => {
       'clang-22',
       'lld-link-22',
       'llvm-readobj-22',
+      'llvm-dlltool-22',
+      'llvm-objcopy-22',
       'gdb-multiarch',
       'chromium',
+      'mingw-w64-common',
     ]);
     for (const tool of report.tools) {
       expect(tool).toMatchObject({ path: null, version: null, howToGet: expect.stringMatching(/ install /) });
