@@ -89,7 +89,8 @@ describe('hotpatch doctor', () => {
       'chromium',
       'mingw-w64-common',
     ]);
-    for (const tool of report.tools) {
+    // Headers are looked for where Debian puts them, whatever PATH says.
+    for (const tool of report.tools.filter(({ name }) => name !== 'mingw-w64-common')) {
       expect(tool).toMatchObject({ path: null, version: null, howToGet: expect.stringMatching(/ install /) });
     }
   });
