@@ -1,6 +1,6 @@
 import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readObject } from '../../image/index.js';
+import { readObject, undecorate } from '../../image/index.js';
 import { compilerArguments, compilerEnvironment, storedObject } from './compile.js';
 import { MakeError, shortened } from './error.js';
 import type { NamedObject } from './link.js';
@@ -61,7 +61,7 @@ async function compileMarked(
       ),
       '-c',
       local(record.given, session.tree),
-      `-fms-secure-hotpatch-functions-list=${functions.join(',')}`,
+      `-fms-secure-hotpatch-functions-list=${functions.flatMap(irNames).join(',')}`,
       '-o',
       output,
     ],
@@ -75,10 +75,15 @@ async function compileMarked(
     });
 }
 
+/** A decorated name (stdcall and fastcall of x86) has a byte 1 before it in LLVM's IR: it is the linker's already. */
+function irNames(name: string): string[] {
+  return /^[_@].*@\d+$/.test(name) ? [`\u0001${name}`] : [name];
+}
+
 /** Of the names that were listed, those that the object has no S_HOTPATCHFUNC record of: clang accepts any name. */
 export function unmarked(file: string, functions: Iterable<string>): string[] {
   const marked = new Set(readObject(readFileSync(file), { file }).hotPatchFunctions.map(({ name }) => name));
-  return [...functions].filter((name) => !marked.has(name));
+  return [...functions].filter((name) => !marked.has(name) && !marked.has(undecorate(name)));
 }
 
 /** Copies what a hotpatch consists of. */

@@ -27,7 +27,7 @@ export class LibraryProcess implements Disposable {
   constructor(path: string) {
     const image = readImage(readFileSync(path), { file: path });
     const { architecture } = image;
-    this.kernel = Kernel.boot({ architecture, processors: 1, heap: 'checked' });
+    this.kernel = Kernel.boot({ architecture, processors: 1, heap: 'checked', memorySize: 0x1400_0000 });
     this.#engine = new ModernEngine(this.kernel);
     this.#domain =
       architecture === 'x86' ? this.kernel.domain : this.kernel.createProcess({ name: 'known.exe' }).domain;
