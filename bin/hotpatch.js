@@ -6,5 +6,6 @@ if (!existsSync(main)) {
   console.error('hotpatch: not built yet; run: npm run build');
   process.exit(2);
 }
-const { main: run } = await import(main.href);
+const { main: run, watchStreams } = await import(main.href);
+watchStreams();
 process.exitCode = await run(process.argv.slice(2));

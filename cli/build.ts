@@ -10,11 +10,11 @@ import { findSymbols, readImage, readObject } from '../image/index.js';
 import { build2003 } from './build-2003.js';
 import { printAttempt, printSuggestion } from './build-text.js';
 import { UsageError } from './errors.js';
-import { assertNotAnInput, readInput, writeOutput } from './files.js';
+import { assertNotAnInput, assertWritable, readInput, writeOutput } from './files.js';
+import { hotPatchTableSize, numberFrom, wholeNumber } from './numbers.js';
 import { EXIT, printJson } from './output.js';
 import type { HotPatchGeneration } from './patcher.js';
 import { Progress } from './progress.js';
-import { numberFrom, wholeNumber } from './run.js';
 
 interface BuildFlags {
   readonly base: string;
@@ -76,7 +76,7 @@ export function buildCommand(): Command {
     .option(
       '--hot-patch-table-size <bytes>',
       'HotPatchTableSize of the machines it is for',
-      wholeNumber,
+      hotPatchTableSize,
       0x1000,
     )
     .addOption(
@@ -90,11 +90,9 @@ export function buildCommand(): Command {
       '\nExample:\n  hotpatch build --base demo.dll --fixed fixed/demo.dll --out demo_hp.dll --functions copy_name,dispatch',
     )
     .action((flags: BuildFlags) => {
-      assertNotAnInput(flags.out, [
-        flags.base,
-        flags.fixed,
-        ...(flags.previous === undefined ? [] : [flags.previous]),
-      ]);
+      const inputs = [flags.base, flags.fixed, flags.previous, flags.baseSymbols, flags.fixedSymbols];
+      assertNotAnInput(flags.out, [...inputs.filter((file) => file !== undefined), ...flags.object]);
+      assertWritable(flags.out);
       if (flags.generation === '2003') {
         const base = readSource(flags.base, flags.baseSymbols);
         const fixed = readSource(flags.fixed, flags.fixedSymbols);

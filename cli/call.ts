@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { type CallReport, type CallRequest, callReport } from './call-report.js';
+import { hotPatchTableSize, numberFrom, wholeNumber } from './numbers.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
-import { numberFrom, wholeNumber } from './run.js';
 
 interface CallFlags {
   readonly with: string[];
@@ -36,7 +36,7 @@ export function callCommand(): Command {
     .option('--pause-at <where>', 'apply the patches when a first call is stopped there')
     .option('--processors <n>', 'number of processors', numberFrom(1, 64), 1)
     .option('--seed <n>', 'decides how processors interleave', wholeNumber, 1)
-    .option('--hot-patch-table-size <bytes>', 'HotPatchTableSize of the registry', wholeNumber, 0x1000)
+    .option('--hot-patch-table-size <bytes>', 'HotPatchTableSize of the registry', hotPatchTableSize, 0x1000)
     .option('--json', 'one JSON document on stdout')
     .addHelpText(
       'after',

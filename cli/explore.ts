@@ -12,9 +12,9 @@ import {
   type WriteProtocol,
 } from '../proof/index.js';
 import { UsageError } from './errors.js';
+import { wholeNumber } from './numbers.js';
 import { colours, EXIT, print, printJson } from './output.js';
 import { Progress } from './progress.js';
-import { wholeNumber } from './run.js';
 import { loadScenario } from './scenario-file.js';
 
 interface ExploreFlags {
@@ -68,7 +68,7 @@ export function exploreCommand(): Command {
       if (results.length === 0)
         throw new UsageError(`protocol '${flags.protocol}' does not do what ${file} does`);
       if (flags.json) printJson(report(results, flags));
-      if (results.some(({ exploration }) => exploration.violations.length > 0))
+      if (results.some(({ exploration: { violations, complete } }) => violations.length > 0 || !complete))
         process.exitCode = EXIT.failed;
     });
 }

@@ -1,5 +1,14 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import {
+  accessSync,
+  constants,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError } from './errors.js';
 
 /**
@@ -15,17 +24,52 @@ export function readInput(path: string): Uint8Array {
 }
 
 /**
- * Writes a file that the user named.
- * @throws UsageError when that is impossible
+ * Writes a file that the user named: whole or not at all, under another name first. What is no regular file (a pipe,
+ * /dev/null) is written as it is.
+ * @throws UsageError when that is impossible; nothing is left then, and a file that was there is as it was
  */
 export function writeOutput(path: string, contents: Uint8Array | string): void {
   try {
-    writeFileSync(path, contents);
+    const target = realPath(path);
+    const known = statSync(target, { throwIfNoEntry: false });
+    if (known !== undefined && !known.isFile()) {
+      writeFileSync(target, contents);
+      return;
+    }
+    if (known !== undefined) accessSync(target, constants.W_OK);
+    const temporary = join(dirname(target), `.${basename(target)}.${process.pid}.tmp`);
+    try {
+      writeFileSync(temporary, contents, known === undefined ? {} : { mode: known.mode });
+      renameSync(temporary, target);
+    } catch (error) {
+      rmSync(temporary, { force: true });
+      throw error;
+    }
   } catch (error) {
     throw new UsageError(
       `${path}: cannot be written: ${reason(error, `there is no folder ${dirname(path)}`)}`,
     );
   }
+}
+
+/** Long work should not find out at its end that its result cannot be written. @throws UsageError */
+export function assertWritable(path: string): void {
+  try {
+    const target = realPath(path);
+    const known = statSync(target, { throwIfNoEntry: false });
+    if (known?.isDirectory() === true) throw Object.assign(new Error(), { code: 'EISDIR' });
+    accessSync(known === undefined ? dirname(target) : target, constants.W_OK);
+  } catch (error) {
+    throw new UsageError(
+      `${path}: cannot be written: ${reason(error, `there is no folder ${dirname(path)}`)}`,
+    );
+  }
+}
+
+/** Of the file that a link leads to, and of one that is yet to be made. */
+function realPath(path: string): string {
+  const target = resolve(path);
+  return statSync(target, { throwIfNoEntry: false }) === undefined ? target : realpathSync(target);
 }
 
 /**
@@ -48,5 +92,7 @@ function reason(error: unknown, absent: string): string {
   if (code === 'ENOENT' || code === 'ENOTDIR') return absent;
   if (code === 'EISDIR') return 'is a folder, not a file';
   if (code === 'EACCES' || code === 'EPERM') return 'permission denied';
+  if (code === 'ENOSPC') return 'no space left on the disk';
+  if (code === 'EROFS') return 'the file system is read-only';
   return error instanceof Error ? error.message : String(error);
 }

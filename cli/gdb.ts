@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import { GdbConnection, type GdbInput, type GdbOutput, listenForGdb } from '../debugger/index.js';
 import { startDebugThread } from './debug-thread.js';
+import { numberFrom, wholeNumber } from './numbers.js';
 import { EXIT, note } from './output.js';
-import { numberFrom, wholeNumber } from './run.js';
 import { exitCodeOf } from './step.js';
 
 interface GdbFlags {

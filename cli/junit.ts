@@ -1,15 +1,6 @@
-import type { ScenarioResult } from '../lab/index.js';
-import { ExpectationFailed } from '../lab/index.js';
-import { describeReport, reportOf } from './errors.js';
+import { describeReport } from './errors.js';
 import { writeOutput } from './files.js';
-
-/** A scenario that was run, for the report. */
-export interface ScenarioRun {
-  /** As the user named it. */
-  readonly file: string;
-  readonly result: ScenarioResult;
-  readonly seconds: number;
-}
+import type { ScenarioRun } from './scenario-runs.js';
 
 /** Writes what JUnit's readers take: a suite for each file, its scenario as a test case with its transcript. */
 export function writeJunit(file: string, runs: readonly ScenarioRun[]): void {
@@ -27,12 +18,13 @@ export function junitXml(runs: readonly ScenarioRun[]): string {
 }
 
 function suite(run: ScenarioRun): string[] {
-  const { file, result, seconds } = run;
-  const { title, expectations, transcript, error } = result;
+  const { file, title, expectations, transcript, error, seconds } = run;
   const story = transcript.map(({ text }) => text).join('\n');
+  const assertions = expectations + (error?.isExpectation === true ? 1 : 0);
+  const line = error?.line === undefined ? {} : { file, line: error.line };
   return [
     `  <testsuite${attributes({ name: file, ...counts([run]) })}>`,
-    `    <testcase${attributes({ name: title, classname: file, assertions: expectations + (isExpectation(error) ? 1 : 0), time: seconds.toFixed(3) })}>`,
+    `    <testcase${attributes({ name: title, classname: file, assertions, time: seconds.toFixed(3), ...line })}>`,
     ...(error === undefined ? [] : [`      ${problem(error)}`]),
     `      <system-out>${escapeXml(story)}</system-out>`,
     '    </testcase>',
@@ -41,28 +33,23 @@ function suite(run: ScenarioRun): string[] {
 }
 
 /** `failure`: an expectation did not hold. `error`: the scenario came to no end. */
-function problem(error: unknown): string {
-  const report = reportOf(error);
-  const text = report === undefined ? String(error) : describeReport(report);
-  const element = isExpectation(error) ? 'failure' : 'error';
-  const type = error instanceof Error ? error.name : typeof error;
+function problem(error: NonNullable<ScenarioRun['error']>): string {
+  const { type, isExpectation, line, place, ...report } = error;
+  const text = describeReport(line === undefined && place !== undefined ? { ...report, place } : report);
+  const element = isExpectation ? 'failure' : 'error';
   const [message = ''] = text.split('\n');
   return `<${element}${attributes({ message, type })}>${escapeXml(text)}</${element}>`;
 }
 
 function counts(runs: readonly ScenarioRun[]): Record<string, string | number> {
-  const failed = runs.filter(({ result }) => result.error !== undefined);
-  const failures = failed.filter(({ result }) => isExpectation(result.error)).length;
+  const failed = runs.flatMap(({ error }) => error ?? []);
+  const failures = failed.filter(({ isExpectation }) => isExpectation).length;
   return {
     tests: runs.length,
     failures,
     errors: failed.length - failures,
     time: runs.reduce((sum, { seconds }) => sum + seconds, 0).toFixed(3),
   };
-}
-
-function isExpectation(error: unknown): boolean {
-  return error instanceof ExpectationFailed;
 }
 
 function attributes(values: Record<string, string | number>): string {

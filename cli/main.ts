@@ -22,6 +22,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   completion: async () => (await import('./completion.js')).completionCommand(allCommands),
 };
 
+export { watchStreams } from './output.js';
+
 const allCommands = () => Promise.all(Object.values(COMMANDS).map((load) => load()));
 
 /** Runs the `hotpatch` command; returns its exit code. */

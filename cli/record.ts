@@ -1,9 +1,9 @@
-import { closeSync, existsSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { Command, InvalidArgumentError } from 'commander';
 import { DEFAULT_LIMIT, type RecordingHead, recordScenario, renderPage } from '../viewer/index.js';
 import { describeReport, reportOf, UsageError } from './errors.js';
+import { assertNotAnInput, assertWritable, writeOutput } from './files.js';
+import { wholeNumber } from './numbers.js';
 import { EXIT, note, print, printJson } from './output.js';
-import { wholeNumber } from './run.js';
 import { loadScenario } from './scenario-file.js';
 
 interface RecordFlags {
@@ -34,6 +34,7 @@ export function recordCommand(): Command {
 async function record(file: string, { out, seed, instructions, json }: RecordFlags): Promise<number> {
   const scenario = await loadScenario(file);
   const seeded = seed === undefined ? {} : { seed };
+  assertNotAnInput(out, [file]);
   assertWritable(out);
   const { recording, result } = await recordScenario(scenario, { ...seeded, limit: instructions });
   const report =
@@ -43,7 +44,7 @@ async function record(file: string, { out, seed, instructions, json }: RecordFla
     throw new UsageError(`${file}: the scenario boots no machine, so that there is nothing to record`);
   }
   const page = await renderPage(recording);
-  writeFileSync(out, page);
+  writeOutput(out, page);
   const bytes = Buffer.byteLength(page);
   if (json === true)
     printJson({ ...summary(recording.head), out, bytes, ...(report === undefined ? {} : { error: report }) });
@@ -53,13 +54,6 @@ async function record(file: string, { out, seed, instructions, json }: RecordFla
   if (report === undefined) return EXIT.done;
   note(`${file}: ${describeReport(report)}`);
   return report.exitCode;
-}
-
-/** The run may be long: that its page cannot be written should not be found out at its end. */
-function assertWritable(file: string): void {
-  const isNew = !existsSync(file);
-  closeSync(openSync(file, 'a'));
-  if (isNew) rmSync(file);
 }
 
 function unexpected(error: unknown): { exitCode: number; message: string } {

@@ -1,10 +1,17 @@
-import { basename } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
-import { runScenario, type ScenarioResult } from '../lab/index.js';
-import { describeReport, type ErrorReport, reportOf } from './errors.js';
-import { type ScenarioRun, writeJunit } from './junit.js';
-import { colours, EXIT, note, print, printJson } from './output.js';
-import { loadScenario } from './scenario-file.js';
+import { Command } from 'commander';
+import { assertNotAnInput } from './files.js';
+import { writeJunit } from './junit.js';
+import { numberFrom, wholeNumber } from './numbers.js';
+import { colours, note, print, printJson } from './output.js';
+import {
+  afterExit,
+  describeFailure,
+  failureOf,
+  type RunListener,
+  runFiles,
+  type ScenarioRun,
+  type ScenarioRunsOptions,
+} from './scenario-runs.js';
 import { runSchedule } from './schedule.js';
 
 interface RunFlags {
@@ -13,6 +20,7 @@ interface RunFlags {
   readonly quiet?: boolean;
   readonly schedule?: string;
   readonly junit?: string;
+  readonly timeout?: number;
 }
 
 export function runCommand(): Command {
@@ -20,88 +28,100 @@ export function runCommand(): Command {
     .description('Runs scenario files and prints what happened, step by step.')
     .argument('<scenario...>', 'TypeScript or JavaScript files whose default export is defineScenario(…)')
     .option('--seed <n>', 'decides how processors interleave', wholeNumber)
-    .option('--schedule <file>', 'one interleaving that `hotpatch explore --json` found, step by step')
+    .option(
+      '--schedule <file>',
+      'what `hotpatch explore --json` has written, or one of its schedules: step by step',
+    )
     .option('--junit <file>', 'also write the results as JUnit XML, for test reports')
+    .option(
+      '--timeout <seconds>',
+      'a scenario that takes longer has failed (default: no limit)',
+      numberFrom(1, 86_400),
+    )
     .option('--quiet', 'only the result of each scenario')
     .option('--json', 'one JSON document on stdout')
-    .addHelpText('after', '\nExample:\n  hotpatch run scenarios/first-trampoline.ts')
+    .addHelpText(
+      'after',
+      '\nExample:\n  hotpatch run scenarios/first-trampoline.ts\n\nThere is a result for every file, also for one that cannot be read, never settles or ends the process.',
+    )
     .action(async (files: string[], flags: RunFlags) => {
-      if (flags.schedule !== undefined) {
-        for (const file of files) await runSchedule(file, flags.schedule, flags.json === true);
-        return;
-      }
-      const runs: ScenarioRun[] = [];
-      for (const file of files) runs.push(await runFile(file, flags));
-      if (flags.junit !== undefined) writeJunit(flags.junit, runs);
-      if (flags.json) printJson({ scenarios: runs.map(resultJson) });
-      process.exitCode = Math.max(...runs.map(({ file, result }) => failureOf(file, result)?.exitCode ?? 0));
+      if (flags.junit !== undefined) assertNotAnInput(flags.junit, files);
+      if (flags.schedule === undefined) await runAll(files, flags);
+      else await runSchedules(files, flags.schedule, flags);
     });
 }
 
-async function runFile(file: string, flags: RunFlags): Promise<ScenarioRun> {
-  const scenario = await loadScenario(file);
-  const quiet = flags.json === true || flags.quiet === true;
-  if (!quiet) print(colours.bold(`\n${scenario.title}`));
-  const start = performance.now();
-  const result = await runScenario(scenario, {
+async function runAll(files: readonly string[], flags: RunFlags): Promise<void> {
+  const options: ScenarioRunsOptions = {
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
-    onEvent: (event) => {
-      if (!quiet) print(event.kind === 'narration' ? colours.cyan(event.text) : event.text);
+    ...(flags.timeout === undefined ? {} : { timeout: flags.timeout }),
+    logToStderr: flags.json === true,
+  };
+  const runs: ScenarioRun[] = [];
+  const listener = listenerOf(flags);
+  const atExit = (code: number) => {
+    afterExit(files, code, options, runs, listener);
+    report(runs, flags);
+  };
+  process.once('exit', atExit);
+  try {
+    await runFiles(files, options, listener, runs);
+  } finally {
+    process.off('exit', atExit);
+  }
+  report(runs, flags);
+}
+
+/** The schedules of one operation, on each file. */
+async function runSchedules(files: readonly string[], schedule: string, flags: RunFlags): Promise<void> {
+  const runs: ScenarioRun[] = [];
+  for (const file of files) {
+    const start = performance.now();
+    try {
+      runs.push(await runSchedule(file, schedule, flags.json === true));
+    } catch (error) {
+      const seconds = (performance.now() - start) / 1000;
+      const failure = failureOf(file, error);
+      const run = {
+        file,
+        title: file,
+        held: false,
+        expectations: 0,
+        seconds,
+        transcript: [],
+        error: failure,
+      };
+      runs.push(run);
+      note(`hotpatch: ${describeFailure(run)}`);
+      if (flags.json) printJson({ error: failure, exitCode: failure.exitCode });
+    }
+  }
+  if (flags.junit !== undefined) writeJunit(flags.junit, runs);
+  process.exitCode = exitCodeOf(runs);
+}
+
+function report(runs: readonly ScenarioRun[], flags: RunFlags): void {
+  process.exitCode = exitCodeOf(runs);
+  if (flags.json) printJson({ scenarios: runs });
+  if (flags.junit !== undefined) writeJunit(flags.junit, runs);
+}
+
+const exitCodeOf = (runs: readonly ScenarioRun[]): number =>
+  Math.max(0, ...runs.map(({ error }) => error?.exitCode ?? 0));
+
+function listenerOf({ json, quiet }: RunFlags): RunListener {
+  const isSilent = json === true || quiet === true;
+  return {
+    begun(title) {
+      if (!isSilent) print(colours.bold(`\n${title}`));
     },
-  });
-  const failure = failureOf(file, result);
-  if (failure !== undefined) note(`${file}: ${describeReport(failure)}`);
-  else if (flags.json !== true)
-    print(
-      `${colours.green('held')}  ${result.expectations} expectation(s)${flags.quiet ? `  ${scenario.title}` : ''}`,
-    );
-  return { file, result, seconds: (performance.now() - start) / 1000 };
-}
-
-/** What ended a scenario early. An error that no room of the laboratory has thrown is the scenario's own. */
-function failureOf(file: string, { error }: ScenarioResult): ErrorReport | undefined {
-  if (error === undefined) return undefined;
-  const known = reportOf(error);
-  if (known !== undefined) return known;
-  const place = error instanceof Error ? placeInScenario(file, error) : undefined;
-  return {
-    exitCode: EXIT.failed,
-    message: String(error),
-    ...(place === undefined ? {} : { place }),
+    event({ kind, text }) {
+      if (!isSilent) print(kind === 'narration' ? colours.cyan(text) : text);
+    },
+    done(run) {
+      if (!run.held) note(describeFailure(run));
+      else if (json !== true)
+        print(`${colours.green('held')}  ${run.expectations} expectation(s)${quiet ? `  ${run.title}` : ''}`);
+    },
   };
-}
-
-/** `line 12:5` of the scenario, where it or what it called threw. */
-function placeInScenario(file: string, { stack = '' }: Error): string | undefined {
-  const line = stack.split('\n').find((frame) => frame.includes(basename(file)));
-  const [, place] = /:(\d+:\d+)\)?$/.exec(line ?? '') ?? [];
-  return place === undefined ? undefined : `line ${place}`;
-}
-
-function resultJson({ file, result }: ScenarioRun): object {
-  const failure = failureOf(file, result);
-  return {
-    title: result.title,
-    held: failure === undefined,
-    expectations: result.expectations,
-    ...(failure === undefined ? {} : { error: failure }),
-    transcript: result.transcript.map(({ kind, text }) => ({ kind, text })),
-  };
-}
-
-/** A parser of options that take a whole number between two others. */
-export function numberFrom(least: number, most: number): (text: string) => number {
-  return (text) => {
-    const value = wholeNumber(text);
-    if (value < least || value > most)
-      throw new InvalidArgumentError(`it must be from ${least} to ${most}, not ${value}`);
-    return value;
-  };
-}
-
-export function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < 0)
-    throw new InvalidArgumentError(`'${text}' is not a whole number`);
-  return value;
 }

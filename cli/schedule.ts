@@ -1,6 +1,7 @@
 import {
   array,
   integer,
+  is,
   minValue,
   number,
   object,
@@ -24,6 +25,7 @@ import { UsageError } from './errors.js';
 import { readInput } from './files.js';
 import { colours, EXIT, print, printJson } from './output.js';
 import { loadScenario } from './scenario-file.js';
+import type { ScenarioRun } from './scenario-runs.js';
 
 const count = pipe(number(), integer(), minValue(1));
 
@@ -36,7 +38,8 @@ const scheduleSchema = object({
 });
 
 /** Runs a scenario up to a hotpatch operation and that by a schedule of `hotpatch explore --json`, step by step. */
-export async function runSchedule(file: string, scheduleFile: string, json: boolean): Promise<void> {
+export async function runSchedule(file: string, scheduleFile: string, json: boolean): Promise<ScenarioRun> {
+  const start = performance.now();
   const schedule = readSchedule(scheduleFile);
   const protocol = protocolNamed(schedule.protocol);
   if (protocol === undefined)
@@ -63,14 +66,31 @@ export async function runSchedule(file: string, scheduleFile: string, json: bool
   }
   if (json) printJson({ scenario: operation.source.name, ...schedule, transcript, broken: broken ?? null });
   else print(broken === undefined ? colours.green('no property is broken') : colours.red(broken));
-  if (broken !== undefined) process.exitCode = EXIT.failed;
+  return {
+    file,
+    title: operation.source.name,
+    held: broken === undefined,
+    expectations: 0,
+    seconds: (performance.now() - start) / 1000,
+    transcript: transcript.map((text) => ({ kind: 'schedule', text })),
+    ...(broken === undefined
+      ? {}
+      : { error: { exitCode: EXIT.failed, message: broken, type: 'PropertyBroken', isExpectation: true } }),
+  };
 }
+
+/** What `explore --json` writes: the schedule of its first violation is meant. */
+const explorationSchema = object({ violations: array(object({ schedule: scheduleSchema })) });
 
 /** @throws UsageError when the file holds no schedule */
 export function readSchedule(file: string): OperationSchedule {
   const text = new TextDecoder().decode(readInput(file));
   try {
-    return parse(scheduleSchema, JSON.parse(text));
+    const document: unknown = JSON.parse(text);
+    if (!is(explorationSchema, document)) return parse(scheduleSchema, document);
+    const [first] = parse(explorationSchema, document).violations;
+    if (first !== undefined) return first.schedule;
+    throw new UsageError(`${file}: its exploration broke no property, so that there is no schedule in it`);
   } catch (error) {
     if (error instanceof ValiError || error instanceof SyntaxError)
       throw new UsageError(`${file}: is not a schedule: ${error.message}`);

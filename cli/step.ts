@@ -2,8 +2,8 @@ import { Command } from 'commander';
 import { runDebugScript } from '../debugger/index.js';
 import type { DebugWorkerDone } from './debug-thread.js';
 import { describeReport, reportOf, UsageError } from './errors.js';
+import { wholeNumber } from './numbers.js';
 import { EXIT, note, printJson } from './output.js';
-import { wholeNumber } from './run.js';
 import { loadScheduled } from './schedule.js';
 import { stepAtTerminal } from './step-terminal.js';
 
@@ -47,7 +47,7 @@ async function stepByScript(
     else process.stdout.write(text);
   };
   const scenario = await loadScheduled(file, schedule);
-  const { error } = await runDebugScript(scenario, commands, {
+  const { error, mistakes } = await runDebugScript(scenario, commands, {
     write,
     ...(seed === undefined ? {} : { seed }),
   });
@@ -58,10 +58,12 @@ async function stepByScript(
       commands,
       output: output.split('\n'),
       held: error === undefined,
+      mistakes,
       ...failure,
     });
   }
-  return error === undefined ? EXIT.done : (reportOf(error)?.exitCode ?? EXIT.failed);
+  if (error !== undefined) return reportOf(error)?.exitCode ?? EXIT.failed;
+  return mistakes > 0 ? EXIT.failed : EXIT.done;
 }
 
 /** Says what went wrong, if anything did. */

@@ -2,9 +2,9 @@ import { Command } from 'commander';
 import { Coverage, eventLine, TenetTrace } from '../debugger/index.js';
 import { runScenario } from '../lab/index.js';
 import { describeReport, reportOf, UsageError } from './errors.js';
-import { writeOutput } from './files.js';
+import { assertNotAnInput, assertWritable, writeOutput } from './files.js';
+import { wholeNumber } from './numbers.js';
 import { EXIT, note, printJson } from './output.js';
-import { wholeNumber } from './run.js';
 import { loadScenario } from './scenario-file.js';
 
 interface TraceFlags {
@@ -37,6 +37,8 @@ export function traceCommand(): Command {
 async function trace(file: string, { seed, drcov, tenet, events, json }: TraceFlags): Promise<number> {
   if (drcov === undefined && tenet === undefined && events === undefined)
     throw new UsageError('say what to write: --drcov FILE, --tenet FILE or --events FILE');
+  for (const out of [drcov, tenet, events]) if (out !== undefined) assertNotAnInput(out, [file]);
+  for (const out of [drcov, events]) if (out !== undefined) assertWritable(out);
   const scenario = await loadScenario(file);
   const seeded = seed === undefined ? {} : { seed };
   const coverage = drcov === undefined ? undefined : new Coverage();

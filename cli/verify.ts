@@ -7,10 +7,11 @@ import {
 } from '../builder/index.js';
 import { allowedRules, comparing, readSource } from './build.js';
 import { printFinding } from './build-text.js';
+import { assertNotAnInput } from './files.js';
+import { hotPatchTableSize } from './numbers.js';
 import { colours, EXIT, note, noteColours, print, printJson } from './output.js';
 import { generationOf } from './patcher.js';
 import { Progress } from './progress.js';
-import { wholeNumber } from './run.js';
 import { writeSarif } from './sarif.js';
 import { verifySarif } from './sarif-findings.js';
 
@@ -36,13 +37,18 @@ export function verifyCommand(): Command {
     .option(
       '--hot-patch-table-size <bytes>',
       'HotPatchTableSize of the machines it is for',
-      wholeNumber,
+      hotPatchTableSize,
       0x1000,
     )
     .option('--sarif <file>', 'also write the findings as SARIF 2.1.0')
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  hotpatch verify demo_hp.dll --base demo.dll')
     .action((path: string, flags: VerifyFlags) => {
+      if (flags.sarif !== undefined)
+        assertNotAnInput(
+          flags.sarif,
+          [path, flags.base, flags.baseSymbols, flags.patchSymbols].filter((file) => file !== undefined),
+        );
       using progress = new Progress();
       progress.begin('reading images and symbols');
       const base = readSource(flags.base, flags.baseSymbols);

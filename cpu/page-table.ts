@@ -5,6 +5,7 @@ import {
   PAGE_SHIFT,
   PAGE_SIZE,
   type PageProtection,
+  EXECUTE,
   PERMISSIONS,
   type Permissions,
 } from './protection.js';
@@ -142,8 +143,11 @@ export class PageTable {
     return taken;
   }
 
-  /** Pages that can be read (they are full of breakpoints); a fetch from one ends the run as a service call. */
-  service(address: bigint, pages: number): void {
+  /**
+   * Pages from which a fetch ends the run as a service call. They can be read (they are full of breakpoints), unless
+   * nothing is there that could be: `readable` false.
+   */
+  service(address: bigint, pages: number, { readable = true }: { readonly readable?: boolean } = {}): void {
     const first = this.#pages(address, pages);
     this.#assertUncommitted('make service pages of', first, pages);
     this.#change();
@@ -152,7 +156,7 @@ export class PageTable {
       memory.retain(serviceFrame);
       this.#entries.set(page, {
         protection: 'PAGE_EXECUTE_READ',
-        permissions: PERMISSIONS.PAGE_EXECUTE_READ,
+        permissions: readable ? PERMISSIONS.PAGE_EXECUTE_READ : EXECUTE,
         frame: serviceFrame,
         copyOnWrite: false,
         guard: false,

@@ -22,6 +22,7 @@ export interface Terminal {
 export class Prompt implements FrontEnd {
   /** An empty line repeats it. */
   #lastLine = '';
+  #mistakes = 0;
 
   static async create(terminal: Terminal): Promise<Prompt> {
     return new Prompt(terminal, await loadDisassembler());
@@ -31,6 +32,11 @@ export class Prompt implements FrontEnd {
     private readonly terminal: Terminal,
     private readonly disassembler: Disassembler,
   ) {}
+
+  /** Lines that were no command, or that could not be done. */
+  get mistakes(): number {
+    return this.#mistakes;
+  }
 
   stopped(stop: Stop, session: DebugSession): Goal {
     let view = new View(session, stop, stop.thread, this.disassembler);
@@ -79,6 +85,7 @@ export class Prompt implements FrontEnd {
   #execute(line: string, view: View, select: (view: View) => void): Goal | undefined {
     const parsed = parseCommand(line);
     if (parsed === undefined) {
+      this.#mistakes++;
       this.#write([`'${line}' is no command; .help lists them`]);
       return undefined;
     }
@@ -88,6 +95,7 @@ export class Prompt implements FrontEnd {
       this.#write(result);
     } catch (error) {
       if (!(error instanceof Error)) throw error;
+      this.#mistakes++;
       this.#write([`error: ${error.message}`]);
     }
     return undefined;

@@ -9,13 +9,13 @@ export interface ScriptOptions {
 
 /**
  * Runs the commands of a script, separated by `;` or line ends, and shows each behind its prompt. When there are no more
- * the scenario runs to its end.
+ * the scenario runs to its end. `mistakes` counts the commands that there are not, or that could not be done.
  */
 export async function runDebugScript(
   scenario: Scenario,
   commands: string,
   { seed, write }: ScriptOptions,
-): Promise<ScenarioResult> {
+): Promise<ScenarioResult & { readonly mistakes: number }> {
   const lines = commands.split(/[;\n]/).filter((line) => line.trim() !== '');
   const prompt = await Prompt.create({
     readLine: (text) => {
@@ -26,5 +26,6 @@ export async function runDebugScript(
     write,
     interrupted: () => false,
   });
-  return new DebugSession(scenario, prompt, seed === undefined ? {} : { seed }).run();
+  const result = await new DebugSession(scenario, prompt, seed === undefined ? {} : { seed }).run();
+  return { ...result, mistakes: prompt.mistakes };
 }

@@ -70,10 +70,17 @@ const conversion = new DataView(new ArrayBuffer(8));
 
 /** The bits of a call argument as they lie in a register, and whether it goes into a floating-point one. */
 export function argumentBits(argument: CallArgument): { readonly bits: bigint; readonly isFloat: boolean } {
-  if (typeof argument === 'bigint') return { bits: BigInt.asUintN(64, argument), isFloat: false };
-  if (typeof argument === 'number') {
-    if (!Number.isFinite(argument)) throw invalid('callArgument', `${argument} is no integer argument`);
-    return { bits: BigInt.asUintN(64, BigInt(Math.trunc(argument))), isFloat: false };
+  if (typeof argument === 'bigint' || typeof argument === 'number') {
+    if (typeof argument === 'number' && !Number.isSafeInteger(argument))
+      throw invalid(
+        'callArgument',
+        `${argument} is no integer argument; write { double: ${argument} } for a floating-point one, a bigint for a large one`,
+      );
+    const value = BigInt(argument);
+    const bits = BigInt.asUintN(64, value);
+    if (bits !== value && BigInt.asIntN(64, value) !== value)
+      throw invalid('callArgument', `${argument} does not fit into 64 bits`);
+    return { bits, isFloat: false };
   }
   if ('float' in argument) return { bits: floatBits(argument.float, 'single'), isFloat: true };
   return { bits: floatBits(argument.double, 'double'), isFloat: true };

@@ -1,5 +1,5 @@
 import { type ArchitectureName, PAGE_SIZE } from '../../cpu/index.js';
-import { type EventLog, hex } from '../common/index.js';
+import { type EventLog, hex, KernelError } from '../common/index.js';
 import { type HpatLayout, hotPatchReserveSize } from '../images/index.js';
 import type { HeapMode } from '../memory/index.js';
 import type { BootSeams } from './seams.js';
@@ -51,6 +51,12 @@ const DEVICE_GUARD_KEY = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\DeviceGuard'
 
 export function decideBoot(options: BootOptions): BootDecisions {
   const { architecture, processors = 1, hotPatchTableSize = PAGE_SIZE, vbs = true, seed = 1 } = options;
+  if (!Number.isSafeInteger(seed))
+    throw new KernelError({
+      rule: 'boot.option',
+      status: 'STATUS_INVALID_PARAMETER',
+      message: `seed ${seed} is no whole number`,
+    });
   return {
     architecture,
     processors,

@@ -1,6 +1,9 @@
 import type { Exit, Fault, Processor } from '../../cpu/index.js';
 import type { Crash, Thread } from '../threads/index.js';
 
+/** Bytes from one simulated export to the next. */
+const EXPORT_SPACING = 16n;
+
 export function crashOf(thread: Thread, processor: Processor, exit: Exit): Crash {
   if (exit.reason === 'fault')
     return { exit, fault: exit.fault, text: describeFault(thread, processor, exit.fault) };
@@ -13,7 +16,9 @@ export function crashOf(thread: Thread, processor: Processor, exit: Exit): Crash
 }
 
 function describeFault(thread: Thread, processor: Processor, fault: Fault): string {
-  const what = `access violation: ${fault.access} of ${thread.describe(fault.address)} (${fault.cause})`;
+  const missing = thread.domain.services.at(fault.address - (fault.address % EXPORT_SPACING));
+  const of = missing === undefined ? '' : `, ${missing.module}!${missing.entry.name}, which nobody exports,`;
+  const what = `access violation: ${fault.access} of ${thread.describe(fault.address)}${of} (${fault.cause})`;
   if (fault.access !== 'execute') return `${what} by ${thread.describeCode(fault.instruction)}`;
   return `${what}, called from ${describeCaller(thread, processor)}`;
 }

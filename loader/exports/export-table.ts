@@ -6,6 +6,13 @@ import type { AddressRegion } from '../memory/index.js';
 
 const SERVICE_SPACING = 16;
 
+interface ServicePages {
+  readonly addresses: bigint[];
+  /** Bytes of the last one that are given out. */
+  used: number;
+  readonly readable: boolean;
+}
+
 /**
  * The simulated exports of one world (kernel, 64-bit or 32-bit user mode, VTL1) and their addresses, which are the same
  * in every page table of that world. Fetching from one leaves the guest.
@@ -15,21 +22,26 @@ export class ExportTable implements ExportSource {
   readonly #addresses = new Map<string, bigint>();
   readonly #services = new Map<bigint, PlacedExport>();
   readonly #data = new Map<string, bigint>();
-  readonly #pages: bigint[] = [];
+  /** What is missing has no bytes: whoever reads it as a variable faults. */
+  readonly #pages: Readonly<Record<'served' | 'missing', ServicePages>> = {
+    served: { addresses: [], used: PAGE_SIZE, readable: true },
+    missing: { addresses: [], used: PAGE_SIZE, readable: false },
+  };
   readonly #tables = new Set<PageTable>();
-  #used = PAGE_SIZE;
 
   constructor(private readonly region: AddressRegion) {}
 
   /** Shows the service pages, those to come too, in a page table. */
   attach(table: PageTable): void {
     this.#tables.add(table);
-    for (const page of this.#pages) table.service(page, 1);
+    for (const { addresses, readable } of Object.values(this.#pages))
+      for (const page of addresses) table.service(page, 1, { readable });
   }
 
   detach(table: PageTable): void {
     if (!this.#tables.delete(table)) return;
-    for (const page of this.#pages) table.release(page, 1);
+    for (const { addresses } of Object.values(this.#pages))
+      for (const page of addresses) table.release(page, 1);
   }
 
   /** Adds a module, or replaces exports of one that is there. Bound imports keep their address and get the new meaning. */
@@ -81,45 +93,49 @@ export class ExportTable implements ExportSource {
 
   /** An address that, when it is called, ends the call with an error naming what is missing and who called it. */
   trap(module: string, name: string): bigint {
-    return this.#place(module, {
-      name,
-      parameters: [],
-      convention: 'cdecl',
-      serve: ({ thread, processor }) => {
-        const caller = thread.describe(thread.architecture.returnAddressAtEntry(processor));
-        throw new KernelError({
-          rule: 'importNotModelled',
-          status: 'STATUS_ENTRYPOINT_NOT_FOUND',
-          message: `${module}!${name} is not modelled; it was called from ${caller}`,
-          hint: `load an image that exports it, or define it: services.define({ name: '${module}', exports: [defineExport('${name}', …)] })`,
-        });
+    return this.#place(
+      module,
+      {
+        name,
+        parameters: [],
+        convention: 'cdecl',
+        serve: ({ thread, processor }) => {
+          const caller = thread.describe(thread.architecture.returnAddressAtEntry(processor));
+          throw new KernelError({
+            rule: 'importNotModelled',
+            status: 'STATUS_ENTRYPOINT_NOT_FOUND',
+            message: `${module}!${name} is not modelled; it was called from ${caller}`,
+            hint: `load an image that exports it, or define it: services.define({ name: '${module}', exports: [defineExport('${name}', …)] })`,
+          });
+        },
       },
-    });
+      'missing',
+    );
   }
 
   at(address: bigint): PlacedExport | undefined {
     return this.#services.get(address);
   }
 
-  #place(module: string, entry: SimulatedExport): bigint {
+  #place(module: string, entry: SimulatedExport, kind: 'served' | 'missing' = 'served'): bigint {
     const key = `${module.toLowerCase()}!${entry.name}`;
     const known = this.#addresses.get(key);
     if (known !== undefined) return known;
-    const address = this.#nextAddress();
+    const address = this.#nextAddress(this.#pages[kind]);
     this.#addresses.set(key, address);
     this.#services.set(address, { module, entry });
     return address;
   }
 
-  #nextAddress(): bigint {
-    if (this.#used + SERVICE_SPACING > PAGE_SIZE) {
+  #nextAddress(pages: ServicePages): bigint {
+    if (pages.used + SERVICE_SPACING > PAGE_SIZE) {
       const page = this.region.allocate(PAGE_SIZE);
-      this.#pages.push(page);
-      for (const table of this.#tables) table.service(page, 1);
-      this.#used = 0;
+      pages.addresses.push(page);
+      for (const table of this.#tables) table.service(page, 1, { readable: pages.readable });
+      pages.used = 0;
     }
-    const address = (this.#pages.at(-1) ?? 0n) + BigInt(this.#used);
-    this.#used += SERVICE_SPACING;
+    const address = (pages.addresses.at(-1) ?? 0n) + BigInt(pages.used);
+    pages.used += SERVICE_SPACING;
     return address;
   }
 }

@@ -18,9 +18,25 @@ export type WantedExport = { readonly name: string } | { readonly ordinal: numbe
 
 const LONGEST_FORWARD_CHAIN = 16;
 
-/** Finds the address of every import: first among the loaded images, then among the simulated exports. */
+/**
+ * Finds the address of every import: first among the loaded images, then among the simulated exports.
+ * @throws KernelError `entryPointNotFound` when the image that it is imported from is loaded, and does not export it
+ */
 export function resolveImports(image: PeImage, domain: ImageDomain): BoundImport[] {
-  return image.imports.flatMap((module) => resolveModule(module, domain));
+  return image.imports.flatMap((module) => {
+    const bound = resolveModule(module, domain);
+    const exporter = domain.findImage(module.module);
+    const missing = bound.find(({ origin }) => origin === 'missing');
+    if (missing === undefined || exporter === undefined) return bound;
+    throw new KernelError({
+      rule: 'entryPointNotFound',
+      status: 'STATUS_ENTRYPOINT_NOT_FOUND',
+      image: image.file?.replace(/^.*[\\/]/, '') ?? 'image',
+      place: `import ${module.module}!${missing.name}`,
+      message: `it imports ${missing.name} from ${exporter.baseDllName}, which is loaded and does not export it`,
+      hint: `load the ${exporter.baseDllName} that the image was linked with`,
+    });
+  });
 }
 
 function resolveModule(imported: ImportModule, domain: ImageDomain): BoundImport[] {

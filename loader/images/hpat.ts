@@ -1,4 +1,5 @@
 import { type AddressSpace, PAGE_SIZE, type PageTable } from '../../cpu/index.js';
+import { KernelError } from '../common/index.js';
 
 const SLOT_SIZE = 8;
 const SLOTS_PER_PAGE = PAGE_SIZE / SLOT_SIZE;
@@ -120,6 +121,10 @@ export class HotPatchAddressTable {
  */
 export function hotPatchReserveSize(hotPatchTableSize: number): number {
   if (!Number.isInteger(hotPatchTableSize) || hotPatchTableSize < 0 || hotPatchTableSize > 0x1000_0000)
-    throw new RangeError(`HotPatchTableSize ${hotPatchTableSize} is not a size between 0 and 0x10000000`);
+    throw new KernelError({
+      rule: 'boot.option',
+      status: 'STATUS_INVALID_PARAMETER',
+      message: `HotPatchTableSize ${hotPatchTableSize} is not a size between 0 and 0x10000000`,
+    });
   return 2 * Math.ceil(hotPatchTableSize / PAGE_SIZE) * PAGE_SIZE;
 }

@@ -7,7 +7,7 @@ import { TooManyLocalStates } from './local-states.js';
 import { createModelled, type Model, modelOf } from './model.js';
 import type { Broken, PropertyName } from './properties.js';
 import { type Action, type Schedule, scheduleTo } from './schedule.js';
-import { StateSet } from './state-set.js';
+import { BoundReached, StateSet } from './state-set.js';
 import { LOCAL_STATES, type Transitions } from './transitions.js';
 
 export interface ExploreOptions {
@@ -66,6 +66,7 @@ export interface Exploration {
 }
 
 const MOST_PROCESSORS = 3;
+const MOST_STATES = 50_000_000;
 
 const REPLACED_UNDERFOOT: Broken = {
   rule: 'concurrent',
@@ -92,7 +93,7 @@ class Search {
   readonly #isWeak: boolean;
   readonly #calls: number;
   readonly #transitions: Transitions;
-  readonly #states = new StateSet();
+  readonly #states: StateSet;
   readonly #found = new Map<PropertyName, { broken: Broken; state: number; action: Action; count: number }>();
   /** Local states by processor, of the state that is being expanded and of its successor. */
   readonly #here: number[];
@@ -108,6 +109,7 @@ class Search {
     if (!Number.isInteger(processors) || processors < 1 || processors > MOST_PROCESSORS)
       throw new RangeError(`${processors} processors: the explorer takes 1 to ${MOST_PROCESSORS}`);
     this.#processors = processors;
+    this.#states = new StateSet(options.mostStates ?? MOST_STATES);
     this.#isWeak = model.isWeak;
     this.#calls = model.calls;
     this.#transitions = model.transitions;
@@ -119,23 +121,22 @@ class Search {
   run(): Exploration {
     const start = performance.now();
     const seconds = () => (performance.now() - start) / 1000;
-    const { mostStates = 50_000_000, mostSeconds = Number.POSITIVE_INFINITY, onProgress } = this.options;
+    const { mostSeconds = Number.POSITIVE_INFINITY, onProgress } = this.options;
     const states = this.#states;
     const first = this.#transitions.first;
     for (const processor of this.#there.keys()) this.#there[processor] = this.#transitions.idle(processor);
-    this.#add(first, -1);
     let bound: string | undefined;
     let explored = 0;
     try {
-      for (; explored < states.size && bound === undefined; explored++) {
+      this.#add(first, -1);
+      for (; explored < states.size; explored++) {
+        if ((explored & 0x3f) === 0 && seconds() > mostSeconds) throw new BoundReached(`${mostSeconds} seconds`);
         this.#expand(explored);
-        if ((explored & 0x3fff) !== 0) continue;
-        onProgress?.({ states: states.size, transitions: this.#count, explored });
-        if (states.size > mostStates) bound = `${mostStates} states`;
-        else if (seconds() > mostSeconds) bound = `${mostSeconds} seconds`;
+        if ((explored & 0x3fff) === 0)
+          onProgress?.({ states: states.size, transitions: this.#count, explored });
       }
     } catch (error) {
-      if (!(error instanceof TooManyLocalStates)) throw error;
+      if (!(error instanceof TooManyLocalStates || error instanceof BoundReached)) throw error;
       bound = error.message;
     }
     const report = this.#report.bind(this);

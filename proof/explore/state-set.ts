@@ -1,3 +1,8 @@
+/** An exploration has reached a bound that it was given: not every reachable state was visited. */
+export class BoundReached extends Error {
+  override readonly name = 'BoundReached';
+}
+
 /**
  * Set of 64-bit keys, each given as two unsigned 32-bit words, in order of insertion, with the index of the state that
  * each was first reached from. Open addressing over typed arrays: about 24 bytes for a state.
@@ -10,7 +15,11 @@ export class StateSet {
   #parent: Int32Array;
   #size = 0;
 
-  constructor(capacity = 1 << 12) {
+  /** @param most so many states are held; one more is refused */
+  constructor(
+    private readonly most = Number.POSITIVE_INFINITY,
+    capacity = 1 << 12,
+  ) {
     this.#slots = new Int32Array(capacity * 2).fill(-1);
     this.#mask = capacity * 2 - 1;
     this.#low = new Uint32Array(capacity);
@@ -35,7 +44,7 @@ export class StateSet {
     return this.#parent[index] ?? -1;
   }
 
-  /** Adds the key if it is new. */
+  /** Adds the key if it is new. @throws BoundReached when there are as many as there may be */
   add(low: number, high: number, parent: number): void {
     let at = hash(low, high) & this.#mask;
     for (;;) {
@@ -44,6 +53,7 @@ export class StateSet {
       if (this.#low[index] === low && this.#high[index] === high) return;
       at = (at + 1) & this.#mask;
     }
+    if (this.#size >= this.most) throw new BoundReached(`${this.most} states`);
     if (this.#size === this.#low.length) {
       this.#grow();
       at = this.#free(low, high);

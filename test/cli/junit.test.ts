@@ -41,7 +41,7 @@ describe('hotpatch run --junit', () => {
     expect(lines).toContain(`<testcase name="It holds" classname="${held}" assertions="2" time="…">`);
     expect(lines).toContain('<system-out>a &lt; b</system-out>');
     expect(lines).toContain(
-      `<testcase name="It &quot;fails&quot; &amp; &lt;stops&gt;" classname="${failed}" assertions="2" time="…">`,
+      `<testcase name="It &quot;fails&quot; &amp; &lt;stops&gt;" classname="${failed}" assertions="2" time="…" file="${failed}" line="3">`,
     );
     expect(lines).toContain(
       '<failure message="expected 1 to be 2" type="ExpectationFailed">expected 1 to be 2</failure>',
