@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { Command } from 'commander';
 import { HotpatchAdapter } from './dap-adapter.js';
+import { numberFrom } from './numbers.js';
 import { EXIT, note } from './output.js';
-import { numberFrom } from './run.js';
 
 interface DapFlags {
   readonly port?: number;

@@ -15,9 +15,9 @@ import { printFinding } from './build-text.js';
 import { UsageError } from './errors.js';
 import { readInput } from './files.js';
 import { type MadeCall, madeCalls } from './make-calls.js';
+import { numberFrom } from './numbers.js';
 import { colours, EXIT, print, printJson } from './output.js';
 import { Progress } from './progress.js';
-import { numberFrom } from './run.js';
 
 interface MakeFlags {
   readonly source?: string;
