@@ -2,10 +2,10 @@ import { CpuError, hex } from './error.js';
 import type { PhysicalMemory } from './physical-memory.js';
 import {
   EVERYTHING,
+  EXECUTE,
   PAGE_SHIFT,
   PAGE_SIZE,
   type PageProtection,
-  EXECUTE,
   PERMISSIONS,
   type Permissions,
 } from './protection.js';

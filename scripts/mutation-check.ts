@@ -39,9 +39,11 @@ const option = (name: string): string | undefined => {
   return at < 0 ? undefined : process.argv[at + 1];
 };
 
+const ROOMS = ['cpu', 'image', 'loader', 'engine', 'builder', 'lab', 'proof', 'debugger', 'viewer', 'cli'];
+
 /** The last commit, so that nothing is half edited. */
 function copyRepository(folder: string): void {
-  checkOut(folder, ['src', 'test', 'scenarios', 'scripts', 'package.json', 'tsconfig.json', 'docs']);
+  checkOut(folder, [...ROOMS, 'test', 'scenarios', 'scripts', 'package.json', 'tsconfig.json', 'docs']);
   for (const part of ['node_modules', 'vendor']) symlinkSync(join(repository, part), join(folder, part));
   writeFileSync(join(folder, 'vitest.config.ts'), CONFIG);
 }

@@ -130,7 +130,8 @@ class Search {
     try {
       this.#add(first, -1);
       for (; explored < states.size; explored++) {
-        if ((explored & 0x3f) === 0 && seconds() > mostSeconds) throw new BoundReached(`${mostSeconds} seconds`);
+        if ((explored & 0x3f) === 0 && seconds() > mostSeconds)
+          throw new BoundReached(`${mostSeconds} seconds`);
         this.#expand(explored);
         if ((explored & 0x3fff) === 0)
           onProgress?.({ states: states.size, transitions: this.#count, explored });
