@@ -1,5 +1,5 @@
-import { UC_HOOK_CODE } from './unicorn/constants.js';
 import type { Engine, Hook } from './unicorn/engine.js';
+import { HOOK } from './unicorn/names.js';
 
 /** Unused hooks that are kept because the next run will often want them again. */
 const KEPT = 64;
@@ -32,7 +32,7 @@ export class Breakpoints {
       isNew = true;
       this.#hooks.set(
         address,
-        this.#engine.addHook(UC_HOOK_CODE, Breakpoints.TAG, { first: address, last: address }),
+        this.#engine.addHook(HOOK.instruction, Breakpoints.TAG, { first: address, last: address }),
       );
     }
     if (!isNew) return;

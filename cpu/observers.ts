@@ -1,7 +1,7 @@
 import { PAGE_SIZE } from './protection.js';
 import type { Translator } from './translator.js';
-import { UC_HOOK_BLOCK, UC_HOOK_CODE, UC_HOOK_MEM_READ, UC_HOOK_MEM_WRITE } from './unicorn/constants.js';
 import type { Engine, Hook } from './unicorn/engine.js';
+import { HOOK } from './unicorn/names.js';
 
 export interface MemoryAccess {
   readonly access: 'read' | 'write';
@@ -56,10 +56,10 @@ export class ObserverSet {
     this.#isOutdated = false;
     const observations = [...this.#observations];
     const wanted: readonly [number, boolean][] = [
-      [UC_HOOK_CODE, observations.some(({ instruction }) => instruction !== undefined)],
-      [UC_HOOK_BLOCK, observations.some(({ block }) => block !== undefined)],
-      [UC_HOOK_MEM_READ, observations.some(({ memory }) => memory !== undefined)],
-      [UC_HOOK_MEM_WRITE, observations.some(({ memory }) => memory !== undefined)],
+      [HOOK.instruction, observations.some(({ instruction }) => instruction !== undefined)],
+      [HOOK.block, observations.some(({ block }) => block !== undefined)],
+      [HOOK.memoryRead, observations.some(({ memory }) => memory !== undefined)],
+      [HOOK.memoryWrite, observations.some(({ memory }) => memory !== undefined)],
     ];
     for (const [kind, isWanted] of wanted) {
       const hook = this.#hooks.get(kind);

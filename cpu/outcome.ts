@@ -6,15 +6,10 @@ import type { Fault } from './exit.js';
 import type { Processor } from './processor.js';
 import { PAGE_SHIFT } from './protection.js';
 import type { Refusal } from './translator.js';
-import {
-  UC_ERR_EXCEPTION,
-  UC_ERR_INSN_INVALID,
-  UC_ERR_OK,
-  UC_X86_INS_SYSENTER,
-  unicornErrorName,
-} from './unicorn/constants.js';
 import type { Engine } from './unicorn/engine.js';
 import { ABORTED } from './unicorn/guard.js';
+import { ENDED, engineErrorName, isSysenter } from './unicorn/names.js';
+import { clearPendingException } from './unicorn/pending-exception.js';
 
 /** What a callback noted on why the engine is stopping. */
 export type Stop =
@@ -57,7 +52,7 @@ const SYSCALL_LENGTH = 2n;
 export function outcomeOf(segment: Segment, processor: Processor, engine: Engine): Outcome {
   const { code, begun, limit, stop, refusal } = segment;
   if (code === ABORTED) return { completed: begun, aborted: true };
-  if (code === UC_ERR_EXCEPTION && refusal !== undefined) {
+  if (code === ENDED.refused && refusal !== undefined) {
     const completed = refusal.access === 'execute' ? begun : begun - 1;
     if (refusal.kind === 'retry') {
       return refusal.resolve === undefined ? { completed } : { completed, resolve: refusal.resolve };
@@ -65,15 +60,15 @@ export function outcomeOf(segment: Segment, processor: Processor, engine: Engine
     // Unicorn fetches the next instruction before it looks at the count.
     return completed < limit ? { completed, exit: refused(refusal, processor, engine) } : { completed };
   }
-  if (code === UC_ERR_INSN_INVALID) {
+  if (code === ENDED.invalidInstruction) {
     const instruction = processor.pc;
     return {
       completed: begun - 1,
       exit: { reason: 'exception', name: 'invalidOpcode', vector: 6, instruction },
     };
   }
-  if (code !== UC_ERR_OK) {
-    throw unexplained(processor, `with ${unicornErrorName(code)}`);
+  if (code !== ENDED.done) {
+    throw unexplained(processor, `with ${engineErrorName(code)}`);
   }
   if (stop === undefined) {
     if (begun > limit) return { completed: limit };
@@ -91,7 +86,7 @@ export function outcomeOf(segment: Segment, processor: Processor, engine: Engine
     case 'unhooked':
       return { completed: begun, resolve: stop.resolve };
     case 'systemCall': {
-      const via = stop.instruction === UC_X86_INS_SYSENTER ? 'sysenter' : 'syscall';
+      const via = isSysenter(stop.instruction) ? 'sysenter' : 'syscall';
       const number = Number(processor.get('rax') & 0xffff_ffffn);
       return {
         completed: begun,
@@ -135,7 +130,7 @@ function exception(vector: number, processor: Processor, engine: Engine): Delive
     register: (name: string) => processor.get(name),
   };
   if (engine.kind === 'arm64') return arm64Exception(vector, { ...moment, isHardware: false });
-  return withCause(x86Exception(vector, { ...moment, isHardware: clearOldException(engine) }), processor);
+  return withCause(x86Exception(vector, { ...moment, isHardware: clearPendingException(engine) }), processor);
 }
 
 /** What Windows finds out by looking at the instruction. */
@@ -149,20 +144,6 @@ function withCause(delivery: Delivery, processor: Processor): Delivery {
     return { exit: { ...exit, privileged: isPrivileged(processor, fetchOne(processor)) }, advanced };
   }
   return delivery;
-}
-
-/**
- * Unicorn never forgets that an exception was being delivered and would make the next one a double fault. Tells whether
- * there was one, which int instructions do not count as.
- */
-function clearOldException(engine: Engine): boolean {
-  const context = engine.saveContext();
-  const view = new DataView(context.buffer);
-  const { oldException } = engine.calibration;
-  if (view.getInt32(oldException, true) === -1) return false;
-  view.setInt32(oldException, -1, true);
-  engine.restoreContext(context);
-  return true;
 }
 
 function isBehindHalt(processor: Processor): boolean {

@@ -13,7 +13,7 @@ export type PageProtection =
   | 'PAGE_EXECUTE_READWRITE'
   | 'PAGE_EXECUTE_WRITECOPY';
 
-/** Permission bits, equal to Unicorn's UC_PROT_*. */
+/** Permission bits, as the engine takes them. */
 export const READ = 1;
 export const WRITE = 2;
 export const EXECUTE = 4;

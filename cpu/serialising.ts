@@ -2,8 +2,8 @@ import { CpuError } from './error.js';
 import type { InstructionFetch } from './instruction-fetch.js';
 import type { Processor } from './processor.js';
 import { PAGE_SIZE } from './protection.js';
-import { UC_HOOK_CODE } from './unicorn/constants.js';
 import type { Engine, EngineKind } from './unicorn/engine.js';
+import { HOOK } from './unicorn/names.js';
 
 /**
  * What an Arm instruction does to the processors' views of code: IC IVAU, IC IALLU, IC IALLUIS; `synchronise`: ISB, ERET.
@@ -145,7 +145,7 @@ export class FetchEffectHooks {
       });
     }
     for (const address of addresses) {
-      this.#engine.addHook(UC_HOOK_CODE, FetchEffectHooks.TAG, { first: address, last: address });
+      this.#engine.addHook(HOOK.instruction, FetchEffectHooks.TAG, { first: address, last: address });
       this.#hooked.add(address);
     }
     this.#engine.forgetAllCode();

@@ -7,8 +7,8 @@ import type { Processor } from './processor.js';
 import type { ProcessorOwner } from './processor-owner.js';
 import { EXECUTE, PAGE_SHIFT, READ, WRITE } from './protection.js';
 import { REFUSED, type Translation } from './unicorn/callbacks.js';
-import { UC_MEM_FETCH, UC_MEM_READ, UC_MEM_WRITE } from './unicorn/constants.js';
 import { DESCRIPTOR_TABLE_PAGE } from './unicorn/mode.js';
+import { ACCESS, accessOf } from './unicorn/names.js';
 
 /** Why the last translation was refused. */
 export type Refusal =
@@ -25,9 +25,6 @@ export type Refusal =
 /** First page behind the lower, and first of the upper half of the canonical addresses of x64. */
 const LOWER_END = 2 ** 35;
 const UPPER_START = 2 ** 52 - 2 ** 35;
-
-const accessOf = (kind: number): FaultAccess =>
-  kind === UC_MEM_FETCH ? 'execute' : kind === UC_MEM_WRITE ? 'write' : 'read';
 
 const RETURN_PAGE = Number(x64.returnAddress >> PAGE_SHIFT);
 const COMPATIBILITY_RETURN_PAGE = Number(x86.returnAddress >> PAGE_SHIFT);
@@ -59,7 +56,7 @@ export class Translator {
     const before = this.refusal;
     try {
       for (;;) {
-        const translation = this.translate(page, access === 'read' ? UC_MEM_READ : UC_MEM_WRITE);
+        const translation = this.translate(page, ACCESS[access]);
         if (translation >= 0) return Math.floor(translation / 8);
         const { refusal } = this;
         if (refusal?.kind !== 'retry') {
