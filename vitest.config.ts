@@ -1,7 +1,10 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 
 const source = (path: string) => fileURLToPath(new URL(`./${path}`, import.meta.url));
+
+/** Tests that only build or run everything again: `npm run test:whole`. */
+export const WHOLE: readonly string[] = ['test/docs/docs.test.ts', 'test/proof/determinism.test.ts'];
 
 export default defineConfig({
   resolve: {
@@ -11,5 +14,11 @@ export default defineConfig({
       { find: /^hotpatch-lab\/([a-z]+)$/, replacement: source('$1/index.ts') },
     ],
   },
-  test: { include: ['test/**/*.test.ts'], pool: 'forks', testTimeout: 60_000, hookTimeout: 60_000 },
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: [...configDefaults.exclude, ...WHOLE],
+    pool: 'forks',
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+  },
 });

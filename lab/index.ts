@@ -1,20 +1,12 @@
+// biome-ignore-all assist/source/organizeImports: grouped by what they are for
 /**
- * hotpatch-lab: a laboratory for Windows hotpatching. Scenarios use `Lab` and `defineScenario`; the rooms below are
- * exported for those who want to go deeper.
+ * hotpatch-lab: a laboratory for Windows hotpatching. Here is what scenarios and tests are written with; the rooms below
+ * (`hotpatch-lab/loader`, `/engine`, `/image`, `/cpu`, …) export what else there is.
+ *
+ * @module
  */
-export { CpuError, formatAddress, UnicornMissing } from '../cpu/index.js';
-export * from '../engine/index.js';
-export { ImageError, readImage } from '../image/index.js';
-export * from '../loader/index.js';
-export {
-  type DeviceAnswer,
-  DeviceHandle,
-  DeviceOpenError,
-  type DeviceRequest,
-  type OpenDeviceOptions,
-} from './device-handle.js';
-export { isLabError, type LabError, type LabErrorFacts, type Rule } from './error.js';
-export { createExpect, type Expect, ExpectationFailed, type Matchers } from './expect.js';
+
+// Scenarios, and the machine that they play with.
 export { type FileSource, Lab, type LabOptions } from './lab.js';
 export type { Place } from './place.js';
 export {
@@ -26,3 +18,88 @@ export {
   type ScenarioResult,
   type ScenarioRunOptions,
 } from './scenario.js';
+export { createExpect, type Expect, ExpectationFailed, type Matchers } from './expect.js';
+export {
+  type DeviceAnswer,
+  DeviceHandle,
+  DeviceOpenError,
+  type DeviceRequest,
+  type OpenDeviceOptions,
+} from './device-handle.js';
+
+// What is in the machine: kernel, processes, sessions, threads, images, files.
+export {
+  type BootOptions,
+  EventObject,
+  FileObject,
+  type FileSection,
+  FileSystem,
+  HotPatchAddressTable,
+  type HpatLayout,
+  ImageDomain,
+  type ImageKind,
+  type ImageWriter,
+  Kernel,
+  type LdrHotPatchState,
+  LoadedImage,
+  type LoadOptions,
+  type LoadReason,
+  OpenFile,
+  type OpenOptions,
+  Process,
+  type ProcessOptions,
+  type RunResult,
+  SectionObject,
+  SecureKernel,
+  Session,
+  type StackFrame,
+  Thread,
+  type ThreadCondition,
+  type ThreadOptions,
+  type ThreadState,
+} from '../loader/index.js';
+
+// What happened, in order.
+export {
+  EventLog,
+  type LabEvent,
+  type LabEventFacts,
+  type LabEventKind,
+  type LabEventOf,
+} from '../loader/index.js';
+
+// Exports of one's own for guest code to import.
+export {
+  type ArgumentType,
+  defineExport,
+  type SimulatedExport,
+  type SimulatedModule,
+} from '../loader/index.js';
+
+// Hotpatches, and the engines that apply them.
+export * from '../engine/index.js';
+
+// Image files and their symbols.
+export {
+  findSymbols,
+  type NtStatus,
+  type NtStatusName,
+  ntStatus,
+  PeImage,
+  readImage,
+  type SymbolTable,
+} from '../image/index.js';
+
+// Errors: one shape.
+export { BuildError } from '../builder/index.js';
+export { CpuError, formatAddress, UnicornMissing } from '../cpu/index.js';
+export { ImageError } from '../image/index.js';
+export {
+  BugCheck,
+  type Crash,
+  GuestCrash,
+  KernelError,
+  type KernelErrorDetails,
+  type KernelRule,
+} from '../loader/index.js';
+export { isLabError, type LabError, type LabErrorFacts, type Rule } from './error.js';

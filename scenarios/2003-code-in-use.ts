@@ -3,7 +3,7 @@ import { defineScenario, Lab } from 'hotpatch-lab';
 /** Built by scripts/build-2003-fixtures.ts from test/fixtures/src/2003/shell.c. */
 const images = new URL('../test/fixtures/2003/', import.meta.url);
 
-/** Seed 002's first problem: patching code that is currently in use. */
+/** The first problem of hotpatching a running server: patching code that is currently in use. */
 export default defineScenario('Server 2003: code that is in use is patched', async ({ expect, say }) => {
   for (const architecture of ['x86', 'x64'] as const) {
     say(`\n${architecture}: a server of 2003, without a Secure Kernel and without any HPAT.`);

@@ -14,7 +14,7 @@ const read = (file: string) => new Uint8Array(readFileSync(new URL(file, images)
 
 const DRIVER = `${SYSTEM32}drivers\\packets.sys`;
 
-/** Seed 002's second problem: atomically replacing files on disk that are in use and therefore locked. */
+/** The second problem of hotpatching a running server: atomically replacing files on disk that are in use and therefore locked. */
 export default defineScenario('Server 2003: files in use are replaced', ({ expect, say }) => {
   const disk = new FileSystem();
   disk.write(DRIVER, read('x64/base/packets.sys'));

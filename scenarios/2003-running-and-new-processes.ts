@@ -27,7 +27,7 @@ function hotfixFor(path: string, architecture: 'x86' | 'x64', file: string): Hot
   };
 }
 
-/** Seed 002's third problem: processes that run now, and processes that are yet to be started. */
+/** The third problem of hotpatching a running server: processes that run now, and processes that are yet to be started. */
 export default defineScenario('Server 2003: running processes and new ones', ({ expect, say }) => {
   const disk = new FileSystem();
   disk.write(SHELL, read('x64/base/shell.dll'));

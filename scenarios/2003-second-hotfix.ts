@@ -2,7 +2,7 @@ import { defineScenario, Lab } from 'hotpatch-lab';
 
 const images = new URL('../test/fixtures/2003/', import.meta.url);
 
-/** Seed 002's fourth problem: a further hotfix on a system that has not been rebooted since the last one. */
+/** The fourth problem of hotpatching a running server: a further hotfix on a system that has not been rebooted since the last one. */
 export default defineScenario('Server 2003: a second hotfix after the first', ({ expect, say }) => {
   for (const architecture of ['x86', 'x64'] as const) {
     say(`\n${architecture}`);

@@ -12,7 +12,7 @@ export interface Holder {
 /**
  * Who still needs this patch image: threads whose instruction pointer or registers (a link register) lead into it,
  * return addresses on any stack, and pointers in the base's data. Stacks are searched word by word, so that a word that only looks like a return address
- * counts too: a leak is better than a jump into nothing (U-15).
+ * counts too: a leak is better than a jump into nothing (docs/fidelity.md#u-15).
  */
 export function holdersOf(kernel: Kernel, patch: LoadedImage, base: LoadedImage): Holder[] {
   const { pointerSize } = base.domain.architecture;

@@ -10,7 +10,7 @@ import type { PatchPlan } from './plan.js';
 import { asHotPatchError } from './refusals.js';
 import { forward as forwardPlans, putInForce, type TransactionContext } from './transaction.js';
 
-/** Flags of MANAGE_HOT_PATCH_APPLY_IMAGE_PATCH (windows-hotpatching.md 2.1). */
+/** Flags of MANAGE_HOT_PATCH_APPLY_IMAGE_PATCH (docs/fidelity.md#ntmanagehotpatch). */
 export const APPLY_IMAGE_PATCH = { REVERSE: 0x1, FORWARD: 0x2, UNDO: 0x4 } as const;
 
 /** What the loader of a process asks for: one or both phases for one base and the patch image that it mapped. */

@@ -10,7 +10,7 @@ import type { UndoEntry } from './undo-table.js';
 /**
  * The stores of a patch, in Windows' order. For a function that is patched for the first time: data slot, code slot,
  * undo entry, jump in the padding, and last the one store at the entry, before which nothing of it can be seen by a
- * running thread (windows-hotpatching.md 3.3). Forward application is in two parts, {@link Applier.stage} and
+ * running thread (docs/fidelity.md#hpat-and-trampolines). Forward application is in two parts, {@link Applier.stage} and
  * {@link Applier.commit}, because the processors are serialised between them.
  */
 export class Applier {

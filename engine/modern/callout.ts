@@ -1,7 +1,7 @@
 import { GuestCrash, hex, type Kernel, type LoadedImage } from '../../loader/index.js';
 import type { CalloutPhase, EngineStep } from '../core/steps.js';
 
-/** Export of a patch image that initialises it (seed 003). */
+/** Export of a patch image that initialises it (docs/fidelity.md#the-system-around-it). */
 export const PATCH_MAIN_CALLOUT = '__PatchMainCallout__';
 
 const CONTEXT_VERSION = 1;
@@ -12,7 +12,7 @@ export type CalloutStep = Extract<EngineStep, { kind: 'callout' }>;
 
 /**
  * Calls `NTSTATUS __PatchMainCallout__(ctx*, 12)` in the patch image as guest code, with ctx = { Version 1, Phase, 0 }
- * (windows-hotpatching.md 2.6). Returns undefined when the image exports none. Of a callout that raises an exception the
+ * (docs/fidelity.md#application). Returns undefined when the image exports none. Of a callout that raises an exception the
  * step has the exception's status, and `crash` tells where.
  */
 export function callPatchMain(

@@ -3,7 +3,7 @@ import type { Application } from './application.js';
 import type { TrampolineForm } from './trampoline.js';
 import { UndoTable } from './undo-table.js';
 
-/** HotPatchState of MM_SHARED_VAD_FLAGS, two bits (windows-hotpatching.md 2.3). */
+/** HotPatchState of MM_SHARED_VAD_FLAGS, two bits (docs/fidelity.md#the-system-around-it). */
 export const VAD_HOT_PATCH_STATE = {
   none: 0,
   inProgress: 1,

@@ -20,7 +20,7 @@ export class Refusal extends Error {
 
 type Handler = (host: ManageHotPatchHost, request: ManageRequest, caller: HotPatchCaller) => NtStatus;
 
-/** SECTION_QUERY | SECTION_MAP_READ | SECTION_MAP_EXECUTE, as the loader asks for (windows-hotpatching.md 2.1). */
+/** SECTION_QUERY | SECTION_MAP_READ | SECTION_MAP_EXECUTE, as the loader asks for (docs/fidelity.md#ntmanagehotpatch). */
 const SECTION_ACCESS = 0xd;
 const PAGE_NOACCESS = 0x1;
 const SEC_IMAGE = 0x100_0000;

@@ -48,7 +48,7 @@ const CLASS_NAMES = new Map(
 
 /**
  * `NtManageHotPatch(InfoClass, Buffer, BufferLength, PULONG ReturnLength)`: checks in the order of
- * windows-hotpatching.md 2.1, then the class. Whatever the request holds, the answer is an NTSTATUS. A 32-bit caller's
+ * docs/fidelity.md#ntmanagehotpatch, then the class. Whatever the request holds, the answer is an NTSTATUS. A 32-bit caller's
  * structures are the same with pointers of four bytes (modelled: what WOW64 makes of them).
  */
 export function manageHotPatch(

@@ -25,7 +25,7 @@ export const SID_SIZE = 68;
 /** HOT_PATCH_IMAGE_INFO: CheckSum, TimeDateStamp. */
 export const HOT_PATCH_IMAGE_INFO_SIZE = 8;
 
-/** The requests' structures (windows-hotpatching.md 2.1). Each begins with its version. */
+/** The requests' structures (docs/fidelity.md#ntmanagehotpatch). Each begins with its version. */
 const STRUCTURES = {
   loadPatch: {
     version: 'u32',
@@ -119,13 +119,13 @@ function alignUp(value: number, alignment: number): number {
 }
 
 interface ClassFacts {
-  /** The structure of each version that is accepted. Which are differs between builds: windows-hotpatching.md 2.1. */
+  /** The structure of each version that is accepted. Which are differs between builds: docs/fidelity.md#ntmanagehotpatch. */
   readonly versions: Readonly<Record<number, StructureName>>;
   /** SeLoadDriverPrivilege and the host silo are asked for. */
   readonly privileged: boolean;
 }
 
-/** Versions and privileges of each class (windows-hotpatching.md 2.1). */
+/** Versions and privileges of each class (docs/fidelity.md#ntmanagehotpatch). */
 export const CLASS_FACTS: Readonly<Record<ManageHotPatchClass, ClassFacts>> = {
   LoadPatch: { versions: { 1: 'loadPatch', 2: 'loadPatch' }, privileged: true },
   UnloadPatch: { versions: { 1: 'unloadPatch' }, privileged: true },

@@ -46,7 +46,7 @@ export class PatchOperations {
     }
   }
 
-  /** Unmaps the patch images, but for those that a thread has come into before another place failed (U-15). */
+  /** Unmaps the patch images, but for those that a thread has come into before another place failed (docs/fidelity.md#u-15). */
   #discard(loaded: readonly LoadedImage[]): void {
     const { kernel } = this.context;
     for (const image of loaded) {

@@ -16,7 +16,7 @@ export interface EngineOptions {
   readonly patchUserImages?: boolean;
   /** Refuse patches until `registerBootPatches` has been called, as the kernel does in its initialisation. Default false. */
   readonly awaitBootPatches?: boolean;
-  /** Validate REL32 records and store nothing, as the NT builds seen do (U-7). Default false. */
+  /** Validate REL32 records and store nothing, as the NT builds seen do (docs/fidelity.md#u-7). Default false. */
   readonly ignoreRel32?: boolean;
   /** What DYNAMIC_VALUE records add; NT passes none. `invalid` is the pointer -1. */
   readonly dynamicValues?: DynamicValues | 'invalid';

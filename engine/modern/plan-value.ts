@@ -10,7 +10,7 @@ interface Context {
   readonly options: PlanOptions;
 }
 
-/** Plans a backward record that stores a value into the patch image (windows-hotpatching.md 3.5). */
+/** Plans a backward record that stores a value into the patch image (docs/fidelity.md#application). */
 export function planValue(
   type: HotPatchType,
   record: HotPatchRecord,

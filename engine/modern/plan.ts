@@ -73,7 +73,7 @@ export interface PlanOptions {
   readonly forwardOnly?: boolean;
 }
 
-/** The table that DYNAMIC_VALUE records index: a value is used when `present[i]` is 0xFF (windows-hotpatching.md 3.5). */
+/** The table that DYNAMIC_VALUE records index: a value is used when `present[i]` is 0xFF (docs/fidelity.md#application). */
 export interface DynamicValues {
   readonly present: Uint8Array;
   readonly values: readonly bigint[];
@@ -219,7 +219,7 @@ class FunctionPlanner {
     }
   }
 
-  /** STATUS_PATCH_CONFLICT before the first store when the HPAT has not enough free slots (U-14). */
+  /** STATUS_PATCH_CONFLICT before the first store when the HPAT has not enough free slots (docs/fidelity.md#u-14). */
   checkCapacity(): void {
     const { image, usedSlots } = this.from;
     const needed = this.#nextSlot - usedSlots;

@@ -4,7 +4,7 @@ import { changePatch, type Patch } from './patch.js';
 
 /**
  * The lists of registered patches: the global one, those of users, and the patches that were registered before
- * (GlobalHotPatchList, UserSidPatchLists, PreviouslyRegisteredHotPatchList; windows-hotpatching.md 2.4).
+ * (GlobalHotPatchList, UserSidPatchLists, PreviouslyRegisteredHotPatchList; docs/fidelity.md#application).
  */
 export class PatchRegistry {
   readonly #patches: Patch[] = [];

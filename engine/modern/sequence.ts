@@ -6,7 +6,7 @@ import type { Patch } from './patch.js';
 
 /**
  * May this patch follow the one in force on `base`? Newer than that (2.5); at least MinSequenceNumber already there, and
- * directly after it when the order is critical (modelled: U-11).
+ * directly after it when the order is critical (modelled: docs/fidelity.md#u-11).
  */
 export function checkSequence(patch: Patch, base: ImageRecord, enforced: boolean): void {
   const current = base.sequenceNumber;
@@ -30,7 +30,7 @@ export function checkSequence(patch: Patch, base: ImageRecord, enforced: boolean
     );
 }
 
-/** May this patch be taken back? Only one whose base descriptor says CAN_ROLL_BACK (modelled: U-10), where undo is allowed. */
+/** May this patch be taken back? Only one whose base descriptor says CAN_ROLL_BACK (modelled: docs/fidelity.md#u-10), where undo is allowed. */
 export function checkRollBack(patch: Patch, allowUndo: boolean): void {
   const refuse = (rule: HotPatchRule, message: string) =>
     new HotPatchError({ rule, status: 'STATUS_REQUEST_OUT_OF_SEQUENCE', image: patch.name, message });

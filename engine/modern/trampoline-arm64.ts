@@ -5,7 +5,7 @@ import { pointerBytes, requireCodeSlot, type TrampolineForm } from './trampoline
 const SCRATCH = 'x16';
 
 /**
- * ARM64, modelled after proposal U-1: the first instruction becomes `b` to the code slot, which is
+ * ARM64, modelled at first, confirmed since (docs/fidelity.md#hpat-and-trampolines): the first instruction becomes `b` to the code slot, which is
  * `ldr x16, <data slot>; br x16`. No padding is needed.
  */
 export const arm64Trampoline: TrampolineForm = {
@@ -35,6 +35,6 @@ export const arm64Trampoline: TrampolineForm = {
 
   hasLeftJump: () => false,
 
-  /** Overwriting anything but the few instructions of the Arm ARM's list needs all processors gathered: U-2. */
+  /** Overwriting anything but the few instructions of the Arm ARM's list needs all processors gathered: docs/fidelity.md#u-2. */
   needsRendezvous: () => true,
 };

@@ -28,7 +28,7 @@ interface Variant {
 
 /**
  * A form of x86 processors: a jump in the padding before the function, and a short jump of two bytes over its first
- * instruction that goes back to it. windows-hotpatching.md 3.2, 3.3.
+ * instruction that goes back to it. docs/fidelity.md#hpat-and-trampolines.
  */
 function x86Form(variant: Variant): TrampolineForm {
   const { paddingUsed } = variant;

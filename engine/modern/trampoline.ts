@@ -59,7 +59,7 @@ export interface TrampolineForm {
   needsRendezvous(entry: bigint): boolean;
 }
 
-/** The pointer as a slot holds it: always written as eight bytes, on x86 too (windows-hotpatching.md 3.2). */
+/** The pointer as a slot holds it: always written as eight bytes, on x86 too (docs/fidelity.md#hpat-and-trampolines). */
 export function pointerBytes(address: bigint): Uint8Array {
   const bytes = new Uint8Array(8);
   new DataView(bytes.buffer).setBigUint64(0, address, true);

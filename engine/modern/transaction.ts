@@ -16,7 +16,7 @@ import { type ImageRecord, VAD_HOT_PATCH_STATE } from './image-record.js';
 import type { Patch } from './patch.js';
 import type { PatchPlan } from './plan.js';
 
-/** Second parameter of bugcheck 0x1A when a driver's callout fails (windows-hotpatching.md 2.5). */
+/** Second parameter of bugcheck 0x1A when a driver's callout fails (docs/fidelity.md#application). */
 const CALLOUT_BUG_CHECK: Record<1 | 2, bigint> = { 1: 0x48501bn, 2: 0x48501cn };
 /** SYSTEM_THREAD_EXCEPTION_NOT_HANDLED (bugcodes.h). */
 const SYSTEM_THREAD_EXCEPTION_NOT_HANDLED = 0x7e;
@@ -29,7 +29,7 @@ export interface TransactionContext {
   emit<E extends LabEvent>(event: E): E;
 }
 
-/** When a patch comes to its bases (U-23). */
+/** When a patch comes to its bases (docs/fidelity.md#u-23). */
 export interface Moment {
   /** While a process initialises there is nobody who could run a callout. */
   readonly callouts: boolean;
@@ -246,7 +246,7 @@ export function* changeLiveCode(
   }
 }
 
-/** The engine reaches a session's space through the HotPatch process, which attaches to one session at a time (seed 003). */
+/** The engine reaches a session's space through the HotPatch process, which attaches to one session at a time (docs/fidelity.md#the-system-around-it). */
 export function attach({ kernel, emit }: TransactionContext, { kind, session }: ImageDomain): Disposable {
   if (kind !== 'session' || session === undefined) return { [Symbol.dispose]: () => undefined };
   emit({ kind: 'sessionAttached', text: `  the HotPatch process attaches to session ${session.id}` });

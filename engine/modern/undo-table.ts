@@ -11,7 +11,7 @@ export interface UndoEntry {
   readonly paddingBytes: Uint8Array;
 }
 
-/** Undo table of one base image, indexed like its HPAT (windows-hotpatching.md 3.4). */
+/** Undo table of one base image, indexed like its HPAT (docs/fidelity.md#hpat-and-trampolines). */
 export class UndoTable {
   readonly #entries = new Map<number, UndoEntry>();
 

@@ -1,9 +1,9 @@
 import type { AddressSpace } from '../../cpu/index.js';
 
-/** SystemHotpatchInformation of SYSTEM_INFORMATION_CLASS (windows-hotpatching.md 2.3). */
+/** SystemHotpatchInformation of SYSTEM_INFORMATION_CLASS (docs/fidelity.md#server-2003). */
 export const SYSTEM_HOTPATCH_INFORMATION = 0x45;
 
-/** Flags of SYSTEM_HOTPATCH_CODE_INFORMATION (windows-hotpatching.md 4.4). */
+/** Flags of SYSTEM_HOTPATCH_CODE_INFORMATION (docs/fidelity.md#server-2003). */
 export const FLG_HOTPATCH = {
   KERNEL: 0x8000_0000,
   RELOAD_NTDLL: 0x4000_0000,

@@ -8,7 +8,7 @@ import type { ApplyContext, EngineServices } from './context.js';
 import type { LoadPatch2003Options } from './options.js';
 import type { Patch2003 } from './patch.js';
 
-/** ntdll's export that the injected thread begins at (windows-hotpatching.md 2.3). */
+/** ntdll's export that the injected thread begins at (docs/fidelity.md#server-2003). */
 export const LDR_HOT_PATCH_ROUTINE = 'LdrHotPatchRoutine';
 
 /** Threads whose routine the engine performs step by step; what they return once they run. */

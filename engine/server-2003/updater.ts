@@ -33,7 +33,7 @@ export interface InstallReport {
 
 const PRIVILEGES = ['SeDebugPrivilege', 'SeLoadDriverPrivilege', 'SeRestorePrivilege'];
 
-/** Does a command line of a hotfix opt in? Without `/hotpatch:enable` hotpatching was not used (seed 002). */
+/** Does a command line of a hotfix opt in? Without `/hotpatch:enable` hotpatching was not used (docs/fidelity.md#server-2003). */
 export function optsIn(commandLine: string): boolean {
   return commandLine.split(/\s+/).some((argument) => argument.toLowerCase() === '/hotpatch:enable');
 }

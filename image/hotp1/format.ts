@@ -1,7 +1,7 @@
 import { Struct } from '../struct.js';
 
 /**
- * The `.hotp1` section of the first generation, Windows Server 2003 SP1 (windows-hotpatching.md 4.1 to 4.3; two public
+ * The `.hotp1` section of the first generation, Windows Server 2003 SP1 (docs/fidelity.md#server-2003; two public
  * sources agree). Every RVA in it is one of an image, none is relative to the section.
  */
 export const HOTP1_SECTION = '.hotp1';

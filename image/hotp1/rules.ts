@@ -20,7 +20,7 @@ const warning = (description: string): RuleData => ({
 /**
  * Each way in which a hotpatch of the first generation can be wrong: one rule, one NTSTATUS, in the order of the checks.
  * C000003E for bytes that differ, C0000018 for images too far apart and what is listed as unsupported are documented
- * (windows-hotpatching.md 4.1 to 4.3); rules marked "laboratory" are this project's own, and so are statuses elsewhere.
+ * (docs/fidelity.md#server-2003); rules marked "laboratory" are this project's own, and so are statuses elsewhere.
  */
 const rules = {
   'hotp1.absent': error('a hotpatch of the first generation has a section .hotp1'),

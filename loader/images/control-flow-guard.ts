@@ -37,7 +37,7 @@ export class ControlFlowGuard {
     readonly enforced: boolean,
   ) {}
 
-  /** Adds an image's valid targets when it is mapped. Nothing of the HPAT and what else lies behind it up to `end` is one (U-24). */
+  /** Adds an image's valid targets when it is mapped. Nothing of the HPAT and what else lies behind it up to `end` is one (docs/fidelity.md#u-24). */
   addImage(dllBase: bigint, image: PeImage, end?: bigint): void {
     const size = image.optionalHeader.sizeOfImage;
     this.#ranges.push({ base: dllBase, end: end ?? dllBase + BigInt(size), size, image });

@@ -12,7 +12,7 @@ export interface FunctionEntry {
 
 /**
  * What RtlLookupFunctionEntry finds for an address. Function tables are registered with the range of the HPAT and the
- * retpoline page included, so that an address there belongs to the image (windows-hotpatching.md 3.7).
+ * retpoline page included, so that an address there belongs to the image (docs/fidelity.md#hpat-and-trampolines).
  */
 export function lookupFunctionEntry(domain: ImageDomain, address: bigint): FunctionEntry | undefined {
   const loaded = domain.imageAt(address);

@@ -8,15 +8,15 @@ export const HPAT_PAIR_SIZE = 2 * PAGE_SIZE;
 
 /**
  * `pairs`: code and data pages in turn (22631 and newer). `pointers`: the earlier generation's plain array of pointers,
- * data only (up to about 19041; windows-hotpatching.md 3.3).
+ * data only (up to about 19041; docs/fidelity.md#hpat-and-trampolines).
  */
 export type HpatLayout = 'pairs' | 'pointers';
 
 /**
  * The Hotpatch Address Table of one image: address space behind the page-rounded image, reserved at load without
- * memory (seed 003). Pages alternate, even ones code (execute-read), odd ones data (read-only), in slots of 8 bytes:
+ * memory (docs/fidelity.md#the-system-around-it). Pages alternate, even ones code (execute-read), odd ones data (read-only), in slots of 8 bytes:
  * slot n has its code at `base + (n >> 9) * 0x2000 + (n & 0x1ff) * 8` and its data 0x1000 behind that
- * (windows-hotpatching.md 3.1). In the layout of the earlier generation slot n is the pointer at `base + n * 8`.
+ * (docs/fidelity.md#hpat-and-trampolines). In the layout of the earlier generation slot n is the pointer at `base + n * 8`.
  */
 export class HotPatchAddressTable {
   #committed = false;
@@ -117,7 +117,7 @@ export class HotPatchAddressTable {
 
 /**
  * Bytes reserved behind each image for a `HotPatchTableSize` of the registry. Every code page has a data page, so the
- * reserve is twice the page-rounded size: 0x1000 gives 0x2000 (512 functions). Modelled: proposal U-5.
+ * reserve is twice the page-rounded size: 0x1000 gives 0x2000 (512 functions). Modelled: docs/fidelity.md#u-5.
  */
 export function hotPatchReserveSize(hotPatchTableSize: number): number {
   if (!Number.isInteger(hotPatchTableSize) || hotPatchTableSize < 0 || hotPatchTableSize > 0x1000_0000)

@@ -202,7 +202,7 @@ export class ImageLoader {
     return domain.table.query(section.dllBase).state === 'free' ? section : create();
   }
 
-  /** The stubs are x64's, for drivers (windows-hotpatching.md 6). */
+  /** The stubs are x64's, for drivers (docs/fidelity.md#hpat-and-trampolines). */
   #hasRetpolinePage(domain: ImageDomain): boolean {
     return (
       this.kernel.retpoline &&

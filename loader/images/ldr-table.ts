@@ -6,7 +6,7 @@ import type { LdrHotPatchState, LoadedImage, LoadReason } from './loaded-image.j
 import { LoaderHeap } from './loader-heap.js';
 
 /**
- * Offsets in LDR_DATA_TABLE_ENTRY, PEB_LDR_DATA and PEB of 64-bit processes (windows-hotpatching.md 2.3; public PDBs) and
+ * Offsets in LDR_DATA_TABLE_ENTRY, PEB_LDR_DATA and PEB of 64-bit processes (docs/fidelity.md#the-system-around-it; public PDBs) and
  * of 32-bit ones (LDR_DATA_TABLE_ENTRY32, PEB_LDR_DATA32, PEB32: the same fields in the same order).
  */
 const LAYOUTS = {

@@ -22,7 +22,7 @@ const ENTRY = {
   timeDateStamp: 0x9cn,
 } as const;
 const ENTRY_SIZE = 0xa0;
-/** u1.HotPatch (windows-hotpatching.md 2.3); that it marks patch images is modelled. */
+/** u1.HotPatch (docs/fidelity.md#the-system-around-it); that it marks patch images is modelled. */
 const HOT_PATCH = 1 << 9;
 /** Flags: LDRP_ENTRY_PROCESSED. */
 const ENTRY_PROCESSED = 0x4000;

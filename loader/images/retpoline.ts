@@ -7,7 +7,7 @@ export const RETPOLINE_PAGE_SIZE = PAGE_SIZE;
 
 /**
  * Offsets of the routines in an image's retpoline page. The set is that of _RTL_RETPOLINE_ROUTINES
- * (windows-hotpatching.md 6); their places and bytes are modelled (proposal U-19).
+ * (docs/fidelity.md#hpat-and-trampolines); their places and bytes are modelled (docs/fidelity.md#u-19).
  */
 const ROUTINE_SIZE = 0x20;
 export const RETPOLINE_ROUTINES = {

@@ -36,7 +36,7 @@ abstract class SpaceWriter implements ImageWriter {
 
 /**
  * Kernel and session images: with virtualization-based security no mapping of their code is writable for VTL0, so the
- * Secure Kernel stores the code and NT the data (seed 003).
+ * Secure Kernel stores the code and NT the data (docs/fidelity.md#the-system-around-it).
  */
 export class KernelImageWriter extends SpaceWriter {
   readonly codeWriter = 'SecureKernel';
@@ -63,7 +63,7 @@ export class KernelImageWriter extends SpaceWriter {
 }
 
 /**
- * Images of a process: NT stores through a writable alias of the page in system space (windows-hotpatching.md 2.5).
+ * Images of a process: NT stores through a writable alias of the page in system space (docs/fidelity.md#application).
  * The page is privatised by copy-on-write first; the process never sees it writable.
  */
 export class UserImageWriter extends SpaceWriter {

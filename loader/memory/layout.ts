@@ -19,7 +19,7 @@ export const SYSTEM_SPACE: Layout = {
   stacks: [0xfffff880_00000000n, 0xfffff900_00000000n],
 };
 
-/** One entry of the root page table: what is switched with the session (seed 003). */
+/** One entry of the root page table: what is switched with the session (docs/fidelity.md#the-system-around-it). */
 export const SESSION_SPACE = {
   range: { start: 0xfffff900_00000000n, end: 0xfffff980_00000000n, mode: 'kernel' },
   images: [0xfffff960_00000000n, 0xfffff970_00000000n],

@@ -48,7 +48,7 @@ const RUNTIME_THREAD_SIZE = 0x1000;
 /** What the C runtime keeps for the process. */
 const RUNTIME_PROCESS_SIZE = 0x8000;
 const TEB_AREA_SIZE = TEB_SIZE + TLS_VECTOR_SIZE + RUNTIME_THREAD_SIZE;
-/** PEB.CrossProcessFlags (windows-hotpatching.md 2.3). */
+/** PEB.CrossProcessFlags (docs/fidelity.md#the-system-around-it). */
 const PROCESS_IMAGES_HOT_PATCHED = 0x80;
 
 interface TlsModule {

@@ -12,7 +12,7 @@ const STATUS_SUCCESS = 0;
 const INFO_LENGTH_MISMATCH = ntStatus('STATUS_INFO_LENGTH_MISMATCH').value;
 const INVALID_INFO_CLASS = ntStatus('STATUS_INVALID_INFO_CLASS').value;
 const DATATYPE_MISALIGNMENT = 0x8000_0002;
-/** The interface of the 2003 generation is gone since Windows 8 (windows-hotpatching.md 2.3). */
+/** The interface of the 2003 generation is gone since Windows 8 (docs/fidelity.md#the-system-around-it). */
 const NOT_IMPLEMENTED = ntStatus('STATUS_NOT_IMPLEMENTED').value;
 
 /** SYSTEM_BASIC_INFORMATION: its pointers and its size, 64 bytes in 64-bit code and 44 in 32-bit code. */

@@ -268,7 +268,7 @@ function wordsOf(addresses: readonly bigint[]): bigint[] {
 
 /**
  * A store is seen whole when it lies within eight aligned bytes (Intel SDM vol. 3, "Guaranteed Atomic Operations";
- * windows-hotpatching.md 2.7 takes the same bound); else each aligned part of it is a store of its own.
+ * docs/fidelity.md#application takes the same bound); else each aligned part of it is a store of its own.
  */
 export function visibleParts({ address, bytes }: Pick<StoreProtocolStep, 'address' | 'bytes'>) {
   const parts: { address: bigint; bytes: Uint8Array }[] = [];

@@ -1,7 +1,7 @@
 import type { HotPatchBaseInput, HotPatchChunkInput } from '../../image/index.js';
 import { type Damage, type Draft, forward, MANY, record } from './damage.js';
 
-/** Offsets in a table of version 4 with one base and one chunk (winnt.h; windows-hotpatching.md 1). */
+/** Offsets in a table of version 4 with one base and one chunk (winnt.h; docs/fidelity.md#the-hotpatch-table). */
 const INFO = {
   version: 0x00,
   size: 0x04,

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -11,6 +12,32 @@ const picture = readFileSync(join(root, 'docs/architecture.svg'), 'utf8');
 const paths = (text: string) => [
   ...new Set([...text.matchAll(/\b[a-z-]+\/[a-z0-9/-]*(?:\.ts)?(?![\w.])/g)].map(([path]) => path)),
 ];
+
+describe('references of the sources to docs/fidelity.md', () => {
+  const fidelity = readFileSync(join(root, 'docs/fidelity.md'), 'utf8');
+  const slug = (heading: string) =>
+    heading
+      .toLowerCase()
+      .replace(/[^a-z0-9 -]/g, '')
+      .replaceAll(' ', '-');
+  const anchors = new Set([
+    ...[...fidelity.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => slug(heading)),
+    ...[...fidelity.matchAll(/<a id="([^"]+)">/g)].map(([, id = '']) => id),
+  ]);
+  const sources = execFileSync('git', ['ls-files', '*.ts'], { cwd: root, encoding: 'utf8' })
+    .trim()
+    .split('\n');
+  const references = sources.flatMap((file) =>
+    [...readFileSync(join(root, file), 'utf8').matchAll(/docs\/fidelity\.md#([a-z0-9-]+)/g)].map(
+      ([, anchor = '']) => ({ file, anchor }),
+    ),
+  );
+
+  it('lead to an anchor', () => {
+    expect(references.length).toBeGreaterThan(40);
+    expect(references.filter(({ anchor }) => !anchors.has(anchor))).toEqual([]);
+  });
+});
 
 describe('docs/architecture.md', () => {
   const inPage = paths([...page.matchAll(/`([^`\n]+)`/g)].map(([, code = '']) => code).join('\n'));

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { installCommands, Page, pagePaths, root, typeErrors } from './page.js';
 
-/** `UPDATE_DOCS=1 npx vitest run test/docs` writes what was printed into the pages. */
+/** `UPDATE_DOCS=1 npm run test:whole -- test/docs` writes what was printed into the pages. */
 const update = process.env.UPDATE_DOCS === '1';
 const only = process.env.DOCS_PAGE;
 const pages = pagePaths()

@@ -143,7 +143,7 @@ describe.each(WORLDS)('NtManageHotPatch, called by code of $name', ({ architectu
 });
 
 describe('the structures of NtManageHotPatch', () => {
-  /** windows-hotpatching.md 2.1. */
+  /** docs/fidelity.md#ntmanagehotpatch. */
   it.each([
     ['loadPatch', 0x68, { patchPath: 0x08, sid: 0x18, checkSum: 0x5c, timeDateStamp: 0x60 }],
     ['unloadPatch', 0x50, { checkSum: 0x04, timeDateStamp: 0x08, sid: 0x0c }],

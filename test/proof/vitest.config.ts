@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { configDefaults, defineConfig } from 'vitest/config';
 import base from '../../vitest.config.js';
 
 /** The whole proof: every fault campaign, shape and cell of the matrices, and many more random sequences. */
@@ -9,6 +9,7 @@ export default defineConfig({
   test: {
     ...base.test,
     include: ['test/proof/**/*.test.ts'],
+    exclude: [...configDefaults.exclude],
     env: { HOTPATCH_PROOF: 'all' },
     testTimeout: 600_000,
   },
