@@ -15,6 +15,7 @@ export {
   type RequestedOperation,
 } from './core/requested-operation.js';
 export type { HotPatchRule } from './core/rules.js';
+export { type CodeRange, sees, standsIn, threadsStandingIn } from './core/stands.js';
 export type { CalloutPhase, EngineStep, StoreStep, StoreTarget, Writer } from './core/steps.js';
 export { bootOptionsFor, createEngine, type Engines } from './engines.js';
 export type { Application } from './modern/application.js';

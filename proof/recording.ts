@@ -24,7 +24,7 @@ export interface StoreProtocolStep {
   readonly address: bigint;
   readonly bytes: Uint8Array;
   readonly text: string;
-  /** The store is left out when a processor stands in this range at that moment, wherever it runs. */
+  /** The store is left out when a processor stands in this range of the place at that moment. */
   readonly unlessOccupied?: Range;
 }
 
@@ -79,11 +79,9 @@ export function record(subject: Subject): Recording {
   const { name: architecture } = placeOf(lab, subject.calls[0]).architecture;
   const patchedBefore = patchImagesOf(subject);
   const copiedOnWrite = copyOnWritePages(lab);
-  using stores = watchStores(lab);
-  let restores = false;
   for (const step of subject.steps()) {
-    const { place } = stores;
     if (step.kind === 'store') {
+      const { place } = step;
       for (const [index, byte] of step.before.entries()) {
         const key = keyOf(place, step.address + BigInt(index));
         if (!before.has(key)) before.set(key, byte);
@@ -98,13 +96,7 @@ export function record(subject: Subject): Recording {
       const key = `${place} ${step.symbol}`;
       if (target !== undefined && !(step.target === 'padding' && targets.has(key))) targets.set(key, target);
     }
-    const isRestoring =
-      step.kind === 'store' &&
-      step.unlessOccupied === undefined &&
-      step.target === 'padding' &&
-      operation === 'revert';
-    steps.push(protocolStep(step, place, isRestoring, restores));
-    restores ||= isRestoring;
+    steps.push(protocolStep(step));
   }
   return {
     architecture,
@@ -124,50 +116,18 @@ export function record(subject: Subject): Recording {
 
 const keyOf = (place: string, address: bigint): string => `${place} ${address}`;
 
-/** The domain of the last store, which the engine's steps do not tell. */
-function watchStores({ kernel }: Lab): { readonly place: string } & Disposable {
-  let place = kernel.domain.name;
-  const undo = kernel.domains.flatMap(({ writer, name }) =>
-    (['writeCode', 'writeData'] as const).map((method) => {
-      const write = writer[method].bind(writer);
-      writer[method] = (address, bytes) => {
-        place = name;
-        write(address, bytes);
-      };
-      return () => {
-        writer[method] = write;
-      };
-    }),
-  );
-  return {
-    get place() {
-      return place;
-    },
-    [Symbol.dispose]: () => {
-      for (const one of undo) one();
-    },
-  };
-}
-
-function protocolStep(
-  step: EngineStep,
-  place: string,
-  isRestoring: boolean,
-  restores: boolean,
-): ProtocolStep {
+function protocolStep(step: EngineStep): ProtocolStep {
   const { text } = step;
   switch (step.kind) {
     case 'store': {
-      const { target, address, bytes } = step;
+      const { target, place, address, bytes, unlessOccupied } = step;
       const store = { kind: 'store', target, place, address, bytes, text } as const;
-      const range = { start: address, end: address + BigInt(bytes.length) };
-      const unlessOccupied = step.unlessOccupied ?? (isRestoring ? range : undefined);
       return unlessOccupied === undefined ? store : { ...store, unlessOccupied };
     }
     case 'rendezvous':
       return { kind: 'rendezvous', phase: step.phase, text };
     case 'serialised':
-      return restores ? { kind: 'serialise', text, ifRestored: true } : { kind: 'serialise', text };
+      return { kind: 'serialise', text, ...(step.ifRestored === undefined ? {} : { ifRestored: true }) };
     default:
       return { kind: 'note', text };
   }

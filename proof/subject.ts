@@ -66,9 +66,3 @@ export function placeNamed({ kernel }: Lab, name: string): ImageDomain {
 export function placeOf(lab: Lab, { place }: SubjectCall): ImageDomain {
   return place === undefined ? lab.kernel.domain : placeNamed(lab, place);
 }
-
-/** Does code that runs in `viewer` see what is stored in `stored` at `address`? */
-export function sees(viewer: ImageDomain, stored: ImageDomain, address: bigint): boolean {
-  const page = Number(BigInt.asUintN(64, address) >> 12n);
-  return viewer.addressSpace.tableOfPage(page) === stored.addressSpace.tableOfPage(page);
-}

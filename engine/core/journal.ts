@@ -1,8 +1,8 @@
-import { CpuError, formatAddress, isExecutable } from '../../cpu/index.js';
+import { type ArchitectureName, CpuError, formatAddress, isExecutable } from '../../cpu/index.js';
 import { formatBytes, hex, type Kernel, type LoadedImage } from '../../loader/index.js';
 import type { TrampolineForm } from '../modern/trampoline.js';
 import { HotPatchError } from './error.js';
-import type { EngineStep, StoreTarget } from './steps.js';
+import type { EngineStep, Occupation, StoreStep, StoreTarget } from './steps.js';
 
 /**
  * Every change that a transaction makes goes through its journal, which can take all of them back, last one first.
@@ -22,6 +22,7 @@ export class Journal {
     address: bigint,
     bytes: Uint8Array,
     symbol: string,
+    unlessOccupied?: Occupation,
   ): EngineStep {
     const { domain } = image;
     const before = domain.addressSpace.read(address, bytes.length);
@@ -43,14 +44,15 @@ export class Journal {
       kind: 'store',
       target,
       writer,
+      place: domain.name,
       address,
       before,
       bytes,
       symbol,
+      unlessOccupied,
       // A large patch makes tens of thousands of these, and most are never read.
       get text() {
-        const where = formatAddress(name, address);
-        return `  ${writer} stores ${formatBytes(bytes)} at ${where} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`;
+        return storeText(name, { writer, target, address, before, bytes, symbol });
       },
     };
   }
@@ -114,6 +116,22 @@ export class Journal {
     for (let change = this.#changes.pop(); change !== undefined; change = this.#changes.pop())
       if (!kept.some((image) => image === change.image)) change.undo();
   }
+}
+
+/** How a store is told. */
+export function storeText(
+  architecture: ArchitectureName,
+  {
+    writer,
+    target,
+    address,
+    before,
+    bytes,
+    symbol,
+  }: Pick<StoreStep, 'writer' | 'target' | 'address' | 'before' | 'bytes' | 'symbol'>,
+): string {
+  const where = formatAddress(architecture, address);
+  return `  ${writer} stores ${formatBytes(bytes)} at ${where} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`;
 }
 
 const TARGET_TEXT: Record<StoreTarget, string> = {

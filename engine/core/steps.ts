@@ -11,6 +11,13 @@ export type CalloutPhase = 0 | 1 | 2;
 
 type Nothing = Record<never, never>;
 
+/** Addresses in the place of a store. */
+export interface Occupation {
+  readonly start: bigint;
+  /** First address behind it. */
+  readonly end: bigint;
+}
+
 declare module '../../loader/common/events.js' {
   interface LabEventFacts {
     /** The HPAT of `image` gets memory. */
@@ -18,19 +25,22 @@ declare module '../../loader/common/events.js' {
     store: {
       readonly target: StoreTarget;
       readonly writer: Writer;
+      /** Name of the domain that is stored into: `system`, `session 1`, `mail.exe (12)`. */
+      readonly place: string;
       readonly address: bigint;
       readonly before: Uint8Array;
       readonly bytes: Uint8Array;
       /** `demo!dispatch` */
       readonly symbol: string;
       /** It was left to whether a thread stood here: otherwise it would not have been done. */
-      readonly unlessOccupied?: { readonly start: bigint; readonly end: bigint } | undefined;
+      readonly unlessOccupied?: Occupation | undefined;
     };
     undoEntrySaved: { readonly index: number; readonly rva: number };
     undoEntryCleared: { readonly index: number; readonly rva: number };
     /** Marks the stretch in which the processors are held. */
     rendezvous: { readonly phase: 'begin' | 'end' };
-    serialised: Nothing;
+    /** `ifRestored`: it was done because a store before it was not left out. */
+    serialised: { readonly ifRestored?: true };
     callout: {
       readonly phase: CalloutPhase;
       readonly status: number;

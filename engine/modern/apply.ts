@@ -91,9 +91,9 @@ export class Applier {
     };
   }
 
-  serialise(): EngineStep {
+  serialise(facts: { readonly ifRestored?: true } = {}): EngineStep {
     this.kernel.machine.serialise();
-    return { kind: 'serialised', text: '  every processor is serialised' };
+    return { kind: 'serialised', text: '  every processor is serialised', ...facts };
   }
 
   /** Everything of the trampoline but the entry. */
@@ -164,10 +164,11 @@ export class Applier {
         location - size,
         entry.paddingBytes,
         image.describe(location),
+        { start: location - size, end: location },
       );
       restored = true;
     }
-    if (restored) yield this.serialise();
+    if (restored) yield this.serialise({ ifRestored: true });
   }
 }
 

@@ -1,12 +1,5 @@
-import { formatAddress } from '../../cpu/index.js';
-import {
-  formatBytes,
-  type ImageDomain,
-  type Kernel,
-  type LabEvent,
-  type PlainEventKind,
-} from '../../loader/index.js';
-import { Journal } from '../core/journal.js';
+import type { ImageDomain, Kernel, LabEvent, PlainEventKind } from '../../loader/index.js';
+import { Journal, storeText } from '../core/journal.js';
 import type { EngineStep, StoreTarget } from '../core/steps.js';
 
 export interface StoreRequest {
@@ -49,17 +42,18 @@ export class Operation {
   }
 
   /**
-   * One store. NT itself writes, through a writable alias of the locked pages: there is no Secure Kernel in this
+   * One store. NT itself writes, through a writable alias of the locked pages (PatchGuard of Server 2003 x64 is told of
+   * the kernel's own changes, modelled: as stores by who may change code): there is no Secure Kernel in this
    * generation. Pages of a process become its own first.
    */
   store({ domain, target, address, bytes, symbol, unlessOccupied }: StoreRequest): EngineStep {
     const { addressSpace } = domain;
     const before = addressSpace.read(address, bytes.length);
     this.change(
-      () => write(domain, address, bytes),
+      () => domain.writer.writeCodeAsKernel(address, bytes),
       () => {
         // The memory of a process that ended on the way is gone.
-        if (domain.process?.terminated !== true) write(domain, address, before);
+        if (domain.process?.terminated !== true) domain.writer.writeCodeAsKernel(address, before);
       },
     );
     const { name } = domain.architecture;
@@ -67,13 +61,14 @@ export class Operation {
       kind: 'store',
       target,
       writer: 'NT',
+      place: domain.name,
       address,
       before,
       bytes,
       symbol,
       unlessOccupied,
       get text() {
-        return `  NT stores ${formatBytes(bytes)} at ${formatAddress(name, address)} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`;
+        return storeText(name, { writer: 'NT', target, address, before, bytes, symbol });
       },
     });
   }
@@ -87,21 +82,4 @@ export class Operation {
     const text = phase === 'begin' ? 'all processors are held' : 'all processors are let go';
     return this.emit({ kind: 'rendezvous', phase, text: `  ${text}` });
   }
-}
-
-const TARGET_TEXT: Partial<Record<StoreTarget, string>> = {
-  padding: 'jump in the padding',
-  entry: 'entry',
-  pointer: 'pointer',
-  relative: 'relative operand',
-};
-
-function write(
-  { addressSpace, machine, writer, kind }: ImageDomain,
-  address: bigint,
-  bytes: Uint8Array,
-): void {
-  if (kind === 'user') writer.writeCode(address, bytes);
-  // PatchGuard of Server 2003 x64 is told of the kernel's own changes (modelled): as stores by who may change code.
-  else machine.writeCode(addressSpace, address, bytes, { writer: 'vtl1' });
 }

@@ -11,14 +11,25 @@ export interface ImageWriter {
   readonly dataWriter: 'SecureKernel' | 'NT';
   /** One store into executable memory. A page that other address spaces share becomes private first. */
   writeCode(address: bigint, bytes: Uint8Array): void;
+  /** The same where NT itself changes kernel code, as it could before there was a Secure Kernel. */
+  writeCodeAsKernel(address: bigint, bytes: Uint8Array): void;
   /** One store into data, also into pages that the guest may only read. */
   writeData(address: bigint, bytes: Uint8Array): void;
+  /** Tells `listener` of each store before it is made; what it throws is what the store fails with. */
+  beforeStore(listener: (store: ImageStore) => void): Disposable;
+}
+
+export interface ImageStore {
+  readonly into: 'code' | 'data';
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
 }
 
 abstract class SpaceWriter implements ImageWriter {
   abstract readonly codeWriter: 'SecureKernel' | 'NT';
   abstract readonly dataWriter: 'SecureKernel' | 'NT';
   protected abstract readonly storesAs: CodeWriter;
+  readonly #listeners = new Set<(store: ImageStore) => void>();
 
   constructor(
     protected readonly machine: Machine,
@@ -26,11 +37,26 @@ abstract class SpaceWriter implements ImageWriter {
   ) {}
 
   writeCode(address: bigint, bytes: Uint8Array): void {
+    this.writeCodeAsKernel(address, bytes);
+  }
+
+  writeCodeAsKernel(address: bigint, bytes: Uint8Array): void {
+    this.#tell({ into: 'code', address, bytes });
     this.machine.writeCode(this.space, address, bytes, { writer: this.storesAs });
   }
 
   writeData(address: bigint, bytes: Uint8Array): void {
+    this.#tell({ into: 'data', address, bytes });
     this.space.write(address, bytes);
+  }
+
+  beforeStore(listener: (store: ImageStore) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
+  #tell(store: ImageStore): void {
+    for (const listener of [...this.#listeners]) listener(store);
   }
 }
 

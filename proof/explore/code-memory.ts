@@ -1,6 +1,7 @@
+import { sees } from '../../engine/index.js';
 import type { Lab } from '../../lab/index.js';
 import type { ImageDomain } from '../../loader/index.js';
-import { placeNamed, sees } from '../subject.js';
+import { placeNamed } from '../subject.js';
 import type { EngineGraph, EngineNode } from './engine-graph.js';
 import type { FetchView } from './executor.js';
 

@@ -1,5 +1,5 @@
 import { type ArchitectureName, CpuError } from '../../cpu/index.js';
-import type { PlacedRange, ProtocolStep, Range, StoreProtocolStep } from '../recording.js';
+import type { PlacedRange, ProtocolStep, StoreProtocolStep } from '../recording.js';
 import { mayChangeConcurrently } from './arm64-concurrency.js';
 
 /** A page that the protocol stores to, and where. */
@@ -37,7 +37,7 @@ export interface EngineEdge {
   /** The protocol does nothing: it leaves a store out, or has nothing to serialise for. */
   readonly leftOut?: true;
   /** Possible only when some processor stands in the range, or when none does. */
-  readonly condition?: { readonly range: Range; readonly occupied: boolean };
+  readonly condition?: { readonly range: PlacedRange; readonly occupied: boolean };
   /** Arm: instructions that may only be replaced while no processor is about to execute them. */
   readonly hazards?: readonly PlacedRange[];
 }
@@ -183,7 +183,8 @@ export class EngineGraph {
     const text = step.text.trim();
     if (unlessOccupied !== undefined) {
       const done = { ...next, restored: true, memory: this.#stored(moment.memory, step) };
-      const condition = (occupied: boolean) => ({ range: unlessOccupied, occupied });
+      const range = { place: step.place, ...unlessOccupied };
+      const condition = (occupied: boolean) => ({ range, occupied });
       return [
         { to: this.#idOf(done), text, serialises: false, condition: condition(false) },
         {

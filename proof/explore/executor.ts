@@ -1,8 +1,9 @@
 import type { Processor } from '../../cpu/index.js';
+import { standsIn } from '../../engine/index.js';
 import type { ImageDomain, Thread } from '../../loader/index.js';
 import type { BreakpointHandler } from '../protocols/write-protocol.js';
 import type { PlacedRange } from '../recording.js';
-import { placeNamed, placeOf, type Subject, sees } from '../subject.js';
+import { placeNamed, placeOf, type Subject } from '../subject.js';
 import type { CodeMemory } from './code-memory.js';
 import type { EngineNode } from './engine-graph.js';
 import { type GuestState, GuestStates } from './guest-states.js';
@@ -188,6 +189,6 @@ export class Executor {
   /** Is `address`, as this call sees it, in the range? */
   isIn({ place, start, end }: PlacedRange, address: bigint): boolean {
     if (address < start || address >= end) return false;
-    return sees(this.place, placeNamed(this.parts.subject.lab, place), address);
+    return standsIn(this.place, address, { domain: placeNamed(this.parts.subject.lab, place), start, end });
   }
 }

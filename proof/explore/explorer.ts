@@ -1,5 +1,5 @@
 import type { WriteProtocol } from '../protocols/write-protocol.js';
-import type { Range } from '../recording.js';
+import type { PlacedRange } from '../recording.js';
 import type { ExpectedResults, SubjectSource } from '../subject.js';
 import { checkRestored, checkThatCallsEnd } from './end-checks.js';
 import type { EngineNode } from './engine-graph.js';
@@ -242,11 +242,8 @@ class Search {
     this.#add(global, parent);
   }
 
-  #occupied({ start, end }: Range): boolean {
-    return this.#here.some((local) => {
-      const { pc } = this.#transitions.locals.state(local).guest;
-      return pc >= start && pc < end;
-    });
+  #occupied(range: PlacedRange): boolean {
+    return this.#here.some((local) => this.#transitions.isIn(local, range));
   }
 
   #report(broken: Broken, state: number, action: Action): void {

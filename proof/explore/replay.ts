@@ -1,8 +1,8 @@
 import type { Exit, Processor, ProcessorContext } from '../../cpu/index.js';
-import type { EngineStep } from '../../engine/index.js';
+import { type EngineStep, standsIn } from '../../engine/index.js';
 import type { Thread } from '../../loader/index.js';
 import type { WriteProtocol } from '../protocols/write-protocol.js';
-import { placeOf, type Subject, type SubjectSource } from '../subject.js';
+import { placeNamed, placeOf, type Subject, type SubjectSource } from '../subject.js';
 import type { EngineEdge, EngineNode } from './engine-graph.js';
 import { createModelled, type Model, modelOf } from './model.js';
 import { compareMemory, prepareForProtocol, ReplayDivergence, storeDifference } from './replay-memory.js';
@@ -225,8 +225,12 @@ export class Replay implements Disposable {
 
   #isPossible({ condition }: EngineEdge): boolean {
     if (condition === undefined) return true;
-    const { start, end } = condition.range;
-    return this.processors.some(({ pc }) => pc >= start && pc < end) === condition.occupied;
+    const { place, start, end } = condition.range;
+    const range = { domain: placeNamed(this.subject.lab, place), start, end };
+    const occupied = this.#runners.some(({ thread, processor }) =>
+      standsIn(thread.domain, processor.pc, range),
+    );
+    return occupied === condition.occupied;
   }
 
   #isUnmapped(processor: number): boolean {

@@ -70,14 +70,9 @@ describe.each(['x64', 'arm64'] as const)('__PatchMainCallout__ on %s', (architec
   });
 
   function failAtTheEntry({ driver }: { driver: Awaited<ReturnType<typeof boot>>['driver'] }): void {
-    const { writer } = driver.domain;
-    const { writeCode } = writer;
     const entry = driver.symbol('ReceivePacket');
-    Object.assign(writer, {
-      writeCode(address: bigint, bytes: Uint8Array) {
-        if (address === entry) throw new Error('no');
-        writeCode.call(writer, address, bytes);
-      },
+    driver.domain.writer.beforeStore(({ into, address }) => {
+      if (into === 'code' && address === entry) throw new Error('no');
     });
   }
 });

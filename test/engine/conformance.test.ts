@@ -163,14 +163,9 @@ describe.each(FORMS)('hotpatching in the form of $name', (form) => {
       const { lab, demo } = machine;
       const before = demo.codeBytes();
       let count = 0;
-      const { writer } = demo.domain;
-      const failWhenDue =
-        (write: (address: bigint, bytes: Uint8Array) => void) => (address: bigint, bytes: Uint8Array) => {
-          if (count++ === failing) throw new Error('the store failed');
-          write.call(writer, address, bytes);
-        };
-      const { writeCode, writeData } = writer;
-      Object.assign(writer, { writeCode: failWhenDue(writeCode), writeData: failWhenDue(writeData) });
+      demo.domain.writer.beforeStore(() => {
+        if (count++ === failing) throw new Error('the store failed');
+      });
       expect(() => lab.engine.load(demoPatch(form, 1))).toThrow('the store failed');
       expect(demo.codeBytes()).toEqual(before);
       expect(demo.hpat?.committed).toBe(false);

@@ -224,14 +224,9 @@ describe('a failure report', () => {
       const machine = await bench(dll);
       const [, second] = machine.places;
       if (second === undefined) throw new Error('no place');
-      const { writer } = second.domain;
-      const { writeCode } = writer;
       const entry = second.demo.symbol('dispatch');
-      Object.assign(writer, {
-        writeCode(address: bigint, bytes: Uint8Array) {
-          if (address === entry) throw error;
-          writeCode.call(writer, address, bytes);
-        },
+      second.domain.writer.beforeStore(({ into, address }) => {
+        if (into === 'code' && address === entry) throw error;
       });
       return machine;
     };

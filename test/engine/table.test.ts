@@ -278,14 +278,10 @@ function bugCheckOf(action: () => unknown): [number, bigint | undefined] {
 function failAtLastEntry({ places }: Bench): void {
   const last = places.at(-1);
   if (last === undefined) throw new Error('no place');
-  const { writer } = last.domain;
-  const { writeCode } = writer;
   const entries = DEMO_FUNCTIONS.map((name) => last.demo.symbol(name)).sort((a, b) => Number(a - b));
   let left = entries.length;
-  Object.assign(writer, {
-    writeCode(address: bigint, bytes: Uint8Array) {
-      if (left > 0 && entries.includes(address) && --left === 0) throw new Error('the store failed');
-      writeCode.call(writer, address, bytes);
-    },
+  last.domain.writer.beforeStore(({ into, address }) => {
+    if (into === 'code' && left > 0 && entries.includes(address) && --left === 0)
+      throw new Error('the store failed');
   });
 }

@@ -75,17 +75,11 @@ describe.each(WEAK)('processors that keep what they fetched, in the form of $nam
     const { lab, demo, fetched, fetchEverywhere, inMemory } = machine;
     const original = inMemory();
     fetchEverywhere();
-    const { writer } = demo.domain;
-    const { writeCode } = writer;
     let failing = false;
-    Object.assign(writer, {
-      writeCode(address: bigint, bytes: Uint8Array) {
-        if (failing) {
-          failing = false;
-          throw new CpuError('noMemory', 'no frame', { status: 'STATUS_NO_MEMORY' });
-        }
-        writeCode.call(writer, address, bytes);
-      },
+    demo.domain.writer.beforeStore(({ into }) => {
+      if (into !== 'code' || !failing) return;
+      failing = false;
+      throw new CpuError('noMemory', 'no frame', { status: 'STATUS_NO_MEMORY' });
     });
     const steps = lab.engine.loadSteps(demoPatch(form, 1));
     machine.toEntry(steps);

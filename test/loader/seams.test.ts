@@ -38,6 +38,8 @@ describe.each(ARCHITECTURES)('seams of a kernel on %s', (architecture) => {
         codeWriter: own.codeWriter,
         dataWriter: own.dataWriter,
         writeCode: (address, bytes) => own.writeCode(address, bytes),
+        writeCodeAsKernel: (address, bytes) => own.writeCodeAsKernel(address, bytes),
+        beforeStore: (listener) => own.beforeStore(listener),
         writeData: (address, bytes) => {
           stores.push(address);
           own.writeData(address, bytes);

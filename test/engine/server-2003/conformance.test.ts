@@ -172,32 +172,14 @@ describe.each(SUBJECTS)('$name', (subject) => {
 });
 
 /** Fails the n-th store of the engine, into code or data. */
-function failStore({ lab, module }: Running, index: number): { fired: boolean } & Disposable {
-  const { machine } = lab.kernel;
-  const { writer } = module.domain;
-  const writeCode = machine.writeCode.bind(machine);
-  const writeData = writer.writeData.bind(writer);
+function failStore({ module }: Running, index: number): { fired: boolean } & Disposable {
   let count = 0;
-  const state = {
-    fired: false,
-    [Symbol.dispose]: () => {
-      machine.writeCode = writeCode;
-      writer.writeData = writeData;
-    },
-  };
-  const check = () => {
+  const state = { fired: false, [Symbol.dispose]: () => watching[Symbol.dispose]() };
+  const watching = module.domain.writer.beforeStore(() => {
     if (state.fired || count++ !== index) return;
     state.fired = true;
     throw Object.assign(new Error('injected'), { injected: true });
-  };
-  machine.writeCode = (...parameters) => {
-    check();
-    writeCode(...parameters);
-  };
-  writer.writeData = (...parameters) => {
-    check();
-    writeData(...parameters);
-  };
+  });
   return state;
 }
 
