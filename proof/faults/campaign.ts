@@ -1,6 +1,6 @@
 import type { EngineStep } from '../../engine/index.js';
 import { BugCheck } from '../../loader/index.js';
-import { FAULTS, type FaultKind, failure, inject } from './injections.js';
+import { FAULTS, type FaultKind, failure } from './injections.js';
 import { createSituation, type Situation, type SituationKind } from './situations.js';
 import { differences, type SystemState, sameState, systemState } from './system-state.js';
 
@@ -135,7 +135,7 @@ function performWithFault(situation: Situation, { kind, index }: FaultPoint): Ru
     fired = true;
     return true;
   };
-  using _ = inject(situation.lab, kind, isDue);
+  using _ = situation.faults.inject(kind, isDue);
   const told = (status: string | undefined, stopped = false): Run => ({ fired, status, stopped, last });
   try {
     const steps = situation.perform();

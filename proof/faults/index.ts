@@ -1,5 +1,5 @@
 export { type FaultPoint, type FaultResult, faultCampaign, type StateAfterFault } from './campaign.js';
-export { FAULTS, type FaultKind, inject, STATUS_OF_FAULT } from './injections.js';
+export { FAULTS, FaultInjector, type FaultKind, STATUS_OF_FAULT } from './injections.js';
 export {
   createSituation,
   type FaultyOperation,

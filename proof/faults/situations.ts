@@ -4,8 +4,10 @@ import { ImageBuilder, type PeImage } from '../../image/index.js';
 import { Lab } from '../../lab/index.js';
 import type { ImageDomain, LoadedImage } from '../../loader/index.js';
 import { firstInstruction } from '../shapes/first-instructions.js';
+
 import { buildBase, buildPatch, type FunctionSource, type ImageForm } from '../shapes/program.js';
 import type { Generation } from '../subject.js';
+import { FaultInjector } from './injections.js';
 
 /** Where the base image is: in the kernel, in two sessions, in two processes, in VTL1; or it is the EXE of two processes. */
 export type ImagePlace = 'driver' | 'sessionDriver' | 'dll' | 'exe' | 'secureModule';
@@ -33,6 +35,7 @@ export interface SituationKind {
 /** A system right before an operation that may fail. */
 export interface Situation extends Disposable {
   readonly lab: Lab;
+  readonly faults: FaultInjector;
   /** The operation; steps of the engine are yielded where it can be stopped between two of them. */
   perform(): Generator<EngineStep, void>;
   /** What the function returns now in every place that has the base. */
@@ -110,7 +113,9 @@ async function build(architecture: ArchitectureName, form: ImageForm): Promise<I
 export async function createSituation(kind: SituationKind): Promise<Situation> {
   const { architecture, place, operation, generation = {} } = kind;
   const images = await imagesFor(kind);
-  const lab = await Lab.boot({ architecture, memorySize: 16 * 1024 * 1024, ...generation });
+  const faults = new FaultInjector();
+  const { seams } = faults;
+  const lab = await Lab.boot({ architecture, memorySize: 16 * 1024 * 1024, seams, ...generation });
   try {
     const { engine, kernel } = lab;
     const begin = (name: string) =>
@@ -132,6 +137,7 @@ export async function createSituation(kind: SituationKind): Promise<Situation> {
       patch = engine.load(images.older);
     return {
       lab,
+      faults,
       *perform() {
         if (operation === 'apply') yield* engine.loadSteps(images.older);
         else if (operation === 'repatch') yield* engine.loadSteps(images.newer);

@@ -1,6 +1,6 @@
 import { APPLY_IMAGE_PATCH, HotPatchError } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
-import { inject, systemState } from '../../proof/index.js';
+import { systemState } from '../../proof/index.js';
 import { boot } from './image-patch.js';
 
 const { REVERSE, FORWARD } = APPLY_IMAGE_PATCH;
@@ -35,7 +35,7 @@ describe.each(['coherent', 'weak'] as const)(
         const [processor] = lab.kernel.machine.processors;
         const entry = demo.symbol('leaf_opaque');
         {
-          using _ = inject(lab, fault, () => {
+          using _ = machine.faults.inject(fault, () => {
             if (fired || count++ !== index) return false;
             fired = true;
             if (fault !== 'page') leaf(); // the processor fetches what has been stored so far

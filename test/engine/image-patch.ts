@@ -1,6 +1,7 @@
 import { Lab, layoutOf, MANAGE_HOT_PATCH, ModernEngine, manageHotPatch, SectionObject } from 'hotpatch-lab';
 import { findSymbols, readImage } from 'hotpatch-lab/image';
 import { expect } from 'vitest';
+import { FaultInjector } from '../../proof/index.js';
 import { fixture, fixtureBytes } from '../support.js';
 
 const FIELD = {
@@ -11,7 +12,8 @@ const read = (path: string) => readImage(fixtureBytes(path), { file: fixture(pat
 
 /** A process with demo.dll, and a patch that its loader will apply by itself: what ntdll does. */
 export async function boot(options: { instructionFetch?: 'coherent' | 'weak' } = {}) {
-  const lab = await Lab.boot({ architecture: 'x64', ...options });
+  const faults = new FaultInjector();
+  const lab = await Lab.boot({ architecture: 'x64', seams: faults.seams, ...options });
   const { kernel } = lab;
   const engine = new ModernEngine(kernel, { patchUserImages: false });
   const process = kernel.createProcess({ name: 'program.exe' });
@@ -63,6 +65,7 @@ export async function boot(options: { instructionFetch?: 'coherent' | 'weak' } =
     }).status;
   const leaf = () => Number(BigInt.asUintN(32, process.call64(demo.symbol('leaf_opaque'))));
   return {
+    faults,
     lab,
     engine,
     process,

@@ -106,23 +106,22 @@ describe('errors of a patch', () => {
   });
 
   it('are those of the memory where no memory was wanted', async () => {
-    using lab = await Lab.boot({ architecture: 'x64' });
+    let error: unknown;
+    let isFailing = false;
+    const before = () => {
+      if (!isFailing) return;
+      try {
+        lab.kernel.domain.addressSpace.read(0x10n, 1);
+      } catch (caught) {
+        error = caught;
+        throw caught;
+      }
+    };
+    using lab = await Lab.boot({ architecture: 'x64', seams: { before } });
     await lab.loadDriver(fixture('x64/base/packets.sys'));
     const engine = new ModernEngine(lab.kernel);
     const { image } = readFixture('x64/patch/packets_hp.sys');
-    const space = lab.kernel.domain.addressSpace;
-    const { read } = space;
-    let error: unknown;
-    Object.assign(lab.kernel, {
-      loadImage() {
-        try {
-          read.call(space, 0x10n, 1);
-        } catch (caught) {
-          error = caught;
-          throw caught;
-        }
-      },
-    });
+    isFailing = true;
     try {
       engine.load(image);
       expect.unreachable();

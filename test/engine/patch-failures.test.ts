@@ -1,7 +1,7 @@
 import { Lab, ModernEngine } from 'hotpatch-lab';
 import { appendHotPatchTable, encodeHotPatchTable, ImageBuilder, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
-import { inject } from '../../proof/index.js';
+import { FaultInjector } from '../../proof/index.js';
 import { bench, CELLS, readFixture } from './kinds.js';
 
 const DLL = CELLS.find(({ name }) => name === 'x64 DLL in three processes');
@@ -51,10 +51,11 @@ function guarded() {
 
 async function guardedProcess() {
   const built = guarded();
-  const lab = await Lab.boot({ architecture: 'x64' });
+  const faults = new FaultInjector();
+  const lab = await Lab.boot({ architecture: 'x64', seams: faults.seams });
   const process = lab.kernel.createProcess({ name: 'p.exe', controlFlowGuard: true });
   const base = process.loadImage(built.image, { initialize: false });
-  return { ...built, lab, process, base, [Symbol.dispose]: () => lab[Symbol.dispose]() };
+  return { ...built, faults, lab, process, base, [Symbol.dispose]: () => lab[Symbol.dispose]() };
 }
 
 describe('call targets of a patch image under Control Flow Guard', () => {
@@ -88,12 +89,11 @@ describe('call targets of a patch image under Control Flow Guard', () => {
 
   it('are as before when the loader’s request fails behind them', async () => {
     using machine = await guardedProcess();
-    const { lab, process, base } = machine;
+    const { process, base } = machine;
     const { engine, loaded } = mapped(machine);
     const saved = process.domain.guard.saveImage(loaded.dllBase);
     {
-      using _ = inject(
-        lab,
+      using _ = machine.faults.inject(
         'codeStore',
         () => base.hpat?.committed === true && loaded.hotPatchState === 'AppliedReverse',
       );
@@ -131,8 +131,9 @@ describe('a patch that is refused', () => {
       ['page', /STATUS_NO_MEMORY/],
       ['dataStore', /STATUS_ACCESS_VIOLATION/],
     ] as const) {
-      using machine = await bench(dll);
-      using _ = inject(machine.lab, fault, () => true);
+      const faults = new FaultInjector();
+      using machine = await bench({ ...dll, boot: { ...dll.boot, seams: faults.seams } });
+      using _ = faults.inject(fault, () => true);
       expect(() => machine.load()).toThrow(expected);
     }
   });

@@ -289,10 +289,8 @@ describe('between the steps of a revert', () => {
     for (let step = 0; step < 40; step++) steps.next();
     const late = machine.place(lab.createProcess('late.exe').domain);
     const mistake = new TypeError('a mistake of the laboratory');
-    Object.assign(late.domain.writer, {
-      writeCode() {
-        throw mistake;
-      },
+    late.domain.writer.beforeStore(({ into }) => {
+      if (into === 'code') throw mistake;
     });
     expect(() => [...steps]).toThrow(mistake);
   });

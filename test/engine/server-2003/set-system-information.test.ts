@@ -285,10 +285,12 @@ describe('SystemHotpatchInformation, whoever asks', () => {
     it('leaves mistakes of the laboratory what they are', async () => {
       using one = await direct();
       const mistake = Object.assign(new TypeError('a mistake of the laboratory'), { status: 'its own' });
-      const openPatch = () => {
-        throw mistake;
-      };
-      Object.assign(one.engine, { openPatch });
+      class BrokenDisk extends FileSystem {
+        override readImage(): never {
+          throw mistake;
+        }
+      }
+      one.engine.serve({ disk: new BrokenDisk() });
       const buffer = one.names(NAME_INFO + ACTIVE);
       const address = one.process.domain.allocateMemory('pool', buffer.length);
       one.process.addressSpace.write(address, buffer);
