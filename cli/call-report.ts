@@ -150,13 +150,13 @@ function resultOf(kernel: Kernel, thread: Thread): bigint {
 }
 
 /** Drivers go into kernel space, everything else into a process of its own. */
-function domainFor(kernel: Kernel, image: PeImage): ImageDomain {
+export function domainFor(kernel: Kernel, image: PeImage): ImageDomain {
   if (image.optionalHeader.subsystem === IMAGE_SUBSYSTEM.NATIVE || image.architecture === 'x86')
     return kernel.domain;
   return kernel.createProcess({ name: 'call.exe' }).domain;
 }
 
-function load(
+export function load(
   kernel: Kernel,
   domain: ImageDomain,
   path: string,

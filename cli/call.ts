@@ -1,5 +1,7 @@
 import { Command } from 'commander';
 import { type CallReport, type CallRequest, callReport } from './call-report.js';
+import { UsageError } from './errors.js';
+import { type IoctlReport, ioctlReport } from './ioctl.js';
 import { hotPatchTableSize, numberFrom, wholeNumber } from './numbers.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
 
@@ -13,6 +15,10 @@ interface CallFlags {
   readonly processors: number;
   readonly seed: number;
   readonly hotPatchTableSize: number;
+  readonly ioctl?: number;
+  readonly in?: string;
+  readonly out: number;
+  readonly device?: string;
   readonly json?: boolean;
 }
 
@@ -23,7 +29,7 @@ export function callCommand(): Command {
       'Loads an image, applies hotpatches, calls a function on an emulated processor, prints what it returned.',
     )
     .argument('<image>', 'a driver or DLL')
-    .argument('<function>', 'export, symbol, module!symbol+0x9, or +0xRVA')
+    .argument('[function]', 'export, symbol, module!symbol+0x9, or +0xRVA; none with --ioctl')
     .argument(
       '[args...]',
       `number, '"text"', @FILE (pointer to its bytes), buf:N (pointer to N zero bytes, printed back)`,
@@ -37,12 +43,25 @@ export function callCommand(): Command {
     .option('--processors <n>', 'number of processors', numberFrom(1, 64), 1)
     .option('--seed <n>', 'decides how processors interleave', wholeNumber, 1)
     .option('--hot-patch-table-size <bytes>', 'HotPatchTableSize of the registry', hotPatchTableSize, 0x1000)
+    .option('--ioctl <code>', 'send this control code to the device of a driver instead', wholeNumber)
+    .option('--in <bytes>', `the request: @FILE or '"text"'`)
+    .option('--out <n>', 'room for the answer, in bytes', wholeNumber, 0)
+    .option('--device <name>', String.raw`\\.\Name; default: the first link that the driver makes`)
     .option('--json', 'one JSON document on stdout')
     .addHelpText(
       'after',
-      '\nExample:\n  hotpatch call demo.dll hp_entry 0 3 4 --with hpimport.dll --patch demo_hp.dll --pause-at dispatch+0x9',
+      '\nExample:\n  hotpatch call demo.dll hp_entry 0 3 4 --with hpimport.dll --patch demo_hp.dll --pause-at dispatch+0x9\n  hotpatch call notes.sys --ioctl 0x222000 --in @note.bin --out 64',
     )
-    .action(async (image: string, name: string, args: string[], flags: CallFlags) => {
+    .action(async (image: string, name: string | undefined, args: string[], flags: CallFlags) => {
+      if (flags.ioctl !== undefined) {
+        if (name !== undefined) throw new UsageError(`--ioctl: '${name}' is one argument too many`);
+        const answered = ioctlReport({ ...flags, image, ioctl: flags.ioctl });
+        if (flags.json) printJson(answered);
+        else printAnswers(answered);
+        if (answered.patches.some(isWaiting)) process.exitCode = EXIT.failed;
+        return;
+      }
+      if (name === undefined) throw new UsageError("missing required argument 'function', or --ioctl CODE");
       const request: CallRequest = { ...flags, image, function: name, arguments: args };
       const report = callReport(request);
       if (flags.json) printJson(jsonOf(report));
@@ -75,20 +94,16 @@ function hexOf(value: bigint | undefined): string | undefined {
   return value === undefined ? undefined : `0x${value.toString(16)}`;
 }
 
-function printReport(report: CallReport): void {
-  for (const patch of report.patches) {
-    const which = patch.generation === '2003' ? 'generation 2003' : `sequence ${patch.sequenceNumber}`;
-    const line = `patch ${patch.image}: ${patch.state}, ${which}, ${patch.functions} function(s), ${patch.status}`;
-    print(isWaiting(patch) ? colours.yellow(line) : line);
-    if (patch.state === 'noTarget')
-      note(
-        `hotpatch: ${patch.image} is not applied: ${patch.targetName} is not loaded; nothing was changed (${patch.status})`,
-      );
-    if (patch.state === 'deferred')
-      note(
-        `hotpatch: ${patch.image} is not applied: no loaded image has the checksum ${patch.originalCheckSum} and timestamp ${patch.originalTimeDateStamp} that it is for; nothing was changed (STATUS_PATCH_DEFERRED 0x40000037)`,
-      );
+function printAnswers({ device, ioctl, answers, patches }: IoctlReport): void {
+  printPatches(patches);
+  for (const { status, information, output } of answers) {
+    print(`${device} ${ioctl} = ${colours.bold(status)}   information ${information}`);
+    if (output !== '') print(`  ${output}`);
   }
+}
+
+function printReport(report: CallReport): void {
+  printPatches(report.patches);
   const { paused, fresh } = report;
   if (paused !== undefined) {
     print(`paused at ${paused.at}, patched there; that call returned ${showResult(paused.result)}`);
@@ -109,4 +124,20 @@ function printReport(report: CallReport): void {
 function showResult(value: bigint): string {
   const signed = BigInt.asIntN(32, value);
   return `${signed} (0x${value.toString(16)})`;
+}
+
+function printPatches(patches: CallReport['patches']): void {
+  for (const patch of patches) {
+    const which = patch.generation === '2003' ? 'generation 2003' : `sequence ${patch.sequenceNumber}`;
+    const line = `patch ${patch.image}: ${patch.state}, ${which}, ${patch.functions} function(s), ${patch.status}`;
+    print(isWaiting(patch) ? colours.yellow(line) : line);
+    if (patch.state === 'noTarget')
+      note(
+        `hotpatch: ${patch.image} is not applied: ${patch.targetName} is not loaded; nothing was changed (${patch.status})`,
+      );
+    if (patch.state === 'deferred')
+      note(
+        `hotpatch: ${patch.image} is not applied: no loaded image has the checksum ${patch.originalCheckSum} and timestamp ${patch.originalTimeDateStamp} that it is for; nothing was changed (STATUS_PATCH_DEFERRED 0x40000037)`,
+      );
+  }
 }

@@ -45,6 +45,15 @@ export class ObjectNames {
     return status;
   }
 
+  /** What programs can open, without the directory: `Notes`. */
+  links(): string[] {
+    const prefix = `${DIRECTORY}\\`;
+    return this.world.records
+      .list(RECORD_KIND.symbolicLink)
+      .filter(({ name }) => name.startsWith(prefix))
+      .map(({ name }) => name.slice(prefix.length));
+  }
+
   removeLink(name: string): number {
     const record = this.world.records.find(RECORD_KIND.symbolicLink, canonical(name));
     if (record === undefined) return STATUS.OBJECT_NAME_NOT_FOUND;
