@@ -54,7 +54,8 @@ export function ioctlReport(request: IoctlRequest): IoctlReport {
   for (const file of request.patch) patcher.apply(file);
   if (request.unpatch) patcher.unapply();
   const device = request.device ?? firstDevice(kernel, request.image, domain);
-  const process = domain.process ?? kernel.createProcess({ name: 'hotpatch.exe' });
+  const own = kernel.processes.find((candidate) => !candidate.minimal && candidate.domain === domain);
+  const process = own ?? kernel.createProcess({ name: 'hotpatch.exe' });
   using handle = DeviceHandle.open(kernel, process, device);
   const answers = Array.from({ length: Math.max(1, request.repeat) }, () => {
     const { status, information, output } = handle.deviceIoControl(request.ioctl, input, request.out);
