@@ -1,6 +1,7 @@
 import { Equality } from './equality.js';
 import { isFunclet } from './frames.js';
 import { isLinkerMade } from './image-private.js';
+import { isDiscarded, isInitialiser } from './lifetime.js';
 import { type Matching, matchPrograms, type NamedPair } from './match.js';
 import { inlinedFunctions } from './pdb-facts.js';
 import type { CodeFunction, Program, Variable } from './program.js';
@@ -97,11 +98,19 @@ export function compare(base: Program, fixed: Program, options: CompareOptions =
   };
 }
 
-/** The functions that have to be redirected: what runs in another function's frame goes with that function. */
-export function redirectedFunctions({ functions }: Comparison): readonly FunctionComparison[] {
+/**
+ * The functions that have to be redirected: what runs in another function's frame goes with that function, and what is
+ * freed after initialisation stays.
+ */
+export function redirectedFunctions({ base: program, functions }: Comparison): readonly FunctionComparison[] {
   return functions.filter(
-    ({ verdict, base }) => verdict === 'changed' && base !== undefined && !isFunclet(base),
+    ({ verdict, base }) => verdict === 'changed' && base !== undefined && !staysAsItIs(program, base),
   );
+}
+
+/** Is it of no use to redirect this function of the base, or wrong? It runs in another one's frame, never again, or is gone. */
+export function staysAsItIs(program: Program, code: CodeFunction): boolean {
+  return isFunclet(code) || isDiscarded(program, code) || isInitialiser(code);
 }
 
 function sameText(base: CodeFunction, fixed: CodeFunction): string {
@@ -157,6 +166,8 @@ function compareVariables(
   return base.variables.flatMap((variable) => {
     const other = matching.variables.fixedOf(variable);
     if (other === undefined || !(variable.isMutable || other.isMutable) || variable.isThreadLocal) return [];
+    // What a loader or a linker's thunk fills.
+    if (base.imports.has(variable.rva)) return [];
     const differences: { kind: 'value' | 'size' | 'protection' | 'type'; text: string }[] = [];
     if (variable.isMutable !== other.isMutable)
       differences.push({

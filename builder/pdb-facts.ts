@@ -60,3 +60,43 @@ export function inlinedFunctions(pdb: Pdb): Map<number, Set<string>> {
   }
   return hosts;
 }
+
+const S_LOCAL = 0x113e;
+const S_DEFRANGE_REGISTER = 0x1141;
+const IS_PARAMETER = 1;
+
+/**
+ * In which register each parameter of a function is at its entry: RVA → name → register number of cvconst.h. Optimisers
+ * leave out parameters of static functions and move the others up. Records: cvinfo.h, LOCALSYM and DEFRANGESYMREGISTER.
+ */
+export function parameterRegisters(pdb: Pdb): Map<number, ReadonlyMap<string, number>> {
+  const found = new Map<number, Map<string, number>>();
+  for (const { stream, symbolBytes } of pdb.dbi.modules) {
+    if (stream === undefined || symbolBytes === 0) continue;
+    const bytes = pdb.stream(stream);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    let host: { section: number; offset: number; end: number; places: Map<string, number> } | undefined;
+    let parameter: string | undefined;
+    for (let at = MODULE_SIGNATURE; at + 4 <= symbolBytes; at += 2 + view.getUint16(at, true)) {
+      const kind = view.getUint16(at + 2, true);
+      if (PROCEDURES.has(kind)) {
+        const place = { section: view.getUint16(at + 36, true), offset: view.getUint32(at + 32, true) };
+        const rva = pdb.rva(place);
+        host = { ...place, end: view.getUint32(at + 8, true), places: new Map() };
+        if (rva !== undefined) found.set(rva, host.places);
+        parameter = undefined;
+      } else if (host !== undefined && at < host.end && kind === S_LOCAL) {
+        const end = at + 2 + view.getUint16(at, true);
+        const text = new TextDecoder().decode(bytes.subarray(at + 10, end));
+        const isParameter = (view.getUint16(at + 8, true) & IS_PARAMETER) !== 0;
+        parameter = isParameter ? (text.split('\0')[0] ?? '') : undefined;
+      } else if (host !== undefined && parameter !== undefined && kind === S_DEFRANGE_REGISTER) {
+        const isAtEntry =
+          view.getUint32(at + 8, true) === host.offset && view.getUint16(at + 12, true) === host.section;
+        if (isAtEntry && !host.places.has(parameter))
+          host.places.set(parameter, view.getUint16(at + 4, true));
+      } else if (kind === S_INLINESITE) parameter = undefined;
+    }
+  }
+  return found;
+}

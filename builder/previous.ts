@@ -3,6 +3,7 @@ import type { Comparison } from './compare.js';
 import type { Findings } from './finding.js';
 import { scopedName } from './identity.js';
 import { isWritableAt, type Program } from './program.js';
+import { initialValue } from './variables.js';
 
 interface Cumulative {
   readonly sequenceNumber?: number;
@@ -55,11 +56,28 @@ function checkDropped(
 }
 
 /** Variables that live in the previous patch image only: neither the base nor the new image has their values. */
-function checkState(image: PeImage, symbols: SymbolTable, { base }: Comparison, findings: Findings): void {
+function checkState(
+  image: PeImage,
+  symbols: SymbolTable,
+  { base, fixed, matching }: Comparison,
+  findings: Findings,
+): void {
   for (const { name, rva, kind } of symbols.all) {
     if (kind === 'function' || name.startsWith('.') || name.startsWith('__')) continue;
-    if (isWritableAt(image, rva) && !hasVariable(base, name))
-      findings.report('previous.state', `it lies at +0x${rva.toString(16)} of ${nameOf(image)}`, name);
+    if (!isWritableAt(image, rva) || hasVariable(base, name)) continue;
+    const again = fixed.variables.find(
+      (variable) =>
+        variable.symbols.some((symbol) => symbol.name === name) &&
+        matching.variables.baseOf(variable) === undefined,
+    );
+    const place = `it lies at +0x${rva.toString(16)} of ${nameOf(image)}`;
+    if (again === undefined) findings.report('previous.state', place, name);
+    else
+      findings.report(
+        'previous.restarted',
+        `${place}; in the new one it starts at ${initialValue(fixed, again)}`,
+        name,
+      );
   }
 }
 

@@ -122,6 +122,10 @@ const rules = {
     'parameters and result of a changed function must stay as they are: old callers call the new function',
     'keep the old function as it is and add a new one beside it',
   ),
+  'function.convention': overridable(
+    'a changed function must need nothing of its callers that callers compiled in the base do not give',
+    'keep the old function as it is and call a new one from the fixed callers; allow the rule if no caller can be in flight',
+  ),
   'function.stack': refusal(
     'a changed function must remove the same number of bytes from the stack',
     'keep its parameters and calling convention',
@@ -148,7 +152,20 @@ const rules = {
   ),
   'function.unknown': warning('a named function should exist', 'check the spelling'),
 
+  'entry.hasRun': warning(
+    'code that has run when the image was loaded does not run again: its fix has no effect on a running base',
+    'do what the fix does in a callout (__PatchMainCallout__), or when the fixed functions are first called',
+  ),
+  'entry.discarded': warning(
+    'a function whose section is freed after initialisation cannot be patched',
+    'do what the fix does in a callout (__PatchMainCallout__); a restart runs the fixed one',
+  ),
+
   // What patched code reaches.
+  'callee.discarded': refusal(
+    'patched code must not call what is freed after initialisation',
+    'take the function out of the section INIT in the fix, under another name',
+  ),
   'callee.notRedirected': refusal(
     'an unchanged function with state that patched code reaches must be redirected to the base',
     'make it patchable (padding, first instruction of two bytes), or mark it so that it shares its variables by `__ref_`',
@@ -203,6 +220,10 @@ const rules = {
     'a variable that both builds have must keep its initial value: the base’s is long since in use',
     'set it in a callout (__PatchMainCallout__) and allow the rule, or introduce a new variable',
   ),
+  'variable.renamed': warning(
+    'a variable that only the fix has begins anew, while one like it of the base is not used any more',
+    'if it is the same under another name, say so with --pair OLD=NEW; else see that its first value is right for a running base',
+  ),
   'data.protection': refusal(
     'a variable must stay writable, or stay constant',
     'introduce a new variable: the base keeps this one in read-only memory',
@@ -232,9 +253,22 @@ const rules = {
     'each export must keep its ordinal and its kind',
     'keep the ordinals in the .def file',
   ),
+  'export.target': refusal(
+    'each export must lead to what it leads to in the base',
+    'keep the function or variable behind the export; --pair says that it is the same under another name',
+  ),
+  'export.data': refusal(
+    'an exported constant must keep its contents: importers read the base’s',
+    'export a new constant beside it, or ship a new baseline',
+  ),
   'export.added': warning(
     'an export that is new in the fix cannot be seen by importers of the base',
     'it becomes visible with the next baseline',
+  ),
+
+  'identity.address': overridable(
+    'patched code must not ask whether an address is that of its own copy of a function or constant: what the base has stored is the address of the base’s',
+    'ask an unchanged function of the base, or keep the function out of the patch; allow the rule if the address never comes from the base',
   ),
 
   // What may outlive the patch.
@@ -335,6 +369,10 @@ const rules = {
   'previous.dropped': warning(
     'a function that the previous hotpatch covers equals the base’s again: it will run original code',
     'check that the fix is meant to be taken back',
+  ),
+  'previous.restarted': warning(
+    'a variable that the previous hotpatch has begins anew in the new one',
+    'carry its value over in a callout (__PatchMainCallout__)',
   ),
   'previous.state': warning(
     'a variable that only the previous hotpatch has is lost with its value: the new patch image has its own',

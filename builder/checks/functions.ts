@@ -1,7 +1,7 @@
 import { HPAT_PAIR_SIZE } from '../../loader/index.js';
+import { staysAsItIs } from '../compare.js';
 import { entryProblems } from '../entry.js';
 import type { Examination } from '../examination.js';
-import { isFunclet } from '../frames.js';
 import type { CodeFunction, Program } from '../program.js';
 import { procedureSignatures } from '../types.js';
 
@@ -87,7 +87,7 @@ export function checkCoverage({ comparison, records, findings }: Examination): v
   const { base, functions, matching } = comparison;
   const covered = new Set(records.forward.map(({ rva }) => rva));
   for (const { verdict, base: from, fixed: to, reasons } of functions) {
-    if (verdict === 'changed' && from !== undefined && !isFunclet(from) && !covered.has(from.rva))
+    if (verdict === 'changed' && from !== undefined && !staysAsItIs(base, from) && !covered.has(from.rva))
       findings.report('function.missing', reasons.join('; '), from.name);
     if (verdict === 'removed' && from !== undefined && isAddressTaken(base, from))
       findings.report('function.removed', 'the base takes its address', from.name);

@@ -1,10 +1,14 @@
 import type { Examination } from '../examination.js';
+import { checkConventions } from './convention.js';
 import { checkEnumerators, checkSharedData, checkTypes } from './data.js';
-import { checkExports } from './exports.js';
+import { checkExports, checkExportTargets } from './exports.js';
 import { checkCoverage, checkEntries, checkSignatures } from './functions.js';
+import { checkIdentity } from './identity.js';
 import { checkPair, checkSymbols } from './images.js';
+import { checkLifetime } from './lifetime.js';
 import { checkEscapes, checkGlobals, checkReferences } from './reach.js';
 import { checkAbsolute, checkCallTargets, checkFunctionRecords, checkIndirect } from './records.js';
+import { checkNewVariables } from './variables.js';
 import { checkVirtualTables } from './virtual-tables.js';
 
 export { checkFixedImage } from './images.js';
@@ -18,10 +22,15 @@ export function examine(examination: Examination): void {
   checkEntries(examination);
   if (hasSymbols) {
     checkSymbols(base, fixed, findings);
+    checkExportTargets(comparison, findings);
+    checkLifetime(examination);
+    checkNewVariables(examination);
     checkSignatures(examination);
+    checkConventions(examination);
     checkCoverage(examination);
     checkGlobals(examination);
     checkReferences(examination);
+    checkIdentity(examination);
     checkSharedData(examination);
     checkTypes(examination);
     checkEnumerators(examination);

@@ -1,3 +1,4 @@
+import { addressFlow } from '../address-flow.js';
 import type { Examination } from '../examination.js';
 import { isImagePrivate, privateUse } from '../image-private.js';
 import type { CodeFunction, Program, Variable } from '../program.js';
@@ -135,11 +136,12 @@ export function checkEscapes({ comparison, reach, findings }: Examination): void
   const jumpsIndirectly = new Map(
     [...reach.inside.keys()].map((code) => [code, hasSwitch(fixed, code)] as const),
   );
-  for (const { code, variable } of reach.accesses) {
+  for (const { code, variable, variableOffset } of reach.accesses) {
     if (variable.isMutable || isImagePrivate(variable) || fixed.imports.has(variable.rva)) continue;
     if (jumpsIndirectly.get(code) && variable.isNameless)
       findings.report('escape.switchTable', `at +0x${variable.rva.toString(16)}`, code.name);
-    else literals.set(code, (literals.get(code) ?? new Set()).add(literalText(fixed, variable)));
+    else if (addressFlow(fixed, code).kept.has(variable.rva + variableOffset))
+      literals.set(code, (literals.get(code) ?? new Set()).add(literalText(fixed, variable)));
   }
   for (const [code, names] of literals) findings.report('escape.literal', [...names].join(', '), code.name);
   const isGuarded = (fixed.image.loadConfig?.guardFlags ?? 0) & CF_INSTRUMENTED;

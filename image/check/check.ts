@@ -8,7 +8,7 @@ import {
 import type { PeImage } from '../image.js';
 import type { Pdb } from '../symbols/pdb.js';
 import { hex } from '../text.js';
-import { IMAGE_DLLCHARACTERISTICS, IMAGE_DLLCHARACTERISTICS_EX, IMAGE_GUARD } from '../winnt.js';
+import { IMAGE_DLLCHARACTERISTICS, IMAGE_DLLCHARACTERISTICS_EX, IMAGE_GUARD, IMAGE_SCN } from '../winnt.js';
 import { type CodeSurvey, entryInFile, type InstructionDecoder, surveyCode } from './code.js';
 import { type CheckSymbols, type FunctionPlace, functionEnds, listFunctions } from './functions.js';
 import { type CheckFinding, type CheckRuleId, checkFinding } from './rules.js';
@@ -145,6 +145,9 @@ function checkFunction(
     report(ENTRY_RULES[problem], detailOf(problem, firstInstruction.length, fill.length));
   if (architecture === 'arm64' && place.rva % 4 !== 0) report('function.alignment', hex(place.rva));
   if (entry.fallsThrough) report('function.fallThrough', `from ${before?.name}`);
+  const section = image.sectionAt(place.rva);
+  if (section !== undefined && (section.characteristics & IMAGE_SCN.MEM_DISCARDABLE) !== 0)
+    report('function.discardable', section.name);
   if (place.end !== undefined && place.end - place.rva < entrySize) {
     report('function.size', `${place.end - place.rva} of ${entrySize} bytes`);
   }

@@ -103,6 +103,11 @@ export const CHECK_RULES = {
       'the function before runs through the no-operations of the padding into this one: it would execute the jump in the padding, which not all of it may fit',
     advice: 'end the function before with a jump or a return',
   },
+  'function.discardable': {
+    severity: 'error',
+    description: 'the function lies in a section that is freed after initialisation (MEM_DISCARDABLE)',
+    advice: 'keep what may have to be fixed out of INIT',
+  },
   'function.invalid': {
     severity: 'error',
     description: 'the function does not begin with an instruction',

@@ -162,4 +162,75 @@ export const CODE_CASES: readonly FixCase[] = [
     after: ['TA 0', 'TA 1', 'TA 2', 'GetA', 'GetB'],
     right: [2002, 2003, 1005, 2, 2],
   },
+  {
+    what: 'a parameter that the base ignored and its caller does not set',
+    files: {
+      'a.c': `static volatile int g;
+      static NOINLINE int Log(int i, int tag) { g += tag; return i + tag; }
+      static NOINLINE int F(int a, int b) { g++; return HP_FIX ? a * 10 + b : a * 10; }
+      NOINLINE int Caller(int x, int y) { int r = 0; for (int i = 0; i < x; i++) { Log(i, 1000 + i); r += F(i, y); } return r; }
+      EXPORT int T(int x) { return Caller(x, 7); } ${ENTRY}`,
+    },
+    marked: ['F', 'Caller', 'Log'],
+    architectures: ['x64', 'arm64', 'x86'],
+    refused: 'function.convention',
+  },
+  {
+    what: 'a parameter that the base passed on through a function that ignored it too',
+    files: {
+      'a.c': `static volatile int g;
+      static NOINLINE int Log(int i, int tag) { g += tag; return i + tag; }
+      static NOINLINE int F(int a, int b) { g++; return HP_FIX ? a * 10 + b : a * 10; }
+      static NOINLINE int Via(int a, int b) { return F(a, b); }
+      NOINLINE int Caller(int x, int y) { int r = 0; for (int i = 0; i < x; i++) { Log(i, 1000 + i); r += Via(i, y); } return r; }
+      EXPORT int T(int x) { return Caller(x, 7); } ${ENTRY}`,
+    },
+    marked: ['F', 'Caller', 'Log', 'Via'],
+    refused: 'function.convention',
+  },
+  {
+    what: 'a parameter that the base reads already',
+    files: {
+      'a.c': `static volatile int g;
+      static NOINLINE int Log(int i, int tag) { g += tag; return i + tag; }
+      static NOINLINE int F(int a, int b) { g++; return HP_FIX ? a * 10 + b : a * 10 - b; }
+      NOINLINE int Caller(int x, int y) { int r = 0; for (int i = 0; i < x; i++) { Log(i, 1000 + i + HP_FIX); r += F(i, y); } return r; }
+      EXPORT int T(int x) { return Caller(x, 7); } ${ENTRY}`,
+    },
+    marked: ['F', 'Caller', 'Log'],
+    after: ['T 3'],
+    right: [51],
+    inFlight: { call: 'T 3', at: 'Log', result: 51 },
+  },
+  {
+    what: 'a result that nobody used is not computed any more',
+    files: {
+      'a.c': `static volatile int g;
+      static NOINLINE int F(int a) { g += a; return g * 3; }
+      NOINLINE int Log(int i) { g += i; return g; }
+      NOINLINE int Caller(int x) { int r = 0; for (int i = 0; i < x; i++) { Log(i);
+      #if HP_FIX
+        F(i); r += 1;
+      #else
+        r += F(i);
+      #endif
+      } return r; }
+      EXPORT int T(int x) { return Caller(x); } ${ENTRY}`,
+    },
+    marked: ['F', 'Caller', 'Log'],
+    refused: 'function.convention',
+  },
+  {
+    what: 'a first parameter that the fix ignores, so that the second one moves up',
+    files: {
+      'a.c': `static volatile int g;
+      static NOINLINE int Log(int i, int tag) { g += tag; return i + tag; }
+      static NOINLINE int F(int a, int b) { g++; return HP_FIX ? b * 10 : a * 10 - b; }
+      NOINLINE int Caller(int x, int y) { int r = 0; for (int i = 0; i < x; i++) { Log(i, 1000 + i + HP_FIX); r += F(i, y); } return r; }
+      EXPORT int T(int x) { return Caller(x, 7 + x); } ${ENTRY}`,
+    },
+    marked: ['F', 'Caller', 'Log'],
+    architectures: ['x64', 'arm64', 'x86'],
+    refused: 'function.convention',
+  },
 ];
