@@ -1,13 +1,21 @@
 import { Command } from 'commander';
 import {
+  type BuildSource,
   type Verification,
   type Verification2003,
   verifyHotPatch,
   verifyHotPatch2003,
 } from '../builder/index.js';
+import {
+  compareBehaviour,
+  type DifferentialCall,
+  type DifferentialReport,
+  type Disagreement,
+} from '../proof/index.js';
 import { allowedRules, comparing, readSource } from './build.js';
 import { printFinding } from './build-text.js';
-import { assertNotAnInput } from './files.js';
+import { UsageError } from './errors.js';
+import { assertNotAnInput, readInput } from './files.js';
 import { hotPatchTableSize } from './numbers.js';
 import { colours, EXIT, note, noteColours, print, printJson } from './output.js';
 import { generationOf } from './patcher.js';
@@ -21,6 +29,10 @@ interface VerifyFlags {
   readonly patchSymbols?: string;
   readonly allow: string[];
   readonly hotPatchTableSize: number;
+  readonly fixed?: string;
+  readonly call: string[];
+  readonly calls?: string;
+  readonly with: string[];
   readonly sarif?: string;
   readonly json?: boolean;
 }
@@ -28,7 +40,9 @@ interface VerifyFlags {
 export function verifyCommand(): Command {
   const collect = (value: string, list: string[]) => [...list, value];
   return new Command('verify')
-    .description('Checks a hotpatch image against its base without running it, whoever built it.')
+    .description(
+      'Checks a hotpatch image against its base, whoever built it: its rules, and with --call what it does.',
+    )
     .argument('<patch>', 'a hotpatch image')
     .requiredOption('--base <image>', 'the image that it is for')
     .option('--base-symbols <file>', 'PDB or map of the base; default: what lies beside it')
@@ -40,10 +54,20 @@ export function verifyCommand(): Command {
       hotPatchTableSize,
       0x1000,
     )
+    .option(
+      '--fixed <image>',
+      'the fixed build alone: with --call, what it returns is what the patched base must return',
+    )
+    .option('--call <call>', "a call to make, such as 'F 1 2' (repeatable)", collect, [])
+    .option('--calls <file>', 'a file with one call a line; # begins a comment')
+    .option('--with <image>', 'an image that the others import from (repeatable)', collect, [])
     .option('--sarif <file>', 'also write the findings as SARIF 2.1.0')
     .option('--json', 'one JSON document on stdout')
-    .addHelpText('after', '\nExample:\n  hotpatch verify demo_hp.dll --base demo.dll')
-    .action((path: string, flags: VerifyFlags) => {
+    .addHelpText(
+      'after',
+      '\nExample:\n  hotpatch verify demo_hp.dll --base demo.dll\n  hotpatch verify demo_hp.dll --base demo.dll --fixed fixed/demo.dll --call "dispatch 1 2"',
+    )
+    .action(async (path: string, flags: VerifyFlags) => {
       if (flags.sarif !== undefined)
         assertNotAnInput(
           flags.sarif,
@@ -64,17 +88,89 @@ export function verifyCommand(): Command {
               hotPatchTableSize: flags.hotPatchTableSize,
               onProgress: comparing(progress),
             });
+      const calls = callsOf(flags);
+      const behaviour =
+        calls.length > 0 && verification.isValid
+          ? await compareCalls(flags, { base, patch, calls, progress })
+          : undefined;
       progress[Symbol.dispose]();
       if (flags.sarif !== undefined)
         writeSarif(
           flags.sarif,
           verifySarif({ ...patch, file: path }, { ...base, file: flags.base }, verification),
         );
-      if (flags.json) printJson({ patch: path, base: flags.base, ...verification });
+      if (flags.json)
+        printJson({
+          patch: path,
+          base: flags.base,
+          ...verification,
+          ...(behaviour === undefined ? {} : { behaviour }),
+        });
       else printVerification(path, flags.base, verification);
-      if (!verification.isValid) process.exitCode = EXIT.failed;
+      if (behaviour !== undefined && !flags.json) printBehaviour(behaviour);
+      if (!verification.isValid || (behaviour?.disagreements.length ?? 0) > 0) process.exitCode = EXIT.failed;
     });
 }
+
+/** `F 1 0x2`, one from each --call and each line of --calls. */
+function callsOf({ call, calls, fixed }: VerifyFlags): DifferentialCall[] {
+  const lines = calls === undefined ? [] : new TextDecoder().decode(readInput(calls)).split(/\r?\n/);
+  const texts = [...call, ...lines.map((line) => line.replace(/#.*/, ''))]
+    .map((text) => text.trim())
+    .filter((text) => text !== '');
+  if (texts.length > 0 && fixed === undefined)
+    throw new UsageError('--call needs --fixed IMAGE to compare with');
+  return texts.map((text) => {
+    const [name = '', ...parameters] = text.split(/\s+/);
+    return { function: name, arguments: parameters.map((word) => numberOf(text, word)) };
+  });
+}
+
+function numberOf(call: string, word: string): bigint {
+  if (!/^-?(0x[0-9a-f]+|\d+)$/i.test(word)) throw new UsageError(`--call '${call}': ${word} is no number`);
+  return word.startsWith('-') ? -BigInt(word.slice(1)) : BigInt(word);
+}
+
+async function compareCalls(
+  flags: VerifyFlags,
+  of: {
+    readonly base: BuildSource;
+    readonly patch: BuildSource;
+    readonly calls: readonly DifferentialCall[];
+    readonly progress: Progress;
+  },
+): Promise<DifferentialReport> {
+  const { base, patch, calls, progress } = of;
+  progress.begin('making the calls on base, fixed build and patched base');
+  const records = patch.image.hotPatch?.bases[0]?.chunks ?? [];
+  return compareBehaviour({
+    base,
+    fixed: readSource(flags.fixed ?? ''),
+    patch: patch.image,
+    patched: records
+      .filter(({ direction, type }) => direction === 'forward' && type === 'FUNCTION')
+      .flatMap((chunk) => chunk.records.map(({ rva }) => rva)),
+    calls,
+    with: flags.with.map((file) => readSource(file)),
+  });
+}
+
+function printBehaviour({ calls, places, disagreements, mixtures }: DifferentialReport): void {
+  const line = ({ kind, call, at, observed, right }: Disagreement) =>
+    `${call}: ${observed} instead of ${right} (${KINDS[kind]}${at === undefined ? '' : ` at ${at}`})`;
+  for (const found of disagreements) note(`${noteColours.red('disagreement')}: ${line(found)}`);
+  for (const found of mixtures) note(`${noteColours.yellow('mixture')}: ${line(found)}`);
+  print(
+    `${calls} call(s) on base, fixed build and patched base, the patch landing at ${places} places: ${disagreements.length === 0 ? colours.green('no disagreement') : colours.red(`${disagreements.length} disagreement(s)`)}`,
+  );
+}
+
+const KINDS = {
+  fresh: 'the patch was there before',
+  inFlight: 'the patch landed',
+  later: 'the call after one that the patch met',
+  rolledBack: 'after the rollback',
+} as const;
 
 function printVerification(patch: string, base: string, verification: Verification | Verification2003) {
   const { isValid, formatFindings, findings } = verification;

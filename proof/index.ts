@@ -1,4 +1,11 @@
 export {
+  compareBehaviour,
+  type DifferentialCall,
+  type DifferentialInput,
+  type DifferentialReport,
+  type Disagreement,
+} from './differential.js';
+export {
   type Exploration,
   type ExploreOptions,
   explore,

@@ -1,0 +1,202 @@
+import type { BuildSource } from '../builder/index.js';
+import { Program } from '../builder/index.js';
+import type { PeImage } from '../image/index.js';
+import { Lab } from '../lab/index.js';
+import { GuestCrash, type LoadedImage } from '../loader/index.js';
+
+/** `name argument…` */
+export interface DifferentialCall {
+  readonly function: string;
+  readonly arguments: readonly bigint[];
+}
+
+export interface DifferentialInput {
+  readonly base: BuildSource;
+  readonly fixed: BuildSource;
+  readonly patch: PeImage;
+  /** Functions of the base that the patch redirects, by RVA. */
+  readonly patched: readonly number[];
+  /** Made one after the other in each world; state goes on. */
+  readonly calls: readonly DifferentialCall[];
+  /** Images that the others import from. */
+  readonly with?: readonly BuildSource[];
+  /** How many places at most the patch lands at in each call. Default 400. */
+  readonly places?: number;
+}
+
+/** A result as text: `7`, `crashed: STATUS_…`. */
+export interface Disagreement {
+  readonly kind: 'fresh' | 'inFlight' | 'later' | 'rolledBack';
+  readonly call: string;
+  /** The instruction at which the patch landed: `f+0x9`. */
+  readonly at?: string;
+  readonly observed: string;
+  readonly right: string;
+}
+
+export interface DifferentialReport {
+  readonly calls: number;
+  /** How often the patch landed in the middle of a call. */
+  readonly places: number;
+  readonly disagreements: readonly Disagreement[];
+  /** Calls in flight that gave neither the base's nor the fix's result, as several activations of one call may. */
+  readonly mixtures: readonly Disagreement[];
+}
+
+/**
+ * Makes the same calls on the base, on the fixed build alone and on the patched base: with the patch there before the first
+ * one, landing before each instruction of the changed functions, and taken back. A call that began before returns what the
+ * base or the fix would, or a mixture of both when it enters changed functions several times; every later one what the fix
+ * returns.
+ */
+export async function compareBehaviour(input: DifferentialInput): Promise<DifferentialReport> {
+  const disagreements: Disagreement[] = [];
+  const mixtures: Disagreement[] = [];
+  const { calls, base, fixed } = input;
+  const ofBase = await results(input, base);
+  const ofFixed = await results(input, fixed);
+  {
+    using world = await World.boot(input, base);
+    world.apply();
+    for (const [i, call] of calls.entries()) {
+      const observed = world.call(call);
+      const right = ofFixed[i] ?? '';
+      if (observed !== right) disagreements.push({ kind: 'fresh', call: textOf(call), observed, right });
+    }
+  }
+  {
+    using world = await World.boot(input, base);
+    world.rollBack(world.apply());
+    for (const [i, call] of calls.entries()) {
+      const observed = world.call(call);
+      const right = ofBase[i] ?? '';
+      if (observed !== right) disagreements.push({ kind: 'rolledBack', call: textOf(call), observed, right });
+    }
+  }
+  let places = 0;
+  const program = new Program(base);
+  for (const [i, call] of calls.entries())
+    for (const rva of placesOf(program, input.patched, input.places ?? 400)) {
+      using world = await World.boot(input, base);
+      for (const earlier of calls.slice(0, i)) world.call(earlier);
+      const observed = world.callWithPatch(call, rva);
+      if (observed === undefined) continue;
+      places++;
+      const at = program.describe(rva);
+      const [old, now] = [ofBase[i] ?? '', ofFixed[i] ?? ''];
+      if (observed !== old && observed !== now) {
+        const found: Disagreement = {
+          kind: 'inFlight',
+          call: textOf(call),
+          at,
+          observed,
+          right: `${old} (base) or ${now} (fixed)`,
+        };
+        (observed.startsWith('crashed') ? disagreements : mixtures).push(found);
+      }
+      // Where the call before does not change what the next one returns, the next one must be the fix's.
+      const next = calls[i + 1];
+      if (next === undefined || observed !== now) continue;
+      const later = world.call(next);
+      const right = ofFixed[i + 1] ?? '';
+      if (later !== right && old === now && ofBase[i + 1] !== later)
+        disagreements.push({ kind: 'later', call: textOf(next), at, observed: later, right });
+    }
+  return { calls: calls.length, places, disagreements, mixtures };
+}
+
+function textOf({ function: name, arguments: parameters }: DifferentialCall): string {
+  return [name, ...parameters].join(' ');
+}
+
+function placesOf(program: Program, patched: readonly number[], most: number): number[] {
+  const all = patched.flatMap((rva) => {
+    const code = program.functionAt(rva);
+    return code === undefined ? [] : program.stream(code).instructions.map(({ offset }) => code.rva + offset);
+  });
+  const step = Math.max(1, Math.ceil(all.length / most));
+  return all.filter((_, index) => index % step === 0);
+}
+
+async function results(input: DifferentialInput, of: BuildSource): Promise<string[]> {
+  using world = await World.boot(input, of);
+  return input.calls.map((call) => world.call(call));
+}
+
+/** Most instructions of one call. */
+const LIMIT = 5_000_000;
+
+/** A machine with one image, a DLL in a process or a driver in the kernel. */
+class World implements Disposable {
+  private constructor(
+    private readonly lab: Lab,
+    private readonly image: LoadedImage,
+    private readonly input: DifferentialInput,
+  ) {}
+
+  static async boot(input: DifferentialInput, of: BuildSource): Promise<World> {
+    const { image, symbols } = of;
+    const NATIVE = 1;
+    const lab = await Lab.boot({ architecture: image.architecture, processors: 2, seed: 1 });
+    const isDriver = image.optionalHeader.subsystem === NATIVE;
+    const domain = isDriver ? lab.kernel : lab.createProcess('verify.exe');
+    for (const other of input.with ?? [])
+      domain.loadImage(other.image, { name: fileName(other.image), symbols: other.symbols });
+    return new World(lab, domain.loadImage(image, { name: fileName(input.base.image), symbols }), input);
+  }
+
+  apply() {
+    const { patch, fixed } = this.input;
+    return this.lab.engine.load(patch, { name: `hotpatch of ${fileName(patch)}`, symbols: fixed.symbols });
+  }
+
+  rollBack(patch: ReturnType<World['apply']>): void {
+    this.lab.unloadHotPatch(patch);
+  }
+
+  call({ function: name, arguments: parameters }: DifferentialCall): string {
+    return this.#result(() => {
+      const thread = this.lab.startThread(this.image.symbol(name), [...parameters]);
+      this.lab.run({ until: thread.returns(), instructions: LIMIT });
+      return thread.result;
+    });
+  }
+
+  /** Undefined when the call does not come by this place. */
+  callWithPatch(
+    { function: name, arguments: parameters }: DifferentialCall,
+    rva: number,
+  ): string | undefined {
+    let isThere = false;
+    const result = this.#result(() => {
+      const thread = this.lab.startThread(this.image.symbol(name), [...parameters]);
+      this.lab.run({
+        until: [thread.reaches(this.image.dllBase + BigInt(rva)), thread.returns()],
+        instructions: LIMIT,
+      });
+      isThere = thread.pc === this.image.dllBase + BigInt(rva) && thread.result === undefined;
+      if (!isThere) return 0;
+      this.apply();
+      this.lab.run({ until: thread.returns(), instructions: LIMIT });
+      return thread.result;
+    });
+    return isThere ? result : undefined;
+  }
+
+  #result(run: () => number | undefined): string {
+    try {
+      return String(run() ?? 'did not return');
+    } catch (error) {
+      if (error instanceof GuestCrash) return `crashed: ${error.status.name}`;
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.lab[Symbol.dispose]();
+  }
+}
+
+function fileName({ file }: PeImage): string {
+  return file?.replace(/^.*[\\/]/, '') ?? 'image';
+}
