@@ -20,6 +20,8 @@ export interface BuildSource {
   readonly image: PeImage;
   readonly symbols: SymbolTable;
   readonly pdb?: Pdb | undefined;
+  /** The PDB or map file, where they come from one. */
+  readonly symbolsFile?: string | undefined;
   /** Object files that it was linked from: their S_HOTPATCHFUNC records. */
   readonly objects?: readonly CoffObject[];
 }

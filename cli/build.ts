@@ -1,3 +1,5 @@
+import { copyFileSync } from 'node:fs';
+import { join, parse, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import {
   attemptHotPatch,
@@ -102,9 +104,11 @@ export function buildCommand(): Command {
       }
       using progress = new Progress();
       progress.begin('reading images and symbols');
+      const base = readSource(flags.base, flags.baseSymbols);
+      const fixed = readSource(flags.fixed, flags.fixedSymbols);
       const attempt = attemptHotPatch({
-        base: readSource(flags.base, flags.baseSymbols),
-        fixed: { ...readSource(flags.fixed, flags.fixedSymbols), objects: flags.object.map(readObjectFile) },
+        base,
+        fixed: { ...fixed, objects: flags.object.map(readObjectFile) },
         allow: allowedRules(flags.allow),
         pairs: flags.pair.map(pairOf),
         hotPatchTableSize: flags.hotPatchTableSize,
@@ -114,8 +118,10 @@ export function buildCommand(): Command {
         ...(flags.previous === undefined ? {} : { previous: readSource(flags.previous) }),
       });
       progress[Symbol.dispose]();
-      if (attempt.built !== undefined) writeOutput(flags.out, attempt.built.bytes);
-      else process.exitCode = EXIT.failed;
+      if (attempt.built !== undefined) {
+        writeOutput(flags.out, attempt.built.bytes);
+        copySymbols(flags.out, fixed.symbolsFile, base.symbolsFile);
+      } else process.exitCode = EXIT.failed;
       if (flags.json) printJson(jsonOf(flags, attempt));
       else if (flags.suggest) printSuggestion(attempt);
       else printAttempt(flags.out, attempt);
@@ -133,7 +139,16 @@ export function comparing(progress: Progress): (compared: number, functions: num
 export function readSource(path: string, symbolsFile?: string): BuildSource {
   const image = readImage(readInput(path), { file: path });
   const found = findSymbols({ image, path }, { symbolsFile });
-  return { image, symbols: found.table, pdb: found.pdb };
+  return { image, symbols: found.table, pdb: found.pdb, symbolsFile: found.origin.file };
+}
+
+/** Puts the fixed build's PDB or map beside the patch under the patch's name, where debuggers and `--previous` look. */
+function copySymbols(out: string, symbolsFile: string | undefined, ofBase: string | undefined): void {
+  if (symbolsFile === undefined) return;
+  const { dir, name } = parse(out);
+  const copy = join(dir, `${name}${parse(symbolsFile).ext}`);
+  const inputs = [symbolsFile, ofBase].map((file) => file && resolve(file));
+  if (!inputs.includes(resolve(copy))) copyFileSync(symbolsFile, copy);
 }
 
 function readObjectFile(path: string) {

@@ -1,7 +1,8 @@
 import type { Examination } from '../examination.js';
 import { checkConventions } from './convention.js';
 import { checkEnumerators, checkSharedData, checkTypes } from './data.js';
-import { checkExports, checkExportTargets } from './exports.js';
+import { checkExportTargets } from './export-targets.js';
+import { checkExports } from './exports.js';
 import { checkCoverage, checkEntries, checkSignatures } from './functions.js';
 import { checkIdentity } from './identity.js';
 import { checkPair, checkSymbols } from './images.js';
