@@ -104,6 +104,7 @@ export class ImageDomain {
 
   freeMemory(address: bigint, size: number): void {
     freeMemory(this.addressSpace, address, size);
+    for (const { region } of [this.stacks, this.pool]) region.free(address, size);
   }
 
   /** By file name, in any case, with or without its extension. */

@@ -4,9 +4,14 @@ import { hex, KernelError } from '../common/index.js';
 /** Views begin at multiples of this, as MEM_IMAGE and MEM_PRIVATE ones do. */
 export const ALLOCATION_GRANULARITY = 0x10000n;
 
-/** Hands out address space of one region, upwards; nothing twice, so that a stale pointer faults. */
+/**
+ * Hands out address space of one region, upwards; nothing twice as long as there is some that is new, so that a stale
+ * pointer faults.
+ */
 export class AddressRegion {
   #next: bigint;
+  /** Given back, the longest ago first. */
+  readonly #free: { readonly start: bigint; readonly end: bigint }[] = [];
 
   constructor(
     readonly name: string,
@@ -23,14 +28,38 @@ export class AddressRegion {
     this.before(this.name, size);
     const address = roundUp(this.#next, alignment);
     const next = roundUp(address + BigInt(Math.max(1, size)), ALLOCATION_GRANULARITY);
-    if (next > this.end)
+    if (next > this.end) {
+      const again = this.#allocateAgain(next - address, alignment);
+      if (again !== undefined) return again;
       throw new KernelError({
         rule: 'addressSpaceExhausted',
         status: 'STATUS_NO_MEMORY',
         message: `there is no room for ${hex(size)} bytes in ${this.name}`,
       });
+    }
     this.#next = next;
     return address;
+  }
+
+  /** Nothing lies in the range any more. It is used again when everything has been handed out. */
+  free(address: bigint, size: number): void {
+    const start = roundUp(address, ALLOCATION_GRANULARITY);
+    const end = roundUp(address + BigInt(Math.max(1, size)), ALLOCATION_GRANULARITY);
+    if (start >= this.start && end <= this.end && start < end) this.#free.push({ start, end });
+  }
+
+  #allocateAgain(size: bigint, alignment: bigint): bigint | undefined {
+    for (const [index, { start, end }] of this.#free.entries()) {
+      const address = roundUp(start, alignment);
+      if (address + size > end) continue;
+      const rest = [
+        { start, end: address },
+        { start: address + size, end },
+      ].filter((range) => range.start < range.end);
+      this.#free.splice(index, 1, ...rest);
+      return address;
+    }
+    return undefined;
   }
 
   /** Leaves `size` bytes out: where the first view lies differs from boot to boot. */

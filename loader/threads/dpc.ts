@@ -120,6 +120,10 @@ export class DpcQueues {
     );
   }
 
+  get hasSingle(): boolean {
+    return [...this.#timers.values()].some(({ period }) => period === 0n);
+  }
+
   /** Lets every timer expire whose time has come, the earliest first. */
   expire(now: bigint): void {
     const expired = [...this.#timers.values()]

@@ -223,7 +223,10 @@ export class Scheduler {
     if (this.#gathered) return 'gathered';
     this.wake();
     let processor = this.#nextProcessor();
-    if (processor === undefined && this.#waits.sleep()) processor = this.#nextProcessor();
+    for (let goesOn = true; processor === undefined && goesOn; ) {
+      goesOn = this.#waits.sleep() && this.#waits.comesToAnEnd;
+      processor = this.#nextProcessor();
+    }
     const thread =
       processor === undefined ? undefined : (this.#startDpc(processor) ?? this.#processors.next(processor));
     if (thread === undefined) return 'idle';

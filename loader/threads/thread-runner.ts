@@ -32,6 +32,8 @@ const CALL_LIMIT = 50_000_000;
 
 /** Makes threads with their stacks and lets them run. */
 export class ThreadRunner implements ThreadSystem {
+  /** Threads that have not been given back. */
+  readonly #alive = new Set<Thread>();
   readonly #listeners = new Set<(call: GuestFunctionCall) => void>();
 
   constructor(
@@ -95,7 +97,7 @@ export class ThreadRunner implements ThreadSystem {
     const process = client?.process ?? holder;
     const affinity = options.affinity ?? client?.affinity;
     const id = owner.nextId();
-    const { stack, teb } = client?.kernelStack ?? createStack(domain, holder, id);
+    const { stack, teb } = client?.kernelStack ?? this.#createStack(domain, holder, id);
     if (client !== undefined) client.kernelStack = { stack, teb };
     const thread = new Thread({
       system: this,
@@ -123,7 +125,20 @@ export class ThreadRunner implements ThreadSystem {
       },
     });
     owner.scheduler.add(thread);
+    this.#alive.add(thread);
     return thread;
+  }
+
+  /** Threads that have ended keep their stacks, for whoever looks at them, until there is no room for another. */
+  #createStack(domain: ImageDomain, holder: ThreadProcess, id: number): StackAndTeb {
+    try {
+      return createStack(domain, holder, id);
+    } catch (error) {
+      const ended = [...this.#alive].filter((thread) => thread.finished && thread.domain === domain);
+      if (!(error instanceof KernelError) || ended.length === 0) throw error;
+      for (const thread of ended) this.destroy(thread);
+      return createStack(domain, holder, id);
+    }
   }
 
   run(options: RunOptions = {}): RunResult {
@@ -156,6 +171,7 @@ export class ThreadRunner implements ThreadSystem {
 
   /** Gives back what a thread has that is over. */
   destroy(thread: Thread): void {
+    if (!this.#alive.delete(thread)) return;
     this.owner.scheduler.remove(thread);
     // Kernel code of a system service ran on a stack that its thread keeps.
     if (thread.onBehalfOf !== undefined) return;

@@ -7,6 +7,8 @@ export interface Timers {
   /** When the next one does. */
   readonly nextDue: bigint | undefined;
   expire(now: bigint): void;
+  /** Whether one is set that expires once only. */
+  readonly hasSingle: boolean;
 }
 
 /** The kernel's clock, which ticks once for each instruction that any processor executes, and the threads that wait. */
@@ -98,6 +100,11 @@ export class Waits {
     thread.wait = undefined;
     thread.architecture.setResult(processor, result);
     return true;
+  }
+
+  /** Whether a wait or a timer ends by itself, so that sleeping on leads somewhere: periodic timers alone never do. */
+  get comesToAnEnd(): boolean {
+    return this.timers.hasSingle || this.all.some(({ wait }) => wait?.deadline !== undefined);
   }
 
   #pass(ticks: bigint): void {

@@ -37,6 +37,19 @@ describe.each(KERNEL_ARCHITECTURES)('waiting on %s', (architecture) => {
     expect(kernel.scheduler.time - before).toBeGreaterThanOrEqual(50_000n);
   });
 
+  it.each([0n, 10_000n])('is not ended by a timer that wakes nobody, of period %d', (period) => {
+    using kernel = boot(architecture);
+    const space = kernel.system.addressSpace;
+    const allocate = (size: number) => kernel.pool.allocate(size, 0, { fill: 0, quota: false });
+    const [event, timeout, timer] = [24, 8, 64].map(allocate) as [bigint, bigint, bigint];
+    kernel.call64(service(kernel, 'KeInitializeTimer'), [timer]);
+    kernel.call64(service(kernel, 'KeSetTimerEx'), [timer, -10_000n, period / 10_000n, 0]);
+    space.writeU64(timeout, BigInt.asUintN(64, -50_000n));
+    const thread = kernel.createThread(service(kernel, 'KeWaitForSingleObject'), [event, 0, 0, 0, timeout]);
+    kernel.run({ until: thread.returns() });
+    expect(thread.result).toBe(0x102);
+  });
+
   it('says what it waits for when nobody will ever signal it', () => {
     using kernel = boot(architecture);
     const event = kernel.pool.allocate(24, 0, { fill: 0, quota: false });
@@ -215,4 +228,16 @@ describe.each(KERNEL_ARCHITECTURES)('a rendezvous of all processors on %s', (arc
     expect(thread.result).toBe(55);
     expect(kernel.system.addressSpace.readU64(handle)).toBeGreaterThan(0n);
   });
+});
+
+it('address space of stacks of threads that ended is used again in a 32-bit process', () => {
+  using kernel = boot('x86');
+  const { domain } = kernel.createProcess({ name: 'a.exe' });
+  const [start, end] = [domain.stacks.region.start, domain.stacks.region.end];
+  const target = domain.services.address('kernel32.dll', 'GetCurrentThreadId');
+  for (let count = 0; count < Number((end - start) / 0x1_0000n) + 10; count++) {
+    const thread = kernel.createThread(target, [], { domain });
+    kernel.run({ until: thread.returns() });
+    expect(thread.finished).toBe(true);
+  }
 });
