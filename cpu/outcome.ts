@@ -30,8 +30,8 @@ export interface Segment {
   readonly limit: number;
   readonly stop: Stop | undefined;
   readonly refusal: Refusal | undefined;
-  /** Only the instruction at the program counter could be translated ({@link Engine.confineTranslation}). */
-  readonly confined: boolean;
+  /** The only instruction that could be translated ({@link Engine.confineTranslation}). */
+  readonly confined: Uint8Array | undefined;
 }
 
 /** `completed`: instructions of the segment. No exit: the run goes on, after `resolve`. */
@@ -72,8 +72,8 @@ export function outcomeOf(segment: Segment, processor: Processor, engine: Engine
   }
   if (stop === undefined) {
     if (begun > limit) return { completed: limit };
+    if (segment.confined !== undefined && !isHalt(segment.confined)) return { completed: begun };
     if (!isBehindHalt(processor)) {
-      if (segment.confined) return { completed: begun };
       throw unexplained(processor, 'without a reason');
     }
     return { completed: begun, exit: { reason: 'halted' } };
@@ -145,6 +145,11 @@ function withCause(delivery: Delivery, processor: Processor): Delivery {
   }
   return delivery;
 }
+
+/** Without prefixes: with one it is no HLT that anybody writes. */
+const isHalt = (instruction: Uint8Array): boolean =>
+  instruction[0] === HLT ||
+  (instruction.byteLength === 4 && [WFI, WFE].includes(Buffer.from(instruction).readUInt32LE(0)));
 
 function isBehindHalt(processor: Processor): boolean {
   const { pc } = processor;

@@ -101,8 +101,6 @@ export class Runner {
     this.#breakpoints.use(breakpoints);
     if (fetchUnit.returnsFromException) this.#owner.instructionFetch.returnFromException(fetchUnit);
     this.#heldAt = undefined;
-    // Of its very first blocks the engine does not tell: until it does, it gets one instruction at a time.
-    if (!this.engine.tellsOfBlocks) this.#isConfined = true;
     let done = 0;
     // Whether the instruction at pc has been let through by the breakpoints already.
     let isPassed = true;
@@ -115,7 +113,8 @@ export class Runner {
       const emulation = isAlone ? this.#emulation.at(start) : undefined;
       const hasEffect = isHeld || emulation !== undefined;
       const effect = hasEffect ? this.#fetchEffects?.effect(start, processor) : undefined;
-      const emulated = emulation && this.#emulate(emulation, start, done);
+      const isSubstituted = emulation?.substitute !== undefined && emulation.isRightNow?.(processor) !== true;
+      const emulated = isSubstituted ? undefined : emulation && this.#emulate(emulation, start, done);
       if (emulated?.exit !== undefined) return this.#leave(done, emulated.exit);
       if (emulated !== undefined || effect?.emulated === true) {
         this.#heldAt = undefined;
@@ -126,7 +125,9 @@ export class Runner {
       }
       const limit = isAlone ? 1 : Math.min(instructions - done, NO_LIMIT);
       this.#breakpoints.begin(isPassed ? start : undefined);
-      const outcome = this.#segment(start, limit, isHeld);
+      const putBack = isSubstituted ? emulation?.substitute?.(processor) : undefined;
+      const outcome = this.#segment(start, limit, isHeld || isSubstituted);
+      putBack?.();
       const { completed, exit, resolve } = outcome;
       const begun = this.#begun;
       resolve?.();
@@ -155,7 +156,6 @@ export class Runner {
 
   /** A new block is about to be executed; in a callback of the engine. */
   #translated(address: bigint, size: number): void {
-    this.engine.tellsOfBlocks = true;
     const resolve = this.#isMisaligned(address)
       ? () => this.#processor.forgetCode(address, size)
       : this.#emulation.vet(address, size);
@@ -207,10 +207,13 @@ export class Runner {
 
   /** Whether the block that could not be translated ends with the instruction at `start`, or before where it stands now. */
   #hasLeftBlock(start: bigint): boolean {
-    if (!this.engine.tellsOfBlocks) return false;
     const { flow, length } = this.#facts(start);
     const { pc } = this.#processor;
     return flow !== 'next' || (pc !== start && pc !== start + BigInt(length));
+  }
+
+  #instructionAt(address: bigint): Uint8Array {
+    return fetchOne(this.#processor, address).subarray(0, this.#facts(address).length);
   }
 
   #facts(address: bigint) {
@@ -230,8 +233,8 @@ export class Runner {
     this.#translator.refusal = undefined;
     this.#executingEffect = isHeld ? start : undefined;
     this.#heldAt = undefined;
-    const confined = this.#isConfined;
-    if (confined) this.engine.confineTranslation(start + BigInt(this.#facts(start).length));
+    const confined = this.#isConfined ? this.#instructionAt(start) : undefined;
+    if (confined !== undefined) this.engine.confineTranslation(start + BigInt(confined.byteLength));
     const code = this.#runEngine(start, limit);
     const { begun } = this.engine;
     const { refusal } = this.#translator;

@@ -25,8 +25,8 @@ const SIGNATURE = 0x0003_06c4;
 const LEAF_1_ECX = bits(0, 1, 9, 13, 19, 20, 22, 23, 25, 30);
 /** Leaf 1, EDX: FPU, VME, DE, PSE, TSC, MSR, PAE, MCE, CX8, APIC, SEP, MTRR, PGE, MCA, CMOV, PAT, PSE36, CLFSH, MMX, FXSR, SSE, SSE2. */
 const LEAF_1_EDX = bits(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12, 13, 14, 15, 16, 17, 19, 23, 24, 25, 26);
-/** Leaf 7, EBX: FSGSBASE, BMI1, SMEP, BMI2, ERMS, RDSEED, ADX, SMAP. */
-const LEAF_7_EBX = bits(0, 3, 7, 8, 9, 18, 19);
+/** Leaf 7, EBX: FSGSBASE, BMI1, SMEP, BMI2, ERMS, RDSEED. Not ADX: the engine takes ADCX and ADOX for invalid. */
+const LEAF_7_EBX = bits(0, 3, 7, 8, 9, 18);
 /** Leaf 0x80000001, ECX: LAHF in 64-bit mode, LZCNT. */
 const EXTENDED_1_ECX = bits(0, 5);
 /** … EDX: SYSCALL, NX, RDTSCP, long mode. */

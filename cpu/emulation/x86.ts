@@ -171,19 +171,24 @@ function shiftDouble(
   setFlags(moment.processor, { CF, PF, ZF, SF, ...(count === 1n ? { OF: isTurned } : {}) });
 }
 
-/** Clears the upper half of RAX when the values are equal, and leaves it in fact (Intel SDM vol. 2, "CMPXCHG"). */
+/**
+ * CMPXCHG writes the accumulator when the values differ and the destination when they are equal, and nothing else; a
+ * 32-bit register that is not written keeps its upper half (Intel SDM vol. 2; measured on a processor).
+ */
 const compareExchange32: Entry = {
   make(instruction) {
     const [target, source] = [0, 1].map((index) => operandOf(instruction, index, 32));
+    const isMemory = instruction.op0Kind === iced().OpKind.Memory;
     return {
-      isRightNow: (processor) => processor.get('rax') >> 32n === 0n,
+      isRightNow: (processor) => isMemory && processor.get('rax') >> 32n === 0n,
       perform(moment) {
         if (target === undefined || source === undefined) return undefined;
         const { processor } = moment;
         const expected = processor.get('rax') & LOW_32;
         const value = target.readForWrite(moment);
         const flags = flagsOfSubtraction(expected, value, 32);
-        target.write(moment, flags.ZF ? source.read(moment) : value);
+        if (flags.ZF) target.write(moment, source.read(moment));
+        else if (isMemory) target.write(moment, value);
         if (!flags.ZF) processor.set('rax', value);
         setFlags(processor, flags);
         return undefined;
@@ -191,6 +196,98 @@ const compareExchange32: Entry = {
     };
   },
 };
+
+/** BSF and BSR leave the whole destination as it is when the source is 0 (measured on a processor). */
+const bitScan32 = (find: (value: bigint) => number): Entry => ({
+  make(instruction) {
+    const [target, source] = [0, 1].map((index) => operandOf(instruction, index, 32));
+    return {
+      perform(moment) {
+        const value = source?.read(moment) ?? 0n;
+        if (value !== 0n) target?.write(moment, BigInt(find(value)));
+        setFlags(moment.processor, { ZF: value === 0n });
+        return undefined;
+      },
+    };
+  },
+});
+
+/** LOCK NEG: Unicorn sets the flags of another operation. */
+const lockedNegation = (size: number): Entry => ({
+  when: (instruction) => instruction.hasLockPrefix,
+  make(instruction) {
+    const target = operandOf(instruction, 0, size);
+    return {
+      perform(moment) {
+        const value = target.readForWrite(moment);
+        target.write(moment, -value);
+        setFlags(moment.processor, flagsOfSubtraction(0n, value, size));
+        return undefined;
+      },
+    };
+  },
+});
+
+const bitFieldExtract = (size: number): Entry =>
+  threeOperands(size, (source, control, processor) => {
+    const result = (source >> (control & 0xffn)) & lowBits((control >> 8n) & 0xffn);
+    setFlags(processor, { CF: false, OF: false, ZF: result === 0n });
+    return result;
+  });
+
+/** PHADD and PHSUB of a register with itself: Unicorn reads what it has written. */
+const horizontal = (width: number, operation: (first: bigint, second: bigint) => bigint): Entry => ({
+  when: ({ op0Kind, op1Kind, op0Register, op1Register }) =>
+    op0Kind === iced().OpKind.Register && op1Kind === op0Kind && op0Register === op1Register,
+  make(instruction) {
+    const name = iced().Register[instruction.op0Register] ?? '';
+    const isMmx = name.startsWith('MM');
+    const register = isMmx ? `fp${name.slice(2)}` : name.toLowerCase();
+    const size = isMmx ? 64 : 128;
+    return {
+      perform({ processor }) {
+        const value = BigInt.asUintN(size, processor.get(register));
+        const part = (index: number) => BigInt.asIntN(width, value >> BigInt(index * width));
+        let half = 0n;
+        const pairs = size / width / 2;
+        for (let pair = 0; pair < pairs; pair++) {
+          const sum = operation(part(2 * pair), part(2 * pair + 1));
+          half |= BigInt.asUintN(width, sum) << BigInt(pair * width);
+        }
+        const result = half | (half << BigInt(size / 2));
+        processor.set(register, isMmx ? (0xffffn << 64n) | result : result);
+        return undefined;
+      },
+    };
+  },
+});
+
+const saturated = (value: bigint): bigint =>
+  value > 0x7fffn ? 0x7fffn : value < -0x8000n ? -0x8000n : value;
+
+/**
+ * PCMPESTRI and PCMPESTRM: Unicorn does not know the 64-bit lengths, and of the smallest number it takes the absolute
+ * value, which is negative, and reads far outside its registers. Every length above 16 means 16.
+ */
+const explicitLength = (size: number): Entry => ({
+  make: () => ({
+    isRightNow: (processor) =>
+      size === 32 && LENGTHS.every((name) => (processor.get(name) & LOW_32) !== 0x8000_0000n),
+    substitute(processor) {
+      const before = LENGTHS.map((name) => [name, processor.get(name)] as const);
+      for (const [name, value] of before) {
+        const length = BigInt.asIntN(size, value);
+        const absolute = length < 0n ? -length : length;
+        processor.set(name, absolute > 16n ? 16n : absolute);
+      }
+      return () => {
+        for (const [name, value] of before) processor.set(name, value);
+      };
+    },
+    perform: () => undefined,
+  }),
+});
+const LENGTHS = ['rax', 'rdx'] as const;
 
 /** IN, OUT and their like: not for user mode. */
 const inputOutput: Entry = {
@@ -249,6 +346,30 @@ function makeEntries({ Code }: Iced): ReadonlyMap<number, Entry> {
     [Code.Shrd_rm32_r32_CL, doubleShift(32, 'right', true)],
     [Code.Shrd_rm64_r64_CL, doubleShift(64, 'right', true)],
     [Code.Cmpxchg_rm32_r32, compareExchange32],
+    [Code.Bsf_r32_rm32, bitScan32((value) => (value & -value).toString(2).length - 1)],
+    [Code.Bsr_r32_rm32, bitScan32((value) => value.toString(2).length - 1)],
+    [Code.Neg_rm8, lockedNegation(8)],
+    [Code.Neg_rm16, lockedNegation(16)],
+    [Code.Neg_rm32, lockedNegation(32)],
+    [Code.Neg_rm64, lockedNegation(64)],
+    [Code.VEX_Bextr_r32_rm32_r32, bitFieldExtract(32)],
+    [Code.VEX_Bextr_r64_rm64_r64, bitFieldExtract(64)],
+    [Code.Phaddw_xmm_xmmm128, horizontal(16, (first, second) => first + second)],
+    [Code.Phaddw_mm_mmm64, horizontal(16, (first, second) => first + second)],
+    [Code.Phaddd_xmm_xmmm128, horizontal(32, (first, second) => first + second)],
+    [Code.Phaddd_mm_mmm64, horizontal(32, (first, second) => first + second)],
+    [Code.Phaddsw_xmm_xmmm128, horizontal(16, (first, second) => saturated(first + second))],
+    [Code.Phaddsw_mm_mmm64, horizontal(16, (first, second) => saturated(first + second))],
+    [Code.Phsubw_xmm_xmmm128, horizontal(16, (first, second) => first - second)],
+    [Code.Phsubw_mm_mmm64, horizontal(16, (first, second) => first - second)],
+    [Code.Phsubd_xmm_xmmm128, horizontal(32, (first, second) => first - second)],
+    [Code.Phsubd_mm_mmm64, horizontal(32, (first, second) => first - second)],
+    [Code.Phsubsw_xmm_xmmm128, horizontal(16, (first, second) => saturated(first - second))],
+    [Code.Phsubsw_mm_mmm64, horizontal(16, (first, second) => saturated(first - second))],
+    [Code.Pcmpestri_xmm_xmmm128_imm8, explicitLength(32)],
+    [Code.Pcmpestri64_xmm_xmmm128_imm8, explicitLength(64)],
+    [Code.Pcmpestrm_xmm_xmmm128_imm8, explicitLength(32)],
+    [Code.Pcmpestrm64_xmm_xmmm128_imm8, explicitLength(64)],
   ];
   for (const [name, code] of Object.entries(Code)) {
     if (/^(In|Ins[bwd]|Out|Outs[bwd])_/.test(name) && typeof code === 'number')
@@ -291,10 +412,10 @@ const ABSENT: Entry = { make: () => undefinedInstruction };
 
 /** Bytes that follow 0F in the instructions above, and in those of iced's tables that are encoded as VEX. */
 const SUSPECT_BEHIND_0F: ReadonlySet<number> = new Set([
-  0x01, 0x31, 0xa2, 0xa4, 0xa5, 0xac, 0xad, 0xb1, 0xc7, 0x0f,
+  0x01, 0x31, 0xa2, 0xa4, 0xa5, 0xac, 0xad, 0xb1, 0xbc, 0xbd, 0xc7, 0x0f, 0x38, 0x3a,
 ]);
 const IS_SUSPECT = new Uint8Array(256);
-for (const byte of [0x62, 0x8f, 0xc4, 0xc5, 0x0f]) IS_SUSPECT[byte] = 1;
+for (const byte of [0x62, 0x8f, 0xc4, 0xc5, 0x0f, 0xf0]) IS_SUSPECT[byte] = 1;
 for (const byte of [0x6c, 0x6d, 0x6e, 0x6f, 0xe4, 0xe5, 0xe6, 0xe7, 0xec, 0xed, 0xee, 0xef])
   IS_SUSPECT[byte] = 1;
 

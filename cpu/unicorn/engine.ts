@@ -49,8 +49,6 @@ export class Engine implements Disposable {
   readonly kind: EngineKind;
   readonly registers: RegisterFile;
   failure: { readonly error: unknown } | undefined;
-  /** Whether it has told of a block. It tells of each but the first ones: there must be one that was executed before. */
-  tellsOfBlocks = false;
   readonly #functions: UnicornFunctions = unicorn();
   readonly #native: NativeEngine;
   readonly #context: ContextBuffer;
@@ -92,7 +90,6 @@ export class Engine implements Disposable {
     this.#native = native;
     this.#handle = native.handle;
     this.#context = native.context;
-    this.tellsOfBlocks = native.tellsOfBlocks;
     try {
       this.#map(0, memory);
       this.restoreContext(native.initial);
@@ -346,7 +343,6 @@ export class Engine implements Disposable {
         unmapMemory(this.#functions, this.#handle, physical, size);
       }
       this.flushTranslations();
-      this.#native.tellsOfBlocks = this.tellsOfBlocks;
       return keepEngine(this.#native);
     } catch {
       return false;

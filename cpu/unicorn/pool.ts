@@ -1,8 +1,9 @@
-import { callbackFor } from './callbacks.js';
+import { CpuError } from '../error.js';
+import { callbackFor, enter, REFUSED } from './callbacks.js';
 import * as uc from './constants.js';
 import { ContextBuffer } from './context.js';
 import { check, type HostPointer, type UnicornFunctions } from './library.js';
-import { type EngineKind, openEngine } from './open.js';
+import { control, type EngineKind, mapMemory, openEngine, PAGE, unmapMemory } from './open.js';
 
 /** The native half of an {@link Engine}: open, with the hooks that every engine has, and no memory mapped. */
 export interface NativeEngine {
@@ -11,8 +12,6 @@ export interface NativeEngine {
   readonly context: ContextBuffer;
   /** Registers as after {@link openEngine}. */
   readonly initial: Uint8Array;
-  /** {@link Engine.tellsOfBlocks} */
-  tellsOfBlocks: boolean;
 }
 
 const kept = new Map<EngineKind, NativeEngine[]>();
@@ -59,9 +58,55 @@ function openNative(functions: UnicornFunctions, kind: EngineKind): NativeEngine
       }
     }
     const context = new ContextBuffer(functions, handle);
-    return { kind, handle, context, initial: context.save(handle), tellsOfBlocks: false };
+    const initial = context.save(handle);
+    executeFirstBlocks(functions, kind, handle);
+    return { kind, handle, context, initial };
   } catch (error) {
     functions.close(handle);
     throw error;
   }
+}
+
+const none = (): void => {};
+/** jmp +0; jmp -2 and b +4; b +0. */
+const TWO_BLOCKS: Readonly<Record<EngineKind, readonly number[]>> = {
+  'x86-64': [0xeb, 0x00, 0xeb, 0xfe],
+  arm64: [0x01, 0, 0, 0x14, 0, 0, 0, 0x14],
+};
+
+/** Of the blocks before the first that it has executed to its end, Unicorn does not tell: here are some for it. */
+function executeFirstBlocks(functions: UnicornFunctions, kind: EngineKind, handle: HostPointer): void {
+  const memory = new Uint8Array(new ArrayBuffer(PAGE));
+  memory.set(TWO_BLOCKS[kind]);
+  let told = 0;
+  mapMemory(functions, handle, 0, memory);
+  const outer = enter({
+    handle,
+    failure: undefined,
+    events: {
+      translate: (page) => (page === 0 ? uc.UC_PROT_ALL : REFUSED),
+      translated: () => {
+        told += 1;
+      },
+      retry: none,
+      interrupt: none,
+      systemCall: none,
+      code: none,
+      block: none,
+      memory: none,
+    },
+  });
+  try {
+    check(functions.start(handle, 0n, 0n, 0n, 4), 'uc_emu_start');
+  } finally {
+    enter(outer);
+    unmapMemory(functions, handle, 0, PAGE);
+  }
+  if (told === 0) {
+    throw new CpuError('unicornNotUnderstood', 'this build of Unicorn does not tell of blocks', {
+      status: 'STATUS_INTERNAL_ERROR',
+    });
+  }
+  control(functions, handle, uc.UC_CTL_TB_FLUSH);
+  control(functions, handle, uc.UC_CTL_TLB_FLUSH);
 }
