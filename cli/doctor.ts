@@ -9,6 +9,7 @@ import {
   disassemble,
   howToGetUnicorn,
   instructionLength,
+  isGuarded,
   packageRoot,
   type RefusedUnicorn,
   searchUnicorn,
@@ -26,6 +27,8 @@ export interface DoctorReport {
   readonly node: { readonly version: string; readonly ok: boolean };
   readonly system: string;
   readonly unicorn: UnicornLibrary | null;
+  /** Whether an instruction that Unicorn's translator cannot take is the guest's exception; otherwise it ends the process. */
+  readonly guarded: boolean;
   /** Candidates looked at before, and why they were refused. */
   readonly refused: readonly RefusedUnicorn[];
   /** Steps; empty when Unicorn was found. */
@@ -90,6 +93,7 @@ export async function examine(options: UnicornSearchOptions = {}): Promise<Docto
     node,
     system: `${process.platform}-${process.arch}`,
     unicorn: found,
+    guarded: found !== null && isTranslatorGuarded(),
     refused,
     howToGetUnicorn: found === null ? howToGetUnicorn(options) : [],
     packages,
@@ -98,6 +102,14 @@ export async function examine(options: UnicornSearchOptions = {}): Promise<Docto
       checkHeaders(options.environment ?? process.env),
     ],
   };
+}
+
+function isTranslatorGuarded(): boolean {
+  try {
+    return isGuarded();
+  } catch {
+    return false; // The library that was found is not the one that this process would load.
+  }
 }
 
 interface Package {
@@ -260,6 +272,12 @@ function describe(report: DoctorReport): string[] {
       `${mark(unicorn !== null)} ${unicorn === null ? '2.1 or newer' : `${unicorn.version} at ${unicorn.path} (${unicorn.origin})`}`,
     ),
   );
+  if (unicorn !== null) {
+    const guarded = "its translator's failed assertions are the guest's exceptions";
+    const unguarded =
+      'an instruction that its translator does not take ends the process (docs/limitations.md)';
+    lines.push(field('', report.guarded ? guarded : unguarded));
+  }
   for (const { path, origin, reason } of report.refused)
     lines.push(field('', `refused ${path} (${origin}): ${reason}`));
   for (const { name, version, ok, reason } of packages) {

@@ -100,3 +100,4 @@ export {
   type UnicornSearchOptions,
   unicornFileName,
 } from './unicorn/find.js';
+export { isGuarded } from './unicorn/library.js';

@@ -113,8 +113,7 @@ export class Runner {
       const emulation = isAlone ? this.#emulation.at(start) : undefined;
       const hasEffect = isHeld || emulation !== undefined;
       const effect = hasEffect ? this.#fetchEffects?.effect(start, processor) : undefined;
-      const isSubstituted = emulation?.substitute !== undefined && emulation.isRightNow?.(processor) !== true;
-      const emulated = isSubstituted ? undefined : emulation && this.#emulate(emulation, start, done);
+      const emulated = emulation && this.#emulate(emulation, start, done);
       if (emulated?.exit !== undefined) return this.#leave(done, emulated.exit);
       if (emulated !== undefined || effect?.emulated === true) {
         this.#heldAt = undefined;
@@ -125,9 +124,7 @@ export class Runner {
       }
       const limit = isAlone ? 1 : Math.min(instructions - done, NO_LIMIT);
       this.#breakpoints.begin(isPassed ? start : undefined);
-      const putBack = isSubstituted ? emulation?.substitute?.(processor) : undefined;
-      const outcome = this.#segment(start, limit, isHeld || isSubstituted);
-      putBack?.();
+      const outcome = this.#segment(start, limit, isHeld);
       const { completed, exit, resolve } = outcome;
       const begun = this.#begun;
       resolve?.();

@@ -412,6 +412,7 @@ function isSameNumber(name: string, expected: bigint, got: bigint): boolean {
 function isNear(one: bigint, other: bigint): boolean {
   const words = Uint32Array.of(Number(one), Number(other));
   const [a = 0, b = 0] = new Float32Array(words.buffer);
+  if (Math.abs(a) < 2 ** -126 && Math.abs(b) < 2 ** -126) return true;
   return one === other || (Number.isNaN(a) && Number.isNaN(b)) || Math.abs(a - b) <= Math.abs(a) * 2 ** -10;
 }
 

@@ -36,11 +36,6 @@ export interface Emulation {
   readonly length: number;
   /** Whether the engine does the right thing this time. Called while it runs; may read registers only. */
   isRightNow?(processor: Processor): boolean;
-  /**
-   * The engine does the right thing with other values in some registers: sets these, and returns what puts the old ones
-   * back when the instruction is done. Then `perform` is not called.
-   */
-  substitute?(processor: Processor): () => void;
   /** Does all that the instruction does, but for the program counter; or gives the exit that it ends in. */
   perform(moment: Moment): ExitWithoutCount | undefined;
 }

@@ -6,6 +6,7 @@ import { deposit, extract, lowBits, rotateRight } from './bits.js';
 import { cpuid } from './cpuid.js';
 import type { Emulation, Emulator, Moment } from './emulation.js';
 import { flagsOfSubtraction, isNegative, setFlags } from './flags.js';
+import { compareStrings, indexOfMatch, maskOfMatches } from './string-compare.js';
 import { type Operand, operandOf } from './x86-operands.js';
 
 type Perform = (moment: Moment, size: number) => ExitWithoutCount | undefined;
@@ -265,29 +266,52 @@ const horizontal = (width: number, operation: (first: bigint, second: bigint) =>
 const saturated = (value: bigint): bigint =>
   value > 0x7fffn ? 0x7fffn : value < -0x8000n ? -0x8000n : value;
 
+const EQUAL_ORDERED = 3;
+
 /**
- * PCMPESTRI and PCMPESTRM: Unicorn does not know the 64-bit lengths, and of the smallest number it takes the absolute
- * value, which is negative, and reads far outside its registers. Every length above 16 means 16.
+ * Unicorn does not know the 64-bit lengths of PCMPESTRI and PCMPESTRM, reads far outside its registers when one is the
+ * smallest number, and searches for a string in a string wrongly.
  */
-const explicitLength = (size: number): Entry => ({
-  make: () => ({
-    isRightNow: (processor) =>
-      size === 32 && LENGTHS.every((name) => (processor.get(name) & LOW_32) !== 0x8000_0000n),
-    substitute(processor) {
-      const before = LENGTHS.map((name) => [name, processor.get(name)] as const);
-      for (const [name, value] of before) {
-        const length = BigInt.asIntN(size, value);
-        const absolute = length < 0n ? -length : length;
-        processor.set(name, absolute > 16n ? 16n : absolute);
-      }
-      return () => {
-        for (const [name, value] of before) processor.set(name, value);
-      };
-    },
-    perform: () => undefined,
-  }),
+const compareText = (result: 'index' | 'mask', lengthSize: 32 | 64 | undefined): Entry => ({
+  when: ({ immediate8 }) => lengthSize !== undefined || ((immediate8 >> 2) & 3) === EQUAL_ORDERED,
+  make(instruction) {
+    const { Register, OpKind } = iced();
+    const control = instruction.immediate8;
+    const vector = (register: number) => (Register[register] ?? '').toLowerCase();
+    const first = vector(instruction.op0Register);
+    const isMemory = instruction.op1Kind === OpKind.Memory;
+    const second = isMemory ? operandOf(instruction, 1, 128) : undefined;
+    const secondName = isMemory ? '' : vector(instruction.op1Register);
+    const length = (value: bigint): number => {
+      const number = BigInt.asIntN(lengthSize ?? 32, value);
+      const absolute = number < 0n ? -number : number;
+      return absolute > 16n ? 16 : Number(absolute);
+    };
+    return {
+      perform(moment) {
+        const { processor } = moment;
+        const compared = compareStrings(
+          processor.get(first),
+          second?.read(moment) ?? processor.get(secondName),
+          control,
+          lengthSize && [length(processor.get('rax')), length(processor.get('rdx'))],
+        );
+        if (result === 'index') processor.set('rcx', BigInt(indexOfMatch(compared, control)));
+        else processor.set('xmm0', maskOfMatches(compared, control));
+        const { matches, endsFirst, endsSecond } = compared;
+        const zero = { AF: false, PF: false };
+        setFlags(processor, {
+          ...zero,
+          CF: matches !== 0,
+          ZF: endsSecond,
+          SF: endsFirst,
+          OF: (matches & 1) !== 0,
+        });
+        return undefined;
+      },
+    };
+  },
 });
-const LENGTHS = ['rax', 'rdx'] as const;
 
 /** IN, OUT and their like: not for user mode. */
 const inputOutput: Entry = {
@@ -366,10 +390,12 @@ function makeEntries({ Code }: Iced): ReadonlyMap<number, Entry> {
     [Code.Phsubd_mm_mmm64, horizontal(32, (first, second) => first - second)],
     [Code.Phsubsw_xmm_xmmm128, horizontal(16, (first, second) => saturated(first - second))],
     [Code.Phsubsw_mm_mmm64, horizontal(16, (first, second) => saturated(first - second))],
-    [Code.Pcmpestri_xmm_xmmm128_imm8, explicitLength(32)],
-    [Code.Pcmpestri64_xmm_xmmm128_imm8, explicitLength(64)],
-    [Code.Pcmpestrm_xmm_xmmm128_imm8, explicitLength(32)],
-    [Code.Pcmpestrm64_xmm_xmmm128_imm8, explicitLength(64)],
+    [Code.Pcmpestri_xmm_xmmm128_imm8, compareText('index', 32)],
+    [Code.Pcmpestri64_xmm_xmmm128_imm8, compareText('index', 64)],
+    [Code.Pcmpestrm_xmm_xmmm128_imm8, compareText('mask', 32)],
+    [Code.Pcmpestrm64_xmm_xmmm128_imm8, compareText('mask', 64)],
+    [Code.Pcmpistri_xmm_xmmm128_imm8, compareText('index', undefined)],
+    [Code.Pcmpistrm_xmm_xmmm128_imm8, compareText('mask', undefined)],
   ];
   for (const [name, code] of Object.entries(Code)) {
     if (/^(In|Ins[bwd]|Out|Outs[bwd])_/.test(name) && typeof code === 'number')

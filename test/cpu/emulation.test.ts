@@ -356,3 +356,32 @@ describe('exceptions as the processor and Windows tell them', () => {
     }
   });
 });
+
+describe('string comparisons', () => {
+  // Right values: measured on a processor.
+  test.each<[string, number[], Record<string, bigint>, bigint]>([
+    [
+      'pcmpestri with lengths of -2^31, which means 16',
+      [0x66, 0x0f, 0x3a, 0x61, 0xc1, 0x08],
+      { rax: 0x8000_0000n, rdx: 0x8000_0000n },
+      0n,
+    ],
+    [
+      'pcmpistri searches a string',
+      [0x66, 0x0f, 0x3a, 0x63, 0xc1, 0x0c],
+      { xmm0: 0x6362n, xmm1: 0x6261_6362_61n },
+      1n,
+    ],
+    [
+      'pcmpistri finds no string',
+      [0x66, 0x0f, 0x3a, 0x63, 0xc1, 0x0c],
+      { xmm0: 0x6463n, xmm1: 0x6261_6362_61n },
+      16n,
+    ],
+  ])('%s', (_, code, registers, rcx) => {
+    using bench = new Bench('x64', code);
+    bench.set(registers);
+    expect(bench.processor.step()).toEqual({ instructions: 1, reason: 'instructionLimit' });
+    expect(bench.get('rcx')).toEqual([rcx]);
+  });
+});
