@@ -8,6 +8,7 @@ import {
   type BootOptions,
   formatBytes,
   type ImageDomain,
+  INSPECT,
   Kernel,
   KernelError,
   type LabEvent,
@@ -15,6 +16,7 @@ import {
   type LoadOptions,
   type Process,
   type ProcessOptions,
+  printed,
   processOf,
   type RunResult,
   type SecureKernel,
@@ -271,6 +273,19 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
           `    ${formatAddress(name, at)} ${formatBytes(bytes).padEnd(24)} ${text}`,
       )
       .join('\n');
+  }
+
+  /** What identifies it, where it is printed. */
+  toJSON() {
+    return {
+      engine: this.engine.name,
+      architecture: this.kernel.architecture.name,
+      events: this.events.length,
+    };
+  }
+
+  [INSPECT](): string {
+    return printed('Lab', this.toJSON());
   }
 
   [Symbol.dispose](): void {

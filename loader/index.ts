@@ -8,6 +8,7 @@ export {
   formatBytes,
   HYPERGUARD_VIOLATION,
   hex,
+  INSPECT,
   IRQL,
   KernelError,
   type KernelErrorDetails,
@@ -18,6 +19,7 @@ export {
   type LabEventOf,
   MEMORY_MANAGEMENT,
   type PlainEventKind,
+  printed,
 } from './common/index.js';
 export {
   type ArgumentType,

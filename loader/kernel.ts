@@ -7,7 +7,7 @@ import {
   hotPatchingEnabled,
   type KernelParts,
 } from './boot/index.js';
-import { asInt, BOOT_TIME, type EventLog, type SeededRandom } from './common/index.js';
+import { asInt, BOOT_TIME, type EventLog, INSPECT, printed, type SeededRandom } from './common/index.js';
 import type { ExportTable } from './exports/index.js';
 import type { Volume } from './files/index.js';
 import {
@@ -290,5 +290,18 @@ export class Kernel implements Disposable {
 
   [Symbol.dispose](): void {
     this.machine[Symbol.dispose]();
+  }
+
+  /** What identifies it, where it is printed. */
+  toJSON() {
+    return {
+      architecture: this.architecture.name,
+      processes: this.processes.length,
+      threads: this.threads.length,
+    };
+  }
+
+  [INSPECT](): string {
+    return printed('Kernel', this.toJSON());
   }
 }

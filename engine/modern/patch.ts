@@ -7,7 +7,7 @@ import {
   type SymbolTable,
   validateHotPatch,
 } from '../../image/index.js';
-import type { LoadedImage } from '../../loader/index.js';
+import { INSPECT, type LoadedImage, printed } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import type {
   HotPatch,
@@ -113,6 +113,15 @@ export class Patch implements HotPatch {
       image.checkSum === this.originalCheckSum &&
       image.timeDateStamp === this.originalTimeDateStamp
     );
+  }
+
+  /** What identifies it, where it is printed. */
+  toJSON() {
+    return { name: this.name, state: this.state, status: this.status.name, functions: this.functions };
+  }
+
+  [INSPECT](): string {
+    return printed('Patch', this.toJSON());
   }
 }
 

@@ -1,5 +1,5 @@
 import { type Hotp1, type NtStatus, ntStatus, type PeImage, type SymbolTable } from '../../image/index.js';
-import type { LoadedImage } from '../../loader/index.js';
+import { INSPECT, type LoadedImage, printed } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import type { HotPatch, HotPatchPlace, HotPatchState } from '../core/hot-patch-engine.js';
 import type { StoreTarget } from '../core/steps.js';
@@ -58,6 +58,15 @@ export class Patch2003 implements HotPatch {
   /** Functions of the target that lead into it now. */
   get functions(): number {
     return this.state === 'applied' ? (this.applications[0]?.functions ?? 0) : 0;
+  }
+
+  /** What identifies it, where it is printed. */
+  toJSON() {
+    return { name: this.name, state: this.state, status: this.status.name, functions: this.functions };
+  }
+
+  [INSPECT](): string {
+    return printed('Patch2003', this.toJSON());
   }
 }
 

@@ -25,5 +25,6 @@ export { IRQL, irqlName } from './irql.js';
 export { BOOT_TIME, SECOND, UNIX_EPOCH } from './lab-time.js';
 export { SeededRandom } from './random.js';
 export type { KernelRule } from './rules.js';
+export { INSPECT, printed } from './short.js';
 export { formatBytes, hex } from './text.js';
 export { type Blocked, blocked, isBlocked, STATUS_TIMEOUT } from './wait.js';

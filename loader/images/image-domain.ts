@@ -1,4 +1,5 @@
 import type { AddressSpace, Architecture, Machine, PageTable, Ring } from '../../cpu/index.js';
+import { INSPECT, printed } from '../common/index.js';
 import { type AddressRegion, freeMemory, type ImageWriter, type MemoryArea } from '../memory/index.js';
 import type { ControlFlowGuard } from './control-flow-guard.js';
 import type { LoadedImage } from './loaded-image.js';
@@ -119,5 +120,14 @@ export class ImageDomain {
 
   imageAt(address: bigint): LoadedImage | undefined {
     return this.images.find((image) => image.contains(address)) ?? this.parent?.imageAt(address);
+  }
+
+  /** What identifies it, where it is printed. */
+  toJSON() {
+    return { kind: this.kind, name: this.name, images: this.images.length };
+  }
+
+  [INSPECT](): string {
+    return printed('ImageDomain', this.toJSON());
   }
 }

@@ -1,5 +1,5 @@
 import { isExecutable, isWritable, type PeImage, type Section, type SymbolTable } from '../../image/index.js';
-import { KernelError } from '../common/index.js';
+import { INSPECT, KernelError, printed } from '../common/index.js';
 import { readPointer, writePointer } from '../memory/index.js';
 import type { BoundImport } from './bind-imports.js';
 import type { HotPatchAddressTable } from './hpat.js';
@@ -255,6 +255,20 @@ export class LoadedImage {
       return `${this.moduleName}!HPAT[${code}].code${within}`;
     if (data !== undefined) return `${this.moduleName}!HPAT[${data}].data${within}`;
     return `${this.moduleName}!HPAT+0x${(address - hpat.base).toString(16)}`;
+  }
+
+  /** What identifies it, where it is printed. */
+  toJSON() {
+    return {
+      baseDllName: this.baseDllName,
+      dllBase: `0x${this.dllBase.toString(16)}`,
+      domain: this.domain.name,
+      hotPatchState: this.hotPatchState,
+    };
+  }
+
+  [INSPECT](): string {
+    return printed('LoadedImage', this.toJSON());
   }
 }
 

@@ -1,6 +1,6 @@
 import { type AddressSpace, PAGE_SIZE } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
-import { asInt, KernelError } from '../common/index.js';
+import { asInt, INSPECT, KernelError, printed } from '../common/index.js';
 import type { ImageDomain, ImageProcess, LoadedImage, LoadOptions } from '../images/index.js';
 import { HEAP_32, HEAP_64, Heap, type HeapMode, type MakeRegion, Pool } from '../memory/index.js';
 import type { Thread, ThreadOptions, ThreadProcess } from '../threads/index.js';
@@ -216,6 +216,15 @@ export class Process implements ThreadProcess {
       status: 'STATUS_PROCESS_IS_TERMINATING',
       message: `process ${this.name} (${this.id}) has ended`,
     });
+  }
+
+  /** What identifies it, where it is printed. */
+  toJSON() {
+    return { id: this.id, name: this.name, terminated: this.terminated };
+  }
+
+  [INSPECT](): string {
+    return printed('Process', this.toJSON());
   }
 }
 

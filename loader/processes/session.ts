@@ -1,6 +1,6 @@
 import type { AddressSpace, PageTable } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
-import { asInt } from '../common/index.js';
+import { asInt, INSPECT, printed } from '../common/index.js';
 import type { ImageDomain, ImageSession, LoadedImage, LoadOptions } from '../images/index.js';
 import type { SessionOwner } from './owners.js';
 
@@ -35,5 +35,14 @@ export class Session implements ImageSession {
   /** As {@link call}, but returns the whole result register: pointers and 64-bit integers. */
   call64(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
     return this.owner.call64(address, parameters, { domain: this.domain });
+  }
+
+  /** What identifies it, where it is printed. */
+  toJSON() {
+    return { id: this.id, images: this.domain.images.length };
+  }
+
+  [INSPECT](): string {
+    return printed('Session', this.toJSON());
   }
 }

@@ -5,7 +5,7 @@ import {
   type Processor,
   type ProcessorContext,
 } from '../../cpu/index.js';
-import { asInt, type Blocked, IRQL } from '../common/index.js';
+import { asInt, type Blocked, INSPECT, IRQL, printed } from '../common/index.js';
 import type { ImageDomain } from '../images/index.js';
 import { GuestMemory } from '../memory/index.js';
 import type { Crash } from './crash.js';
@@ -215,5 +215,14 @@ export class Thread {
   /** The same with the source line, where the module's PDB has one. */
   describeCode(address: bigint, isReturn = false): string {
     return this.domain.imageAt(address)?.describeCode(address, isReturn) ?? this.describe(address);
+  }
+
+  /** What identifies it, where it is printed. */
+  toJSON() {
+    return { id: this.id, name: this.name, state: this.state, process: this.process.id };
+  }
+
+  [INSPECT](): string {
+    return printed('Thread', this.toJSON());
   }
 }
