@@ -24,6 +24,8 @@ export interface LabEventFacts {
   processEnded: Nothing;
   imageLoaded: Nothing;
   imageUnloaded: Nothing;
+  /** An image imports functions that nothing exports: calling one of them stops the call. */
+  importsMissing: Nothing;
   threadCrashed: Nothing;
   bugCheck: Nothing;
   debugPrint: Nothing;

@@ -13,6 +13,16 @@ interface ServicePages {
   readonly readable: boolean;
 }
 
+/** An import that nobody exports. */
+export interface MissingImport {
+  readonly module: string;
+  readonly name: string;
+  /** Images that import it. */
+  readonly importers: Set<string>;
+  /** Has it been called? */
+  reached: boolean;
+}
+
 /**
  * The simulated exports of one world (kernel, 64-bit or 32-bit user mode, VTL1) and their addresses, which are the same
  * in every page table of that world. Fetching from one leaves the guest.
@@ -28,6 +38,9 @@ export class ExportTable implements ExportSource {
     missing: { addresses: [], used: PAGE_SIZE, readable: false },
   };
   readonly #tables = new Set<PageTable>();
+  readonly #missing = new Map<string, MissingImport>();
+  readonly #stubs = new Map<string, SimulatedExport>();
+  #used = PAGE_SIZE;
 
   constructor(private readonly region: AddressRegion) {}
 
@@ -80,7 +93,7 @@ export class ExportTable implements ExportSource {
     const host = apiSetHost(module);
     const data = this.#data.get(`${host}!${name}`);
     if (data !== undefined) return data;
-    const entry = this.#modules.get(host)?.get(name);
+    const entry = this.#modules.get(host)?.get(name) ?? this.#stubs.get(name);
     return entry === undefined ? undefined : this.#place(host, entry);
   }
 
@@ -91,8 +104,35 @@ export class ExportTable implements ExportSource {
     return address;
   }
 
+  /**
+   * Whatever imports a function of this name that nobody exports gets one that returns `value`.
+   * @param pops bytes of arguments that it removes from the stack, of 32-bit stdcall functions
+   */
+  stub(name: string, value: bigint, pops = 0): void {
+    const parameters = Array.from({ length: pops / 4 }, () => 'u32' as const);
+    this.#stubs.set(name, {
+      name,
+      parameters,
+      convention: pops === 0 ? 'cdecl' : 'stdcall',
+      serve: () => value,
+    });
+  }
+
+  /** What images import that nobody exports, in the order in which it was met. */
+  get missing(): readonly MissingImport[] {
+    return [...this.#missing.values()];
+  }
+
+  /** For the image loader: `importer` imports what {@link trap} was made for. */
+  noteImporter(module: string, name: string, importer: string): void {
+    this.#missing.get(`${module.toLowerCase()}!${name}`)?.importers.add(importer);
+  }
+
   /** An address that, when it is called, ends the call with an error naming what is missing and who called it. */
   trap(module: string, name: string): bigint {
+    const missing: MissingImport = { module, name, importers: new Set(), reached: false };
+    const key = `${module.toLowerCase()}!${name}`;
+    if (!this.#missing.has(key)) this.#missing.set(key, missing);
     return this.#place(
       module,
       {
@@ -101,11 +141,13 @@ export class ExportTable implements ExportSource {
         convention: 'cdecl',
         serve: ({ thread, processor }) => {
           const caller = thread.describe(thread.architecture.returnAddressAtEntry(processor));
+          const known = this.#missing.get(key);
+          if (known !== undefined) known.reached = true;
           throw new KernelError({
             rule: 'importNotModelled',
             status: 'STATUS_ENTRYPOINT_NOT_FOUND',
             message: `${module}!${name} is not modelled; it was called from ${caller}`,
-            hint: `load an image that exports it, or define it: services.define({ name: '${module}', exports: [defineExport('${name}', …)] })`,
+            hint: `load an image that exports it, or give it a result: --stub ${name}=0; or define it: services.define({ name: '${module}', exports: [defineExport('${name}', …)] })`,
           });
         },
       },

@@ -350,7 +350,11 @@ export function diskExports(): SimulatedExport[] {
           const target = absolute(call, to);
           if (failIfExists !== 0 && volume.find(target) !== undefined)
             throw new VolumeError(FILE_ERROR.fileExists, target);
-          volume.write(target, source.read(0, source.size));
+          if (source.isDirectory) throw new VolumeError(FILE_ERROR.accessDenied, target);
+          const copy = volume.find(target) ?? volume.create(target, false);
+          if (copy.isDirectory) throw new VolumeError(FILE_ERROR.accessDenied, target);
+          copy.resize(0);
+          copy.write(0, source.read(0, source.size));
           return 1;
         }),
       ),

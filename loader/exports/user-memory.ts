@@ -27,6 +27,11 @@ export function userMemory(): SimulatedExport[] {
         return status === 0 ? readScratch(call, base) : 0n;
       },
     ),
+    defineExport('VirtualQuery', ['pointer', 'pointer', 'size'], (call, address, target, length) => {
+      const [, returned] = scratch(call, [0n, 0n]);
+      const status = nt(call, 'NtQueryVirtualMemory', [-1n, address, 0n, target, length, returned]);
+      return status === 0 ? readScratch(call, returned) : 0n;
+    }),
     defineExport('VirtualFree', ['pointer', 'size', 'u32'], (call, address, size, type) => {
       const [base, length] = scratch(call, [address, size]);
       return nt(call, 'NtFreeVirtualMemory', [-1n, base, length, BigInt(type)]) === 0 ? 1 : 0;

@@ -278,6 +278,7 @@ export class Volume {
 
   #ensureDirectory(path: string): void {
     if (this.find(path) !== undefined) return;
+    if (parentOf(path) === path) throw new VolumeError(FILE_ERROR.pathNotFound, path);
     this.#ensureDirectory(parentOf(path));
     this.#add(path, true);
   }

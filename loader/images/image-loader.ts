@@ -229,12 +229,26 @@ export class ImageLoader {
     }
   }
 
+  /** What nobody exports is told at once, all of it: calling it stops the call. */
+  #tellMissing(loaded: LoadedImage, imports: readonly BoundImport[]): void {
+    const missing = imports.filter(({ origin }) => origin === 'missing');
+    if (missing.length === 0) return;
+    for (const { module, name } of missing)
+      loaded.domain.services.noteImporter(module, name, loaded.baseDllName);
+    const names = missing.map(({ module, name }) => `${module}!${name}`).join(', ');
+    this.kernel.events.emit({
+      kind: 'importsMissing',
+      text: `${loaded.baseDllName} imports ${missing.length} that nothing exports here: ${names}`,
+    });
+  }
+
   /** Binds and prepares an image whose dependencies are all mapped. */
   #snap(loaded: LoadedImage): void {
     const { domain, image } = loaded;
     const imports = resolveImports(image, domain);
     loaded.imports = imports;
     bindImports(loaded, imports);
+    this.#tellMissing(loaded, imports);
     if (loaded.executableSections.some((section) => imports.some(({ iatRva }) => isInside(section, iatRva))))
       loaded.rememberCode();
     setSecurityCookie(loaded, this.kernel.layoutRandom);

@@ -139,8 +139,67 @@ function protect(call: ServiceCall): number {
   return report(call, baseAt, sizeAt, base, pages);
 }
 
+/** MEMORY_BASIC_INFORMATION (winnt.h): State, and Type of private memory, images and mappings. */
+const STATE = { committed: 0x1000, reserved: 0x2000, free: 0x10000 } as const;
+const MEM_PRIVATE = 0x20000;
+const MEM_IMAGE = 0x100_0000;
+const PAGE_NOACCESS = 1;
+const MEMORY_BASIC_INFORMATION = 0;
+const LONGEST_RUN = 0x1000;
+
+/** The pages around an address that are alike. */
+function basicInformation({ domain, pointerSize }: ServiceCall, address: bigint): Uint8Array {
+  const { table } = domain;
+  const page = BigInt(PAGE_SIZE);
+  const base = address - (address % page);
+  const inside = (at: bigint) => at >= table.range.start && at < table.range.end;
+  const kindOf = (at: bigint) => {
+    const { state, protection, guard } = table.query(at);
+    return `${state} ${protection} ${guard} ${domain.imageAt(at)?.dllBase}`;
+  };
+  const kind = kindOf(base);
+  let end = base + page;
+  for (let count = 1; count < LONGEST_RUN && inside(end) && kindOf(end) === kind; count++) end += page;
+  const { state, protection, guard } = table.query(base);
+  const image = domain.imageAt(base);
+  const value = protection === undefined ? 0 : protectionValue(protection) | (guard ? PAGE_GUARD : 0);
+  const bytes = new Uint8Array(pointerSize === 8 ? 48 : 28);
+  const view = new DataView(bytes.buffer);
+  const pointer = (index: number, given: bigint) =>
+    pointerSize === 8
+      ? view.setBigUint64(index * 8, given, true)
+      : view.setUint32(index * 4, Number(given), true);
+  const rest = pointerSize === 8 ? 32 : 16;
+  pointer(0, base);
+  pointer(1, state === 'free' ? 0n : (image?.dllBase ?? base));
+  view.setUint32(2 * pointerSize, value, true);
+  pointer(pointerSize === 8 ? 3 : 3, end - base);
+  view.setUint32(rest, STATE[state], true);
+  view.setUint32(rest + 4, state === 'free' ? PAGE_NOACCESS : value, true);
+  view.setUint32(rest + 8, state === 'free' ? 0 : image === undefined ? MEM_PRIVATE : MEM_IMAGE, true);
+  return bytes;
+}
+
+/** (ProcessHandle, BaseAddress, MemoryInformationClass, *MemoryInformation, Length, *ReturnLength) */
+function query(call: ServiceCall): number {
+  if (!isCurrentProcess(call.argument(0))) return INVALID_HANDLE;
+  if (Number(BigInt.asUintN(32, call.argument(2))) !== MEMORY_BASIC_INFORMATION)
+    return ntStatus('STATUS_INVALID_INFO_CLASS').value;
+  const address = BigInt.asUintN(8 * call.pointerSize, call.argument(1));
+  const { start, end } = call.domain.table.range;
+  if (address >= end) return ntStatus('STATUS_INVALID_PARAMETER').value;
+  const bytes = basicInformation(call, address < start ? start : address);
+  const returnLength = call.argument(5);
+  if (BigInt.asUintN(32, call.argument(4)) < BigInt(bytes.length))
+    return ntStatus('STATUS_INFO_LENGTH_MISMATCH').value;
+  call.memory.write(call.argument(3), bytes);
+  if (returnLength !== 0n) call.memory.writePointer(returnLength, BigInt(bytes.length));
+  return STATUS_SUCCESS;
+}
+
 export function defineMemoryServices(services: SystemServices): void {
   services.define('NtAllocateVirtualMemory', allocate);
   services.define('NtFreeVirtualMemory', free);
   services.define('NtProtectVirtualMemory', protect);
+  services.define('NtQueryVirtualMemory', query);
 }
