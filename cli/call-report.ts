@@ -20,10 +20,14 @@ export interface CallRequest {
   readonly processors: number;
   readonly seed: number;
   readonly hotPatchTableSize: number;
+  /** `NAME=VALUE`, `NAME@12=VALUE`. */
+  readonly stub?: readonly string[];
 }
 
 export interface CallResult {
   readonly result: bigint;
+  /** What the floating-point result register holds. */
+  readonly float: number;
   readonly instructions: number;
   /** Contents of each `buf:N` argument after the call. */
   readonly buffers: readonly { readonly argument: string; readonly hex: string }[];
@@ -37,9 +41,16 @@ export interface CallReport {
   readonly signature: string;
   readonly results: readonly CallResult[];
   readonly patches: readonly PatchReport[];
-  readonly paused?: { readonly at: string; readonly result: bigint };
+  /** What images import that nothing exports. */
+  readonly missingImports: readonly {
+    readonly module: string;
+    readonly name: string;
+    readonly importers: readonly string[];
+    readonly reached: boolean;
+  }[];
+  readonly paused?: { readonly at: string; readonly result: bigint; readonly float: number };
   /** With --pause-at: what the first call on a fresh, patched load returns. */
-  readonly fresh?: { readonly result: bigint };
+  readonly fresh?: { readonly result: bigint; readonly float: number };
 }
 
 /** Does what `hotpatch call` asks for, on a machine of its own. */
@@ -49,7 +60,7 @@ export function callReport(request: CallRequest): CallReport {
   if (request.pauseAt === undefined) return main;
   const { pauseAt: _, ...unpaused } = request;
   const [fresh] = runCalls({ ...unpaused, repeat: 1 }, image).results;
-  return fresh === undefined ? main : { ...main, fresh: { result: fresh.result } };
+  return fresh === undefined ? main : { ...main, fresh: { result: fresh.result, float: fresh.float } };
 }
 
 function runCalls(request: CallRequest, image: PeImage): CallReport {
@@ -63,6 +74,9 @@ function runCalls(request: CallRequest, image: PeImage): CallReport {
   );
   const patcher = createPatcher(createEngine(engine, kernel));
   const domain = domainFor(kernel, image);
+  const table =
+    domain.kind === 'user' ? kernel.userServices({ wow64: architecture === 'x86' }) : kernel.services;
+  for (const text of request.stub ?? []) stub(table, text);
   for (const file of request.with) load(kernel, domain, file);
   const loaded = load(kernel, domain, request.image, image, request.symbols);
   const target = locate(loaded, request.function);
@@ -83,6 +97,7 @@ function runCalls(request: CallRequest, image: PeImage): CallReport {
     signature: `${kernel.describe(target)}(${request.arguments.join(', ')})`,
     results,
     patches: patcher.reports(),
+    missingImports: table.missing.map((entry) => ({ ...entry, importers: [...entry.importers] })),
     ...(paused === undefined ? {} : { paused }),
   };
 }
@@ -103,7 +118,11 @@ function pausedCall(
     );
   applyPatches();
   kernel.run({ until: thread.returns() });
-  return { at: kernel.describe(where), result: resultOf(kernel, thread) };
+  return {
+    at: kernel.describe(where),
+    result: resultOf(kernel, thread),
+    float: thread.floatReturnValue ?? 0,
+  };
 }
 
 function callOnce(kernel: Kernel, domain: ImageDomain, target: bigint, args: readonly string[]): CallResult {
@@ -111,6 +130,7 @@ function callOnce(kernel: Kernel, domain: ImageDomain, target: bigint, args: rea
   kernel.run({ until: thread.returns() });
   return {
     result: resultOf(kernel, thread),
+    float: thread.floatReturnValue ?? 0,
     instructions: thread.instructions,
     buffers: buffers.map(({ argument, address, size }) => ({
       argument,
@@ -147,6 +167,16 @@ function resultOf(kernel: Kernel, thread: Thread): bigint {
   const value = thread.returnValue ?? 0n;
   const bits = kernel.machine.architecture.pointerSize * 8;
   return BigInt.asUintN(bits, value);
+}
+
+const STUB = /^([^=@]+)(?:@(\d+))?=(-?(?:0x[0-9a-f]+|\d+))$/i;
+
+function stub(table: ReturnType<Kernel['userServices']>, text: string): void {
+  const match = STUB.exec(text);
+  if (match === null) throw new UsageError(`--stub ${text}: write NAME=VALUE, or NAME@12=VALUE`);
+  const [, name = '', pops = '0', value = '0'] = match;
+  const number = value.startsWith('-') ? -BigInt(value.slice(1)) : BigInt(value);
+  table.stub(name, BigInt.asUintN(64, number), Number(pops));
 }
 
 /** Drivers go into kernel space, everything else into a process of its own. */

@@ -1,5 +1,6 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { type CallReport, type CallRequest, callReport } from './call-report.js';
+import { RETURN_TYPES, type ReturnType, showResult } from './call-result.js';
 import { UsageError } from './errors.js';
 import { type IoctlReport, ioctlReport } from './ioctl.js';
 import { hotPatchTableSize, numberFrom, wholeNumber } from './numbers.js';
@@ -19,6 +20,8 @@ interface CallFlags {
   readonly in?: string;
   readonly out: number;
   readonly device?: string;
+  readonly returns: ReturnType;
+  readonly stub: string[];
   readonly json?: boolean;
 }
 
@@ -37,6 +40,20 @@ export function callCommand(): Command {
     .option('--with <image>', 'an image that it imports from (repeatable, in load order)', collect, [])
     .option('--patch <image>', 'a hotpatch image to apply (repeatable, in order)', collect, [])
     .option('--symbols <file>', 'PDB or map of the image; default: what lies beside it')
+    .addOption(
+      new Option(
+        '--returns <type>',
+        'what the function returns; auto shows 64 bits when there are more than 32',
+      )
+        .choices(RETURN_TYPES)
+        .default('auto'),
+    )
+    .option(
+      '--stub <name=value>',
+      'an import that nothing exports returns this (NAME@12=VALUE: and removes 12 bytes of arguments; repeatable)',
+      collect,
+      [],
+    )
     .option('--repeat <n>', 'call it this many times', numberFrom(1, 1_000_000), 1)
     .option('--unpatch', 'roll everything back before the call')
     .option('--pause-at <where>', 'apply the patches when a first call is stopped there')
@@ -64,8 +81,12 @@ export function callCommand(): Command {
       if (name === undefined) throw new UsageError("missing required argument 'function', or --ioctl CODE");
       const request: CallRequest = { ...flags, image, function: name, arguments: args };
       const report = callReport(request);
-      if (flags.json) printJson(jsonOf(report));
-      else printReport(report);
+      if (flags.json) printJson(jsonOf(report, flags.returns));
+      else printReport(report, flags.returns);
+      for (const { importers, module, name: missing, reached } of report.missingImports)
+        note(
+          `hotpatch: warning: ${importers.join(', ')} imports ${module}!${missing}, which nothing exports here; ${reached ? 'it was called' : 'it was not called'}`,
+        );
       if (report.patches.some(isWaiting)) process.exitCode = EXIT.failed;
     });
 }
@@ -75,12 +96,14 @@ function isWaiting({ state }: { readonly state: string }): boolean {
   return state === 'deferred' || state === 'noTarget';
 }
 
-function jsonOf(report: CallReport): object {
-  const { results, paused, fresh, ...rest } = report;
+function jsonOf(report: CallReport, returns: ReturnType): object {
+  const { results, paused, fresh, missingImports, ...rest } = report;
   const last = results.at(-1);
   return {
     ...rest,
+    ...(missingImports.length === 0 ? {} : { missingImports }),
     result: hexOf(last?.result),
+    ...(returns === 'double' && last !== undefined ? { double: last.float } : {}),
     instructions: last?.instructions,
     ...(results.length > 1
       ? { results: results.map((call) => ({ result: hexOf(call.result), instructions: call.instructions })) }
@@ -102,28 +125,24 @@ function printAnswers({ device, ioctl, answers, patches }: IoctlReport): void {
   }
 }
 
-function printReport(report: CallReport): void {
+function printReport(report: CallReport, returns: ReturnType): void {
   printPatches(report.patches);
   const { paused, fresh } = report;
   if (paused !== undefined) {
-    print(`paused at ${paused.at}, patched there; that call returned ${showResult(paused.result)}`);
+    print(`paused at ${paused.at}, patched there; that call returned ${showResult(paused, returns)}`);
     print('the next call, on the state that it left:');
   }
   for (const [index, call] of report.results.entries()) {
     const which = report.results.length > 1 ? `call ${index + 1}: ` : '';
     print(
-      `${which}${report.signature} = ${colours.bold(showResult(call.result))}   ${call.instructions} instructions`,
+      `${which}${report.signature} = ${colours.bold(showResult(call, returns))}   ${call.instructions} instructions`,
     );
     for (const buffer of call.buffers) print(`  ${buffer.argument}: ${buffer.hex}`);
   }
-  if (fresh !== undefined) print(`on a fresh load the patched function returns ${showResult(fresh.result)}`);
+  if (fresh !== undefined)
+    print(`on a fresh load the patched function returns ${showResult(fresh, returns)}`);
   else if (report.results.length === 1)
     print(colours.dim('state persists between calls of one load: --repeat 2 shows a second one'));
-}
-
-function showResult(value: bigint): string {
-  const signed = BigInt.asIntN(32, value);
-  return `${signed} (0x${value.toString(16)})`;
 }
 
 function printPatches(patches: CallReport['patches']): void {

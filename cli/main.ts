@@ -18,6 +18,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   dap: async () => (await import('./dap.js')).dapCommand(),
   record: async () => (await import('./record.js')).recordCommand(),
   trace: async () => (await import('./trace.js')).traceCommand(),
+  exports: async () => (await import('./exports.js')).exportsCommand(),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),
   completion: async () => (await import('./completion.js')).completionCommand(allCommands),
 };

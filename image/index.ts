@@ -57,7 +57,7 @@ export {
 export { applyRelocations, type RelocationBlock } from './relocations.js';
 export type { FormatRule, ImageRule } from './rules.js';
 export { isExecutable, isWritable, type Section } from './sections.js';
-export { type NtStatus, type NtStatusName, ntStatus } from './status.js';
+export { type NtStatus, type NtStatusName, ntStatus, ntStatusNamed } from './status.js';
 export * from './symbols/index.js';
 export { flagNames, hex, nameOf } from './text.js';
 export type { Tls } from './tls.js';

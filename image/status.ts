@@ -77,6 +77,12 @@ const values = {
 
 export type NtStatusName = keyof typeof values;
 
+/** The name of a status that the house knows. */
+export function ntStatusNamed(value: number): NtStatusName | undefined {
+  const found = Object.entries(values).find(([, known]) => known === value);
+  return found?.[0] as NtStatusName | undefined;
+}
+
 export function ntStatus(name: NtStatusName): NtStatus {
   return { name, value: values[name] };
 }

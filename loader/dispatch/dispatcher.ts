@@ -62,6 +62,7 @@ function handle(kernel: ServiceOwner, thread: Thread, processor: Processor, exit
       return;
     }
     thread.returnValue = thread.architecture.result(processor);
+    thread.floatReturnValue = thread.architecture.floatResult(processor);
     thread.state = 'terminated';
     return;
   }

@@ -47,6 +47,10 @@ export function userLibraries(): SimulatedExport[] {
     defineExport('LoadLibraryExW', ['wstring', 'pointer', 'u32'], (call, path) => load(call, path)),
     defineExport('LoadLibraryW', ['wstring'], (call, path) => load(call, path)),
     defineExport('LoadLibraryA', ['cstring'], (call, path) => load(call, path)),
+    // No library here does anything for threads that it could be spared.
+    defineExport('DisableThreadLibraryCalls', ['pointer'], (call, base) =>
+      imageAt(call, base) === undefined ? fail(call, ERROR_MOD_NOT_FOUND) : 1,
+    ),
     defineExport('FreeLibrary', ['pointer'], (call, base) => {
       const image = imageAt(call, base);
       if (image === undefined) return fail(call, ERROR_MOD_NOT_FOUND);

@@ -54,6 +54,8 @@ export interface ExportSource {
   address(module: string, name: string): bigint;
   /** An address that, when it is called, ends the call with an error naming what is missing. */
   trap(module: string, name: string): bigint;
+  /** `importer` imports what a {@link trap} was made for. */
+  noteImporter(module: string, name: string, importer: string): void;
   /** What was placed at an address. */
   at(address: bigint): { readonly module: string; readonly entry: { readonly name: string } } | undefined;
 }

@@ -85,6 +85,8 @@ export class Thread {
   instructions = 0;
   /** The whole result register after its function returned. A 32-bit result leaves the upper half undefined. */
   returnValue: bigint | undefined;
+  /** What the floating-point result register held then. */
+  floatReturnValue: number | undefined;
   crash: Crash | undefined;
   /** Procedures of the kernel model that have interrupted it to call guest code, the oldest first. */
   readonly callouts: Callout[] = [];

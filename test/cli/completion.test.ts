@@ -8,7 +8,9 @@ import { hotpatch } from './hotpatch.js';
 const work = mkdtempSync(join(tmpdir(), 'hotpatch-completion-'));
 afterAll(() => rmSync(work, { recursive: true }));
 
-const COMMANDS = 'run call inspect check build verify explore step gdb trace doctor completion'.split(' ');
+const COMMANDS = 'run call inspect check build verify explore step gdb trace exports doctor completion'.split(
+  ' ',
+);
 
 beforeAll(async () => {
   mkdirSync(join(work, 'images'));
@@ -36,7 +38,7 @@ function complete(...words: string[]): string[] {
 describe.skipIf(!has('bash'))('bash', () => {
   it('offers commands', () => {
     expect(complete('')).toEqual(expect.arrayContaining([...COMMANDS, '--help']));
-    expect(complete('ex')).toEqual(['explore']);
+    expect(complete('ex')).toEqual(['explore', 'exports']);
     expect(complete('--debug', 'ver')).toEqual(['verify']);
   });
 
@@ -66,7 +68,7 @@ describe.skipIf(!has('fish'))('fish', () => {
   };
 
   it.each([
-    { line: 'hotpatch ex', offered: ['explore'] },
+    { line: 'hotpatch ex', offered: ['explore', 'exports'] },
     { line: 'hotpatch explore --fet', offered: ['--fetch'] },
     { line: 'hotpatch explore --fetch ', offered: ['coherent', 'weak'] },
     { line: 'hotpatch completion z', offered: ['zsh'] },

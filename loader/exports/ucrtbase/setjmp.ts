@@ -43,7 +43,9 @@ function save(call: ServiceCall, buffer: bigint, frame: bigint): number {
   if (architecture.name !== 'x86') memory.writeU64(buffer, frame);
   const popped = architecture.name === 'arm64' ? 0n : BigInt(architecture.pointerSize);
   memory.writePointer(at(stack), processor.sp + popped);
-  memory.writePointer(at(counter), architecture.returnAddressAtEntry(processor));
+  const returnAddress =
+    architecture.name === 'arm64' ? processor.get('x30') : memory.readPointer(processor.sp);
+  memory.writePointer(at(counter), returnAddress);
   // Registration: the chain of handlers at this moment, which longjmp goes back to.
   if (architecture.name === 'x86' && thread.teb !== undefined)
     memory.writeU32(at(0x18), memory.readU32(thread.teb));

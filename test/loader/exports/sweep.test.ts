@@ -5,7 +5,7 @@ import type { ServiceCall, SimulatedExport } from '../../../loader/dispatch/inde
 import { kernelModules, userModules } from '../../../loader/exports/modules.js';
 import { type ImageDomain, Kernel, type Process } from '../../../loader/index.js';
 import { GuestAccessViolation } from '../../../loader/memory/index.js';
-import { GuestCrash, isProcedure, type Thread } from '../../../loader/threads/index.js';
+import { CONTEXT_SET, GuestCrash, isProcedure, type Thread } from '../../../loader/threads/index.js';
 
 /**
  * Every export, with bad arguments of every sort. What it does with them must be what guest code would meet: it returns,
@@ -34,6 +34,7 @@ class Subject {
   domain: ImageDomain;
   thread: Thread;
   places: Record<string, bigint> = {};
+  isAstray = false;
   readonly #kernelCanary: bigint;
 
   constructor(readonly world: World) {
@@ -47,6 +48,7 @@ class Subject {
   /** A process and a thread that have not been harmed. */
   renew(): Thread {
     const { kernel, world } = this;
+    this.isAstray = false;
     if (world.user) {
       this.process?.terminate();
       this.process = kernel.createProcess({ name: 'sweep.exe' });
@@ -87,7 +89,12 @@ class Subject {
   }
 
   get isHarmed(): boolean {
-    return this.thread.finished || this.process?.terminated === true || this.thread.process.terminated;
+    return (
+      this.isAstray ||
+      this.thread.finished ||
+      this.process?.terminated === true ||
+      this.thread.process.terminated
+    );
   }
 
   /** What nobody may write, as text. */
@@ -107,9 +114,9 @@ class Subject {
     const { kernel, thread, domain } = this;
     const processor = kernel.scheduler.place(thread);
     const call: ServiceCall = {
-      kernel,
+      kernel: kernel as unknown as ServiceCall['kernel'],
       domain,
-      process: thread.process,
+      process: this.process ?? kernel.systemProcess,
       thread,
       processor,
       memory: thread.memory,
@@ -118,6 +125,8 @@ class Subject {
       floatArgument: () => Number.NaN,
     };
     const result = entry.serve(call);
+    // It has set the registers, to whatever it was given: nothing more can be told of this thread.
+    if (result === CONTEXT_SET) this.isAstray = true;
     if (isProcedure(result)) {
       let step = result.next(0n);
       for (let count = 0; step.done !== true && count < 20; count++) step = result.next(0n);
