@@ -54,6 +54,27 @@ function rgb(size: number, depth: 8 | 16, interlaced: boolean): Uint8Array {
   ]);
 }
 
+/** A picture of one row's pattern with a palette whose colours are half transparent. */
+function transparentPalette(size: number): Uint8Array {
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(size);
+  header.writeUInt32BE(size, 4);
+  header.set([8, 3, 0, 0, 0], 8);
+  const colours = Uint8Array.from({ length: 768 }, (_, i) => [255, 128, 7][i % 3] ?? 0);
+  const alphas = Uint8Array.from({ length: 256 }, (_, i) => i);
+  const rows = Array.from({ length: size }, (_, y) =>
+    Buffer.from([0, ...Array.from({ length: size }, (__, x) => (x * 5 + y) & 0xff)]),
+  );
+  return Buffer.concat([
+    Buffer.from([0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10]),
+    chunk('IHDR', header),
+    chunk('PLTE', colours),
+    chunk('tRNS', alphas),
+    chunk('IDAT', deflateSync(Buffer.concat(rows))),
+    chunk('IEND', new Uint8Array(0)),
+  ]);
+}
+
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex').slice(0, 12);
 const PNG_IMAGE_VERSION = 1;
 
@@ -77,10 +98,10 @@ function image(p: LibraryProcess, fields: Partial<Record<'width' | 'height' | 'f
 const block = (p: LibraryProcess, size: number) => p.call('png_malloc_base', 0, size);
 
 /** Reads a picture as 8-bit RGB. */
-function readRgb(p: LibraryProcess, file: Uint8Array, size: number, stride = size * 3): string {
+function readRgb(p: LibraryProcess, file: Uint8Array, size: number, stride = size * 3, format = 2): string {
   const picture = image(p);
   const begun = p.int('png_image_begin_read_from_memory', picture.at, p.put(file), file.length);
-  picture.setFormat(2); // PNG_FORMAT_RGB
+  picture.setFormat(format); // 2: PNG_FORMAT_RGB
   const buffer = block(p, stride * size);
   p.write(buffer, new Uint8Array(stride * size));
   const done = p.int('png_image_finish_read', picture.at, 0, buffer, stride, 0);
@@ -143,6 +164,20 @@ export const libpng: Record<string, KnownCase> = {
   'CVE-2025-64506.patch': {
     crafted: (p) => write(p, 2, pattern(48 * 48 * 3), 48 * 3, 1, 48),
     ordinary: (p) => write(p, 2, pattern(48 * 48 * 3), 48 * 3, 0, 48),
+  },
+  // Colours were composed with a background although they are premultiplied only.
+  'CVE-2025-64720.patch': {
+    crafted: (p) => readRgb(p, transparentPalette(32), 32, 32 * 4, 3 | 0x40),
+    ordinary: (p) => readRgb(p, rgb(32, 8, false), 32, 32 * 4, 3),
+  },
+  // Samples that were no premultiplied ones led beyond a table.
+  'CVE-2025-66293-part1.patch': {
+    crafted: (p) => readRgb(p, transparentPalette(32), 32),
+    ordinary: (p) => readRgb(p, rgb(32, 8, false), 32),
+  },
+  'CVE-2025-66293-part2.patch': {
+    crafted: (p) => readRgb(p, transparentPalette(32), 32),
+    ordinary: (p) => readRgb(p, rgb(32, 8, false), 32),
   },
   // Rows of 16-bit samples were combined in a buffer for 8-bit ones.
   'CVE-2025-65018-part1.patch': {

@@ -7,8 +7,8 @@ const XML_PARSE_DTDVALID = 16;
 
 /** Offsets in structures that the headers of libxml2 2.9.14 make public. */
 const OFFSETS = {
-  8: { docDict: 152n, nodeNs: 72n },
-  4: { docDict: 80n, nodeNs: 36n },
+  8: { contextDict: 440n, nodeNs: 72n },
+  4: { contextDict: 296n, nodeNs: 36n },
 } as const;
 
 const parse = (x: LibraryProcess, text: string, options = 0) =>
@@ -79,13 +79,20 @@ export const libxml2: Record<string, KnownCase> = {
   // The content of an entity in a loop was cut in place; short content is a string of the dictionary.
   'CVE-2022-40304-Fix-dict-corruption-caused-by-entity-.patch': {
     crafted: (x) => {
-      const doc = parse(
-        x,
-        '<!DOCTYPE r [<!ENTITY a "&b;"><!ENTITY b "&a;">]><r>&a;</r>',
+      const context = x.call('xmlNewParserCtxt');
+      const dict = x.pointer(context + OFFSETS[x.pointerSize].contextDict);
+      const words = ['&a;', '&b;'].map((word) => x.call('xmlDictLookup', dict, word, word.length));
+      const text = '<!DOCTYPE r [<!ENTITY a "&b;"><!ENTITY b "&a;">]><r x="&a;">&a;</r>';
+      x.call(
+        'xmlCtxtReadMemory',
+        context,
+        x.put(text),
+        text.length,
+        0,
+        0,
         XML_PARSE_NOENT | XML_PARSE_RECOVER,
       );
-      const dict = x.pointer(doc + OFFSETS[x.pointerSize].docDict);
-      return `"&b;" is "${x.text(x.call('xmlDictLookup', dict, '&b;', 3))}", "&a;" is "${x.text(x.call('xmlDictLookup', dict, '&a;', 3))}"`;
+      return words.map((word) => `"${x.text(word)}"`).join(' ');
     },
     ordinary: (x) =>
       dump(x, parse(x, '<!DOCTYPE r [<!ENTITY a "one"><!ENTITY b "&a;two">]><r>&b;</r>', XML_PARSE_NOENT)),
@@ -122,7 +129,11 @@ export const libxml2: Record<string, KnownCase> = {
   },
   // Prefixes of an earlier document stayed declared.
   'Reset-nsNr-in-xmlCtxtReset.patch': {
-    crafted: (x) => prefixOf(x, staleContext(x)),
+    crafted: (x) => {
+      const context = staleContext(x);
+      x.call('xmlCtxtReset', context);
+      return `declared: ${declared(x, context)}`;
+    },
     ordinary: (x) => prefixOf(x, x.call('xmlNewParserCtxt')),
   },
   'Also-reset-nsNr-in-htmlCtxtReset.patch': {

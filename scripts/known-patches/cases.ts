@@ -1,6 +1,8 @@
 import type { LibraryProcess } from './caller.js';
+import { cAres } from './cases-c-ares.js';
 import { libpng } from './cases-libpng.js';
 import { libxml2 } from './cases-libxml2.js';
+import { tiff } from './cases-tiff.js';
 
 /** Inputs for a fix, made from its description: nothing is copied from anybody's test. */
 export interface KnownCase {
@@ -60,8 +62,4 @@ const cjson: Record<string, KnownCase> = {
   },
 };
 
-export const CASES: Readonly<Record<string, Readonly<Record<string, KnownCase>>>> = {
-  cjson,
-  'libpng1.6': libpng,
-  libxml2,
-};
+export const CASES: Readonly<Record<string, Readonly<Record<string, KnownCase>>>> = { cjson, 'libpng1.6': libpng, libxml2, tiff, 'c-ares': cAres };
