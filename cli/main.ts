@@ -10,6 +10,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   inspect: async () => (await import('./inspect.js')).inspectCommand(),
   check: async () => (await import('./check.js')).checkCommand(),
   build: async () => (await import('./build.js')).buildCommand(),
+  new: async () => (await import('./new.js')).newCommand(),
   make: async () => (await import('./make.js')).makeCommand(),
   verify: async () => (await import('./verify.js')).verifyCommand(),
   explore: async () => (await import('./explore.js')).exploreCommand(),

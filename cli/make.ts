@@ -95,9 +95,10 @@ export function makeCommand(): Command {
       'where bases and objects are kept; default: $HOTPATCH_CACHE or ~/.cache/hotpatch-lab',
     )
     .addOption(
-      new Option('--from <stage>', 'start at this stage with what a run with --keep has left').choices([
-        ...MAKE_STAGES,
-      ]),
+      new Option(
+        '--from <stage>',
+        'base: build it anew; fixed, marks: start there with what a run with --keep has left',
+      ).choices([...MAKE_STAGES]),
     )
     .option('--keep', 'keep objects, logs and link folders in OUT/work')
     .option('--show-first-changed', 'print the first differing instruction of each function, old and new')

@@ -1,11 +1,19 @@
-import { BuildError, type BuildRuleId } from '../builder/index.js';
+import { BuildError, type BuildRuleId, MakeError, type MakeRule } from '../builder/index.js';
 import { CpuError, type CpuRule } from '../cpu/index.js';
 import { HotPatchError, type HotPatchRule } from '../engine/index.js';
 import { ImageError, type ImageRule } from '../image/index.js';
 import { BugCheck, GuestCrash, KernelError, type KernelRule } from '../loader/index.js';
 
 /** Every rule that an error of the laboratory can name. */
-export type Rule = CpuRule | ImageRule | KernelRule | HotPatchRule | BuildRuleId | 'guestCrash' | 'bugCheck';
+export type Rule =
+  | CpuRule
+  | ImageRule
+  | KernelRule
+  | HotPatchRule
+  | BuildRuleId
+  | MakeRule
+  | 'guestCrash'
+  | 'bugCheck';
 
 /** What every error of the laboratory says, whichever room it comes from. */
 export interface LabErrorFacts {
@@ -28,6 +36,7 @@ export type LabError = (
   | KernelError
   | HotPatchError
   | BuildError
+  | MakeError
   | GuestCrash
   | BugCheck
 ) &
@@ -35,7 +44,7 @@ export type LabError = (
 
 /** Is this an error of the laboratory, with a rule to test against? Anything else is a mistake in code that calls it, or in it. */
 export function isLabError(error: unknown): error is LabError {
-  return [CpuError, ImageError, KernelError, HotPatchError, BuildError, GuestCrash, BugCheck].some(
+  return [CpuError, ImageError, KernelError, HotPatchError, BuildError, MakeError, GuestCrash, BugCheck].some(
     (type) => error instanceof type,
   );
 }

@@ -26,6 +26,8 @@ export interface BaseInput {
   readonly isDriver: boolean;
   /** The cache folder. */
   readonly cache: string;
+  /** Build it although it is in the cache. */
+  readonly anew?: boolean;
 }
 
 /** A built base: its tree, and what is in the product. */
@@ -63,18 +65,9 @@ export async function buildBase(input: BaseInput, output: Omit<BuildOutput, 'log
     libraries,
   ).slice(0, 24);
   const folder = join(cache, 'builds', `${architecture}-${key}`);
-  const session: Session = {
-    architecture,
-    toolchain,
-    tree: join(folder, 'tree'),
-    records: join(folder, 'records'),
-    store: join(cache, 'store'),
-    libraries,
-    isDriver: input.isDriver,
-    flags: input.flags,
-  };
+  const session = sessionIn(folder, input, libraries);
   const kept = readKept(folder, session);
-  if (kept !== undefined) {
+  if (kept !== undefined && input.anew !== true) {
     restore(folder, session.tree);
     return { session, folder, ...kept, wasCached: true };
   }
@@ -87,6 +80,37 @@ export async function buildBase(input: BaseInput, output: Omit<BuildOutput, 'log
   const product = chooseProduct(session, records, input.choice);
   writeFileSync(join(folder, 'base.json'), JSON.stringify({ records, product } satisfies Kept));
   return { session, folder, records, product, wasCached: false };
+}
+
+/**
+ * The base of an earlier run, whatever has become of the source since.
+ * @throws MakeError `stage` when it is gone
+ */
+export async function openBase(input: BaseInput, folder: string): Promise<Base> {
+  const { cache, architecture, toolchain, isDriver } = input;
+  const session = sessionIn(folder, input, await prepareLibraries(cache, architecture, toolchain, isDriver));
+  const kept = readKept(folder, session);
+  if (kept === undefined)
+    throw new MakeError({
+      rule: 'stage',
+      message: `the base of the earlier run is gone from ${cache}`,
+      hint: 'leave --from out',
+    });
+  restore(folder, session.tree);
+  return { session, folder, ...kept, wasCached: true };
+}
+
+function sessionIn(folder: string, input: BaseInput, libraries: string): Session {
+  return {
+    architecture: input.architecture,
+    toolchain: input.toolchain,
+    tree: join(folder, 'tree'),
+    records: join(folder, 'records'),
+    store: join(input.cache, 'store'),
+    libraries,
+    isDriver: input.isDriver,
+    flags: input.flags,
+  };
 }
 
 function readKept(folder: string, session: Session): Kept | undefined {

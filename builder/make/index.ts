@@ -12,6 +12,7 @@ export {
   type MarkedObject,
   makeHotPatch,
 } from './make.js';
+export { isProjectName, newProject, type ProjectKind } from './new-project.js';
 export { applyHunks, type FilePatch, type Hunk, parsePatch } from './patch-file.js';
 export { findHeaders, type MissingTool, missingForMake } from './toolchain.js';
 export { applyPatches, type PatchedFile, type PatchInput } from './tree.js';

@@ -11,6 +11,7 @@ import {
   buildBase,
   compileRecords,
   lockFolder,
+  openBase,
   rememberPatch,
   restore,
 } from './base.js';
@@ -37,7 +38,7 @@ import { findToolchain } from './toolchain.js';
 import { applyPatches, fingerprint, hashText, isInside, type PatchedFile, type PatchInput } from './tree.js';
 
 /** The steps of `makeHotPatch`, in order. */
-export const MAKE_STAGES = ['base', 'fixed', 'marks', 'build'] as const;
+export const MAKE_STAGES = ['base', 'fixed', 'marks'] as const;
 export type MakeStage = (typeof MAKE_STAGES)[number];
 
 export interface MakeInput {
@@ -71,7 +72,10 @@ export interface MakeInput {
   readonly sysroot?: string;
   /** Default: $HOTPATCH_CACHE, else hotpatch-lab in the user's cache. */
   readonly cache?: string;
-  /** Start at this stage with what an earlier run with `keepWork` has left. */
+  /**
+   * `base`: build it although it is in the cache. `fixed`, `marks`: start there with the base, and with the fixed objects,
+   * of an earlier run with `keepWork`, whatever has become of source and patch since.
+   */
   readonly from?: MakeStage;
   /** Keep objects, logs and link folders in `out/work`. */
   readonly keepWork?: boolean;
@@ -233,7 +237,27 @@ class Maker {
 
   async #base(): Promise<Base> {
     this.#tell('building the base');
-    return buildBase(this.baseInput, { onLine: (line) => this.#tell(line), ...this.#jobs() });
+    const { from } = this.input;
+    if (from === 'fixed' || from === 'marks') return openBase(this.baseInput, this.#state().base);
+    const input = from === 'base' ? { ...this.baseInput, anew: true } : this.baseInput;
+    return buildBase(input, { onLine: (line) => this.#tell(line), ...this.#jobs() });
+  }
+
+  /** What an earlier run has left. */
+  #state(): MakeState {
+    try {
+      return JSON.parse(readFileSync(this.#stateFile(), 'utf8')) as MakeState;
+    } catch {
+      throw new MakeError({
+        rule: 'stage',
+        message: `--from ${this.input.from}: there is nothing of an earlier run in ${this.#work}`,
+        hint: 'run it once with --keep and the same --out',
+      });
+    }
+  }
+
+  #stateFile(): string {
+    return join(this.#work, 'state.json');
   }
 
   /** The harness's objects; compiled as the program's first source is. */
@@ -309,9 +333,16 @@ class Maker {
     const affected = base.product.objects.filter(
       ({ record }) => record?.dependencies.some((path) => changed.has(path)) ?? false,
     );
-    const objects = mayReplay(base, files, this.baseInput.how)
-      ? await this.#replay(base, affected)
-      : await this.#buildAgain(base);
+    const objects =
+      this.input.from === 'marks'
+        ? this.#state().fixedObjects
+        : mayReplay(base, files, this.baseInput.how)
+          ? await this.#replay(base, affected)
+          : await this.#buildAgain(base);
+    writeFileSync(
+      this.#stateFile(),
+      JSON.stringify({ base: folder, fixedObjects: objects } satisfies MakeState),
+    );
     return { files, objects };
   }
 
@@ -361,7 +392,6 @@ class Maker {
     const attempts = await this.#timed('marks', () => this.#mark(base, shape, fixed, baseSource));
     const { plain, last } = attempts;
     const fixedPath = copyImage(plain.linked, join(this.#out, 'fixed'), stem, extension);
-    this.#stage = 'build';
     const { built, report, functions } = last.attempt;
     const hotPatchPath =
       built === undefined ? undefined : copyImage(last.linked, this.#out, `${stem}_hp`, extension);
@@ -497,6 +527,13 @@ function noChange({ image }: Shape, { files }: Fixed): MakeError {
 /** The same product once more, unless it is all objects. */
 function chosen({ path }: Product): ProductChoice {
   return /\.(?:o|obj|lo)$/i.test(path) ? {} : { products: [path] };
+}
+
+/** What a run leaves for `from` of a later one. */
+interface MakeState {
+  /** Folder of the base in the cache. */
+  readonly base: string;
+  readonly fixedObjects: readonly ProductObject[];
 }
 
 /** What base and fixed images have in common. */

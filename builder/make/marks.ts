@@ -47,7 +47,7 @@ export async function markObjects(
 
 async function compileMarked(
   session: Session,
-  { record }: ProductObject,
+  { record, hash }: ProductObject,
   functions: readonly string[],
   output: string,
 ): Promise<void> {
@@ -61,7 +61,7 @@ async function compileMarked(
       ),
       '-c',
       local(record.given, session.tree),
-      `-fms-secure-hotpatch-functions-list=${functions.flatMap(irNames).join(',')}`,
+      `-fms-secure-hotpatch-functions-list=${irNames(storedObject(session, hash), functions).join(',')}`,
       '-o',
       output,
     ],
@@ -75,9 +75,18 @@ async function compileMarked(
     });
 }
 
-/** A decorated name (stdcall and fastcall of x86) has a byte 1 before it in LLVM's IR: it is the linker's already. */
-function irNames(name: string): string[] {
-  return /^[_@].*@\d+$/.test(name) ? [`\u0001${name}`] : [name];
+/**
+ * The names that LLVM knows functions of an object by. A decorated one (stdcall and fastcall of x86) is the linker's already,
+ * and has a byte 1 before it.
+ */
+function irNames(file: string, functions: readonly string[]): string[] {
+  const decorated = new Map<string, string>();
+  for (const { name } of readObject(readFileSync(file), { file }).symbols)
+    if (/^[_@].*@\d+$/.test(name)) decorated.set(undecorate(name), name);
+  return functions.map((name) => {
+    const raw = decorated.get(name) ?? decorated.get(undecorate(name));
+    return raw === undefined ? name : `\u0001${raw}`;
+  });
 }
 
 /** Of the names that were listed, those that the object has no S_HOTPATCHFUNC record of: clang accepts any name. */

@@ -3,7 +3,16 @@ import type { LibraryProcess } from './caller.js';
 import type { KnownCase } from './cases.js';
 
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex').slice(0, 12);
-const TAG = { width: 256, height: 257, bits: 258, compression: 259, photometric: 262, samples: 277, rowsPerStrip: 278, planar: 284 };
+const TAG = {
+  width: 256,
+  height: 257,
+  bits: 258,
+  compression: 259,
+  photometric: 262,
+  samples: 277,
+  rowsPerStrip: 278,
+  planar: 284,
+};
 
 /** Writes a picture with the library itself and opens it again. */
 function picture(t: LibraryProcess, width: number, height: number): bigint {
@@ -19,7 +28,13 @@ function picture(t: LibraryProcess, width: number, height: number): bigint {
   set(TAG.planar, 1);
   set(TAG.rowsPerStrip, 4);
   for (let row = 0; row < height; row++)
-    t.call('TIFFWriteScanline', out, t.put(Uint8Array.from({ length: width }, (_, x) => (x + row * 3) & 0xff)), row, 0);
+    t.call(
+      'TIFFWriteScanline',
+      out,
+      t.put(Uint8Array.from({ length: width }, (_, x) => (x + row * 3) & 0xff)),
+      row,
+      0,
+    );
   t.call('TIFFClose', out);
   return t.call('TIFFOpen', path, 'r');
 }
@@ -44,7 +59,7 @@ function readStrip(t: LibraryProcess, row: number): string {
 export const tiff: Record<string, KnownCase> = {
   // A row beyond the picture was read.
   'CVE-2023-52356.patch': {
-    crafted: (t) => readStrip(t, 0x4000_0000),
+    crafted: (t) => readStrip(t, 12),
     ordinary: (t) => readStrip(t, 4),
   },
   // A raster with fewer rows than the picture was written to before its beginning.

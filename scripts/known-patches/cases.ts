@@ -62,4 +62,10 @@ const cjson: Record<string, KnownCase> = {
   },
 };
 
-export const CASES: Readonly<Record<string, Readonly<Record<string, KnownCase>>>> = { cjson, 'libpng1.6': libpng, libxml2, tiff, 'c-ares': cAres };
+export const CASES: Readonly<Record<string, Readonly<Record<string, KnownCase>>>> = {
+  cjson,
+  'libpng1.6': libpng,
+  libxml2,
+  tiff,
+  'c-ares': cAres,
+};

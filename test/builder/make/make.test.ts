@@ -199,6 +199,16 @@ describe.skipIf(missingForMake().length > 0)('from a diff to a hotpatch', () => 
     expect(await ruleOf(make({ functions: ['thrice'] }))).toBe('function.unknown');
   }, 180_000);
 
+  it('starts at a stage with what an earlier run has left; without one that is an error', async () => {
+    const out = join(root, 'stages');
+    expect(await ruleOf(make({ out, from: 'fixed' }))).toBe('stage');
+    await make({ out, keepWork: true });
+    for (const from of ['marks', 'fixed'] as const) {
+      const { architectures } = await make({ out, keepWork: true, from });
+      expect([from, architectures[0]?.report.patched.map(({ name }) => name)]).toEqual([from, ['entry']]);
+    }
+  }, 180_000);
+
   it('is refused, with the rule, when a type of shared objects changes its layout', async () => {
     const file = join(root, 'layout.c');
     writeFileSync(
@@ -242,6 +252,28 @@ describe.skipIf(missingForMake().length > 0)('from a diff to a hotpatch', () => 
       expect(await ruleOf(make({ ...input, out: out.replace('TREE', folder()) }))).toBe(rule);
     },
     60_000,
+  );
+});
+
+describe.skipIf(missingForMake().length > 0)('a new project', () => {
+  it.each(['dll', 'driver'] as const)(
+    '%s: builds at once, and its scenario holds',
+    async (kind) => {
+      const before = process.cwd();
+      const place = mkdtempSync(join(root, 'new-'));
+      process.chdir(place);
+      try {
+        expect((await hotpatch('new', kind, 'sample')).code).toBe(0);
+        process.chdir(join(place, 'sample'));
+        const arguments_ =
+          /hotpatch (make .*)/.exec(readFileSync('README.md', 'utf8'))?.[1]?.split(' ') ?? [];
+        const made = await hotpatch(...arguments_, '--cache', join(root, 'cache'));
+        expect([made.code, made.stderr]).toEqual([0, '']);
+      } finally {
+        process.chdir(before);
+      }
+    },
+    120_000,
   );
 });
 

@@ -1,0 +1,29 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { Argument, Command } from 'commander';
+import { isProjectName, newProject, type ProjectKind } from '../builder/index.js';
+import { UsageError } from './errors.js';
+import { writeOutput } from './files.js';
+import { print, printJson } from './output.js';
+
+export function newCommand(): Command {
+  return new Command('new')
+    .description('Writes a small project: source, fix as a patch file, scenario and test.')
+    .addArgument(new Argument('<kind>', 'what it is').choices(['driver', 'dll']))
+    .argument('<name>', 'its name, and that of the folder that is made')
+    .option('--json', 'one JSON document on stdout')
+    .addHelpText('after', '\nExample:\n  hotpatch new dll counter')
+    .action((kind: ProjectKind, name: string, flags: { json?: boolean }) => {
+      if (!isProjectName(name))
+        throw new UsageError(`${name}: a name begins with a letter and has letters, digits and _ only`);
+      if (existsSync(name)) throw new UsageError(`${name}: is there already`);
+      const files = newProject(kind, name);
+      mkdirSync(name);
+      for (const [path, text] of Object.entries(files)) writeOutput(join(name, path), text);
+      if (flags.json === true) printJson({ folder: name, files: Object.keys(files) });
+      else {
+        for (const path of Object.keys(files)) print(join(name, path));
+        print(`next: see ${name}/README.md`);
+      }
+    });
+}
