@@ -91,7 +91,7 @@ describe('hotpatch record', () => {
   });
 
   it.each([
-    ['in a folder that is not there', 'nosuch/page.html', 'no such file'],
+    ['in a folder that is not there', 'nosuch/page.html', 'there is no folder'],
     ['that is a folder', 'folder.html', 'is a folder'],
   ])('a page %s: exit code 2', async (_, name, message) => {
     const { code, stderr } = await hotpatch('record', story, '--out', join(folder, name));
