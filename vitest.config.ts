@@ -4,6 +4,9 @@ import { configDefaults, defineConfig } from 'vitest/config';
 const source = (path: string) => fileURLToPath(new URL(`./${path}`, import.meta.url));
 
 /** Tests that only build or run everything again: `npm run test:whole`. */
+/** Every export with bad arguments of every sort: minutes for each architecture, a command of its own. */
+export const EXPORT_SWEEP = 'test/loader/exports/sweep.test.ts';
+
 export const WHOLE: readonly string[] = ['test/docs/docs.test.ts', 'test/proof/determinism.test.ts'];
 
 export default defineConfig({
@@ -16,7 +19,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, ...WHOLE],
+    exclude: [...configDefaults.exclude, ...WHOLE, EXPORT_SWEEP],
     pool: 'forks',
     testTimeout: 60_000,
     hookTimeout: 60_000,
