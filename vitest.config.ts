@@ -3,10 +3,10 @@ import { configDefaults, defineConfig } from 'vitest/config';
 
 const source = (path: string) => fileURLToPath(new URL(`./${path}`, import.meta.url));
 
-/** Tests that only build or run everything again: `npm run test:whole`. */
-/** Every export with bad arguments of every sort: minutes for each architecture, a command of its own. */
+/** Every export with bad arguments of every sort: minutes for each architecture, `npm run sweep:exports`. */
 export const EXPORT_SWEEP = 'test/loader/exports/sweep.test.ts';
 
+/** Tests that only build or run everything again: `npm run test:whole`. */
 export const WHOLE: readonly string[] = ['test/docs/docs.test.ts', 'test/proof/determinism.test.ts'];
 
 export default defineConfig({
