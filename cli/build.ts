@@ -13,7 +13,7 @@ import { build2003 } from './build-2003.js';
 import { printAttempt, printSuggestion } from './build-text.js';
 import { UsageError } from './errors.js';
 import { assertNotAnInput, assertWritable, readInput, writeOutput } from './files.js';
-import { hotPatchTableSize, wholeNumber } from './numbers.js';
+import { hotPatchTableSize, numberFrom } from './numbers.js';
 import { EXIT, printJson } from './output.js';
 import type { HotPatchGeneration } from './patcher.js';
 import { Progress } from './progress.js';
