@@ -107,7 +107,7 @@ export function makeCommand(): Command {
     .addHelpText(
       'after',
       `
-Examples:
+Example:
   hotpatch make demo.c --patch fix.diff --exports hp_entry --call 'hp_entry 3 4'
   hotpatch make --source cjson-1.7.15 --patch fix.patch --arch x64,arm64,x86 --out out -- make CC=hotpatch-cc`,
     )
