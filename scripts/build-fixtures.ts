@@ -288,6 +288,8 @@ function writePatch(folder: string, name: keyof typeof CHANGED, base: string, fi
     fixed: load('fixed', fixed),
     functions: CHANGED[name],
     sequenceNumber: 1,
+    // On x86 clang leaves out the argument that the faulty ReceivePacket ignores; no test patches inside HandleRequest.
+    allow: name !== 'demo' && folder.endsWith('x86') ? ['function.convention'] : [],
   });
   mkdirSync(join(folder, 'patch'), { recursive: true });
   writeFileSync(join(folder, 'patch', fixed.replace('.', '_hp.')), patch.bytes);
