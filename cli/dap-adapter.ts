@@ -88,12 +88,12 @@ export class HotpatchAdapter extends DebugSession {
       this.#fail(request, `launch: ${parsed.issues.map(({ message }) => message).join('; ')}`);
       return;
     }
-    const { program, cwd, seed, stopOnEntry = false } = parsed.output;
+    const { program, cwd, seed, stopOnEntry = false, sourcePaths } = parsed.output;
     this.#launch = request;
     this.#stopOnEntry = stopOnEntry;
     if (cwd !== undefined) process.chdir(cwd);
     const { channel, done } = startDebugThread<DapOutput, DapInput>(
-      { file: resolve(program), seed, frontEnd: 'dap' },
+      { file: resolve(program), seed, sourceFolders: sourcePaths, frontEnd: 'dap' },
       (message) => this.#receive(message),
     );
     this.#channel = channel;

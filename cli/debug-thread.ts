@@ -7,6 +7,8 @@ export interface DebugWorkerData {
   readonly seed: number | undefined;
   /** File of an interleaving. */
   readonly schedule?: string | undefined;
+  /** Where source files are looked for first. */
+  readonly sourceFolders?: readonly string[] | undefined;
   /** Which front end the thread talks to. */
   readonly frontEnd: 'terminal' | 'gdb' | 'dap';
   readonly ends: ChannelEnds;

@@ -13,7 +13,7 @@ import { reportOf } from './errors.js';
 import { loadScheduled } from './schedule.js';
 
 /** The thread that a scenario runs in under the debugger; its front end is in the main thread. */
-const { file, seed, schedule, frontEnd, ends }: DebugWorkerData = workerData;
+const { file, seed, schedule, sourceFolders, frontEnd, ends }: DebugWorkerData = workerData;
 
 const FRONT_ENDS: Readonly<Record<DebugWorkerData['frontEnd'], () => Promise<FrontEnd>>> = {
   dap: () => DapFront.create(new BlockingEnd(ends)),
@@ -29,6 +29,7 @@ async function run(): Promise<DebugWorkerDone> {
       front,
       seed === undefined ? {} : { seed },
     );
+    if (sourceFolders !== undefined) session.setSourceFolders(sourceFolders);
     const { error } = await session.run();
     // The prompt has told it; GDB cannot.
     if (error !== undefined && frontEnd === 'gdb') return failure(error);

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -193,5 +193,14 @@ export default defineScenario('nip', async () => {
     );
     await then('stepBack', { threadId: second.threadId });
     expect(await place(second.threadId ?? 0)).toBe(`./nip.c:${lineOf('int room')} nip_hp!receive (hotpatch)`);
+  });
+
+  it('finds a source file that has moved in the folders that launch.json names', async () => {
+    const moved = join(folder, 'moved');
+    mkdirSync(moved);
+    renameSync(join(folder, 'nip.c'), join(moved, 'nip.c'));
+    const { body } = await launch(program, atFunctions('nip!entry'), { sourcePaths: [moved] });
+    const [top] = await frames(body.threadId ?? 0);
+    expect(top?.source?.path).toBe(join(moved, 'nip.c'));
   });
 });
