@@ -211,6 +211,7 @@ async function shell(
       VITEST: undefined,
       NODE_ENV: undefined,
       LC_ALL: 'C.UTF-8',
+      HOTPATCH_CACHE: join(folder, '.cache'),
     },
   });
   const chunks: Buffer[] = [];
