@@ -3,6 +3,7 @@ import {
   encodeHotPatchTable,
   HOT_PATCH_BASE_FLAG,
   type HotPatchChunkInput,
+  type HotPatchVersion,
   type PeImage,
   type SymbolTable,
 } from '../image/index.js';
@@ -35,6 +36,8 @@ export interface BuildInput {
   readonly pairs?: readonly { readonly base: string; readonly fixed: string }[];
   /** HotPatchTableSize of the machines it is for, in bytes. Default 0x1000: 512 functions. */
   readonly hotPatchTableSize?: number;
+  /** The version of IMAGE_HOT_PATCH_INFO: build 22631 of Windows reads 3, not 4. Default 4. */
+  readonly tableVersion?: HotPatchVersion | undefined;
   /** Called as the functions of the two builds are compared. */
   readonly onProgress?: (compared: number, functions: number) => void;
 }
@@ -111,6 +114,7 @@ export function attemptHotPatch(input: BuildInput): HotPatchAttempt {
   });
   if (findings.refusals.length > 0) return { report, functions };
   const table = encodeHotPatchTable({
+    ...(input.tableVersion === undefined ? {} : { version: input.tableVersion }),
     sequenceNumber,
     extraPatchSize: EXTRA_PATCH_SIZE,
     bases: [

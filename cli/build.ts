@@ -8,12 +8,14 @@ import {
   type HotPatchAttempt,
   isBuildRule,
 } from '../builder/index.js';
-import { findSymbols, readImage, readObject } from '../image/index.js';
+import { engineBuild } from '../engine/index.js';
+import { findSymbols, hotPatchFileName, readImage, readObject } from '../image/index.js';
+import { WINDOWS_BUILDS, type WindowsBuild } from '../loader/index.js';
 import { build2003 } from './build-2003.js';
 import { printAttempt, printSuggestion } from './build-text.js';
 import { UsageError } from './errors.js';
 import { assertNotAnInput, assertWritable, readInput, writeOutput } from './files.js';
-import { hotPatchTableSize, numberFrom } from './numbers.js';
+import { hotPatchTableSize, numberFrom, windowsBuild } from './numbers.js';
 import { EXIT, printJson } from './output.js';
 import type { HotPatchGeneration } from './patcher.js';
 import { Progress } from './progress.js';
@@ -32,9 +34,12 @@ interface BuildFlags {
   readonly pair: string[];
   readonly suggest?: boolean;
   readonly hotPatchTableSize: number;
+  readonly windowsBuild?: WindowsBuild;
   readonly generation: HotPatchGeneration;
   readonly json?: boolean;
 }
+
+type GivenFlags = Omit<BuildFlags, 'out'> & { readonly out?: string };
 
 export function buildCommand(): Command {
   const collect = (value: string, list: string[]) => [...list, value];
@@ -42,7 +47,7 @@ export function buildCommand(): Command {
     .description('Makes a hotpatch image from a base and a fixed build: finds what changed, and why.')
     .requiredOption('--base <image>', 'the image that is deployed')
     .requiredOption('--fixed <image>', 'the same program, built with the fix')
-    .requiredOption('--out <image>', 'the hotpatch image to write')
+    .option('--out <image>', 'the hotpatch image to write; default: NAME_hotpatch.EXT beside the base')
     .option(
       '--functions <names>',
       'functions that were meant to change, with commas between; checked, not believed',
@@ -81,6 +86,11 @@ export function buildCommand(): Command {
       hotPatchTableSize,
       0x1000,
     )
+    .option(
+      '--windows-build <build>',
+      `the build of Windows that it is for, one of ${WINDOWS_BUILDS.join(', ')}: decides the version of the table`,
+      windowsBuild,
+    )
     .addOption(
       new Option('--generation <name>', 'the engine that it is for: a table, or a .hotp1 section')
         .choices(['modern', '2003'])
@@ -91,7 +101,8 @@ export function buildCommand(): Command {
       'after',
       '\nExample:\n  hotpatch build --base demo.dll --fixed fixed/demo.dll --out demo_hp.dll --functions copy_name,dispatch',
     )
-    .action((flags: BuildFlags) => {
+    .action((given: GivenFlags) => {
+      const flags: BuildFlags = { ...given, out: given.out ?? hotPatchFileName(given.base) };
       const inputs = [flags.base, flags.fixed, flags.previous, flags.baseSymbols, flags.fixedSymbols];
       assertNotAnInput(flags.out, [...inputs.filter((file) => file !== undefined), ...flags.object]);
       assertWritable(flags.out);
@@ -112,6 +123,9 @@ export function buildCommand(): Command {
         allow: allowedRules(flags.allow),
         pairs: flags.pair.map(pairOf),
         hotPatchTableSize: flags.hotPatchTableSize,
+        ...(flags.windowsBuild === undefined
+          ? {}
+          : { tableVersion: engineBuild(flags.windowsBuild).newestTableVersion }),
         onProgress: comparing(progress),
         ...(flags.functions === undefined ? {} : { functions: flags.functions }),
         ...(flags.sequence === undefined ? {} : { sequenceNumber: flags.sequence }),

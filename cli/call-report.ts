@@ -1,7 +1,13 @@
 import { basename } from 'node:path';
 import { bootOptionsFor, createEngine } from '../engine/index.js';
 import { findSymbols, IMAGE_SUBSYSTEM, type PeImage, readImage } from '../image/index.js';
-import { type ImageDomain, Kernel, type LoadedImage, type Thread } from '../loader/index.js';
+import {
+  type ImageDomain,
+  Kernel,
+  type LoadedImage,
+  type Thread,
+  type WindowsBuild,
+} from '../loader/index.js';
 import { parseArgument } from './arguments.js';
 import { UsageError } from './errors.js';
 import { readInput } from './files.js';
@@ -20,6 +26,7 @@ export interface CallRequest {
   readonly processors: number;
   readonly seed: number;
   readonly hotPatchTableSize: number;
+  readonly windowsBuild?: WindowsBuild;
   /** `NAME=VALUE`, `NAME@12=VALUE`. */
   readonly stub?: readonly string[];
 }
@@ -68,9 +75,9 @@ function runCalls(request: CallRequest, image: PeImage): CallReport {
   if (architecture === undefined)
     throw new UsageError(`${request.image}: ${image.machine} images cannot be run`);
   const engine = ENGINE_OF[commonGeneration(request.patch)];
-  const { processors, seed, hotPatchTableSize } = request;
+  const { processors, seed, hotPatchTableSize, windowsBuild } = request;
   using kernel = Kernel.boot(
-    bootOptionsFor(engine, { architecture, processors, seed }, { hotPatchTableSize }),
+    bootOptionsFor(engine, { architecture, processors, seed, windowsBuild }, { hotPatchTableSize }),
   );
   const patcher = createPatcher(createEngine(engine, kernel));
   const domain = domainFor(kernel, image);

@@ -1,9 +1,13 @@
+import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
 import { Command, Option } from 'commander';
+import { hotPatchFileName } from '../image/index.js';
+import { WINDOWS_BUILDS, type WindowsBuild } from '../loader/index.js';
 import { type CallReport, type CallRequest, callReport } from './call-report.js';
 import { RETURN_TYPES, type ReturnType, showResult } from './call-result.js';
 import { UsageError } from './errors.js';
 import { type IoctlReport, ioctlReport } from './ioctl.js';
-import { hotPatchTableSize, numberFrom, wholeNumber } from './numbers.js';
+import { hotPatchTableSize, numberFrom, wholeNumber, windowsBuild } from './numbers.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
 
 interface CallFlags {
@@ -16,6 +20,7 @@ interface CallFlags {
   readonly processors: number;
   readonly seed: number;
   readonly hotPatchTableSize: number;
+  readonly windowsBuild?: WindowsBuild;
   readonly ioctl?: number;
   readonly in?: string;
   readonly out: number;
@@ -38,7 +43,12 @@ export function callCommand(): Command {
       `number, '"text"', @FILE (pointer to its bytes), buf:N (pointer to N zero bytes, printed back)`,
     )
     .option('--with <image>', 'an image that it imports from (repeatable, in load order)', collect, [])
-    .option('--patch <image>', 'a hotpatch image to apply (repeatable, in order)', collect, [])
+    .option(
+      '--patch <image>',
+      'a hotpatch image to apply (repeatable, in order); auto: NAME_hotpatch.EXT beside the image',
+      collect,
+      [],
+    )
     .option('--symbols <file>', 'PDB or map of the image; default: what lies beside it')
     .addOption(
       new Option(
@@ -60,6 +70,7 @@ export function callCommand(): Command {
     .option('--processors <n>', 'number of processors', numberFrom(1, 64), 1)
     .option('--seed <n>', 'decides how processors interleave', wholeNumber, 1)
     .option('--hot-patch-table-size <bytes>', 'HotPatchTableSize of the registry', hotPatchTableSize, 0x1000)
+    .option('--windows-build <build>', `behave as one of ${WINDOWS_BUILDS.join(', ')}`, windowsBuild)
     .option('--ioctl <code>', 'send this control code to the device of a driver instead', wholeNumber)
     .option('--in <bytes>', `the request: @FILE or '"text"'`)
     .option('--out <n>', 'room for the answer, in bytes', wholeNumber, 0)
@@ -69,7 +80,8 @@ export function callCommand(): Command {
       'after',
       '\nExample:\n  hotpatch call demo.dll hp_entry 0 3 4 --with hpimport.dll --patch demo_hp.dll --pause-at dispatch+0x9\n  hotpatch call notes.sys --ioctl 0x222000 --in @note.bin --out 64',
     )
-    .action(async (image: string, name: string | undefined, args: string[], flags: CallFlags) => {
+    .action(async (image: string, name: string | undefined, args: string[], given: CallFlags) => {
+      const flags = { ...given, patch: given.patch.map((patch) => patchFile(patch, image)) };
       if (flags.ioctl !== undefined) {
         if (name !== undefined) throw new UsageError(`--ioctl: '${name}' is one argument too many`);
         const answered = ioctlReport({ ...flags, image, ioctl: flags.ioctl });
@@ -89,6 +101,14 @@ export function callCommand(): Command {
         );
       if (report.patches.some(isWaiting)) process.exitCode = EXIT.failed;
     });
+}
+
+/** `--patch auto`: what Windows would name the hotpatch of this image, beside it. */
+function patchFile(patch: string, image: string): string {
+  if (patch !== 'auto') return patch;
+  const file = hotPatchFileName(image);
+  if (existsSync(file)) return file;
+  throw new UsageError(`--patch auto: there is no ${basename(file)} beside ${image}`);
 }
 
 /** Its base is not there: the call ran without it. */

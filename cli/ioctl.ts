@@ -43,9 +43,9 @@ export function ioctlReport(request: IoctlRequest): IoctlReport {
     throw new UsageError(`${request.image}: ${image.machine} images cannot be run`);
   const input = inputBytes(request.in);
   const engine = ENGINE_OF[commonGeneration(request.patch)];
-  const { processors, seed, hotPatchTableSize } = request;
+  const { processors, seed, hotPatchTableSize, windowsBuild } = request;
   using kernel = Kernel.boot(
-    bootOptionsFor(engine, { architecture, processors, seed }, { hotPatchTableSize }),
+    bootOptionsFor(engine, { architecture, processors, seed, windowsBuild }, { hotPatchTableSize }),
   );
   const patcher = createPatcher(createEngine(engine, kernel));
   const domain = domainFor(kernel, image);

@@ -59,6 +59,8 @@ export function bootOptionsFor(
   const { hotPatchTableSize = fixed.hotPatchTableSize, vbs = fixed.vbs } = options;
   if (fixed.hotPatchTableSize !== undefined && hotPatchTableSize !== fixed.hotPatchTableSize)
     throw unfit(name, `hotPatchTableSize ${hotPatchTableSize}`);
+  if (name !== 'modern' && options.windowsBuild !== undefined)
+    throw unfit(name, `windowsBuild ${options.windowsBuild}`);
   if (fixed.vbs !== undefined && vbs !== fixed.vbs) throw unfit(name, `vbs ${vbs}`);
   return { ...options, ...overrides, ...fixed };
 }

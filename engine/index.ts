@@ -20,6 +20,7 @@ export type { CalloutPhase, EngineStep, StoreStep, StoreTarget, Writer } from '.
 export { bootOptionsFor, createEngine, type Engines } from './engines.js';
 export type { Application } from './modern/application.js';
 export { APPLY_IMAGE_PATCH } from './modern/apply-image.js';
+export { type EngineBuild, engineBuild } from './modern/builds.js';
 export { PATCH_MAIN_CALLOUT } from './modern/callout.js';
 export { ModernEngine } from './modern/engine.js';
 export { type ImageRecord, VAD_HOT_PATCH_STATE, type VadHotPatchState } from './modern/image-record.js';

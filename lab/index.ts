@@ -57,6 +57,8 @@ export {
   type ThreadCondition,
   type ThreadOptions,
   type ThreadState,
+  WINDOWS_BUILDS,
+  type WindowsBuild,
 } from '../loader/index.js';
 
 // What happened, in order.

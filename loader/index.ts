@@ -1,4 +1,11 @@
-export type { BootDecisions, BootOptions, BootSeams, KernelRequest } from './boot/index.js';
+export {
+  type BootDecisions,
+  type BootOptions,
+  type BootSeams,
+  type KernelRequest,
+  WINDOWS_BUILDS,
+  type WindowsBuild,
+} from './boot/index.js';
 export {
   type Blocked,
   BugCheck,
@@ -60,6 +67,7 @@ export {
   ImageSection,
   type ImageSession,
   isGuarded,
+  KSCP_ROUTINES,
   type LdrHotPatchState,
   LoadedImage,
   type LoadOptions,
@@ -67,6 +75,7 @@ export {
   lookupFunctionEntry,
   RETPOLINE_ROUTINES,
   resolveImport,
+  SCP_ROUTINES,
   type SystemFile,
   type WantedExport,
 } from './images/index.js';

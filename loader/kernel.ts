@@ -6,6 +6,7 @@ import {
   type BootOptions,
   hotPatchingEnabled,
   type KernelParts,
+  type WindowsBuild,
 } from './boot/index.js';
 import { asInt, BOOT_TIME, type EventLog, INSPECT, printed, type SeededRandom } from './common/index.js';
 import type { ExportTable } from './exports/index.js';
@@ -125,6 +126,11 @@ export class Kernel implements Disposable {
   /** Bytes reserved behind each image; 0 when hotpatching is off. */
   get hotPatchReserveSize(): number {
     return this.boot.hotPatchReserveSize;
+  }
+
+  /** The build of Windows that it behaves as; undefined: none in particular. */
+  get windowsBuild(): WindowsBuild | undefined {
+    return this.boot.windowsBuild;
   }
 
   get hpatLayout(): HpatLayout {

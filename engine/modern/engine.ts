@@ -6,6 +6,7 @@ import { type Holder, holdersOfPatch } from '../core/in-use.js';
 import { drive, type OperationFacts, performOperation } from '../core/requested-operation.js';
 import type { EngineStep } from '../core/steps.js';
 import { APPLY_IMAGE_PATCH, applyImagePatch } from './apply-image.js';
+import { type EngineBuild, engineBuild } from './builds.js';
 import { formFor } from './forms.js';
 import { ImageRecord } from './image-record.js';
 import { ntManageHotPatch } from './manage-hot-patch.js';
@@ -15,7 +16,7 @@ import { changePatch, type LoadPatchOptions, modernPatch, type Patch, readPatch 
 import { planPatch } from './plan.js';
 import { refuseUnlessReady } from './refusals.js';
 import { PatchRegistry } from './registry.js';
-import { checkRollBack, checkSequence } from './sequence.js';
+import { checkRollBack, checkSequence, checkTableVersion } from './sequence.js';
 import { unmapPatch } from './unmap.js';
 
 const RUNNING = { callouts: true, isRunning: true } as const;
@@ -30,6 +31,8 @@ export class ModernEngine implements HotPatchEngine {
   readonly #records = new WeakMap<LoadedImage, ImageRecord>();
   readonly #context: OperationsContext;
   readonly #operations: PatchOperations;
+  /** How the build of Windows that the kernel was booted as differs from others. */
+  readonly build: EngineBuild;
   #inProgress: Patch | undefined;
   #ready: boolean;
 
@@ -37,14 +40,18 @@ export class ModernEngine implements HotPatchEngine {
     private readonly kernel: Kernel,
     private readonly options: EngineOptions = {},
   ) {
+    this.build = engineBuild(kernel.windowsBuild);
     this.#context = {
       kernel,
       emit: (event) => {
         kernel.events.emit(event);
         return event;
       },
-      planOptions: { ignoreRel32: options.ignoreRel32 ?? false, dynamicValues: options.dynamicValues },
-      enforcesSequence: options.enforcePatchSequenceNumbers ?? true,
+      planOptions: {
+        ignoreRel32: options.ignoreRel32 ?? this.build.ignoreRel32,
+        dynamicValues: options.dynamicValues,
+      },
+      enforcesSequence: options.enforcePatchSequenceNumbers ?? this.build.enforcePatchSequenceNumbers,
       record: (image) => this.record(image),
     };
     this.#registry = new PatchRegistry(kernel);
@@ -63,6 +70,11 @@ export class ModernEngine implements HotPatchEngine {
   /** ReadyForPatchOperations: false until the boot loader's patches are registered, where the engine waits for them. */
   get ready(): boolean {
     return this.#ready;
+  }
+
+  /** Are patches taken back at run time? */
+  get allowsUndo(): boolean {
+    return this.options.allowUndo ?? this.build.allowUndo;
   }
 
   /** MmRegisterHotPatches: replays the boot loader's list of patches; from then on others may be loaded. */
@@ -98,6 +110,7 @@ export class ModernEngine implements HotPatchEngine {
   *loadSteps(image: PeImage, options: LoadPatchOptions = {}): Generator<EngineStep, Patch> {
     refuseUnlessReady(options.name ?? image.file ?? 'patch', this.kernel, this.#ready);
     const patch = readPatch(image, options);
+    checkTableVersion(patch, this.build);
     const registered = this.#registry.sameBase(patch);
     if (registered?.sequenceNumber === patch.sequenceNumber && this.#context.enforcesSequence) {
       this.#tell(
@@ -150,7 +163,7 @@ export class ModernEngine implements HotPatchEngine {
       return;
     }
     using _ = this.#begin(patch);
-    checkRollBack(patch, this.options.allowUndo ?? true);
+    checkRollBack(patch, this.allowsUndo);
     const reverted = yield* this.#operations.revert(patch);
     yield* this.#applyPrevious(reverted);
   }

@@ -43,12 +43,8 @@ export const CLASS_HANDLERS: Readonly<Record<ManageHotPatchClass, Handler>> = {
     queryPatches(host, request, requireSid(request, request.as('queryPatches').address('sid'))),
   QueryActivePatches: queryActivePatches,
 
-  QuerySinglePatch({ engine }, request, { process }) {
-    const fields = request.as('querySinglePatch');
-    if (!isCurrentProcess(fields.pointer('processHandle')) || fields.u32('flags') !== 0)
-      throw new Refusal('STATUS_INVALID_PARAMETER');
-    const checkSum = fields.u32('base');
-    const timeDateStamp = request.memory.readU32(fields.address('base') + 4n);
+  QuerySinglePatch({ engine }, request, { process, domain }) {
+    const [fields, { checkSum, timeDateStamp }] = baseOfQuery(engine, request, domain);
     const patch = engine.patches.findLast(
       (candidate) =>
         isRegistered(candidate) &&
@@ -70,7 +66,8 @@ export const CLASS_HANDLERS: Readonly<Record<ManageHotPatchClass, Handler>> = {
   ApplyImagePatch({ engine }, request, { domain }) {
     const fields = request.as('applyImagePatch');
     const phases = fields.u32('flags');
-    const undo = request.version === 1 ? APPLY_IMAGE_PATCH.UNDO : 0;
+    // Version 2 has no flag to undo with.
+    const undo = request.version === 1 && engine.build.allowUndo ? APPLY_IMAGE_PATCH.UNDO : 0;
     const known = APPLY_IMAGE_PATCH.REVERSE | APPLY_IMAGE_PATCH.FORWARD | undo;
     if (!isCurrentProcess(fields.pointer('processHandle')) || phases === 0 || (phases & ~known) !== 0)
       throw new Refusal('STATUS_INVALID_PARAMETER');
@@ -97,6 +94,34 @@ export const CLASS_HANDLERS: Readonly<Record<ManageHotPatchClass, Handler>> = {
     return success();
   },
 };
+
+type SinglePatchQuery = readonly [
+  fields: { address(field: 'patchPath'): bigint },
+  base: { readonly checkSum: number; readonly timeDateStamp: number },
+];
+
+/** Whose patch QuerySinglePatch asks for: a base by its identity or, since 24H2, by the address of its view. */
+function baseOfQuery(
+  { build }: ManageHotPatchHost['engine'],
+  request: ManageRequest,
+  domain: ImageDomain,
+): SinglePatchQuery {
+  const check = (handle: bigint, flags: number) => {
+    if (!isCurrentProcess(handle) || flags !== 0) throw new Refusal('STATUS_INVALID_PARAMETER');
+  };
+  if (build.querySinglePatchBy === 'baseAddress') {
+    const fields = request.as('querySinglePatchByAddress');
+    check(fields.pointer('processHandle'), fields.u32('flags'));
+    const address = fields.pointer('baseAddress');
+    const image = domain.images.find(({ dllBase }) => dllBase === address);
+    if (image === undefined) throw new Refusal('STATUS_CONFLICTING_ADDRESSES');
+    return [fields, image];
+  }
+  const fields = request.as('querySinglePatch');
+  check(fields.pointer('processHandle'), fields.u32('flags'));
+  const identity = fields.address('base');
+  return [fields, { checkSum: fields.u32('base'), timeDateStamp: request.memory.readU32(identity + 4n) }];
+}
 
 function imageAtBase(domain: ImageDomain, address: bigint): LoadedImage {
   const image = domain.images.find(({ dllBase }) => dllBase === address);

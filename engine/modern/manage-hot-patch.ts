@@ -18,6 +18,7 @@ import {
   MANAGE_HOT_PATCH,
   type ManageHotPatchClass,
   ManageRequest,
+  versionsOf,
 } from './manage-requests.js';
 
 /** Who calls NtManageHotPatch. */
@@ -64,7 +65,8 @@ export function manageHotPatch(
     if (!host.engine.ready) throw new Refusal('STATUS_DEVICE_NOT_READY');
     const name = CLASS_NAMES.get(infoClass);
     if (name === undefined) throw new Refusal('STATUS_INVALID_INFO_CLASS');
-    const { versions, privileged } = CLASS_FACTS[name];
+    const { privileged } = CLASS_FACTS[name];
+    const versions = versionsOf(name, host.engine.build);
     const memory = memoryOf(caller);
     const lengthOf = (version: number) => {
       const structure = versions[version];

@@ -1,3 +1,4 @@
+import type { EngineBuild } from './builds.js';
 import type { CallerMemory } from './caller-memory.js';
 
 /** MANAGE_HOT_PATCH_INFORMATION_CLASS (public native-API headers). */
@@ -71,6 +72,13 @@ const STRUCTURES = {
     flags: 'u32',
     patchPath: 'unicodeString',
   },
+  querySinglePatchByAddress: {
+    version: 'u32',
+    processHandle: 'pointer',
+    baseAddress: 'pointer',
+    flags: 'u32',
+    patchPath: 'unicodeString',
+  },
   checkEnabled: { version: 'u32', flags: 'u32' },
   createPatchSection: {
     version: 'u32',
@@ -129,16 +137,32 @@ interface ClassFacts {
 export const CLASS_FACTS: Readonly<Record<ManageHotPatchClass, ClassFacts>> = {
   LoadPatch: { versions: { 1: 'loadPatch', 2: 'loadPatch' }, privileged: true },
   UnloadPatch: { versions: { 1: 'unloadPatch' }, privileged: true },
-  QueryPatches: { versions: { 2: 'queryPatches' }, privileged: true },
+  QueryPatches: { versions: { 1: 'queryPatches', 2: 'queryPatches' }, privileged: true },
   LoadPatchForUser: { versions: { 1: 'loadPatch', 2: 'loadPatch' }, privileged: true },
   UnloadPatchForUser: { versions: { 1: 'unloadPatch' }, privileged: true },
-  QueryPatchesForUser: { versions: { 2: 'queryPatches' }, privileged: true },
-  QueryActivePatches: { versions: { 2: 'queryActivePatches2', 3: 'queryActivePatches' }, privileged: true },
+  QueryPatchesForUser: { versions: { 1: 'queryPatches', 2: 'queryPatches' }, privileged: true },
+  QueryActivePatches: {
+    versions: { 1: 'queryActivePatches2', 2: 'queryActivePatches2', 3: 'queryActivePatches' },
+    privileged: true,
+  },
   ApplyImagePatch: { versions: { 1: 'applyImagePatch', 2: 'applyImagePatch' }, privileged: false },
   QuerySinglePatch: { versions: { 1: 'querySinglePatch' }, privileged: false },
   CheckEnabled: { versions: { 1: 'checkEnabled' }, privileged: false },
   CreatePatchSection: { versions: { 1: 'createPatchSection' }, privileged: true },
 };
+
+/** What a build accepts of a class: the structure of each version. */
+export function versionsOf(
+  name: ManageHotPatchClass,
+  { versions, querySinglePatchBy }: EngineBuild,
+): Readonly<Record<number, StructureName>> {
+  if (name === 'QuerySinglePatch' && querySinglePatchBy === 'baseAddress')
+    return { 1: 'querySinglePatchByAddress' };
+  const all = CLASS_FACTS[name].versions;
+  const accepted = versions[name];
+  if (accepted === undefined) return all;
+  return Object.fromEntries(Object.entries(all).filter(([version]) => accepted.includes(Number(version))));
+}
 
 const SID_REVISION = 1;
 const SID_MAX_SUB_AUTHORITIES = 15;

@@ -4,10 +4,10 @@ import type { DynamicValues } from './plan.js';
 export interface EngineOptions {
   /**
    * EnforcePatchSequenceNumbers: a patch must be newer than the one in force. Always set in 22631; false as in older
-   * builds. Default true.
+   * builds. Default: as the build that the kernel was booted as, else true.
    */
   readonly enforcePatchSequenceNumbers?: boolean;
-  /** Taking a patch back at run time; newer builds refuse it (disagreement D-5). Default true. */
+  /** Taking a patch back at run time; newer builds refuse it (disagreement D-5). Default: as the build, else true. */
   readonly allowUndo?: boolean;
   /**
    * Apply patches to user images, too. False leaves them registered (STATUS_PATCH_DEFERRED) until the loader of a process
@@ -16,7 +16,7 @@ export interface EngineOptions {
   readonly patchUserImages?: boolean;
   /** Refuse patches until `registerBootPatches` has been called, as the kernel does in its initialisation. Default false. */
   readonly awaitBootPatches?: boolean;
-  /** Validate REL32 records and store nothing, as the NT builds seen do (docs/fidelity.md#u-7). Default false. */
+  /** Validate REL32 records and store nothing, as the NT builds seen do (docs/fidelity.md#u-7). Default: as the build, else false. */
   readonly ignoreRel32?: boolean;
   /** What DYNAMIC_VALUE records add; NT passes none. `invalid` is the pointer -1. */
   readonly dynamicValues?: DynamicValues | 'invalid';

@@ -1,6 +1,7 @@
 import { HOT_PATCH_BASE_FLAG, HOT_PATCH_INFO_FLAG } from '../../image/index.js';
 import { HotPatchError } from '../core/error.js';
 import type { HotPatchRule } from '../core/rules.js';
+import type { EngineBuild } from './builds.js';
 import type { ImageRecord } from './image-record.js';
 import type { Patch } from './patch.js';
 
@@ -28,6 +29,18 @@ export function checkSequence(patch: Patch, base: ImageRecord, enforced: boolean
       'sequence.order',
       `the order is critical: sequence number ${sequenceNumber} must come directly after ${sequenceNumber - 1}, not after ${current}`,
     );
+}
+
+/** Does this build know the version of the patch's table? */
+export function checkTableVersion({ name, table }: Patch, { newestTableVersion }: EngineBuild): void {
+  if (table.version <= newestTableVersion) return;
+  throw new HotPatchError({
+    rule: 'hotPatch.version',
+    status: 'STATUS_INVALID_IMAGE_FORMAT',
+    image: name,
+    place: 'IMAGE_HOT_PATCH_INFO',
+    message: `the table has version ${table.version}; this build of Windows reads versions up to ${newestTableVersion}`,
+  });
 }
 
 /** May this patch be taken back? Only one whose base descriptor says CAN_ROLL_BACK (modelled: docs/fidelity.md#u-10), where undo is allowed. */

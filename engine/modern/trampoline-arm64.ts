@@ -1,11 +1,11 @@
-import { arm64Encoder } from '../../cpu/index.js';
+import { arm64Encoder, CpuError, formatAddress } from '../../cpu/index.js';
 import { pointerBytes, requireCodeSlot, type TrampolineForm } from './trampoline.js';
 
 /** IP0, the scratch register of calls (AAPCS64). */
 const SCRATCH = 'x16';
 
 /**
- * ARM64, modelled at first, confirmed since (docs/fidelity.md#hpat-and-trampolines): the first instruction becomes `b` to the code slot, which is
+ * ARM64, modelled at first, confirmed since (docs/fidelity.md#hpat-and-trampolines): the first instruction becomes `b` forwards to the code slot, which is
  * `ldr x16, <data slot>; br x16`. No padding is needed.
  */
 export const arm64Trampoline: TrampolineForm = {
@@ -17,6 +17,12 @@ export const arm64Trampoline: TrampolineForm = {
   build(request) {
     const { entry, target, hpat, index } = request;
     const code = requireCodeSlot(request);
+    if (code <= entry)
+      throw new CpuError(
+        'branchOutOfRange',
+        `b at ${formatAddress('arm64', entry)} to ${formatAddress('arm64', code)}: the entry lies behind the HPAT, and a hotpatch branches forwards only`,
+        { address: entry, status: 'STATUS_CONFLICTING_ADDRESSES' },
+      );
     const bytes = new Uint8Array(8);
     bytes.set(arm64Encoder.loadLiteral(SCRATCH, code, hpat.dataSlot(index)));
     bytes.set(arm64Encoder.branchRegister(SCRATCH), 4);
@@ -30,7 +36,10 @@ export const arm64Trampoline: TrampolineForm = {
   classify(read, entry, hpat) {
     const branch = arm64Encoder.decode(read(entry, 4), entry);
     const index = branch?.form === 'branch' ? hpat.indexOf(branch.target) : undefined;
-    return index === undefined ? { kind: 'unpatched' } : { kind: 'patched', index };
+    if (branch === undefined || index === undefined) return { kind: 'unpatched' };
+    return branch.form === 'branch' && branch.target > entry
+      ? { kind: 'patched', index }
+      : { kind: 'mismatch', reason: 'the entry branches backwards into the HPAT, which no hotpatch does' };
   },
 
   hasLeftJump: () => false,

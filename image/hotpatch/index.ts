@@ -2,6 +2,7 @@ export * from './encode.js';
 export * from './extent.js';
 export type { Finding } from './finding.js';
 export * from './format.js';
+export { hotPatchFileName } from './names.js';
 export {
   hotPatchTableBytes,
   type ReadHotPatchOptions,

@@ -125,6 +125,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
     hotPatchReserveSize: boot.hotPatchReserveSize,
     hpatLayout: boot.hpatLayout,
     retpoline: boot.retpoline,
+    speculationControlPages: boot.speculationControlPages,
     secureKernel: () => secureKernel,
     get io() {
       return io;
@@ -161,6 +162,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
     loader,
     files,
     volume,
+    speculationControlPages: boot.speculationControlPages,
     get now() {
       return BOOT_TIME + scheduler.time;
     },

@@ -3,10 +3,16 @@ import { type EventLog, hex, KernelError } from '../common/index.js';
 import { type HpatLayout, hotPatchReserveSize } from '../images/index.js';
 import type { HeapMode } from '../memory/index.js';
 import type { BootSeams } from './seams.js';
+import { loaderBuild, type WindowsBuild } from './windows-build.js';
 
 export interface BootOptions {
   /** x86: a 64-bit kernel of the x86 family whose programs are 32-bit ones, under WOW64. */
   readonly architecture: ArchitectureName;
+  /**
+   * Behave as this build of Windows where builds are known to differ (docs/fidelity.md#builds-of-windows); options that
+   * are given beside it take precedence. Default: what any of them accepts is accepted.
+   */
+  readonly windowsBuild?: WindowsBuild | undefined;
   /** Default 1. */
   readonly processors?: number;
   /** Bytes, of `Session Manager\Memory Management`; 0 turns hotpatching off. Default 0x1000. */
@@ -17,7 +23,7 @@ export interface BootOptions {
   readonly retpoline?: boolean;
   /** Does the kernel check the targets of indirect calls (KCFG)? Default false. */
   readonly kernelControlFlowGuard?: boolean;
-  /** How the HPAT is laid out. Default `pairs`. */
+  /** How the HPAT is laid out. Default `pairs`, and that of {@link windowsBuild}. */
   readonly hpatLayout?: HpatLayout;
   readonly instructionFetch?: 'coherent' | 'weak';
   /** Decides the length of time slices, image bases and security cookies. Default 1. */
@@ -33,6 +39,8 @@ export interface BootOptions {
 /** What the boot loader and phase 0 decide from the options. */
 export interface BootDecisions {
   readonly architecture: ArchitectureName;
+  readonly windowsBuild: WindowsBuild | undefined;
+  readonly speculationControlPages: boolean;
   readonly processors: number;
   readonly hotPatchTableSize: number;
   /** HotPatchReserveSize of LOADER_PARAMETER_EXTENSION: a multiple of 0x2000. */
@@ -57,15 +65,18 @@ export function decideBoot(options: BootOptions): BootDecisions {
       status: 'STATUS_INVALID_PARAMETER',
       message: `seed ${seed} is no whole number`,
     });
+  const build = loaderBuild(options.windowsBuild);
   return {
     architecture,
+    windowsBuild: options.windowsBuild,
+    speculationControlPages: build.speculationControlPages,
     processors,
     hotPatchTableSize,
     hotPatchReserveSize: hotPatchReserveSize(hotPatchTableSize),
     vbs,
     retpoline: options.retpoline === true && architecture !== 'arm64',
     kernelControlFlowGuard: options.kernelControlFlowGuard ?? false,
-    hpatLayout: options.hpatLayout ?? 'pairs',
+    hpatLayout: options.hpatLayout ?? build.hpatLayout,
     seed,
     heap: options.heap ?? 'normal',
     registry: new Map([
@@ -93,7 +104,7 @@ export function announceBoot(decisions: BootDecisions, events: EventLog): void {
     hotPatchReserveSize: reserve,
     hotPatchingEnabled: hotPatchingEnabled(decisions),
     text:
-      `boot: ${architecture}, ${processors} processor${processors === 1 ? '' : 's'}, VBS ${vbs ? 'on' : 'off'}; ` +
+      `boot: ${architecture}, ${decisions.windowsBuild === undefined ? '' : `build ${decisions.windowsBuild}, `}${processors} processor${processors === 1 ? '' : 's'}, VBS ${vbs ? 'on' : 'off'}; ` +
       `HotPatchTableSize ${hex(hotPatchTableSize)}: ${reserved}`,
   });
   if (vbs)
@@ -104,7 +115,7 @@ export function announceBoot(decisions: BootDecisions, events: EventLog): void {
   if (decisions.retpoline)
     events.emit({
       kind: 'retpolineEnabled',
-      text: 'boot: retpoline is on; each kernel image gets a retpoline page behind its HPAT',
+      text: `boot: retpoline is on; each kernel image gets a ${decisions.speculationControlPages ? 'KSCP' : 'retpoline'} page behind its HPAT`,
     });
   if (decisions.hpatLayout === 'pointers')
     events.emit({

@@ -29,6 +29,8 @@ export interface ServiceOwner {
   readonly files: SystemFiles;
   /** Drive C: of programs. */
   readonly volume: Volume;
+  /** Do views of images end with a page of speculation control? */
+  readonly speculationControlPages: boolean;
   /** Lab time: 100 ns units since 1601. */
   readonly now: bigint;
   /** Devices, drivers and requests. */

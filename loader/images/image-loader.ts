@@ -11,7 +11,12 @@ import { bindGuardFunctions, setSecurityCookie } from './image-security.js';
 import { LoadedImage, type LoadReason } from './loaded-image.js';
 import { imageViews } from './map-image.js';
 import type { LoaderOwner } from './owners.js';
-import { applyRetpoline, mapRetpolinePage, RETPOLINE_PAGE_SIZE } from './retpoline.js';
+import {
+  applyRetpoline,
+  mapRetpolinePage,
+  mapSpeculationControlPage,
+  RETPOLINE_PAGE_SIZE,
+} from './retpoline.js';
 
 export interface LoadOptions {
   /** BaseDllName; default: the file's name. */
@@ -98,9 +103,10 @@ export class ImageLoader {
     if (loaded.driverObject !== undefined) this.kernel.io.drivers.forget(domain, loaded.driverObject);
     loaded.driverObject = undefined;
     loaded.section.unmap(domain.table);
-    const { hpat, retpolinePage } = loaded;
+    const { hpat } = loaded;
+    const page = loaded.retpolinePage ?? loaded.speculationControlPage;
     if (hpat !== undefined) domain.table.release(hpat.base, hpat.reserveSize / PAGE_SIZE);
-    if (retpolinePage !== undefined) domain.table.release(retpolinePage, RETPOLINE_PAGE_SIZE / PAGE_SIZE);
+    if (page !== undefined) domain.table.release(page, RETPOLINE_PAGE_SIZE / PAGE_SIZE);
     this.kernel.imageUnmapped(loaded);
   }
 
@@ -146,7 +152,9 @@ export class ImageLoader {
           ? undefined
           : new HotPatchAddressTable(hpatBase, reserve, domain.addressSpace, table, this.kernel.hpatLayout);
       if (hpat !== undefined) made.push(hpatBase);
-      const retpolinePage = this.#hasRetpolinePage(domain) ? hpatBase + BigInt(reserve) : undefined;
+      const lastPage = hpatBase + BigInt(reserve);
+      const retpolinePage = this.#hasRetpolinePage(domain) ? lastPage : undefined;
+      const speculationControlPage = this.#hasSpeculationControlPage(domain) ? lastPage : undefined;
       const loaded = new LoadedImage({
         baseDllName: name,
         dllBase: section.dllBase,
@@ -157,12 +165,18 @@ export class ImageLoader {
         loadReason,
         hpat,
         retpolinePage,
+        speculationControlPage,
         largePages: options.largePages === true,
       });
       domain.images.push(loaded);
       domain.process?.environment?.ldr.add(loaded);
       this.kernel.loadedModules.add(loaded);
-      if (retpolinePage !== undefined) loaded.jumpHpat = mapRetpolinePage(domain, retpolinePage);
+      if (retpolinePage !== undefined) {
+        const kind = this.kernel.speculationControlPages ? 'KSCP' : 'RETPOL';
+        const jumpHpat = mapRetpolinePage(domain, retpolinePage, kind);
+        if (this.kernel.retpoline) loaded.jumpHpat = jumpHpat;
+      }
+      if (speculationControlPage !== undefined) mapSpeculationControlPage(domain, speculationControlPage);
       domain.guard.addImage(section.dllBase, image, hpatBase + BigInt(reserve));
       this.#mapDependencies(domain, loaded, batch);
       batch.push(loaded);
@@ -190,9 +204,10 @@ export class ImageLoader {
         ? image.optionalHeader.imageBase
         : (dllBase ?? domain.imageRegion.allocate(span, largePages ? LARGE_PAGE_ALIGNMENT : undefined));
       const reserveEnd = base + BigInt(span - RETPOLINE_PAGE_SIZE);
-      const finish = this.#hasRetpolinePage(domain)
-        ? (layout: Uint8Array) => applyRetpoline(image, layout, Number(reserveEnd - base))
-        : undefined;
+      const finish =
+        this.kernel.retpoline && this.#hasRetpolinePage(domain)
+          ? (layout: Uint8Array) => applyRetpoline(image, layout, Number(reserveEnd - base))
+          : undefined;
       return new ImageSection(this.kernel.machine, image, name, base, finish);
     };
     if (sharingOf(domain) === 'private') return create();
@@ -202,10 +217,17 @@ export class ImageLoader {
     return domain.table.query(section.dllBase).state === 'free' ? section : create();
   }
 
+  /** Of x64, which is all that is public; only what is hotpatchable has one (docs/fidelity.md#builds-of-windows). */
+  #hasSpeculationControlPage(domain: ImageDomain): boolean {
+    const { speculationControlPages, hotPatchReserveSize } = this.kernel;
+    const isX64User = domain.kind === 'user' && domain.architecture.name === 'x64';
+    return speculationControlPages && hotPatchReserveSize !== 0 && isX64User;
+  }
+
   /** The stubs are x64's, for drivers (docs/fidelity.md#hpat-and-trampolines). */
   #hasRetpolinePage(domain: ImageDomain): boolean {
     return (
-      this.kernel.retpoline &&
+      (this.kernel.retpoline || this.kernel.speculationControlPages) &&
       domain.architecture.name === 'x64' &&
       domain.kind !== 'user' &&
       domain.kind !== 'secure'

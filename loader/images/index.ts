@@ -22,5 +22,5 @@ export { LoadImageRoutines } from './load-image-routines.js';
 export { type LdrHotPatchState, LoadedImage, type LoadReason } from './loaded-image.js';
 export { LoadedModuleList } from './loaded-module-list.js';
 export type { ExportSource, GuestPlace, ImageEnvironment, ImageProcess, ImageSession } from './owners.js';
-export { RETPOLINE_ROUTINES } from './retpoline.js';
+export { KSCP_ROUTINES, RETPOLINE_ROUTINES, SCP_ROUTINES } from './retpoline.js';
 export { type SystemFile, SystemFiles } from './system-files.js';

@@ -27,6 +27,7 @@ export interface LoadedImageDetails {
   readonly hpat: HotPatchAddressTable | undefined;
   readonly section: ImageSection;
   readonly retpolinePage: bigint | undefined;
+  readonly speculationControlPage: bigint | undefined;
   readonly largePages: boolean;
 }
 
@@ -42,8 +43,10 @@ export class LoadedImage {
   readonly hpat: HotPatchAddressTable | undefined;
   /** The image section that it is a view of. */
   readonly section: ImageSection;
-  /** Behind the HPAT, in a system with retpoline. */
+  /** Behind the HPAT of a kernel image, in a system with retpoline; in build 26100 it is KSCP. */
   readonly retpolinePage: bigint | undefined;
+  /** Behind the HPAT of a process's image in build 26100 (modelled: before or behind is not public). */
+  readonly speculationControlPage: bigint | undefined;
   /** A driver that is mapped with 2 MB pages. */
   readonly largePages: boolean;
   #referenceCount = 1;
@@ -71,6 +74,7 @@ export class LoadedImage {
     this.hpat = details.hpat;
     this.section = details.section;
     this.retpolinePage = details.retpolinePage;
+    this.speculationControlPage = details.speculationControlPage;
     this.largePages = details.largePages;
     if (details.loadReason === 'PatchImage') this.#hotPatchState = 'NotApplied';
   }
@@ -131,7 +135,7 @@ export class LoadedImage {
     return rva === 0 ? undefined : this.address(rva);
   }
 
-  /** Is this address in the image, or in its HPAT or retpoline page, which belong to it? */
+  /** Is this address in the image, or in its HPAT, retpoline or SCP page, which belong to it? */
   contains(address: bigint): boolean {
     return address >= this.dllBase && (this.#inImage(address) || this.#inExtension(address));
   }
@@ -140,8 +144,21 @@ export class LoadedImage {
     return address < this.dllBase + BigInt(this.sizeOfImage);
   }
 
+  /** Where the view ends: behind HPAT, retpoline or SCP page. */
+  get viewEnd(): bigint {
+    const page = this.retpolinePage ?? this.speculationControlPage;
+    if (page !== undefined) return page + 0x1000n;
+    if (this.hpat !== undefined) return this.hpat.base + BigInt(this.hpat.reserveSize);
+    return this.dllBase + ((BigInt(this.sizeOfImage) + 0xfffn) & ~0xfffn);
+  }
+
+  /** Is this address in what lies behind the image: HPAT, retpoline or SCP page? Their protection is the kernel's alone. */
+  isExtension(address: bigint): boolean {
+    return address >= this.dllBase && !this.#inImage(address) && this.#inExtension(address);
+  }
+
   #inExtension(address: bigint): boolean {
-    const page = this.retpolinePage;
+    const page = this.retpolinePage ?? this.speculationControlPage;
     return (
       this.hpat?.contains(address) === true ||
       (page !== undefined && address >= page && address < page + 0x1000n)
@@ -230,6 +247,8 @@ export class LoadedImage {
     if (slot !== undefined) return slot;
     if (this.retpolinePage !== undefined && address >= this.retpolinePage)
       return `${this.moduleName}!retpoline+0x${(address - this.retpolinePage).toString(16)}`;
+    if (this.speculationControlPage !== undefined && address >= this.speculationControlPage)
+      return `${this.moduleName}!SCP+0x${(address - this.speculationControlPage).toString(16)}`;
     const rva = this.rva(address);
     const near = this.symbols.byAddress(rva);
     if (near === undefined) return `${this.moduleName}+0x${rva.toString(16)}`;

@@ -97,6 +97,7 @@ export interface LoaderOwner {
   readonly hotPatchReserveSize: number;
   readonly hpatLayout: HpatLayout;
   readonly retpoline: boolean;
+  readonly speculationControlPages: boolean;
   /** VTL1, which keeps VTL0 from writing code and from seeing its own images. */
   secureKernel(): { hide(loaded: LoadedImage): void; protectCode(loaded: LoadedImage): void } | undefined;
   /** Calls a function on a thread of its own, alone. */

@@ -18,6 +18,16 @@ export const RETPOLINE_ROUTINES = {
   jumpHpat: 19 * ROUTINE_SIZE,
 } as const;
 
+/**
+ * Build 26100 maps one section, KSCP, in place of the retpoline page: `__guard_retpoline_jump_hpat` lies at +0x580, the
+ * next routine at +0x5A0, the dispatch of the kernel's control flow guard at +0x780. Its other places and all bytes are
+ * modelled.
+ */
+export const KSCP_ROUTINES = { ...RETPOLINE_ROUTINES, jumpHpat: 0x580, guardDispatch: 0x780 } as const;
+
+/** The page behind an image of a process in build 26100 holds the dispatch of control flow guard; where is modelled. */
+export const SCP_ROUTINES = { guardDispatch: 0x780, guardDispatchSize: 2 } as const;
+
 const RAX = 0;
 const R10 = 10;
 const R11 = 11;
@@ -48,11 +58,40 @@ export function retpolinePage(): Uint8Array {
   return page;
 }
 
-/** Maps an image's retpoline page; returns the address of `__guard_retpoline_jump_hpat` in it. */
-export function mapRetpolinePage({ table, addressSpace, machine }: ImageDomain, address: bigint): bigint {
+/** The contents of a KSCP page. */
+export function kernelSpeculationControlPage(): Uint8Array {
+  const page = retpolinePage();
+  page.fill(0xcc, RETPOLINE_ROUTINES.jumpHpat, RETPOLINE_ROUTINES.jumpHpat + ROUTINE_SIZE);
+  page.set(jumpHpat(), KSCP_ROUTINES.jumpHpat);
+  page.set(JUMP_RAX, KSCP_ROUTINES.guardDispatch);
+  return page;
+}
+
+/** `jmp rax`: calls that control flow guard has checked go on with their target in rax. */
+const JUMP_RAX = [0xff, 0xe0];
+
+/** Maps the page of speculation control behind an image of a process. */
+export function mapSpeculationControlPage(
+  { table, addressSpace, machine }: ImageDomain,
+  address: bigint,
+): void {
+  const page = new Uint8Array(RETPOLINE_PAGE_SIZE).fill(0xcc);
+  page.set(JUMP_RAX, SCP_ROUTINES.guardDispatch);
   table.commit(address, 1, 'PAGE_EXECUTE_READ');
-  machine.writeCode(addressSpace, address, retpolinePage(), { writer: 'vtl1' });
-  return address + BigInt(RETPOLINE_ROUTINES.jumpHpat);
+  machine.writeCode(addressSpace, address, page, { writer: 'alias' });
+}
+
+/** Maps an image's retpoline page, or KSCP; returns the address of `__guard_retpoline_jump_hpat` in it. */
+export function mapRetpolinePage(
+  { table, addressSpace, machine }: ImageDomain,
+  address: bigint,
+  kind: 'RETPOL' | 'KSCP',
+): bigint {
+  const isKscp = kind === 'KSCP';
+  table.commit(address, 1, 'PAGE_EXECUTE_READ');
+  const page = isKscp ? kernelSpeculationControlPage() : retpolinePage();
+  machine.writeCode(addressSpace, address, page, { writer: 'vtl1' });
+  return address + BigInt((isKscp ? KSCP_ROUTINES : RETPOLINE_ROUTINES).jumpHpat);
 }
 
 /**

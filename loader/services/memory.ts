@@ -2,6 +2,7 @@ import { CpuError, PAGE_SIZE } from '../../cpu/index.js';
 import { ntStatus } from '../../image/index.js';
 import { KernelError } from '../common/index.js';
 import type { ServiceCall } from '../dispatch/index.js';
+import { SCP_ROUTINES } from '../images/index.js';
 import {
   isWritableAndExecutable,
   PAGE_GUARD,
@@ -60,6 +61,12 @@ function roundToPages(call: ServiceCall, baseAt: bigint, sizeAt: bigint): Range 
   return { base, size, pages, isOutside, isTooLarge: address + size > range.end };
 }
 
+/** Views of images, with what is reserved behind them, are the loader's. */
+function meetsImage({ domain }: ServiceCall, base: bigint, count: number): boolean {
+  const end = base + BigInt(count * PAGE_SIZE);
+  return domain.images.some(({ dllBase, viewEnd }) => base < viewEnd && end > dllBase);
+}
+
 function report(call: ServiceCall, baseAt: bigint, sizeAt: bigint, base: bigint, pages: number): number {
   writePointer(call.memory, baseAt, base, call.pointerSize);
   writePointer(call.memory, sizeAt, BigInt(pages * PAGE_SIZE), call.pointerSize);
@@ -83,6 +90,7 @@ function allocate(call: ServiceCall): number {
   // More than four times the physical memory is more than this machine could ever page (modelled).
   if (wanted.pages > 4 * machine.memory.frames) return COMMITMENT_LIMIT;
   let base = wanted.base;
+  if (meetsImage(call, base, wanted.pages)) return CONFLICTING_ADDRESSES;
   try {
     if (base === 0n) base = pool.region.allocate(wanted.pages * PAGE_SIZE);
     if ((type & MEM_COMMIT) === 0) table.reserve(base, wanted.pages);
@@ -109,11 +117,11 @@ function free(call: ServiceCall): number {
   if (isTooLarge) return INVALID_PARAMETER_3;
   if (type !== MEM_RELEASE && type !== MEM_DECOMMIT) return INVALID_PARAMETER_4;
   if (table.query(base).state === 'free') return MEMORY_NOT_ALLOCATED;
-  // Views of images and the simulated exports are not private memory.
-  if (call.domain.imageAt(base) !== undefined || table.query(base).service) return UNABLE_TO_DELETE_SECTION;
   // The size 0 releases a whole region; regions end where the next free page is.
   let count = pages;
   if (count === 0) while (table.query(base + BigInt(count * PAGE_SIZE)).state !== 'free') count += 1;
+  // Views of images and the simulated exports are not private memory.
+  if (meetsImage(call, base, count) || table.query(base).service) return UNABLE_TO_DELETE_SECTION;
   if (type === MEM_RELEASE) table.release(base, count);
   else table.decommit(base, count);
   return report(call, baseAt, sizeAt, base, count);
@@ -132,8 +140,9 @@ function protect(call: ServiceCall): number {
   if (size === 0n || isTooLarge) return INVALID_PARAMETER_3;
   call.memory.probe(oldAt, 4, 'write');
   const before = table.query(base).protection;
-  for (let i = 0; i < pages; i++)
-    if (table.query(base + BigInt(i * PAGE_SIZE)).state !== 'committed') return NOT_COMMITTED;
+  const isExtension = (at: bigint) => call.domain.imageAt(at)?.isExtension(at) === true;
+  for (let at = base; at < base + BigInt(pages * PAGE_SIZE); at += BigInt(PAGE_SIZE))
+    if (table.query(at).state !== 'committed' || isExtension(at)) return NOT_COMMITTED;
   table.protect(base, pages, protection, { guard: (Number(call.argument(3)) & PAGE_GUARD) !== 0 });
   if (before !== undefined) call.memory.writeU32(oldAt, protectionValue(before));
   return report(call, baseAt, sizeAt, base, pages);
@@ -145,6 +154,9 @@ const MEM_PRIVATE = 0x20000;
 const MEM_IMAGE = 0x100_0000;
 const PAGE_NOACCESS = 1;
 const MEMORY_BASIC_INFORMATION = 0;
+const MEMORY_SPECULATION_CONTROL = 0x0e;
+/** STATUS_INVALID_ADDRESS (ntstatus.h): the address is in no such view; modelled. */
+const INVALID_ADDRESS = 0xc000_0141;
 const LONGEST_RUN = 0x1000;
 
 /** The pages around an address that are alike. */
@@ -180,15 +192,41 @@ function basicInformation({ domain, pointerSize }: ServiceCall, address: bigint)
   return bytes;
 }
 
+/**
+ * MemoryInformationClass 0x0E of build 26100: { pointer, offset of the SCP page in the view, its size }. That is what one
+ * public write-up says; that the pointer is the dispatch routine in the page is modelled.
+ */
+function speculationControlInformation(
+  { domain, pointerSize }: ServiceCall,
+  address: bigint,
+): Uint8Array | undefined {
+  const image = domain.images.find((each) => each.contains(address));
+  const page = image?.speculationControlPage;
+  if (image === undefined || page === undefined) return undefined;
+  const bytes = new Uint8Array(2 * 8);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, page + BigInt(SCP_ROUTINES.guardDispatch), true);
+  view.setUint32(pointerSize, Number(page - image.dllBase), true);
+  view.setUint32(pointerSize + 4, PAGE_SIZE, true);
+  return bytes.subarray(0, pointerSize + 8);
+}
+
 /** (ProcessHandle, BaseAddress, MemoryInformationClass, *MemoryInformation, Length, *ReturnLength) */
 function query(call: ServiceCall): number {
   if (!isCurrentProcess(call.argument(0))) return INVALID_HANDLE;
-  if (Number(BigInt.asUintN(32, call.argument(2))) !== MEMORY_BASIC_INFORMATION)
+  const infoClass = Number(BigInt.asUintN(32, call.argument(2)));
+  const isSpeculationControl =
+    infoClass === MEMORY_SPECULATION_CONTROL && call.kernel.speculationControlPages;
+  if (infoClass !== MEMORY_BASIC_INFORMATION && !isSpeculationControl)
     return ntStatus('STATUS_INVALID_INFO_CLASS').value;
   const address = BigInt.asUintN(8 * call.pointerSize, call.argument(1));
   const { start, end } = call.domain.table.range;
   if (address >= end) return ntStatus('STATUS_INVALID_PARAMETER').value;
-  const bytes = basicInformation(call, address < start ? start : address);
+  const inRange = address < start ? start : address;
+  const bytes = isSpeculationControl
+    ? speculationControlInformation(call, inRange)
+    : basicInformation(call, inRange);
+  if (bytes === undefined) return INVALID_ADDRESS;
   const returnLength = call.argument(5);
   if (BigInt.asUintN(32, call.argument(4)) < BigInt(bytes.length))
     return ntStatus('STATUS_INFO_LENGTH_MISMATCH').value;

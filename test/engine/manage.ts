@@ -5,6 +5,7 @@ import {
   MANAGE_HOT_PATCH,
   type ManageHotPatchClass,
   manageHotPatch,
+  type WindowsBuild,
 } from 'hotpatch-lab';
 import { readImage } from 'hotpatch-lab/image';
 import { fixtureBytes } from '../support.js';
@@ -25,7 +26,9 @@ export const OTHER_PATH = '\\??\\C:\\Windows\\Hotpatch\\demo_hp.dll';
 
 export const readPatch = (file: string) => readImage(fixtureBytes(`x64/patch/${file}`), { file });
 
-export async function boot(options: { hotPatchTableSize?: number } = {}) {
+export async function boot(
+  options: { hotPatchTableSize?: number; windowsBuild?: WindowsBuild | undefined } = {},
+) {
   const lab = await Lab.boot({ architecture: 'x64', ...options });
   const { addressSpace } = lab.kernel.domain;
   const patch = readPatch('packets_hp.sys');
