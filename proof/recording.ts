@@ -24,8 +24,8 @@ export interface StoreProtocolStep {
   readonly address: bigint;
   readonly bytes: Uint8Array;
   readonly text: string;
-  /** The store is left out when a processor stands in this range of the place at that moment. */
-  readonly unlessOccupied?: Range;
+  /** The store is left out when a processor stands in one of these ranges of the place at that moment. */
+  readonly unlessOccupied?: readonly Range[];
 }
 
 /** One step of a way to change code while processors run. Steps are done in order; a step is indivisible. */

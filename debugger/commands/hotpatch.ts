@@ -125,9 +125,9 @@ function patchLines2003(view: View, patch: Patch2003): string[] {
     lines.push(
       `    ${target.baseDllName} in ${target.domain.name} (${active ? 'active' : 'inactive'}) → ${loaded.baseDllName} at ${view.format(loaded.dllBase)}, ${functions} function(s)`,
     );
-    for (const { place, target: kind, symbol, original, bytes, left } of hooks)
+    for (const { place, target: kind, symbol, pristine, dataBefore, bytes, left } of hooks)
       lines.push(
-        `    ${place}: ${kind} of ${symbol}, ${formatBytes(bytes)}, was ${formatBytes(original)}${left ? ', left because a thread stood in it' : ''}`,
+        `    ${place}: ${kind} of ${symbol}, ${formatBytes(bytes)}, originally ${formatBytes(pristine ?? dataBefore ?? new Uint8Array())}${left ? ', left because a thread stood in it' : ''}`,
       );
   }
   return lines;

@@ -22,7 +22,7 @@ export class Journal {
     address: bigint,
     bytes: Uint8Array,
     symbol: string,
-    unlessOccupied?: Occupation,
+    unlessOccupied?: readonly Occupation[],
   ): EngineStep {
     const { domain } = image;
     const before = domain.addressSpace.read(address, bytes.length);

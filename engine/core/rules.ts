@@ -14,6 +14,7 @@ export type EngineRule =
   | 'callout.failed'
   | 'chain.covered'
   | 'chain.crossed'
+  | 'chain.shared'
   | 'code.address'
   | 'code.descriptors'
   | 'code.verification'

@@ -32,8 +32,8 @@ declare module '../../loader/common/events.js' {
       readonly bytes: Uint8Array;
       /** `demo!dispatch` */
       readonly symbol: string;
-      /** It was left to whether a thread stood here: otherwise it would not have been done. */
-      readonly unlessOccupied?: Occupation | undefined;
+      /** It was left to whether a thread stood in one of these: otherwise it would not have been done. */
+      readonly unlessOccupied?: readonly Occupation[] | undefined;
     };
     undoEntrySaved: { readonly index: number; readonly rva: number };
     undoEntryCleared: { readonly index: number; readonly rva: number };

@@ -164,7 +164,7 @@ export class Applier {
         location - size,
         entry.paddingBytes,
         image.describe(location),
-        { start: location - size, end: location },
+        [{ start: location - size, end: location }],
       );
       restored = true;
     }

@@ -3,6 +3,7 @@ import type { ImageDomain, LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import type { EngineStep } from '../core/steps.js';
 import { refuseFindings } from '../modern/refusals.js';
+import { Chain } from './chain.js';
 import type { ApplyContext } from './context.js';
 import type { LoadPatch2003Options } from './options.js';
 import {
@@ -11,11 +12,10 @@ import {
   changePatch2003,
   forgetApplication,
   type Patch2003,
-  type PatchList,
 } from './patch.js';
 import { Planner } from './plan.js';
 import type { Operation } from './stores.js';
-import { swapCode, swapsOf, verifySwaps } from './swap.js';
+import { swapCode, verifySwaps } from './swap.js';
 
 /**
  * One hotpatch for one target: load the hotpatch image beside it, apply the fixups, compare, enter it into the module's
@@ -51,8 +51,7 @@ export function* applyToTarget(
   const hooks = planner.hooks().map(
     (hook): AppliedHook => ({
       ...hook,
-      original: hook.bytes,
-      overJump: false,
+      dataBefore: undefined,
       left: false,
     }),
   );
@@ -71,118 +70,48 @@ export function* applyToTarget(
   return application;
 }
 
-/** Puts the hooks in force. What they replace is what the hotpatches below them in the patch list left there. */
+/** Puts the hooks in force. */
 export function* enable(context: ApplyContext, application: Application2003): Generator<EngineStep, void> {
-  refuseCovered(context, application);
-  refuseCrossed(context, application);
-  const older = olderHooks(context, application);
-  for (const hook of application.hooks) {
-    hook.original = below(application, hook, older);
-    hook.overJump = older.some(({ location }) => location === hook.leaveWhile?.start);
-  }
-  yield* swap(context, application, true);
+  const chain = new Chain(context.lists, application);
+  chain.refuseCovered();
+  chain.refuseShared(context.operation.kernel, context.options.spareOccupiedPadding !== false);
+  yield* swap(context, application, chain, true);
 }
 
-/** Gives every place its original bytes back. */
+/** Gives every place what the hotpatches that stay in force have there, else its original bytes. */
 export function* disable(context: ApplyContext, application: Application2003): Generator<EngineStep, void> {
-  refuseCovered(context, application);
-  yield* swap(context, application, false);
+  const chain = new Chain(context.lists, application);
+  chain.refuseCovered();
+  yield* swap(context, application, chain, false);
+}
+
+/** Hooks that disabled hotpatches left in the application's module, tried again. */
+export function* clearLeftHooks(
+  context: ApplyContext,
+  application: Application2003,
+): Generator<EngineStep, void> {
+  yield* swap(context, application, new Chain(context.lists, application), application.active, true);
 }
 
 function* swap(
   context: ApplyContext,
   application: Application2003,
+  chain: Chain,
   active: boolean,
+  onlyLeft = false,
 ): Generator<EngineStep, void> {
   const { operation, options } = context;
   const { domain } = application.target;
-  const before = application.hooks.map(({ left }) => left);
-  const was = application.active;
-  operation.change(
-    () => undefined,
-    () => {
-      application.active = was;
-      for (const [index, hook] of application.hooks.entries()) hook.left = before[index] ?? false;
-    },
-  );
-  const swaps = swapsOf(application, active);
+  operation.change(() => undefined, chain.snapshot());
+  const swaps = onlyLeft ? chain.clearing() : active ? chain.enabling() : chain.disabling();
   if (domain.kind === 'user')
     operation.tell(
       'systemCall',
-      `  NtSetSystemInformation(SystemHotpatchInformation, CodeInfo, ${swaps.length} descriptor(s)${active ? ', ACTIVE' : ''})`,
+      `  NtSetSystemInformation(SystemHotpatchInformation, CodeInfo, ${swaps.length} descriptor(s)${active && !onlyLeft ? ', ACTIVE' : ''})`,
     );
   verifySwaps(swaps);
   yield* swapCode(operation, swaps, options);
   application.active = active;
-}
-
-/** The file's bytes, with what older hotpatches make of them now; data keeps what it holds. */
-function below(
-  { target }: Application2003,
-  { location, bytes, pristine }: AppliedHook,
-  older: readonly AppliedHook[],
-): Uint8Array {
-  if (pristine === undefined) return target.domain.addressSpace.read(location, bytes.length);
-  const found = Uint8Array.from(pristine);
-  // A Uint8Array ignores stores outside of it.
-  for (const other of older)
-    for (const [i, byte] of other.bytes.entries()) found[Number(other.location - location) + i] = byte;
-  return found;
-}
-
-/** Hooks in force of the hotpatches below this one in the patch list. */
-function olderHooks({ lists }: ApplyContext, application: Application2003): AppliedHook[] {
-  const list = lists.of(application.target);
-  return list.slice(0, list.indexOf(application)).flatMap(({ hooksInForce }) => hooksInForce);
-}
-
-/** A newer hotpatch whose hooks in force lie over those of an older one. */
-export function coverOf(lists: PatchList, application: Application2003): Application2003 | undefined {
-  const list = lists.of(application.target);
-  return list
-    .slice(list.indexOf(application) + 1)
-    .find((newer) => application.hooks.some(({ location, bytes }) => newer.covers(location, bytes.length)));
-}
-
-/** The newest goes first. */
-function refuseCovered({ lists }: ApplyContext, application: Application2003): void {
-  const { patch, target } = application;
-  const newer = coverOf(lists, application);
-  if (newer === undefined) return;
-  throw new HotPatchError({
-    rule: 'chain.covered',
-    status: 'STATUS_REQUEST_OUT_OF_SEQUENCE',
-    image: patch.name,
-    message: `${newer.patch.name} was applied over its hooks in ${target.baseDllName} and ${newer.active ? 'is in force' : 'left one there, because a thread stood in it'}`,
-    hint: newer.active ? `disable ${newer.patch.name} first` : 'restore the hooks that were left first',
-  });
-}
-
-/**
- * Modelled: a jump may take the place of an older hotpatch's jump, but not of a part of it, as a near jump would of one
- * through a pointer: a thread that stands at the older one would execute the rest of it.
- */
-function refuseCrossed({ lists, options }: ApplyContext, application: Application2003): void {
-  if (options.spareOccupiedPadding === false) return;
-  const { patch, target, hooks } = application;
-  for (const other of lists.of(target)) {
-    const crossing = hooks.find((hook) => other.hooksInForce.some((one) => crosses(hook, one)));
-    if (crossing === undefined) continue;
-    throw new HotPatchError({
-      rule: 'chain.crossed',
-      status: 'STATUS_CONFLICTING_ADDRESSES',
-      image: patch.name,
-      place: crossing.place,
-      message: `the ${crossing.target} of ${crossing.symbol} would replace a part of what ${other.patch.name} has there: a thread could stand at it`,
-      hint: other.active ? `disable ${other.patch.name} first` : 'restore the hooks that were left first',
-    });
-  }
-}
-
-function crosses(one: AppliedHook, other: AppliedHook): boolean {
-  if (one.location === other.location) return false;
-  const end = ({ location, bytes }: AppliedHook) => location + BigInt(bytes.length);
-  return one.location < end(other) && other.location < end(one);
 }
 
 /** The image room's rules, against the very file that is mapped. */

@@ -11,7 +11,7 @@ import {
 } from '../core/requested-operation.js';
 import type { EngineStep } from '../core/steps.js';
 import { asHotPatchError } from '../modern/refusals.js';
-import { applyToTarget, coverOf, disable, enable } from './apply.js';
+import { applyToTarget, clearLeftHooks, disable, enable } from './apply.js';
 import type { ApplyContext, EngineServices, Server2003Host } from './context.js';
 import { injectRoutine } from './inject.js';
 import { threadsInOldCode } from './old-code.js';
@@ -202,15 +202,13 @@ export class Server2003Engine implements HotPatchEngine {
   }
 
   /**
-   * Hooks of disabled hotpatches that had to be left because a thread stood in them, tried again; those under a newer
-   * hotpatch wait for it.
+   * Hooks of disabled hotpatches that had to be left because a thread stood in them, tried again. Every other operation on
+   * the module does so too.
    */
   restoreLeftHooks(): void {
-    for (const application of [...this.#lists.all].reverse()) {
-      const isLeft = !application.active && application.hooksInForce.length > 0;
-      if (!isLeft || coverOf(this.#lists, application) !== undefined) continue;
-      drive(this.#transaction(application.patch.name, (context) => disable(context, application)));
-    }
+    for (const application of [...this.#lists.all].reverse())
+      if (application.hooks.some(({ left }) => left))
+        drive(this.#transaction(application.patch.name, (context) => clearLeftHooks(context, application)));
   }
 
   /** Threads that still run, or will return into, code that a hotpatch has replaced: they finish in the old code. */

@@ -2,7 +2,7 @@ import { type Hotp1, type NtStatus, ntStatus, type PeImage, type SymbolTable } f
 import { INSPECT, type LoadedImage, printed } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import type { HotPatch, HotPatchPlace, HotPatchState } from '../core/hot-patch-engine.js';
-import type { StoreTarget } from '../core/steps.js';
+import type { Occupation, StoreTarget } from '../core/steps.js';
 
 /**
  * `applied`: its hooks are in force. `inactive`: loaded, and its hooks are not in force. `noTarget`: no running system
@@ -102,20 +102,18 @@ export interface PlannedHook {
   /** Bytes that the target's file has here; undefined for pointers in data, whose value is not the file's. */
   readonly pristine: Uint8Array | undefined;
   readonly symbol: string;
-  /**
-   * A jump that is left where it is as long as a thread stands in its bytes. The pointer that it reads stays with it.
-   */
-  readonly leaveWhile: { readonly start: bigint; readonly end: bigint } | undefined;
+  /** Entries of the functions whose way leads over it: the entry itself, the jump in the padding, its pointer. */
+  readonly entries: readonly bigint[];
+  /** The jumps in paddings that it is, or that read it: it is left where it is as long as a thread stands in one. */
+  readonly jumps: readonly Occupation[];
   /** Where no thread may stand while it is stored over what the linker left there. */
   readonly unsafe: readonly bigint[];
 }
 
 /** A hook in a module's patch list. */
 export interface AppliedHook extends PlannedHook {
-  /** What was there before it came into force. */
-  original: Uint8Array;
-  /** That was an older hotpatch's jump, or its pointer: it may return while a thread stands at the jump. */
-  overJump: boolean;
+  /** A pointer in data: what the program had there before any hotpatch. */
+  dataBefore: Uint8Array | undefined;
   /** The hotpatch was disabled, but this hook had to be left because a thread stood in it. */
   left: boolean;
 }
@@ -132,22 +130,14 @@ export class Application2003 {
     readonly hooks: readonly AppliedHook[],
   ) {}
 
-  /** Functions of the target that it covers. */
+  /** Functions of the target that it covers, and pointers to functions in its data. */
   get functions(): number {
-    return this.hooks.filter(({ target }) => target === 'entry').length;
+    return this.hooks.filter(({ target, pristine }) => target === 'entry' || pristine === undefined).length;
   }
 
   /** Hooks whose bytes are in the target now. */
   get hooksInForce(): readonly AppliedHook[] {
     return this.hooks.filter(({ left }) => this.active || left);
-  }
-
-  /** Does it change any byte of this range now? */
-  covers(location: bigint, length: number): boolean {
-    return this.hooksInForce.some(
-      (hook) =>
-        location < hook.location + BigInt(hook.bytes.length) && hook.location < location + BigInt(length),
-    );
   }
 }
 

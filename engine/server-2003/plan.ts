@@ -21,6 +21,7 @@ import { formatBytes, hex, type LoadedImage } from '../../loader/index.js';
 import { entryFactsOf } from '../core/entry.js';
 import { HotPatchError } from '../core/error.js';
 import type { HotPatchRule } from '../core/rules.js';
+import type { Occupation } from '../core/steps.js';
 import type { Application2003, PlannedHook } from './patch.js';
 
 /** A value of the hotpatch image that depends on where it and its target lie. */
@@ -122,8 +123,9 @@ export class Planner {
           pristine: isCode
             ? Uint8Array.from(target.section.layout.subarray(hook.hookRva, hook.hookRva + size))
             : undefined,
-          symbol: target.describe(target.address(this.#functionOf(hook))),
-          leaveWhile: this.#paddingOf(hook),
+          symbol: target.describe(target.address(this.#entriesOf(hook)[0] ?? hook.hookRva)),
+          entries: this.#entriesOf(hook).map((rva) => target.address(rva)),
+          jumps: this.#jumpsOf(hook).flatMap((jump) => this.#paddingOf(jump)),
           unsafe: isJump(hook.type) && !isEntry ? this.#unsafe(hook, size) : [],
         },
       ];
@@ -223,25 +225,28 @@ export class Planner {
     return this.input.hotp1.hooks.filter(({ type }) => type === HOOK_TYPE.X86_JMP2B);
   }
 
-  /** The entry of the function that a hook belongs to: what its short jump stands at. */
-  #functionOf(hook: Hotp1Hook): number {
-    const { hookRva } = this.#jumpOf(hook);
-    return this.#shortJumps.find((other) => shortJumpTarget(other) === hookRva)?.hookRva ?? hookRva;
+  /** RVAs of the entries whose way leads over a hook: where the short jumps stand that lead to its jumps. */
+  #entriesOf(hook: Hotp1Hook): number[] {
+    return this.#jumpsOf(hook).flatMap(({ hookRva }) => {
+      const short = this.#shortJumps.filter((other) => shortJumpTarget(other) === hookRva);
+      return short.length === 0 ? [hookRva] : short.map((other) => other.hookRva);
+    });
   }
 
-  /** The padding jump that a hook is, or that reads it. */
-  #paddingOf(hook: Hotp1Hook): { start: bigint; end: bigint } | undefined {
-    const jump = this.#jumpOf(hook);
-    if (!isJump(jump.type) || jump.type === HOOK_TYPE.X86_JMP2B || this.#isDirect(jump)) return undefined;
+  /** The bytes of a jump in padding. */
+  #paddingOf(jump: Hotp1Hook): Occupation[] {
+    if (!isJump(jump.type) || jump.type === HOOK_TYPE.X86_JMP2B || this.#isDirect(jump)) return [];
     const start = this.input.target.address(jump.hookRva);
-    return { start, end: start + BigInt(hookSize(jump) ?? 0) };
+    return [{ start, end: start + BigInt(hookSize(jump) ?? 0) }];
   }
 
-  /** The jump that reads the pointer that the hook is; else the hook itself. */
-  #jumpOf(hook: Hotp1Hook): Hotp1Hook {
-    if (hook.type !== HOOK_TYPE.AMD64_CNT) return hook;
-    const reads = ({ type, hotpRva }: Hotp1Hook) => type === HOOK_TYPE.AMD64_IND && hotpRva === hook.hotpRva;
-    return this.input.hotp1.hooks.find(reads) ?? hook;
+  /** The jumps that read the pointer that the hook is; else the hook itself. */
+  #jumpsOf(hook: Hotp1Hook): Hotp1Hook[] {
+    if (hook.type !== HOOK_TYPE.AMD64_CNT) return [hook];
+    const { hotp1 } = this.input;
+    return hotp1.hooks.filter(
+      (other) => other.type === HOOK_TYPE.AMD64_IND && continuationOf(hotp1, other) === hook.hookRva,
+    );
   }
 
   #describe(rva: number): string {

@@ -1,6 +1,6 @@
 import type { ImageDomain, Kernel, LabEvent, PlainEventKind } from '../../loader/index.js';
 import { Journal, storeText } from '../core/journal.js';
-import type { EngineStep, StoreTarget } from '../core/steps.js';
+import type { EngineStep, Occupation, StoreTarget } from '../core/steps.js';
 
 export interface StoreRequest {
   readonly domain: ImageDomain;
@@ -10,7 +10,7 @@ export interface StoreRequest {
   /** `shell!CopyName` */
   readonly symbol: string;
   /** See the step. */
-  readonly unlessOccupied?: { readonly start: bigint; readonly end: bigint } | undefined;
+  readonly unlessOccupied?: readonly Occupation[] | undefined;
 }
 
 /** What an operation of this engine works with; everything that it changes goes through its journal. */

@@ -1,9 +1,8 @@
 import { formatBytes, type ImageDomain } from '../../loader/index.js';
 import { HotPatchError } from '../core/error.js';
 import { refuseOccupied, threadsStandingIn } from '../core/stands.js';
-import type { EngineStep, StoreTarget } from '../core/steps.js';
+import type { EngineStep, Occupation, StoreTarget } from '../core/steps.js';
 import type { HotPatch2003Options } from './options.js';
-import type { Application2003 } from './patch.js';
 import type { Operation } from './stores.js';
 
 /** One store into code, and when it must be left out. */
@@ -15,36 +14,12 @@ export interface Swap {
   readonly symbol: string;
   /** What must be there before. */
   readonly expected: Uint8Array;
-  /** Left out while a thread of this address space stands here. */
-  readonly leaveWhile?: { readonly start: bigint; readonly end: bigint } | undefined;
+  /** Left out while a thread of this address space stands in one of these. */
+  readonly leaveWhile?: readonly Occupation[] | undefined;
   /** Refused while a thread stands at one of these addresses. */
   readonly unsafe?: readonly bigint[];
   /** Told whether it was left out. */
   settled?(left: boolean): void;
-}
-
-/** The stores that put an application in force, in the order of its hooks, or take it out, last one first. */
-export function swapsOf(
-  { target: { domain }, hooks, active: was }: Application2003,
-  active: boolean,
-): Swap[] {
-  const swaps = hooks.map((hook): Swap => {
-    const { target, location, bytes, symbol } = hook;
-    return {
-      domain,
-      target,
-      location,
-      bytes: active ? bytes : hook.original,
-      symbol,
-      expected: was || hook.left ? bytes : domain.addressSpace.read(location, bytes.length),
-      leaveWhile: active || hook.overJump ? undefined : hook.leaveWhile,
-      unsafe: active && !hook.left ? hook.unsafe : [],
-      settled: (left) => {
-        hook.left = left;
-      },
-    };
-  });
-  return active ? swaps : swaps.reverse();
 }
 
 /** @throws HotPatchError `code.verification` for the first place that does not hold what is expected */
@@ -79,7 +54,8 @@ export function* swapCode(
       else {
         const { domain, target, location: address, bytes, symbol } = swap;
         if (spareOccupiedPadding) refuseOccupied(operation.kernel, swap);
-        const unlessOccupied = spareOccupiedPadding ? swap.leaveWhile : undefined;
+        const unlessOccupied =
+          spareOccupiedPadding && swap.leaveWhile?.length !== 0 ? swap.leaveWhile : undefined;
         yield operation.store({ domain, target, address, bytes, symbol, unlessOccupied });
       }
     }
@@ -97,6 +73,6 @@ export function* swapCode(
   yield operation.rendezvous('end');
 }
 
-function isOccupied({ kernel }: Operation, { domain, leaveWhile: range }: Swap): boolean {
-  return range !== undefined && threadsStandingIn(kernel, { domain, ...range }).length > 0;
+function isOccupied({ kernel }: Operation, { domain, leaveWhile = [] }: Swap): boolean {
+  return leaveWhile.some((range) => threadsStandingIn(kernel, { domain, ...range }).length > 0);
 }

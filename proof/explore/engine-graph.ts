@@ -37,7 +37,7 @@ export interface EngineEdge {
   /** The protocol does nothing: it leaves a store out, or has nothing to serialise for. */
   readonly leftOut?: true;
   /** Possible only when some processor stands in the range, or when none does. */
-  readonly condition?: { readonly range: PlacedRange; readonly occupied: boolean };
+  readonly condition?: { readonly ranges: readonly PlacedRange[]; readonly occupied: boolean };
   /** Arm: instructions that may only be replaced while no processor is about to execute them. */
   readonly hazards?: readonly PlacedRange[];
 }
@@ -183,8 +183,8 @@ export class EngineGraph {
     const text = step.text.trim();
     if (unlessOccupied !== undefined) {
       const done = { ...next, restored: true, memory: this.#stored(moment.memory, step) };
-      const range = { place: step.place, ...unlessOccupied };
-      const condition = (occupied: boolean) => ({ range, occupied });
+      const ranges = unlessOccupied.map((range) => ({ place: step.place, ...range }));
+      const condition = (occupied: boolean) => ({ ranges, occupied });
       return [
         { to: this.#idOf(done), text, serialises: false, condition: condition(false) },
         {

@@ -222,7 +222,7 @@ class Search {
     let goesOn = false;
     for (const [index, edge] of node.edges.entries()) {
       const { to, condition, hazards } = edge;
-      if (condition !== undefined && this.#occupied(condition.range) !== condition.occupied) continue;
+      if (condition !== undefined && this.#occupied(condition.ranges) !== condition.occupied) continue;
       goesOn = true;
       this.#count += 1;
       if (hazards?.some((range) => this.#here.some((local) => this.#transitions.isIn(local, range)))) {
@@ -242,8 +242,8 @@ class Search {
     this.#add(global, parent);
   }
 
-  #occupied(range: PlacedRange): boolean {
-    return this.#here.some((local) => this.#transitions.isIn(local, range));
+  #occupied(ranges: readonly PlacedRange[]): boolean {
+    return this.#here.some((local) => ranges.some((range) => this.#transitions.isIn(local, range)));
   }
 
   #report(broken: Broken, state: number, action: Action): void {

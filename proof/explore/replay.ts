@@ -225,10 +225,13 @@ export class Replay implements Disposable {
 
   #isPossible({ condition }: EngineEdge): boolean {
     if (condition === undefined) return true;
-    const { place, start, end } = condition.range;
-    const range = { domain: placeNamed(this.subject.lab, place), start, end };
+    const ranges = condition.ranges.map(({ place, start, end }) => ({
+      domain: placeNamed(this.subject.lab, place),
+      start,
+      end,
+    }));
     const occupied = this.#runners.some(({ thread, processor }) =>
-      standsIn(thread.domain, processor.pc, range),
+      ranges.some((range) => standsIn(thread.domain, processor.pc, range)),
     );
     return occupied === condition.occupied;
   }

@@ -91,7 +91,7 @@ function applicationLines({ applications }: Server2003Engine): string[] {
     [
       `${target.domain.name} ${target.baseDllName}`,
       `patch ${patch.name} active ${active}`,
-      `hooks ${hooks.map(({ location, original, left }) => `${location}:${original.join('.')}:${left}`).join()}`,
+      `hooks ${hooks.map(({ location, dataBefore, left }) => `${location}:${dataBefore?.join('.')}:${left}`).join()}`,
     ].join('; '),
   );
 }

@@ -142,11 +142,11 @@ describe('hotpatches of different functions', () => {
   });
 
   it.each([
-    { where: 'right before them', distance: -2, covers: false },
-    { where: 'over the first byte', distance: -1, covers: true },
-    { where: 'over the last byte', distance: 6, covers: true },
-    { where: 'right behind them', distance: 7, covers: false },
-  ])('two bytes $where: covered is $covers', async ({ distance, covers }) => {
+    { where: 'right before them', distance: -2, overlaps: false },
+    { where: 'over the first byte', distance: -1, overlaps: true },
+    { where: 'over the last byte', distance: 6, overlaps: true },
+    { where: 'right behind them', distance: 7, overlaps: false },
+  ])('two bytes $where: overlap is $overlaps', async ({ distance, overlaps }) => {
     using running = await run({
       processor: 'x64',
       processes: 1,
@@ -171,11 +171,10 @@ describe('hotpatches of different functions', () => {
         ],
       }),
     });
-    engine.load(near);
-    const disable = () => engine.unload(first);
-    if (covers) expect(disable).toThrow('chain.covered');
-    else disable();
-    expect(first.state).toBe(covers ? 'applied' : 'inactive');
+    if (overlaps) expect(() => engine.load(near)).toThrow('chain.crossed');
+    else engine.load(near);
+    engine.unload(first);
+    expect(first.state).toBe('inactive');
   });
 });
 

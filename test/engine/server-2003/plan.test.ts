@@ -142,13 +142,13 @@ function hooksOf({ loaded, lab }: Running, patch: ReturnType<typeof load>) {
   const base = only(loaded).symbol('f');
   expect(lab.kernel.threads).toEqual([]);
   return only(patch.applications).hooks.map(
-    ({ place, target, symbol, location, bytes, leaveWhile, pristine }) => ({
+    ({ place, target, symbol, location, bytes, jumps, pristine }) => ({
       place,
       target,
       symbol,
       at: Number(location - base),
       size: bytes.length,
-      leaveWhile: leaveWhile && [Number(leaveWhile.start - base), Number(leaveWhile.end - base)],
+      jumps: jumps.map(({ start, end }) => [Number(start - base), Number(end - base)]),
       isOfFile: pristine !== undefined,
     }),
   );
@@ -156,7 +156,7 @@ function hooksOf({ loaded, lab }: Running, patch: ReturnType<typeof load>) {
 
 describe('the hooks of a plan', () => {
   const f = { symbol: 'target!f', isOfFile: true };
-  const entry = { ...f, target: 'entry', at: 0, size: 2, leaveWhile: undefined };
+  const entry = { ...f, target: 'entry', at: 0, size: 2, jumps: [] };
 
   it('near: the padding before the entry', async () => {
     using running = await start();
@@ -166,7 +166,7 @@ describe('the hooks of a plan', () => {
         load(running, ({ good }) => good),
       ),
     ).toEqual([
-      { ...f, place: 'hook 0', target: 'padding', at: -5, size: 5, leaveWhile: [-5, 0] },
+      { ...f, place: 'hook 0', target: 'padding', at: -5, size: 5, jumps: [[-5, 0]] },
       { ...entry, place: 'hook 1' },
     ]);
   });
@@ -180,8 +180,8 @@ describe('the hooks of a plan', () => {
       hooks: indirectHooks(target.rva('f'), layout.rva('g'), target.rva('cells')),
     }));
     expect(hooksOf(running, patch)).toEqual([
-      { ...f, place: 'hook 0', target: 'pointer', at: cells, size: 8, leaveWhile: [-6, 0] },
-      { ...f, place: 'hook 1', target: 'padding', at: -6, size: 6, leaveWhile: [-6, 0] },
+      { ...f, place: 'hook 0', target: 'pointer', at: cells, size: 8, jumps: [[-6, 0]] },
+      { ...f, place: 'hook 1', target: 'padding', at: -6, size: 6, jumps: [[-6, 0]] },
       { ...entry, place: 'hook 2' },
     ]);
   });
@@ -209,11 +209,11 @@ describe('the hooks of a plan', () => {
       ...good,
       hooks: [...nearHooks(target.rva('h'), layout.rva('g')), ...good.hooks],
     }));
-    expect(hooksOf(running, patch).map(({ symbol, leaveWhile }) => [symbol, leaveWhile])).toEqual([
-      ['target!h', [h - 5, h]],
-      ['target!h', undefined],
-      ['target!f', [-5, 0]],
-      ['target!f', undefined],
+    expect(hooksOf(running, patch).map(({ symbol, jumps }) => [symbol, jumps])).toEqual([
+      ['target!h', [[h - 5, h]]],
+      ['target!h', []],
+      ['target!f', [[-5, 0]]],
+      ['target!f', []],
     ]);
   });
 
@@ -231,7 +231,7 @@ describe('the hooks of a plan', () => {
     }));
     const at = (name: string) => target.rva(name) - target.rva('f');
     expect(hooksOf(running, patch)).toEqual([
-      { ...f, place: 'hook 0', target: 'pointer', at: at('cells'), size: 8, leaveWhile: undefined },
+      { ...f, place: 'hook 0', target: 'pointer', at: at('cells'), size: 8, jumps: [] },
       { ...entry, place: 'hook 1', size: 6 },
       { ...entry, place: 'hook 2', symbol: 'target!h', at: at('h'), size: 7 },
     ]);
@@ -258,13 +258,13 @@ describe('the hooks of a plan', () => {
       }),
     });
     const hooks = hooksOf(running, running.engine.load(patch));
-    expect(hooks.map(({ symbol, leaveWhile }) => [symbol, leaveWhile])).toEqual([
-      ['target!f', [-6, 0]],
-      ['target!f', [-6, 0]],
-      ['target!f', undefined],
-      ['target!h', [h - 6, h]],
-      ['target!h', [h - 6, h]],
-      ['target!h', undefined],
+    expect(hooks.map(({ symbol, jumps }) => [symbol, jumps])).toEqual([
+      ['target!f', [[-6, 0]]],
+      ['target!f', [[-6, 0]]],
+      ['target!f', []],
+      ['target!h', [[h - 6, h]]],
+      ['target!h', [[h - 6, h]]],
+      ['target!h', []],
     ]);
     expect([running.call('f'), running.call('h')]).toEqual([[9], [17]]);
   });
@@ -297,7 +297,7 @@ describe('the hooks of a plan', () => {
         symbol: 'target!h',
         target: 'entry',
         at: h,
-        leaveWhile: undefined,
+        jumps: [],
       });
       expect(running.call('h')).toEqual([17]);
     },
@@ -326,10 +326,8 @@ describe('the hooks of a plan', () => {
       hooks: [{ type: HOOK_TYPE.VA64, hookRva, hotpRva: layout.rva('g') }],
     }));
     const pointer = { target: 'pointer', symbol: 'target!table', at: hookRva - target.rva('f'), size: 8 };
-    expect(hooksOf(running, patch)).toEqual([
-      { place: 'hook 0', ...pointer, leaveWhile: undefined, isOfFile: false },
-    ]);
-    expect(patch.functions).toBe(0);
+    expect(hooksOf(running, patch)).toEqual([{ place: 'hook 0', ...pointer, jumps: [], isOfFile: false }]);
+    expect(patch.functions).toBe(1);
   });
 
   it('None is nothing, and is counted all the same', async () => {
