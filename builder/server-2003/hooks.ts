@@ -32,7 +32,7 @@ const POINTER_SIZE = 8;
 
 /** The form that so many functions of a target can have: indirect on x64 where there is room for the pointers. */
 export function formFor(image: PeImage, count: number, wanted: HookForm = 'indirect'): HookForm {
-  if (image.architecture !== 'x64' || pointerCells(image, count) === undefined) return 'near';
+  if (image.architecture !== 'x64' || pointerCells(image).length < count) return 'near';
   return wanted;
 }
 
@@ -44,7 +44,7 @@ export function hookFunctions(
 ): HookSet {
   const hooks: Hotp1HookInput[] = [];
   const validations: Hotp1ValidationInput[] = [];
-  const cells = form === 'indirect' ? pointerCells(program.image, functions.length) : undefined;
+  const cells = form === 'indirect' ? cellsOf(program, functions) : undefined;
   const size = PADDING_SIZE[form];
   for (const [index, { base, fixed }] of functions.entries()) {
     const padding = base.rva - size;
@@ -85,15 +85,30 @@ function fixedRanges(program: Program, code: CodeFunction): { rva: number; lengt
   return ranges;
 }
 
-/** Unused aligned pointers behind the code of the target, on its last page of code; undefined when there is no room. */
-function pointerCells(image: PeImage, count: number): number[] | undefined {
-  for (const section of image.sections.filter(isExecutable)) {
-    const start = Math.ceil((section.virtualAddress + section.virtualSize) / POINTER_SIZE) * POINTER_SIZE;
-    const end = section.virtualAddress + section.sizeInMemory;
-    if (start + count * POINTER_SIZE <= end)
-      return Array.from({ length: count }, (_, index) => start + index * POINTER_SIZE);
-  }
-  return undefined;
+/**
+ * A pointer for each function. Which one depends on the function's place among all of the target, so that hotpatches of
+ * different functions, made independently, do not share one where there is room; those of one function do.
+ */
+function cellsOf({ image, functions }: Program, hooked: readonly HookedFunction[]): number[] {
+  const cells = pointerCells(image);
+  const entries = [...new Set(functions.map(({ rva }) => rva))].sort((a, b) => a - b);
+  const taken = new Set<number>();
+  return hooked.map(({ base }) => {
+    let index = entries.indexOf(base.rva) % cells.length;
+    while (taken.has(index)) index = (index + 1) % cells.length;
+    taken.add(index);
+    return cells[index] ?? 0;
+  });
+}
+
+/** Unused aligned pointers behind the code of the target, up to the end of its last page of code. */
+function pointerCells(image: PeImage): number[] {
+  const room = image.sections.filter(isExecutable).map((section) => {
+    const start = Math.ceil((section.virtualAddress + section.virtualSize) / POINTER_SIZE);
+    const end = Math.floor((section.virtualAddress + section.sizeInMemory) / POINTER_SIZE);
+    return Array.from({ length: Math.max(0, end - start) }, (_, index) => (start + index) * POINTER_SIZE);
+  });
+  return room.reduce((most, cells) => (cells.length > most.length ? cells : most), []);
 }
 
 const ENTRY_RULES: Readonly<Record<EntryProblem, BuildRuleId>> = {

@@ -1,0 +1,44 @@
+/**
+ * Random sequences of loads, disables, processes and threads that are stopped anywhere, on the engine of Server 2003:
+ * after each step every function must lead to the newest hotpatch in force that covers it, or be its own. Prints what
+ * was done; `--count N` sequences on each processor (default 1000), `--seed N` the first one's (default 1),
+ * `--processor x86` or `x64` only that one. Exits with 1 when an invariant is broken.
+ */
+import { parseArgs } from 'node:util';
+import { Sequence, SequenceMachine } from '../test/engine/server-2003/sequences/sequence.js';
+
+const { values } = parseArgs({
+  options: {
+    count: { type: 'string', default: '1000' },
+    seed: { type: 'string', default: '1' },
+    processor: { type: 'string' },
+  },
+});
+/** A machine remembers every hotpatch that it was given. */
+const SEQUENCES_OF_A_MACHINE = 100;
+const MOST_SHOWN = 5;
+let isBroken = false;
+
+for (const processor of ['x86', 'x64'] as const) {
+  if (values.processor !== undefined && values.processor !== processor) continue;
+  const [first, count] = [Number(values.seed), Number(values.count)];
+  const done: Record<string, number> = {};
+  const broken: string[] = [];
+  for (let seed = first; seed < first + count; ) {
+    using machine = await SequenceMachine.boot(processor);
+    for (const end = Math.min(first + count, seed + SEQUENCES_OF_A_MACHINE); seed < end; seed++) {
+      const sequence = new Sequence(machine, seed);
+      sequence.run();
+      for (const [kind, times] of Object.entries(sequence.done)) done[kind] = (done[kind] ?? 0) + times;
+      for (const text of sequence.broken)
+        broken.push(`seed ${seed}: ${text}\n    ${sequence.log.join('\n    ')}`);
+    }
+    if (process.stderr.isTTY) process.stderr.write(`\r${processor}: ${seed - first} of ${count}`);
+  }
+  const kinds = Object.entries(done).sort(([a], [b]) => a.localeCompare(b));
+  console.log(`${processor}: ${count} sequences from seed ${first}, ${broken.length} broken`);
+  console.log(`  ${kinds.map(([kind, times]) => `${kind} ${times}`).join(', ')}`);
+  for (const text of broken.slice(0, MOST_SHOWN)) console.log(`  ${text}`);
+  isBroken ||= broken.length > 0;
+}
+process.exitCode = isBroken ? 1 : 0;
