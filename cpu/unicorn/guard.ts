@@ -4,9 +4,10 @@ import type { HostPointer, UnicornFunctions } from './library.js';
 
 /**
  * Keeps a failed assertion of Unicorn's translator from ending the process. Unicorn calls abort(), which raises SIGABRT
- * in the calling thread; POSIX lets a handler of it leave by a jump. The start of an engine notes the stack, and the
- * handler goes back there: the start then returns {@link ABORTED}, with the guest's registers as they were at the
- * beginning of the block that could not be translated, and the engine can be used again.
+ * in the calling thread. The start of an engine notes the stack, and the handler goes back there: the start then returns
+ * {@link ABORTED}, with the guest's registers as they were at the beginning of the block that could not be translated,
+ * and the engine can be used again. On x64 the handler returns into a changed context, since the kernel runs handlers
+ * with the default PKRU (pkeys(7)): after a jump, V8 could not read the code pages that it guards with a protection key.
  *
  * The handler acts only while an engine runs on its own thread and no callback is inside JavaScript; all other aborts go
  * where they went before.
@@ -41,8 +42,9 @@ const CODE: Readonly<Record<HostProcessor, { readonly code: string; readonly han
   x64: {
     code:
       '555341544155415641574883ec08488967084889fb48c70701000000488b47104889f74889d64889ca4c89c14d89c8ff' +
-      'd048c703000000004883c408415f415e415d415c5b5dc34989d0b8ba0000000f054c8b0d380000004939411875184983' +
-      '3901751249c70102000000498b6108b87e000000ebc24c89c2488b05180000004883f8017602ffe0c30f1f8000000000',
+      'd048c703000000004883c408415f415e415d415c5b5dc34989d0b8ba0000000f054c8b0d500000004939411875324983' +
+      '3901752c49c70102000000498b4108488982a0000000488d05bbffffff488982a800000048c782900000007e000000c3' +
+      '4c89c2488b05160000004883f8017602ffe0c30f1f440000',
     handler: 0x47,
   },
   arm64: {

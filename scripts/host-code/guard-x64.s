@@ -38,9 +38,12 @@ handler:
   cmp qword ptr [r9], 1
   jne chain
   mov qword ptr [r9], 2
-  mov rsp, [r9+8]
-  mov eax, 126
-  jmp resume
+  mov rax, [r9+8]
+  mov [rdx+0xa0], rax
+  lea rax, [rip+resume]
+  mov [rdx+0xa8], rax
+  mov qword ptr [rdx+0x90], 126
+  ret
 chain:
   mov rdx, r8
   mov rax, [rip+previous]
