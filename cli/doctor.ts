@@ -6,6 +6,8 @@ import { Command } from 'commander';
 import { findHeaders } from '../builder/index.js';
 import {
   assemble,
+  type Counting,
+  defaultCounting,
   disassemble,
   howToGetUnicorn,
   instructionLength,
@@ -29,6 +31,8 @@ export interface DoctorReport {
   readonly unicorn: UnicornLibrary | null;
   /** Whether an instruction that Unicorn's translator cannot take is the guest's exception; otherwise it ends the process. */
   readonly guarded: boolean;
+  /** How instructions are counted: by `blocks` where this process may have machine code of its own, else one by one. */
+  readonly counting: Counting | null;
   /** Candidates looked at before, and why they were refused. */
   readonly refused: readonly RefusedUnicorn[];
   /** Steps; empty when Unicorn was found. */
@@ -94,6 +98,7 @@ export async function examine(options: UnicornSearchOptions = {}): Promise<Docto
     system: `${process.platform}-${process.arch}`,
     unicorn: found,
     guarded: found !== null && isTranslatorGuarded(),
+    counting: found === null ? null : defaultCounting(),
     refused,
     howToGetUnicorn: found === null ? howToGetUnicorn(options) : [],
     packages,
@@ -277,6 +282,9 @@ function describe(report: DoctorReport): string[] {
     const unguarded =
       'an instruction that its translator does not take ends the process (docs/limitations.md)';
     lines.push(field('', report.guarded ? guarded : unguarded));
+    const byBlocks = 'instructions are counted by blocks, in machine code of the host';
+    const oneByOne = 'instructions are counted one by one: 2 to 15 times slower (docs/performance.md)';
+    lines.push(field('', report.counting === 'blocks' ? byBlocks : oneByOne));
   }
   for (const { path, origin, reason } of report.refused)
     lines.push(field('', `refused ${path} (${origin}): ${reason}`));

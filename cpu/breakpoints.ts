@@ -6,6 +6,13 @@ const KEPT = 64;
 
 const NONE: ReadonlySet<bigint> = new Set();
 
+export function addressesOf(breakpoints: Iterable<bigint> | undefined): ReadonlySet<bigint> {
+  if (breakpoints === undefined) return NONE;
+  const addresses = new Set<bigint>();
+  for (const address of breakpoints) addresses.add(BigInt.asUintN(64, address));
+  return addresses.size === 0 ? NONE : addresses;
+}
+
 /** The addresses at which a run stops. Hooks stay in the engine between runs, since adding one costs a flush. */
 export class Breakpoints {
   static readonly TAG = 1;
@@ -18,13 +25,8 @@ export class Breakpoints {
     this.#engine = engine;
   }
 
-  use(addresses: Iterable<bigint> | undefined): void {
-    if (addresses === undefined) {
-      this.#armed = NONE;
-      return;
-    }
-    const armed = new Set<bigint>();
-    for (const address of addresses) armed.add(BigInt.asUintN(64, address));
+  use(armed: ReadonlySet<bigint>): void {
+    if (armed === this.#armed) return;
     this.#armed = armed;
     let isNew = false;
     for (const address of armed) {
@@ -49,10 +51,6 @@ export class Breakpoints {
       this.#hooks.delete(address);
       excess -= 1;
     }
-  }
-
-  has(address: bigint): boolean {
-    return this.#armed.has(address);
   }
 
   /** `passing`: the address that the next hit is to pass over. */

@@ -30,6 +30,7 @@ export {
   assemble,
   assembleListing,
 } from './assembler.js';
+export { type Counting, defaultCounting } from './counting.js';
 export {
   type DisassembledInstruction,
   type DisassembleOptions,

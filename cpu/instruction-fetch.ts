@@ -20,16 +20,20 @@ export class FetchUnit {
   epoch = 0;
   /** Weak mode: an exception was taken, so that the next run begins with the return from it, which serialises. */
   returnsFromException = false;
+  /** Of the processor's other engine, which has translations of its own: it forgets what this one does. */
+  companion: FetchUnit | undefined;
   /** Arm: frames with the 64-byte lines that IC IVAU has invalidated since the last ISB, one bit each. */
   readonly invalidated = new Map<number, bigint>();
 
   forgetFrame(frame: number): void {
+    this.companion?.forgetFrame(frame);
     if (!this.translated.delete(frame)) return;
     this.forget.add(frame);
     this.flush = true;
   }
 
   flushTranslations(): void {
+    this.companion?.flushTranslations();
     this.flush = true;
   }
 }

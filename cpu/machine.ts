@@ -1,6 +1,7 @@
 import { AddressSpace } from './address-space.js';
 import type { Architecture, ArchitectureName } from './architecture/architecture.js';
 import { architectureNamed } from './architecture/index.js';
+import { type Counting, defaultCounting } from './counting.js';
 import { CpuError } from './error.js';
 import { FetchUnit, InstructionFetch, type InstructionFetchMode } from './instruction-fetch.js';
 import { PageTable, type PageTableRange } from './page-table.js';
@@ -9,6 +10,7 @@ import { Processor } from './processor.js';
 import { PAGE_SIZE } from './protection.js';
 import { hashSnapshot, type MachineSnapshot, Snapshots } from './snapshot.js';
 import type { StatePart } from './state-part.js';
+import { BlockLog } from './unicorn/block-log.js';
 import { DESCRIPTORS, writeWords } from './unicorn/mode.js';
 
 export interface MachineOptions {
@@ -21,6 +23,12 @@ export interface MachineOptions {
   readonly instructionFetch?: InstructionFetchMode;
   /** Of everything that chooses by chance. Default 1. */
   readonly seed?: number;
+  /**
+   * `blocks`, the default: instructions are counted by the blocks that a processor enters, many times faster.
+   * `instructions`: one by one, as always where the host permits no machine code of ours, and in weak mode. What happens
+   * and all counts are the same. The environment variable HOTPATCH_COUNTING decides when this is not given.
+   */
+  readonly counting?: Counting;
   /** Whether VTL1 exists. For the loader; the processors work the same. */
   readonly vbs?: boolean;
   /** Called before a page frame is handed out; what it throws refuses it. */
@@ -54,6 +62,8 @@ export class Machine implements Disposable {
   readonly emptyAddressSpace: AddressSpace;
   readonly serviceFrame: number;
   readonly descriptorTableFrame: number;
+  /** How processors count what they execute; see {@link MachineOptions.counting}. */
+  readonly counting: Counting;
   /**
    * Lab time: instructions that all processors have executed, and what the scheduler let pass. What guest code reads where
    * a real processor has a clock. Part of a snapshot, not of {@link hash}.
@@ -80,9 +90,13 @@ export class Machine implements Disposable {
     this.seed = seed;
     this.vbs = vbs;
     this.#units = Array.from({ length: processors }, () => new FetchUnit());
+    const mode = options.instructionFetch ?? 'coherent';
+    const canCountBlocks = mode === 'coherent' && BlockLog.isPossible;
+    this.counting = canCountBlocks ? (options.counting ?? defaultCounting()) : 'instructions';
+    if (this.counting === 'blocks') for (const unit of this.#units) unit.companion = new FetchUnit();
     this.instructionFetch = new InstructionFetch(
-      options.instructionFetch ?? 'coherent',
-      this.#units,
+      mode,
+      this.#units.flatMap((unit) => (unit.companion === undefined ? [unit] : [unit, unit.companion])),
       this.architecture.engine === 'x86-64',
       () => this.memory,
     );

@@ -27,16 +27,9 @@ export interface Observation {
 /** The observers of one processor; hooks are in the engine only while somebody listens. */
 export class ObserverSet {
   static readonly TAG = 2;
-  readonly #engine: Engine;
-  readonly #translator: Translator;
   readonly #observations = new Set<Observation>();
   readonly #hooks = new Map<number, Hook>();
   #isOutdated = false;
-
-  constructor(engine: Engine, translator: Translator) {
-    this.#engine = engine;
-    this.#translator = translator;
-  }
 
   add(observation: Observation): Disposable {
     const own = { ...observation };
@@ -50,8 +43,15 @@ export class ObserverSet {
     };
   }
 
-  /** Brings the engine's hooks in line with who listens; while the engine stands still. */
-  updateHooks(): void {
+  /** Whether somebody listens to more than segments, which takes an engine that counts each instruction. */
+  get isFine(): boolean {
+    for (const { instruction, block, memory } of this.#observations)
+      if (instruction !== undefined || block !== undefined || memory !== undefined) return true;
+    return false;
+  }
+
+  /** Brings the hooks in line with who listens; always of the same engine, while it stands still. */
+  updateHooks(engine: Engine): void {
     if (!this.#isOutdated) return;
     this.#isOutdated = false;
     const observations = [...this.#observations];
@@ -65,12 +65,12 @@ export class ObserverSet {
       const hook = this.#hooks.get(kind);
       if (isWanted === (hook !== undefined)) continue;
       if (hook === undefined) {
-        this.#hooks.set(kind, this.#engine.addHook(kind, ObserverSet.TAG));
+        this.#hooks.set(kind, engine.addHook(kind, ObserverSet.TAG));
       } else {
         hook[Symbol.dispose]();
         this.#hooks.delete(kind);
       }
-      this.#engine.forgetAllCode();
+      engine.forgetAllCode();
     }
   }
 
@@ -82,9 +82,9 @@ export class ObserverSet {
     for (const { block } of this.#observations) block?.(address, size);
   }
 
-  memory(isWrite: boolean, physical: number, size: number, value: bigint): void {
+  memory(translator: Translator, isWrite: boolean, physical: number, size: number, value: bigint): void {
     const frame = Math.floor(physical / PAGE_SIZE);
-    const page = this.#translator.virtualPages.get(frame) ?? 0;
+    const page = translator.virtualPages.get(frame) ?? 0;
     const access: MemoryAccess = {
       access: isWrite ? 'write' : 'read',
       address: BigInt(page) * BigInt(PAGE_SIZE) + BigInt(physical % PAGE_SIZE),

@@ -27,6 +27,10 @@ export interface Segment {
   readonly code: number;
   /** Instructions begun, including one that faulted and one that the limit stopped. */
   readonly begun: number;
+  /** Instructions completed, where the engine knows that. */
+  readonly completed: number | undefined;
+  /** The engine stopped between two blocks and could go on. */
+  readonly isPaused: boolean;
   readonly limit: number;
   readonly stop: Stop | undefined;
   readonly refusal: Refusal | undefined;
@@ -51,9 +55,10 @@ const SYSCALL_LENGTH = 2n;
 /** Turns what an engine reported into an exit of the run; `processor` stands where the engine left it. */
 export function outcomeOf(segment: Segment, processor: Processor, engine: Engine): Outcome {
   const { code, begun, limit, stop, refusal } = segment;
+  const before = segment.completed ?? begun - 1;
   if (code === ABORTED) return { completed: begun, aborted: true };
   if (code === ENDED.refused && refusal !== undefined) {
-    const completed = refusal.access === 'execute' ? begun : begun - 1;
+    const completed = refusal.access === 'execute' ? begun : before;
     if (refusal.kind === 'retry') {
       return refusal.resolve === undefined ? { completed } : { completed, resolve: refusal.resolve };
     }
@@ -63,7 +68,7 @@ export function outcomeOf(segment: Segment, processor: Processor, engine: Engine
   if (code === ENDED.invalidInstruction) {
     const instruction = processor.pc;
     return {
-      completed: begun - 1,
+      completed: before,
       exit: { reason: 'exception', name: 'invalidOpcode', vector: 6, instruction },
     };
   }
@@ -71,6 +76,7 @@ export function outcomeOf(segment: Segment, processor: Processor, engine: Engine
     throw unexplained(processor, `with ${engineErrorName(code)}`);
   }
   if (stop === undefined) {
+    if (segment.isPaused) return { completed: begun };
     if (begun > limit) return { completed: limit };
     if (segment.confined !== undefined && !isHalt(segment.confined)) return { completed: begun };
     if (!isBehindHalt(processor)) {
@@ -80,9 +86,9 @@ export function outcomeOf(segment: Segment, processor: Processor, engine: Engine
   }
   switch (stop.kind) {
     case 'breakpoint':
-      return { completed: begun - 1, exit: { reason: 'breakpoint', address: processor.pc } };
+      return { completed: before, exit: { reason: 'breakpoint', address: processor.pc } };
     case 'held':
-      return { completed: begun - 1 };
+      return { completed: before };
     case 'unhooked':
       return { completed: begun, resolve: stop.resolve };
     case 'systemCall': {
@@ -95,7 +101,7 @@ export function outcomeOf(segment: Segment, processor: Processor, engine: Engine
     }
     case 'interrupt': {
       const { exit, advanced } = exception(stop.vector, processor, engine);
-      return { completed: advanced ? begun : begun - 1, exit };
+      return { completed: segment.completed ?? (advanced ? begun : begun - 1), exit };
     }
   }
 }

@@ -1,5 +1,6 @@
 import type { AddressSpace } from './address-space.js';
 import type { Architecture } from './architecture/architecture.js';
+import type { Counting } from './counting.js';
 import type { InstructionFetch } from './instruction-fetch.js';
 import type { PhysicalMemory } from './physical-memory.js';
 import type { Processor } from './processor.js';
@@ -9,6 +10,7 @@ export interface ProcessorOwner {
   readonly architecture: Architecture;
   readonly memory: PhysicalMemory;
   readonly instructionFetch: InstructionFetch;
+  readonly counting: Counting;
   readonly emptyAddressSpace: AddressSpace;
   /** Frame of the x86 descriptor table, for {@link DESCRIPTOR_TABLE_PAGE}. */
   readonly descriptorTableFrame: number;

@@ -17,7 +17,6 @@ export class Processor {
   readonly architecture: Architecture;
   readonly fetchUnit: FetchUnit;
   readonly #owner: ProcessorOwner;
-  readonly #engine: Engine;
   readonly #runner: Runner;
   #addressSpace: AddressSpace;
   #vtl: 0 | 1 = 0;
@@ -31,12 +30,15 @@ export class Processor {
     this.#owner = owner;
     this.#addressSpace = owner.emptyAddressSpace;
     this.#runner = new Runner(this, owner);
-    this.#engine = this.#runner.engine;
     this.#engine.restoreContext(initialContext(architecture.engine));
     this.#engine.writeRegister(architecture.programCounter, 0n);
     this.#engine.writeRegister(architecture.stackPointer, 0n);
     const { ring, bits } = architecture.initialMode;
     if (ring !== 0 || bits !== 64) this.setMode(ring, bits);
+  }
+
+  get #engine(): Engine {
+    return this.#runner.engine;
   }
 
   get addressSpace(): AddressSpace {
@@ -199,6 +201,6 @@ export class Processor {
   }
 
   [Symbol.dispose](): void {
-    this.#engine[Symbol.dispose]();
+    this.#runner[Symbol.dispose]();
   }
 }

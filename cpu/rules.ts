@@ -27,6 +27,7 @@ export type CpuRule =
   | 'memorySize'
   | 'misaligned'
   | 'noAddressSpace'
+  | 'noHostCode'
   | 'noMemory'
   | 'noSuchMode'
   | 'noSuchProcessor'

@@ -1,21 +1,23 @@
 import { architectureNamed } from './architecture/index.js';
-import { Breakpoints } from './breakpoints.js';
+import { countOf, learnUnknown } from './block-count.js';
+import { addressesOf, Breakpoints } from './breakpoints.js';
 import { type Emulation, GuestFault, type Moment } from './emulation/emulation.js';
-import { GuestMemory } from './emulation/guest-memory.js';
 import { EmulationHooks, fetchOne } from './emulation/hooks.js';
 import { CpuError } from './error.js';
 import type { ExitWithoutCount } from './exceptions.js';
 import type { Exit } from './exit.js';
 import { instructionFacts } from './instruction.js';
+import type { Lane, LaneEvents } from './lane.js';
+import { Lanes } from './lanes.js';
 import { type Observation, ObserverSet } from './observers.js';
-import { type Outcome, outcomeOf, type Stop } from './outcome.js';
+import { type Outcome, outcomeOf, type Segment, type Stop } from './outcome.js';
 import type { Processor } from './processor.js';
 import type { ProcessorOwner } from './processor-owner.js';
 import { randomNumbers } from './schedule.js';
 import { type AppliedEffect, FetchEffectHooks } from './serialising.js';
-import { Translator } from './translator.js';
-import type { EngineEvents } from './unicorn/callbacks.js';
-import { Engine, NO_LIMIT } from './unicorn/engine.js';
+import type { Translator } from './translator.js';
+import type { BlockLog } from './unicorn/block-log.js';
+import { type Engine, NO_LIMIT } from './unicorn/engine.js';
 
 export interface RunOptions {
   /** Stop after so many. Default: no limit. */
@@ -29,18 +31,14 @@ export interface RunOptions {
  * translated code, a serialising instruction) is done between two of them, and the instruction restarts.
  */
 export class Runner {
-  readonly engine: Engine;
   readonly #processor: Processor;
   readonly #owner: ProcessorOwner;
-  readonly #translator: Translator;
-  readonly #breakpoints: Breakpoints;
-  readonly #observers: ObserverSet;
-  readonly #fetchEffects: FetchEffectHooks | undefined;
+  readonly #lanes: Lanes;
+  readonly #observers = new ObserverSet();
+  #armed: ReadonlySet<bigint> = new Set();
   #stop: Stop | undefined;
   /** Instructions begun in the last segment. */
   #begun = 0;
-  readonly #emulation: EmulationHooks;
-  readonly #memory: GuestMemory;
   /** Where a segment ended because the instruction there is emulated or has an effect on fetching. */
   #heldAt: bigint | undefined;
   /** The same while that instruction is being executed. */
@@ -49,15 +47,32 @@ export class Runner {
   #announced: { readonly address: bigint; readonly begun: number } | undefined;
   /** Instructions are translated one by one, because a block could not be translated. */
   #isConfined = false;
+  /** The rest of the run is counted by instructions. */
+  #isFine = false;
+  /** The block that was last unknown to the engine. */
+  #unknown: bigint | undefined;
 
   constructor(processor: Processor, owner: ProcessorOwner) {
-    const { architecture, memory, instructionFetch } = owner;
     this.#processor = processor;
     this.#owner = owner;
-    this.#translator = new Translator(processor, owner);
-    const events: EngineEvents = {
-      translate: (page, access) => this.#translator.translate(page, access),
-      retry: (access, resolve) => this.#translator.retry(access, resolve),
+    this.#lanes = new Lanes(processor, owner, (translator) => this.#events(translator));
+  }
+
+  /** The engine that has the registers. */
+  get engine(): Engine {
+    return this.#lane.engine;
+  }
+
+  get #lane(): Lane {
+    return this.#lanes.current;
+  }
+
+  get #fetchEffects(): FetchEffectHooks | undefined {
+    return this.#lane.fetchEffects;
+  }
+
+  #events(translator: Translator): LaneEvents {
+    return {
       interrupt: (vector) => {
         this.#stop = { kind: 'interrupt', vector };
       },
@@ -66,27 +81,13 @@ export class Runner {
       },
       code: (address, size, tag) => this.#code(address, size, tag),
       block: (address, size) => this.#observers.block(address, size),
-      translated: (address, size) => this.#translated(address, size),
-      memory: (write, physical, size, value) => this.#observers.memory(write, physical, size, value),
-    };
-    const { engine, registerFile, registers } = architecture;
-    this.engine = new Engine(engine, memory.buffer, registerFile, events, registers);
-    this.#breakpoints = new Breakpoints(this.engine);
-    this.#observers = new ObserverSet(this.engine, this.#translator);
-    this.#emulation = new EmulationHooks(processor, this.engine);
-    this.#memory = new GuestMemory(processor, memory, this.#translator, (access) =>
-      this.#observers.access(access),
-    );
-    if (instructionFetch.mode === 'coherent') return;
-    const effects = new FetchEffectHooks(this.engine, instructionFetch);
-    this.#fetchEffects = effects;
-    const fetched = (page: number): Uint8Array => {
-      const { frame } = processor.addressSpace.tableOfPage(page)?.lookup(page) ?? {};
-      return frame === undefined ? NOTHING : memory.peek(processor.fetchUnit.views.get(frame) ?? frame);
-    };
-    this.#translator.beforeFetch = (page) => {
-      const missing = effects.missing(page, fetched);
-      return missing.length === 0 ? undefined : () => effects.add(missing);
+      translated: (address, size, instructions) => this.#translated(address, size, instructions),
+      memory: (write, physical, size, value) =>
+        this.#observers.memory(translator, write, physical, size, value),
+      access: (access) => this.#observers.access(access),
+      storesCode: () => {
+        this.#isFine = true;
+      },
     };
   }
 
@@ -98,7 +99,9 @@ export class Runner {
     checkLimit(instructions);
     const processor = this.#processor;
     const { fetchUnit } = processor;
-    this.#breakpoints.use(breakpoints);
+    this.#armed = addressesOf(breakpoints);
+    this.#unknown = undefined;
+    this.#isFine = this.#owner.counting === 'instructions' || this.#observers.isFine;
     if (fetchUnit.returnsFromException) this.#owner.instructionFetch.returnFromException(fetchUnit);
     this.#heldAt = undefined;
     let done = 0;
@@ -109,8 +112,8 @@ export class Runner {
       if (this.#isMisaligned(start)) return this.#leave(done, misaligned(start));
       const isHeld = this.#heldAt === start;
       const isAlone = isHeld || this.#isConfined;
-      if (isAlone && !isPassed && this.#breakpoints.has(start)) break;
-      const emulation = isAlone ? this.#emulation.at(start) : undefined;
+      if (isAlone && !isPassed && this.#armed.has(start)) break;
+      const emulation = isAlone ? this.#lane.emulation.at(start) : undefined;
       const hasEffect = isHeld || emulation !== undefined;
       const effect = hasEffect ? this.#fetchEffects?.effect(start, processor) : undefined;
       const emulated = emulation && this.#emulate(emulation, start, done);
@@ -123,8 +126,7 @@ export class Runner {
         continue;
       }
       const limit = isAlone ? 1 : Math.min(instructions - done, NO_LIMIT);
-      this.#breakpoints.begin(isPassed ? start : undefined);
-      const outcome = this.#segment(start, limit, isHeld);
+      const outcome = this.#segment(start, limit, isHeld, isPassed);
       const { completed, exit, resolve } = outcome;
       const begun = this.#begun;
       resolve?.();
@@ -142,7 +144,7 @@ export class Runner {
       if (exit !== undefined) return this.#leave(done, exit);
     }
     const { pc } = processor;
-    return this.#breakpoints.has(pc) && done > 0
+    return this.#armed.has(pc) && done > 0
       ? this.#leave(done, { reason: 'breakpoint', address: pc })
       : this.#leave(done, { reason: 'instructionLimit' });
   }
@@ -152,10 +154,13 @@ export class Runner {
   }
 
   /** A new block is about to be executed; in a callback of the engine. */
-  #translated(address: bigint, size: number): void {
+  #translated(address: bigint, size: number, instructions: number): void {
+    const processor = this.#processor;
+    const bytes = processor.fetchBytes(address, size);
     const resolve = this.#isMisaligned(address)
-      ? () => this.#processor.forgetCode(address, size)
-      : this.#emulation.vet(address, size);
+      ? () => processor.forgetCode(address, size)
+      : this.#lane.emulation.vet(address, bytes);
+    this.engine.blocks?.learn({ address, bytes, instructions, bits: processor.bits });
     if (resolve === undefined) return;
     this.#stop = { kind: 'unhooked', resolve };
     this.engine.stop();
@@ -184,7 +189,7 @@ export class Runner {
   #moment(done: number): Moment {
     const { processorCount, seed, time } = this.#owner;
     const now = time + done;
-    const memory = this.#memory;
+    const { memory } = this.#lane;
     return {
       processor: this.#processor,
       processors: processorCount,
@@ -224,22 +229,37 @@ export class Runner {
     this.engine.confineTranslation(undefined);
   }
 
-  #segment(start: bigint, limit: number, isHeld: boolean): Outcome {
-    this.#bringUpToDate();
+  #segment(start: bigint, limit: number, isHeld: boolean, isPassed: boolean): Outcome {
+    const isShort = limit < SHORT || this.#isFine || this.#lanes.isAmbiguous;
+    this.#lanes.use(isShort ? 'instructions' : 'blocks');
+    const { engine, translator, breakpoints, counting } = this.#lane;
+    breakpoints.use(this.#armed);
+    if (counting === 'instructions') this.#observers.updateHooks(engine);
+    this.#lane.bringUpToDate();
+    breakpoints.begin(isPassed ? start : undefined);
     this.#stop = undefined;
-    this.#translator.refusal = undefined;
+    translator.refusal = undefined;
     this.#executingEffect = isHeld ? start : undefined;
     this.#heldAt = undefined;
     const confined = this.#isConfined ? this.#instructionAt(start) : undefined;
-    if (confined !== undefined) this.engine.confineTranslation(start + BigInt(confined.byteLength));
+    if (confined !== undefined) engine.confineTranslation(start + BigInt(confined.byteLength));
     const code = this.#runEngine(start, limit);
-    const { begun } = this.engine;
-    const { refusal } = this.#translator;
+    const { refusal } = translator;
     const stop = this.#whyStopped();
-    const outcome = outcomeOf({ code, begun, limit, stop, refusal, confined }, this.#processor, this.engine);
+    const count = countOf(engine, this.#processor, { code, stop, refusal });
+    if (engine.blocks?.pause === 'unknown') this.#learn(engine.blocks);
+    const segment: Segment = { code, ...count, limit, stop, refusal, confined };
+    const outcome = outcomeOf(segment, this.#processor, engine);
     if (stop?.kind === 'held') this.#heldAt = this.#processor.pc;
-    this.#begun = begun;
+    this.#begun = count.begun;
     return outcome;
+  }
+
+  #learn(blocks: BlockLog): void {
+    const { address } = blocks.unknown;
+    if (address === this.#unknown) this.#isFine = true;
+    this.#unknown = address;
+    learnUnknown(blocks, this.#processor);
   }
 
   #whyStopped(): Stop | undefined {
@@ -256,24 +276,12 @@ export class Runner {
     }
   }
 
-  #bringUpToDate(): void {
-    const { fetchUnit } = this.#processor;
-    this.#observers.updateHooks();
-    if (!fetchUnit.flush) return;
-    if (fetchUnit.forget.size > 0) {
-      this.engine.forgetCode(fetchUnit.forget);
-      fetchUnit.forget.clear();
-    } else {
-      this.engine.flushTranslations();
-    }
-    fetchUnit.flush = false;
-    fetchUnit.epoch += 1;
-    fetchUnit.writable.clear();
-    this.#translator.virtualPages.clear();
-  }
-
   #apply(effect: AppliedEffect): void {
     effect.apply();
+  }
+
+  [Symbol.dispose](): void {
+    this.#lanes[Symbol.dispose]();
   }
 
   #leave(instructions: number, exit: ExitWithoutCount): Exit {
@@ -290,17 +298,17 @@ export class Runner {
 
   #code(address: bigint, size: number, tag: number): void {
     if (tag === Breakpoints.TAG) {
-      if (!this.#breakpoints.stopsAt(address)) return;
+      if (!this.#lane.breakpoints.stopsAt(address)) return;
       this.#stop = { kind: 'breakpoint' };
       this.engine.stop();
     } else if (tag === FetchEffectHooks.TAG) {
       this.#hold(address);
     } else if (tag === EmulationHooks.TAG) {
-      const emulation = this.#emulation.at(address);
+      const emulation = this.#lane.emulation.at(address);
       if (emulation === undefined || emulation.isRightNow?.(this.#processor) === true) return;
       this.#hold(address);
     } else {
-      if (this.#emulation.hasAny) this.#announced = { address, begun: this.engine.begun };
+      if (this.#lane.emulation.hasAny) this.#announced = { address, begun: this.engine.begun };
       this.#observers.instruction(address, size);
     }
   }
@@ -330,7 +338,8 @@ function randomAt(seed: number, processor: number, time: number): bigint {
   return (BigInt(mixed()) << 32n) | BigInt(mixed());
 }
 
-const NOTHING = new Uint8Array(0);
+/** Runs of fewer instructions are counted one by one: that takes less time than to change to the other engine and back. */
+const SHORT = 1000;
 
 function checkLimit(instructions: number): void {
   const isCount = Number.isSafeInteger(instructions) && instructions >= 0;

@@ -2,10 +2,12 @@ import { forbidden, permissionsIn } from './access-check.js';
 import { x64 } from './architecture/x64.js';
 import { x86 } from './architecture/x86.js';
 import type { FaultAccess, FaultCause } from './exit.js';
+import type { FetchUnit } from './instruction-fetch.js';
 import type { PageEntry } from './page-table.js';
 import type { Processor } from './processor.js';
 import type { ProcessorOwner } from './processor-owner.js';
 import { EXECUTE, PAGE_SHIFT, READ, WRITE } from './protection.js';
+import type { BlockLog } from './unicorn/block-log.js';
 import { REFUSED, type Translation } from './unicorn/callbacks.js';
 import { DESCRIPTOR_TABLE_PAGE } from './unicorn/mode.js';
 import { ACCESS, accessOf } from './unicorn/names.js';
@@ -22,6 +24,11 @@ export type Refusal =
   /** Not refused: the instruction is to be restarted after `resolve`. */
   | { readonly kind: 'retry'; readonly access: FaultAccess; readonly resolve?: () => void };
 
+interface Separation {
+  readonly blocks: BlockLog;
+  readonly storesCode: () => void;
+}
+
 /** First page behind the lower, and first of the upper half of the canonical addresses of x64. */
 const LOWER_END = 2 ** 35;
 const UPPER_START = 2 ** 52 - 2 ** 35;
@@ -36,14 +43,28 @@ export class Translator {
   readonly virtualPages = new Map<number, number>();
   /** Weak mode: asked before a page is fetched from; what it returns is done before the fetch. */
   beforeFetch: ((page: number) => (() => void) | undefined) | undefined;
+  /** What the engine holds of memory. */
+  readonly unit: FetchUnit;
   readonly #processor: Processor;
   readonly #owner: ProcessorOwner;
   readonly #isX86: boolean;
+  #separation: Separation | undefined;
+  /** The access is not the engine's. */
+  #isEmulated = false;
 
-  constructor(processor: Processor, owner: ProcessorOwner) {
+  constructor(processor: Processor, owner: ProcessorOwner, unit: FetchUnit) {
     this.#processor = processor;
     this.#owner = owner;
+    this.unit = unit;
     this.#isX86 = owner.architecture.engine === 'x86-64';
+  }
+
+  /**
+   * From now on no page is written and executed at once, and `blocks` hears what is fetched. `storesCode` is called, with
+   * the engine standing still, when the guest stores into what it has executed.
+   */
+  separate(blocks: BlockLog, storesCode: () => void): void {
+    this.#separation = { blocks, storesCode };
   }
 
   /** As if {@link translate} had refused the access until `resolve` is done. */
@@ -54,6 +75,7 @@ export class Translator {
   /** The frame that a data access reaches, after demand-zero and copy-on-write, or why it is refused. */
   resolve(page: number, access: 'read' | 'write'): number | { readonly cause: FaultCause } {
     const before = this.refusal;
+    this.#isEmulated = true;
     try {
       for (;;) {
         const translation = this.translate(page, ACCESS[access]);
@@ -65,6 +87,7 @@ export class Translator {
         refusal.resolve?.();
       }
     } finally {
+      this.#isEmulated = false;
       this.refusal = before;
     }
   }
@@ -90,19 +113,27 @@ export class Translator {
 
   #map(page: number, entry: PageEntry, frame: number, access: FaultAccess): Translation {
     const { instructionFetch, memory } = this.#owner;
-    const unit = this.#processor.fetchUnit;
+    const { unit } = this;
+    const separation = this.#separation;
     const allowed = permissionsIn(entry, this.#processor.vtl, memory);
     const isCoherent = instructionFetch.mode === 'coherent';
     let source = frame;
     let permissions = allowed & READ;
     if (access === 'execute') {
+      if (separation !== undefined && unit.writable.has(frame)) {
+        unit.flushTranslations();
+        return this.#refuse({ kind: 'retry', access });
+      }
       const outcome = instructionFetch.beforeFetch(unit, frame);
       if (outcome === 'retry') return this.#refuse({ kind: 'retry', access });
       source = outcome;
       const resolve = this.beforeFetch?.(page);
       if (resolve !== undefined) return this.#refuse({ kind: 'retry', access, resolve });
       permissions = source === frame ? permissions | EXECUTE : EXECUTE;
+      separation?.blocks.fetches(page, source);
     } else if (access === 'write') {
+      if (separation !== undefined && !this.#isEmulated && unit.translated.has(frame))
+        return this.#refuse({ kind: 'retry', access, resolve: separation.storesCode });
       if (instructionFetch.beforeGuestWrite(unit, frame) === 'retry')
         return this.#refuse({ kind: 'retry', access });
       memory.markDirty(frame);

@@ -45,14 +45,13 @@ export class EmulationHooks {
   }
 
   /** What is to be done, with the engine standing still, before the block may be executed; undefined: nothing. */
-  vet(address: bigint, size: number): (() => void) | undefined {
-    const bytes = this.#processor.fetchBytes(address, size);
+  vet(address: bigint, bytes: Uint8Array): (() => void) | undefined {
     if (!this.#emulator.isSuspect(bytes)) return undefined;
     const missing = this.#emulator
       .find(this.#processor, bytes, address)
       .map((offset) => address + BigInt(offset))
       .filter((at) => !this.#hooked.has(at));
-    return missing.length === 0 ? undefined : () => this.#add(missing, address, size);
+    return missing.length === 0 ? undefined : () => this.#add(missing, address, bytes.byteLength);
   }
 
   #add(addresses: readonly bigint[], block: bigint, size: number): void {

@@ -27,7 +27,7 @@ export interface EngineEvents {
   code(address: bigint, size: number, tag: number): void;
   block(address: bigint, size: number): void;
   /** The engine has translated a block, `size` in bytes, and is about to execute it. */
-  translated(address: bigint, size: number): void;
+  translated(address: bigint, size: number, instructions: number): void;
   /** `physical` because Unicorn hands out physical addresses in this mode. */
   memory(write: boolean, physical: number, size: number, value: bigint): void;
 }
@@ -140,6 +140,7 @@ function block(_engine: number, address: Address, size: number): void {
 }
 
 /** `uc_tb`: address, number of instructions, size. */
+const COUNT_OFFSET = 8;
 const SIZE_OFFSET = 10;
 
 function edge(_engine: number, current: HostPointer): void {
@@ -149,7 +150,8 @@ function edge(_engine: number, current: HostPointer): void {
   try {
     const { decode, types } = koffi();
     const address = unsigned(decode(current, types.uint64));
-    engine.events.translated(address, decode(current, SIZE_OFFSET, types.uint16));
+    const size = decode(current, SIZE_OFFSET, types.uint16);
+    engine.events.translated(address, size, decode(current, COUNT_OFFSET, types.uint16));
   } catch (error) {
     fail(engine, error);
   } finally {

@@ -1,4 +1,5 @@
 import { CpuError } from '../error.js';
+import type { BlockLog } from './block-log.js';
 import { type Calibration, calibration } from './calibration.js';
 import {
   callbackFor,
@@ -64,13 +65,17 @@ export class Engine implements Disposable {
   #engineView: DataView | undefined;
   #invalidating = false;
 
-  /** `memory` must be whole pages. `general`: the registers of {@link readGeneral}, none wider than 64 bits. */
+  /**
+   * `memory` must be whole pages. `general`: the registers of {@link readGeneral}, none wider than 64 bits. `countsBlocks`:
+   * instructions are counted without a call for each; {@link BlockLog.isPossible} must be true then.
+   */
   constructor(
     kind: EngineKind,
     memory: Uint8Array,
     registers: RegisterFile,
     events: EngineEvents,
     general: readonly string[] = [],
+    countsBlocks = false,
   ) {
     if (memory.byteLength === 0 || memory.byteLength % PAGE !== 0) {
       throw new CpuError('memorySize', `physical memory of ${memory.byteLength} bytes is not whole pages`, {
@@ -86,7 +91,7 @@ export class Engine implements Disposable {
       this.#screen === undefined
         ? events
         : { ...events, translate: (page, access) => this.#translateScreened(events, page, access) };
-    const native = takeEngine(this.#functions, kind);
+    const native = takeEngine(this.#functions, kind, countsBlocks);
     this.#native = native;
     this.#handle = native.handle;
     this.#context = native.context;
@@ -180,6 +185,11 @@ export class Engine implements Disposable {
     }
   }
 
+  /** Counts instructions by the blocks that the engine enters; undefined: they are counted one by one. */
+  get blocks(): BlockLog | undefined {
+    return this.#native.blocks;
+  }
+
   /** A hook of kind `code` at one address, for as long as the engine lives. */
   hookInstruction(tag: number, address: bigint): Hook {
     return this.addHook(uc.UC_HOOK_CODE, tag, { first: address, last: address });
@@ -200,7 +210,8 @@ export class Engine implements Disposable {
 
   /**
    * Runs from `pc` until `count` instructions are done or something stops it; returns the `uc_err`, or
-   * {@link ABORTED} when the block at the program counter could not be translated. Rethrows what a callback threw.
+   * {@link ABORTED} when the block at the program counter could not be translated. Rethrows what a callback threw. With
+   * {@link blocks} it stops in front of the block that goes beyond `count`.
    */
   run(pc: bigint, count: number): number {
     this.#assertIdle('run');
@@ -209,7 +220,9 @@ export class Engine implements Disposable {
     const outer = enter(this);
     let code: number;
     try {
-      code = this.#functions.start(handle, pc, 0n, 0n, count);
+      const { blocks } = this;
+      blocks?.begin(count);
+      code = this.#functions.start(handle, pc, 0n, 0n, blocks === undefined ? count : 0);
     } finally {
       enter(outer);
     }
@@ -241,7 +254,10 @@ export class Engine implements Disposable {
     check(this.#functions.stop(this.handle), 'uc_emu_stop');
   }
 
-  /** Instructions begun in the last {@link run}, including one that faulted and one that the count stopped. */
+  /**
+   * Instructions begun in the last {@link run}, including one that faulted and one that the count stopped; not with
+   * {@link blocks}.
+   */
   get begun(): number {
     const state = this.#engineState();
     const { counter } = this.calibration;

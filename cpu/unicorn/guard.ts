@@ -67,7 +67,7 @@ export function guardOf(function_: HostPointer): Guard | undefined {
 }
 
 function makeGuard(function_: HostPointer): Guard | undefined {
-  const host = hostProcessor();
+  const host = process.platform === 'linux' ? hostProcessor() : undefined;
   if (host === undefined) return undefined;
   try {
     const { decode, load, proto } = koffi();

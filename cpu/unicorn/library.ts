@@ -38,6 +38,8 @@ export interface UnicornFunctions {
   hookDelete(engine: HostPointer, hook: bigint): number;
   start(engine: HostPointer, begin: bigint, until: bigint, timeout: bigint, count: number): number;
   stop(engine: HostPointer): number;
+  /** Address of `uc_emu_stop`, for machine code. */
+  readonly stopAddress: HostPointer;
   readRegister(engine: HostPointer, register: number, value: BigUint64Array): number;
   writeRegister(engine: HostPointer, register: number, value: BigUint64Array): number;
   readRegisters(engine: HostPointer, registers: Registers, values: BigUint64Array, count: number): number;
@@ -102,6 +104,7 @@ function load(path: string): UnicornFunctions {
     hookDelete: bind('uc_hook_del', address, 'size_t'),
     start: guard?.start ?? start,
     stop: bind('uc_emu_stop', address),
+    stopAddress: BigInt(koffi().address(library.symbol('uc_emu_stop'))),
     readRegister: bind('uc_reg_read', address, 'int', address),
     writeRegister: bind('uc_reg_write', address, 'int', address),
     readRegisters: bind('uc_reg_read_batch', address, address, address, 'int'),

@@ -1,7 +1,9 @@
 import { CpuError } from '../error.js';
+import { BlockLog } from './block-log.js';
 import { callbackFor, enter, REFUSED } from './callbacks.js';
 import * as uc from './constants.js';
 import { ContextBuffer } from './context.js';
+import { koffi } from './koffi.js';
 import { check, type HostPointer, type UnicornFunctions } from './library.js';
 import { control, type EngineKind, mapMemory, openEngine, PAGE, unmapMemory } from './open.js';
 
@@ -10,11 +12,27 @@ export interface NativeEngine {
   readonly kind: EngineKind;
   readonly handle: HostPointer;
   readonly context: ContextBuffer;
+  /**
+   * How it counts instructions: by the blocks that it enters, or (undefined) one by one. An engine that has counted one by
+   * one cannot do without any more: Unicorn forgets that only with translations of pages that are gone.
+   */
+  readonly blocks: BlockLog | undefined;
   /** Registers as after {@link openEngine}. */
   readonly initial: Uint8Array;
 }
 
-const kept = new Map<EngineKind, NativeEngine[]>();
+interface Kept {
+  readonly counting: NativeEngine[];
+  readonly withBlocks: NativeEngine[];
+}
+
+const kept: Readonly<Record<EngineKind, Kept>> = {
+  'x86-64': { counting: [], withBlocks: [] },
+  arm64: { counting: [], withBlocks: [] },
+};
+
+const keptLike = (kind: EngineKind, hasBlocks: boolean): NativeEngine[] =>
+  hasBlocks ? kept[kind].withBlocks : kept[kind].counting;
 
 /**
  * Engines that nobody uses are kept for the next machine: opening one takes milliseconds, and Unicorn does not give back
@@ -22,16 +40,17 @@ const kept = new Map<EngineKind, NativeEngine[]>();
  */
 const KEPT_PER_KIND = 32;
 
-export function takeEngine(functions: UnicornFunctions, kind: EngineKind): NativeEngine {
-  return kept.get(kind)?.pop() ?? openNative(functions, kind);
+/** `hasBlocks`: it is to count by blocks. */
+export function takeEngine(functions: UnicornFunctions, kind: EngineKind, hasBlocks = false): NativeEngine {
+  return keptLike(kind, hasBlocks).pop() ?? openNative(functions, kind, hasBlocks);
 }
 
 /** `engine`: with all memory unmapped, all hooks but its own removed, and nothing translated. False: it is to be closed. */
 export function keepEngine(engine: NativeEngine): boolean {
-  const engines = kept.get(engine.kind) ?? [];
+  const engines = keptLike(engine.kind, engine.blocks !== undefined);
   if (engines.length >= KEPT_PER_KIND) return false;
+  engine.blocks?.clear();
   engines.push(engine);
-  kept.set(engine.kind, engines);
   return true;
 }
 
@@ -40,7 +59,7 @@ export function closeEngine(functions: UnicornFunctions, { handle, context }: Na
   check(functions.close(handle), 'uc_close');
 }
 
-function openNative(functions: UnicornFunctions, kind: EngineKind): NativeEngine {
+function openNative(functions: UnicornFunctions, kind: EngineKind, hasBlocks: boolean): NativeEngine {
   const handle = openEngine(functions, kind);
   try {
     const out = new BigUint64Array(new ArrayBuffer(8));
@@ -60,7 +79,13 @@ function openNative(functions: UnicornFunctions, kind: EngineKind): NativeEngine
     const context = new ContextBuffer(functions, handle);
     const initial = context.save(handle);
     executeFirstBlocks(functions, kind, handle);
-    return { kind, handle, context, initial };
+    const blocks = hasBlocks ? new BlockLog(functions.stopAddress) : undefined;
+    if (blocks !== undefined) {
+      const slot = koffi().address(blocks.slot);
+      const code = functions.hookAdd(handle, out, uc.UC_HOOK_BLOCK, blocks.hook, slot, 1n, 0n);
+      check(code, 'uc_hook_add of the block hook');
+    }
+    return { kind, handle, context, blocks, initial };
   } catch (error) {
     functions.close(handle);
     throw error;
@@ -68,10 +93,10 @@ function openNative(functions: UnicornFunctions, kind: EngineKind): NativeEngine
 }
 
 const none = (): void => {};
-/** jmp +0; jmp -2 and b +4; b +0. */
+/** jmp +0; jmp +0xffc and b +4; b +0xffc: the last one leads to a page that is refused. */
 const TWO_BLOCKS: Readonly<Record<EngineKind, readonly number[]>> = {
-  'x86-64': [0xeb, 0x00, 0xeb, 0xfe],
-  arm64: [0x01, 0, 0, 0x14, 0, 0, 0, 0x14],
+  'x86-64': [0xeb, 0x00, 0xe9, 0xfc, 0x0f, 0x00, 0x00],
+  arm64: [0x01, 0x00, 0x00, 0x14, 0xff, 0x03, 0x00, 0x14],
 };
 
 /** Of the blocks before the first that it has executed to its end, Unicorn does not tell: here are some for it. */
@@ -97,7 +122,8 @@ function executeFirstBlocks(functions: UnicornFunctions, kind: EngineKind, handl
     },
   });
   try {
-    check(functions.start(handle, 0n, 0n, 0n, 4), 'uc_emu_start');
+    const code = functions.start(handle, 0n, 0n, 0n, 0);
+    if (code !== uc.UC_ERR_EXCEPTION) check(code, 'uc_emu_start');
   } finally {
     enter(outer);
     unmapMemory(functions, handle, 0, PAGE);

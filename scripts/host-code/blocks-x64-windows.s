@@ -1,0 +1,75 @@
+.intel_syntax noprefix
+# A block hook of Unicorn (Windows): rcx = uc, rdx = address, r8d = size, r9 = slot
+# slot: +0 left, +8 reason, +16 table, +24 mask, +32 log, +40 end of the log, +48 last entry,
+#       +56 address and +64 size of an unknown block, +72 uc_emu_stop, +80 `count` or `log`
+# entry of the table: +0 address, +8 size (0: none), +10 instructions, +12 identity
+# mask: bytes of the table without its last entry
+  jmp [r9+80]
+  .balign 16
+count:
+  imul eax, edx, 0x9e3779b1
+  shr eax, 8
+0:
+  and eax, [r9+24]
+  mov r10, [r9+16]
+  cmp [r10+rax], rdx
+  jne 1f
+  cmp [r10+rax+8], r8w
+  jne 1f
+  movzx r11d, word ptr [r10+rax+10]
+  add r10, rax
+  mov rax, [r9]
+  sub rax, r11
+  jb limit
+  mov [r9], rax
+  mov [r9+48], r10
+  ret
+1:
+  cmp word ptr [r10+rax+8], 0
+  je unknown
+  add eax, 16
+  jmp 0b
+  .balign 16
+log:
+  imul eax, edx, 0x9e3779b1
+  shr eax, 8
+0:
+  and eax, [r9+24]
+  mov r10, [r9+16]
+  cmp [r10+rax], rdx
+  jne 1f
+  cmp [r10+rax+8], r8w
+  jne 1f
+  movzx r11d, word ptr [r10+rax+10]
+  add r10, rax
+  mov rax, [r9]
+  sub rax, r11
+  jb limit
+  mov r11, [r9+32]
+  cmp r11, [r9+40]
+  jae full
+  mov [r9], rax
+  mov [r9+48], r10
+  mov eax, [r10+12]
+  mov [r11], eax
+  add r11, 4
+  mov [r9+32], r11
+  ret
+1:
+  cmp word ptr [r10+rax+8], 0
+  je unknown
+  add eax, 16
+  jmp 0b
+limit:
+  mov eax, 1
+  jmp stop
+unknown:
+  mov [r9+56], rdx
+  mov [r9+64], r8d
+  mov eax, 2
+  jmp stop
+full:
+  mov eax, 3
+stop:
+  mov [r9+8], eax
+  jmp [r9+72]
