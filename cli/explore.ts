@@ -6,6 +6,7 @@ import {
   PROPERTIES,
   PROTOCOLS,
   protocolNamed,
+  type Reduction,
   type ScenarioOperation,
   scenarioOperations,
   scheduleDocument,
@@ -25,6 +26,7 @@ interface ExploreFlags {
   readonly operation?: number;
   readonly mostStates?: number;
   readonly mostSeconds?: number;
+  readonly reduction: boolean;
   readonly json?: boolean;
 }
 
@@ -32,16 +34,16 @@ const EXAMPLE = `
 Example:
   hotpatch explore scenarios/first-trampoline.ts --cpus 2 --fetch weak
 
-Every interleaving of the engine's steps with the instructions of the processors is visited. The processors make the
-call that the scenario made last before the operation, rather one that executes what the operation changes; when it has
-called functions in several processes or sessions, each processor makes the call of another one. Hotpatches of either
-generation are explored. Protocols: ${PROTOCOLS.map(({ name }) => name).join(', ')}.`;
+Every order that makes a difference of the engine's steps and of the instructions of the processors is visited; a processor
+runs by itself through everything that nobody else can notice. The processors make the call that the scenario made last
+before the operation, rather one that executes what the operation changes; when it has called functions in several
+processes or sessions, each processor makes the call of another one. Hotpatches of either generation are explored. Protocols: ${PROTOCOLS.map(({ name }) => name).join(', ')}.`;
 
 export function exploreCommand(): Command {
   return new Command('explore')
     .description('Runs every interleaving of a hotpatch with running processors.')
     .argument('<scenario>', 'TypeScript or JavaScript file whose default export is defineScenario(…)')
-    .option('--cpus <n>', 'processors that make the call, 1 to 3', processors, 1)
+    .option('--cpus <n>', 'processors that make the call, 1 to 4', processors, 1)
     .addOption(
       new Option('--protocol <name>', 'how code is changed: the engine, or another way')
         .choices(PROTOCOLS.map(({ name }) => name))
@@ -54,6 +56,7 @@ export function exploreCommand(): Command {
     .option('--operation <n>', 'only the n-th hotpatch that the scenario applies or takes back', wholeNumber)
     .option('--most-states <n>', 'give up after so many states', wholeNumber)
     .option('--most-seconds <n>', 'give up after so many seconds, for each operation', wholeNumber)
+    .option('--no-reduction', 'order every instruction with everything; 1 to 3 processors, for small calls')
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', EXAMPLE)
     .action(async (file: string, flags: ExploreFlags) => {
@@ -88,12 +91,13 @@ async function exploreOperation(
   { source }: ScenarioOperation,
   flags: ExploreFlags,
 ): Promise<Exploration | undefined> {
-  const { cpus, fetch, calls, mostStates, mostSeconds } = flags;
+  const { cpus, fetch, calls, mostStates, mostSeconds, reduction } = flags;
   using progress = new Progress();
   return await explore(source, {
     protocol: protocol(flags.protocol),
     processors: cpus,
     fetch,
+    reduction,
     ...(calls === undefined ? {} : { calls }),
     ...(mostStates === undefined ? {} : { mostStates }),
     ...(mostSeconds === undefined ? {} : { mostSeconds }),
@@ -113,6 +117,7 @@ async function printExploration({ source }: ScenarioOperation, exploration: Expl
   print(
     `${states} states, ${transitions} transitions, ${executed} instructions executed; ${rate} transitions/s`,
   );
+  if (exploration.reduction !== undefined) print(reductionText(exploration.reduction, processors));
   print(
     complete
       ? 'complete: every reachable state was visited'
@@ -126,6 +131,17 @@ async function printExploration({ source }: ScenarioOperation, exploration: Expl
   }
 }
 
+function reductionText(
+  { instructions, points, moments, allMoments, apart, sharedBytes }: Reduction,
+  cpus: number,
+): string {
+  const places = `of a call's ${instructions} steps others can notice ${points} in some way, and of the engine's ${allMoments} moments calls can tell ${moments} apart`;
+  if (cpus === 1) return places;
+  return apart
+    ? `${places}; the processors share nothing that any of them writes, so each was explored by itself with the engine`
+    : `${places}; the processors were explored together${sharedBytes === 0 ? '' : ` (they share ${sharedBytes} bytes that are written)`}`;
+}
+
 const callsText = (calls: number | undefined): string =>
   calls === undefined ? 'calls without end' : `${calls} call(s) each`;
 
@@ -136,8 +152,19 @@ function report(
   { protocol: name, cpus, fetch }: ExploreFlags,
 ): object {
   const explorations = results.map(({ operation, exploration }) => {
-    const { states, transitions, executed, complete, bound, calls, expected, roles, seconds, violations } =
-      exploration;
+    const {
+      states,
+      transitions,
+      executed,
+      complete,
+      bound,
+      calls,
+      expected,
+      roles,
+      seconds,
+      violations,
+      reduction,
+    } = exploration;
     return {
       operation: operation.index + 1,
       kind: operation.kind,
@@ -150,6 +177,7 @@ function report(
       expected,
       roles,
       seconds,
+      ...(reduction === undefined ? {} : { reduction }),
       violations: violations.map(({ rule, text, count, schedule }) => ({
         rule,
         text,
@@ -174,8 +202,8 @@ function report(
 
 function processors(text: string): number {
   const value = wholeNumber(text);
-  if (value < 1 || value > 3)
-    throw new InvalidArgumentError(`the explorer takes 1 to 3 processors, not ${value}`);
+  if (value < 1 || value > 4)
+    throw new InvalidArgumentError(`the explorer takes 1 to 4 processors, not ${value}`);
   return value;
 }
 

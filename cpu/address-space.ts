@@ -12,6 +12,14 @@ export interface AddressSpaceOwner {
 
 const OFFSET_MASK = BigInt(PAGE_SIZE - 1);
 
+/** Bytes that the model reads or stores through an address space, on behalf of whoever it serves. */
+export interface ModelAccess {
+  readonly access: 'read' | 'write';
+  readonly address: bigint;
+  /** Bytes. */
+  readonly size: number;
+}
+
 /**
  * Page tables of disjoint ranges. Tables are shared by reference, so that kernel space is the same in all. The read and
  * write methods are the kernel model's access: protections and rings do not stop them, demand-zero and copy-on-write happen.
@@ -21,6 +29,7 @@ export class AddressSpace {
   #tables: readonly PageTable[];
   readonly #owner: AddressSpaceOwner;
   readonly #scratch = new DataView(new ArrayBuffer(8));
+  readonly #observers = new Set<(access: ModelAccess) => void>();
 
   constructor(name: string, tables: readonly PageTable[], owner: AddressSpaceOwner) {
     this.name = name;
@@ -30,6 +39,13 @@ export class AddressSpace {
 
   get tables(): readonly PageTable[] {
     return this.#tables;
+  }
+
+  /** Tells of each read and store of the model's, not of guest code's, until what is returned is disposed of. */
+  observe(observer: (access: ModelAccess) => void): Disposable {
+    const own = (access: ModelAccess) => observer(access);
+    this.#observers.add(own);
+    return { [Symbol.dispose]: () => void this.#observers.delete(own) };
   }
 
   /** Puts a list back that `tables` once gave; for snapshots. */
@@ -78,6 +94,7 @@ export class AddressSpace {
   }
 
   read(address: bigint, length: number): Uint8Array {
+    for (const observer of this.#observers) observer({ access: 'read', address, size: length });
     const bytes = new Uint8Array(this.#length(length));
     this.#eachPage(address, length, (page, offset, done, count) => {
       const frame = this.#resolve(page, false);
@@ -111,6 +128,7 @@ export class AddressSpace {
 
   /** Writes whatever the protection; for Machine.writeCode. */
   store(address: bigint, bytes: Uint8Array): void {
+    for (const observer of this.#observers) observer({ access: 'write', address, size: bytes.byteLength });
     if (this.#isInOnePage(address, bytes.byteLength)) {
       const frame = this.#resolve(Number(address >> PAGE_SHIFT), true);
       this.#owner.memory.write(frame, Number(address & OFFSET_MASK), bytes);

@@ -13,7 +13,7 @@
  * - What `PhysicalMemory.bytes` and `peek` give is memory itself: write to `bytes` before the next run, keep neither.
  */
 export { type Accessor, forbidden } from './access-check.js';
-export { AddressSpace } from './address-space.js';
+export { AddressSpace, type ModelAccess } from './address-space.js';
 export type {
   Architecture,
   ArchitectureName,

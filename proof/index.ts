@@ -5,13 +5,15 @@ export {
   type DifferentialReport,
   type Disagreement,
 } from './differential.js';
-export {
-  type Exploration,
-  type ExploreOptions,
-  explore,
-  type Progress,
-  type Violation,
-} from './explore/explorer.js';
+export type {
+  Exploration,
+  ExploreOptions,
+  Outcomes,
+  Progress,
+  Reduction,
+  Violation,
+} from './explore/exploration.js';
+export { explore } from './explore/explore.js';
 export {
   formatSchedule,
   parseAction,

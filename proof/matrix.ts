@@ -1,5 +1,6 @@
 import type { ArchitectureName } from '../cpu/index.js';
-import { type Exploration, explore } from './explore/explorer.js';
+import type { Exploration } from './explore/exploration.js';
+import { explore } from './explore/explore.js';
 import { type WriteProtocol, windows } from './protocols/index.js';
 import {
   firstInstruction,

@@ -34,6 +34,16 @@ export class CodeMemory {
     this.#contents.fill(UNKNOWN);
   }
 
+  /** By page: number of the contents that are in memory; to be given to {@link restored} when memory is as now again. */
+  get contents(): readonly number[] {
+    return [...this.#contents];
+  }
+
+  /** Memory was put back. */
+  restored(contents: readonly number[]): void {
+    this.#contents.splice(0, this.#contents.length, ...contents);
+  }
+
   /** Makes memory what a processor sees: old contents of the pages that it has a view of, current ones elsewhere. */
   load(view: FetchView, node: EngineNode, seen: readonly boolean[]): void {
     const { machine } = this.lab.kernel;

@@ -55,7 +55,10 @@ export function checkRestored(states: StateSet, model: Model, report: Report): v
 }
 
 /** Jumps in the padding may stay where a processor stood in them. */
-function isNotRestored({ recording, graph }: Model, { memory }: EngineNode): boolean {
+export function isNotRestored(
+  { recording, graph }: Pick<Model, 'recording' | 'graph'>,
+  { memory }: EngineNode,
+): boolean {
   const { original, before, redirections } = recording;
   const isEntry = (place: string, address: bigint) =>
     redirections.some(

@@ -1,85 +1,31 @@
-import type { WriteProtocol } from '../protocols/write-protocol.js';
 import type { PlacedRange } from '../recording.js';
-import type { ExpectedResults, SubjectSource } from '../subject.js';
+import type { SubjectSource } from '../subject.js';
+import { finalKey } from './data-regions.js';
 import { checkRestored, checkThatCallsEnd } from './end-checks.js';
 import type { EngineNode } from './engine-graph.js';
+import {
+  DEADLOCK,
+  type Exploration,
+  type ExploreOptions,
+  MOST_STATES,
+  type Outcomes,
+  REPLACED_UNDERFOOT,
+  type Violation,
+} from './exploration.js';
 import { TooManyLocalStates } from './local-states.js';
 import { createModelled, type Model, modelOf } from './model.js';
 import type { Broken, PropertyName } from './properties.js';
-import { type Action, type Schedule, scheduleTo } from './schedule.js';
+import { type Action, scheduleTo } from './schedule.js';
 import { BoundReached, StateSet } from './state-set.js';
 import { LOCAL_STATES, type Transitions } from './transitions.js';
 
-export interface ExploreOptions {
-  readonly protocol: WriteProtocol;
-  /** 1 to 3. Default 1. */
-  readonly processors?: number;
-  /** Default `coherent`. */
-  readonly fetch?: 'coherent' | 'weak';
-  /** Stop when so many states were found. Default 50 million. */
-  readonly mostStates?: number;
-  /** Stop after so many seconds. */
-  readonly mostSeconds?: number;
-  /** How many calls each processor makes. Default: without end; two when the call changes data that they share. */
-  readonly calls?: number;
-  /** Execute every transition on the emulated processor, also those that were executed before. Default false. */
-  readonly executeEach?: boolean;
-  readonly onProgress?: (progress: Progress) => void;
-}
-
-export interface Progress {
-  readonly states: number;
-  readonly transitions: number;
-  /** States whose successors are known. */
-  readonly explored: number;
-}
-
-export interface Violation extends Broken {
-  /** How often the rule was broken, counting states and processors. */
-  readonly count: number;
-  /** The shortest way there. */
-  readonly schedule: Schedule;
-}
-
-export interface Exploration {
-  readonly subject: string;
-  readonly protocol: string;
-  readonly processors: number;
-  readonly fetch: 'coherent' | 'weak';
-  /** Different states of the machine; processors that change places count once. */
-  readonly states: number;
-  readonly transitions: number;
-  /** Instructions that were executed for it on the emulated processor: one for each case that differs. */
-  readonly executed: number;
-  /** Every reachable state was visited. */
-  readonly complete: boolean;
-  /** What ended an incomplete search. */
-  readonly bound?: string;
-  readonly violations: readonly Violation[];
-  /** Results of the first processor's call. */
-  readonly expected: ExpectedResults;
-  /** By call: where it is made, and what it returns. One for all processors, or one for each in turn. */
-  readonly roles: readonly { readonly place: string; readonly expected: ExpectedResults }[];
-  /** Calls that each processor makes; undefined: without end. */
-  readonly calls: number | undefined;
-  readonly seconds: number;
-}
-
 const MOST_PROCESSORS = 3;
-const MOST_STATES = 50_000_000;
-
-const REPLACED_UNDERFOOT: Broken = {
-  rule: 'concurrent',
-  text: 'the instruction that a processor is about to execute is replaced',
-};
-
-const DEADLOCK: Broken = { rule: 'stuck', text: 'the engine cannot go on, and no processor either' };
 
 /**
  * Visits every interleaving of the protocol's steps with the instructions of the processors, breadth first, so that the
  * first way to a broken property is a shortest one. @returns undefined when the protocol means nothing for the subject.
  */
-export async function explore(
+export async function exploreEach(
   source: SubjectSource,
   options: ExploreOptions,
 ): Promise<Exploration | undefined> {
@@ -158,7 +104,22 @@ class Search {
       ...this.#results(),
       calls: this.#calls < 0 ? undefined : this.#calls,
       seconds: seconds(),
+      outcomes: this.#outcomes(),
     };
+  }
+
+  #outcomes(): Outcomes {
+    const transitions = this.#transitions;
+    const final = new Set<string>();
+    for (let state = 0; state < this.#states.size; state++) {
+      const low = this.#states.low(state);
+      const high = this.#states.high(state);
+      const { node, shared } = transitions.global(high >>> 16);
+      const locals = [low & 0xffff, low >>> 16, high & 0xffff].slice(0, this.#processors);
+      if (!node.committed || !locals.every((local) => transitions.isBetweenCalls(local))) continue;
+      final.add(finalKey(this.model.graph, node, this.model.shared.contents(shared)));
+    }
+    return { results: [...transitions.results].sort(), final: [...final].sort() };
   }
 
   #results(): Pick<Exploration, 'expected' | 'roles'> {

@@ -1,12 +1,13 @@
-import type { WriteProtocol } from '../protocols/write-protocol.js';
+import type { BreakpointHandler, WriteProtocol } from '../protocols/write-protocol.js';
 import { isCode, type Recording, record } from '../recording.js';
 import { placeOf, type Subject, type SubjectSource } from '../subject.js';
 import { CodeMemory } from './code-memory.js';
 import { EngineGraph } from './engine-graph.js';
 import { Executor } from './executor.js';
-import { Properties } from './properties.js';
+import { Properties, runAlone } from './properties.js';
 import { SharedData } from './shared-data.js';
 import { Transitions } from './transitions.js';
+import { WholeCode } from './whole-code.js';
 
 /** The steps of a protocol and of the processors, ready to be taken in any order. */
 export interface Model {
@@ -32,7 +33,7 @@ export interface ModelOptions {
   readonly calls?: number;
 }
 
-const CALLS_THAT_CHANGE_DATA = 2;
+export const CALLS_THAT_CHANGE_DATA = 2;
 
 /** The subject on whose machine single instructions are executed: a processor for each of the calls that it makes. */
 export async function createModelled(
@@ -46,12 +47,15 @@ export async function createModelled(
   });
 }
 
+/** A protocol for the operation of a subject, as it was recorded. */
+export interface PreparedProtocol {
+  readonly recording: Recording;
+  readonly graph: EngineGraph;
+  readonly handleBreakpoint: BreakpointHandler | undefined;
+}
+
 /** Records the operation, which is then over on the subject's machine. Undefined when the protocol means nothing for it. */
-export function modelOf(
-  subject: Subject,
-  { expected }: Pick<SubjectSource, 'expected'>,
-  { protocol, processors = 1, fetch = 'coherent', calls: wanted }: ModelOptions,
-): Model | undefined {
+export function prepareProtocol(subject: Subject, protocol: WriteProtocol): PreparedProtocol | undefined {
   const recording = record(subject);
   const steps = protocol.operations.includes(recording.operation) ? protocol.steps(recording) : undefined;
   if (steps === undefined) return undefined;
@@ -63,13 +67,29 @@ export function modelOf(
     isCopiedOnWrite,
     isExecutable: (place, address) => isCode(subject, place, address),
   });
+  return { recording, graph, handleBreakpoint: protocol.breakpoints?.(recording) };
+}
+
+/** As {@link prepareProtocol}, with a processor that executes single instructions for each of the calls. */
+export function modelOf(
+  subject: Subject,
+  { expected }: Pick<SubjectSource, 'expected'>,
+  { protocol, processors = 1, fetch = 'coherent', calls: wanted }: ModelOptions,
+): Model | undefined {
+  const prepared = prepareProtocol(subject, protocol);
+  if (prepared === undefined) return undefined;
+  const { recording, graph, handleBreakpoint } = prepared;
   const used = subject.calls.slice(0, processors);
   const places = used.map((call) => placeOf(subject.lab, call));
   const memory = new CodeMemory(subject.lab, graph);
   const shared = new SharedData(places, graph.pages);
-  const parts = { subject, memory, shared, handleBreakpoint: protocol.breakpoints?.(recording) };
+  const parts = { subject, memory, shared, handleBreakpoint };
   const executors = used.map((_, role) => new Executor(parts, role));
-  const properties = executors.map((executor) => new Properties(executor, graph, expected));
+  const whole = new WholeCode(graph, recording);
+  const properties = executors.map((executor) => {
+    const alone = runAlone(executor, graph, whole);
+    return new Properties(executor.seen, graph, whole, alone, expected);
+  });
   const isWeak = fetch === 'weak';
   const calls = wanted ?? (shared.count > 1 ? CALLS_THAT_CHANGE_DATA : -1);
   const transitions = new Transitions(executors, graph, properties, isWeak, calls);

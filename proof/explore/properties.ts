@@ -3,6 +3,7 @@ import { mayChangeConcurrently } from './arm64-concurrency.js';
 import type { EngineGraph, EngineNode } from './engine-graph.js';
 import type { Executed, ExecutedInstruction, Executor, FetchView } from './executor.js';
 import type { CallPhase } from './local-states.js';
+import type { WholeCode } from './whole-code.js';
 
 /** What must hold in every reachable state. */
 export const PROPERTIES = {
@@ -25,23 +26,31 @@ export interface Broken {
   readonly text: string;
 }
 
+/** The call by itself, before and after the operation. */
+export interface AloneResults {
+  readonly before: number;
+  readonly after: number;
+}
+
+/** How one instruction ended. */
+export type StepOutcome =
+  | { readonly kind: 'ran'; readonly interrupted?: boolean }
+  | { readonly kind: 'returned' }
+  | { readonly kind: 'fault'; readonly text: string };
+
 /** The judge of the single steps of one call. */
 export class Properties {
   readonly expected: ExpectedResults;
-  /** Instructions that overlap changed bytes and are whole: `address:bytes`. */
-  readonly #whole = new Set<string>();
 
   constructor(
-    private readonly executor: Executor,
+    /** By changed page: does the call see it? */
+    private readonly seen: readonly boolean[],
     private readonly graph: EngineGraph,
+    private readonly whole: WholeCode,
+    alone: AloneResults,
     expected: ExpectedResults | undefined,
   ) {
-    const [first] = graph.nodes;
-    const last = graph.nodes.find(({ committed }) => committed);
-    if (first === undefined || last === undefined)
-      throw new RangeError('a protocol has a first and a last state');
-    const alone = { before: this.#runAlone(first), after: this.#runAlone(last) };
-    this.expected = { ...expected, before: alone.before, after: alone.after };
+    this.expected = { ...expected, ...alone };
     if (expected === undefined) return;
     for (const moment of ['before', 'after'] as const)
       if (alone[moment] !== expected[moment])
@@ -58,6 +67,18 @@ export class Properties {
     instruction: ExecutedInstruction,
     executed: Executed,
   ): Broken | undefined {
+    const broken = this.judgeStep(node, view, instruction, executed);
+    if (broken !== undefined || executed.kind !== 'returned') return broken;
+    return this.judgeReturn(phase, executed);
+  }
+
+  /** The same, whatever the call returns. */
+  judgeStep(
+    node: EngineNode,
+    view: FetchView,
+    instruction: ExecutedInstruction,
+    executed: StepOutcome,
+  ): Broken | undefined {
     if (executed.kind === 'fault') return { rule: 'fault', text: executed.text };
     const isHandled = executed.kind === 'ran' && executed.interrupted === true;
     if (!isHandled && this.#isTorn(instruction)) {
@@ -71,13 +92,12 @@ export class Properties {
       };
     if (node.committed && this.#isStale(view, node, instruction))
       return { rule: 'stale', text: 'the processor still fetches what was there before' };
-    if (executed.kind === 'returned') return this.#judgeReturn(phase, executed);
     return undefined;
   }
 
-  #judgeReturn(
+  judgeReturn(
     phase: CallPhase,
-    { result, unbalanced }: Executed & { kind: 'returned' },
+    { result, unbalanced }: Pick<Executed & { kind: 'returned' }, 'result' | 'unbalanced'>,
   ): Broken | undefined {
     const { before, after, during = [] } = this.expected;
     if (unbalanced !== undefined) return { rule: 'balanced', text: unbalanced };
@@ -96,14 +116,15 @@ export class Properties {
         };
   }
 
-  #isTorn({ address, bytes }: ExecutedInstruction): boolean {
-    return this.#touchesChange(address, bytes.length) && !this.#whole.has(keyOf(address, bytes));
+  #isTorn(instruction: ExecutedInstruction): boolean {
+    const { address, bytes } = instruction;
+    return this.#touchesChange(address, bytes.length) && !this.whole.isWhole(instruction);
   }
 
   #isStale(view: FetchView, node: EngineNode, { address, bytes }: ExecutedInstruction): boolean {
     const end = address + BigInt(bytes.length);
     return this.graph.pages.some(({ addresses }, page) => {
-      if (this.executor.seen[page] !== true) return false;
+      if (this.seen[page] !== true) return false;
       const seen = view[page] ?? 0;
       const current = node.memory[page] ?? 0;
       if (seen === 0 || seen === current) return false;
@@ -115,7 +136,7 @@ export class Properties {
   #isUnsynchronised(view: FetchView, node: EngineNode, { address }: ExecutedInstruction): boolean {
     if (this.graph.architecture !== 'arm64') return false;
     return this.graph.pages.some(({ base, addresses }, page) => {
-      if (this.executor.seen[page] !== true) return false;
+      if (this.seen[page] !== true) return false;
       const seen = view[page] ?? 0;
       const current = node.memory[page] ?? 0;
       if (base !== (address & ~0xfffn) || seen === 0 || seen === current || !addresses.includes(address))
@@ -128,33 +149,40 @@ export class Properties {
   #touchesChange(address: bigint, length: number): boolean {
     const end = address + BigInt(length);
     return this.graph.pages.some(
-      ({ addresses }, page) =>
-        this.executor.seen[page] === true && addresses.some((at) => at >= address && at < end),
+      ({ addresses }, page) => this.seen[page] === true && addresses.some((at) => at >= address && at < end),
     );
   }
+}
 
-  /** Runs the call by itself and takes every instruction that it executes for a whole one. */
-  #runAlone(node: EngineNode): number {
-    const { executor } = this;
-    const view = this.graph.pages.map(() => 0);
-    let guest = executor.initial;
-    let shared = executor.shared.first;
-    for (let left = LONGEST_CALL; left > 0; left--) {
-      const { address, bytes } = executor.instruction(guest, view, node);
-      this.#whole.add(keyOf(address, bytes));
-      const executed = executor.execute(guest, view, node, shared);
-      if (executed.kind === 'returned') return executed.result;
-      if (executed.kind === 'fault')
-        throw new RangeError(`the call does not return even when it runs alone: ${executed.text}`);
-      guest = executed.guest;
-      shared = executed.shared;
-    }
-    throw new RangeError(`the call does not return within ${LONGEST_CALL} instructions`);
-  }
+/** First and last moment of a protocol. */
+export function endsOf({ nodes }: EngineGraph): { readonly first: EngineNode; readonly last: EngineNode } {
+  const [first] = nodes;
+  const last = nodes.find(({ committed }) => committed);
+  if (first === undefined || last === undefined)
+    throw new RangeError('a protocol has a first and a last state');
+  return { first, last };
 }
 
 const LONGEST_CALL = 100_000;
 
-function keyOf(address: bigint, bytes: Uint8Array): string {
-  return `${address.toString(16)}:${Buffer.from(bytes).toString('hex')}`;
+/** Runs the call by itself, one instruction at a time, at both ends of the protocol; what it executes is whole. */
+export function runAlone(executor: Executor, graph: EngineGraph, whole: WholeCode): AloneResults {
+  const { first, last } = endsOf(graph);
+  return { before: resultAt(executor, graph, first, whole), after: resultAt(executor, graph, last, whole) };
+}
+
+function resultAt(executor: Executor, graph: EngineGraph, node: EngineNode, whole: WholeCode): number {
+  const view = graph.pages.map(() => 0);
+  let guest = executor.initial;
+  let shared = executor.shared.first;
+  for (let left = LONGEST_CALL; left > 0; left--) {
+    whole.add(executor.instruction(guest, view, node));
+    const executed = executor.execute(guest, view, node, shared);
+    if (executed.kind === 'returned') return executed.result;
+    if (executed.kind === 'fault')
+      throw new RangeError(`the call does not return even when it runs alone: ${executed.text}`);
+    guest = executed.guest;
+    shared = executed.shared;
+  }
+  throw new RangeError(`the call does not return within ${LONGEST_CALL} instructions`);
 }

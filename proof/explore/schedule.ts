@@ -14,6 +14,8 @@ export type ScheduledAction = Action & {
   /** The instruction that the processor executes. */
   readonly address?: bigint;
   readonly bytes?: Uint8Array;
+  /** Nobody else can notice it: when it is done does not matter. */
+  readonly alone?: true;
 };
 
 /** One interleaving, from the first step on. */

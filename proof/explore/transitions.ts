@@ -22,6 +22,8 @@ export const LOCAL_STATES = 0x10000;
  */
 export class Transitions {
   readonly locals = new LocalStates();
+  /** What calls were seen to return: `during: 7 in system`. */
+  readonly results = new Set<string>();
   readonly #globals: GlobalState[] = [];
   readonly #globalIds: number[][] = [];
   /** By local state, then by global state: the next local state and 65536 times the next global state. */
@@ -176,6 +178,8 @@ export class Transitions {
     const phase = local.phase === 'idle' ? (node.committed ? 'after' : 'during') : local.phase;
     const instruction = executor.instruction(local.guest, local.view, node);
     const executed = executor.execute(local.guest, local.view, node, shared);
+    if (executed.kind === 'returned')
+      this.results.add(`${phase}: ${executed.result} in ${executor.place.name}`);
     const broken = this.properties[local.guest.role]?.judge(node, phase, local.view, instruction, executed);
     if (broken !== undefined || executed.kind === 'fault') {
       this.#broken.set(local.id + LOCAL_STATES * id, broken ?? { rule: 'fault', text: 'fault' });
@@ -192,6 +196,11 @@ export class Transitions {
   #nextCall({ initial }: Executor, view: FetchView, calls: number): number {
     if (calls === 1) return this.locals.idOf(initial, 'finished', this.#noView, 0);
     return this.locals.idOf(initial, 'idle', view, Math.max(-1, calls - 1));
+  }
+
+  isBetweenCalls(local: number): boolean {
+    const { phase } = this.locals.state(local);
+    return phase === 'idle' || phase === 'finished';
   }
 
   isFinished(local: number): boolean {

@@ -1,0 +1,54 @@
+import type { EngineGraph, EngineNode } from '../explore/engine-graph.js';
+import { endsOf } from '../explore/properties.js';
+import type { WholeCode } from '../explore/whole-code.js';
+import type { CallRunner } from './run-through.js';
+
+interface AloneRun {
+  readonly result: number;
+  /** Instructions and calls of simulated exports. */
+  readonly steps: number;
+}
+
+/** What a call does by itself, before and after the operation. */
+export interface Alone {
+  readonly before: AloneRun;
+  readonly after: AloneRun;
+  /** Something that it changes is still so when the next call begins. */
+  readonly changesData: boolean;
+}
+
+/** Makes the call at both ends of the protocol; what it executes of the changed bytes is whole. */
+export function runAlone(
+  runner: CallRunner,
+  graph: EngineGraph,
+  firstShared: number,
+  whole: WholeCode,
+): Alone {
+  const { first, last } = endsOf(graph);
+  let changesData = false;
+  const at = (node: EngineNode): AloneRun => {
+    const view = graph.pages.map(() => 0);
+    let point = runner.initial;
+    let shared = firstShared;
+    let steps = 0;
+    for (;;) {
+      const run = runner.run(point, view, node, shared);
+      steps += run.steps;
+      whole.add(run.first);
+      if (run.usesShared) shared = run.sharedAfter;
+      const { end } = run;
+      if (end.kind === 'fault')
+        throw new RangeError(`the call does not return even when it runs alone: ${end.text}`);
+      if (end.kind === 'endless' || steps > MOST_STEPS)
+        throw new RangeError(`the call does not return within ${steps} instructions`);
+      if (end.kind === 'returned') {
+        changesData ||= end.point !== runner.initial || shared !== firstShared;
+        return { result: end.result, steps };
+      }
+      point = end.point;
+    }
+  };
+  return { before: at(first), after: at(last), changesData };
+}
+
+const MOST_STEPS = 100_000_000;

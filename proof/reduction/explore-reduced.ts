@@ -1,0 +1,355 @@
+import type { Thread } from '../../loader/index.js';
+import { CodeMemory } from '../explore/code-memory.js';
+import { type DataRegion, dataRegions, finalKey, readRegion } from '../explore/data-regions.js';
+import { isNotRestored } from '../explore/end-checks.js';
+import {
+  type Exploration,
+  type ExploreOptions,
+  MOST_STATES,
+  type Violation,
+} from '../explore/exploration.js';
+import {
+  CALLS_THAT_CHANGE_DATA,
+  createModelled,
+  type PreparedProtocol,
+  prepareProtocol,
+} from '../explore/model.js';
+import { Properties } from '../explore/properties.js';
+import { BoundReached } from '../explore/state-set.js';
+import { WholeCode } from '../explore/whole-code.js';
+import { placeOf, type Subject, type SubjectCall, type SubjectSource } from '../subject.js';
+import { type Alone, runAlone } from './alone.js';
+import { type Conflicts, conflictsOf, NO_CONFLICTS } from './conflicts.js';
+import { expand } from './expand.js';
+import { Knowledge, LocalMoves, NoticedMore } from './local-moves.js';
+import { ReducedEngine } from './reduced-engine.js';
+import { ReducedSearch } from './reduced-search.js';
+import { CallRunner } from './run-through.js';
+import { SharedBytes } from './shared-bytes.js';
+import { Visible } from './visible.js';
+
+const MOST_PROCESSORS = 4;
+/** Where all processors together have more states, what each can meet is taken for what it does meet. */
+const MOST_STATES_TOGETHER = 2_000_000;
+
+/**
+ * As visiting every interleaving, with an order only for steps that depend on one another: the same rules are broken and
+ * calls and operation come to the same. @returns undefined when the protocol means nothing for the subject
+ */
+export async function exploreReduced(
+  source: SubjectSource,
+  options: ExploreOptions,
+): Promise<Exploration | undefined> {
+  const { processors = 1 } = options;
+  if (!Number.isInteger(processors) || processors < 1 || processors > MOST_PROCESSORS)
+    throw new RangeError(`${processors} processors: the explorer takes 1 to ${MOST_PROCESSORS}`);
+  using subject = await createModelled(source, options);
+  const prepared = prepareProtocol(subject, options.protocol);
+  return prepared && new ReducedExploration(subject, source, prepared, options).run();
+}
+
+/** Everything that holds for one set of shared bytes. */
+interface Round {
+  readonly runners: readonly CallRunner[];
+  readonly shared: SharedBytes;
+  readonly conflicts: Conflicts;
+  readonly alone: readonly Alone[];
+  readonly properties: readonly Properties[];
+  readonly calls: number;
+}
+
+class ReducedExploration {
+  readonly #start = performance.now();
+  readonly #used: readonly SubjectCall[];
+  readonly #threads: readonly Thread[];
+  readonly #roles: readonly number[];
+  readonly #knowledge = new Knowledge();
+  readonly #isWeak: boolean;
+  readonly #processors: number;
+  readonly #regions: readonly DataRegion[];
+
+  constructor(
+    private readonly subject: Subject,
+    private readonly source: SubjectSource,
+    private readonly prepared: PreparedProtocol,
+    private readonly options: ExploreOptions,
+  ) {
+    const { processors = 1, fetch = 'coherent' } = options;
+    this.#processors = processors;
+    this.#isWeak = fetch === 'weak';
+    this.#used = subject.calls.slice(0, processors);
+    this.#roles = Array.from({ length: processors }, (_, processor) => processor % this.#used.length);
+    const { kernel } = subject.lab;
+    this.#threads = this.#used.map((call, role) => {
+      const thread = kernel.createThread(call.target, call.arguments, {
+        name: 'explored',
+        affinity: role,
+        domain: placeOf(subject.lab, call),
+      });
+      kernel.scheduler.place(thread);
+      return thread;
+    });
+    const places = this.#used.map((call) => placeOf(subject.lab, call));
+    this.#regions = dataRegions(places, prepared.graph.pages);
+  }
+
+  run(): Exploration {
+    let conflicts = NO_CONFLICTS;
+    for (;;) {
+      using round = this.#round(conflicts);
+      const known = round.conflicts;
+      const result = this.#search(round);
+      conflicts = this.#conflicts(round);
+      if (conflicts.size === known.size) return result;
+    }
+  }
+
+  #conflicts({ runners }: Pick<Round, 'runners'>): Conflicts {
+    return this.#processors === 1 ? NO_CONFLICTS : conflictsOf(runners, this.#roles);
+  }
+
+  /** Runners for what is known to be shared; begun anew when the calls alone show that there is more. */
+  #round(known: Conflicts): Round & Disposable {
+    let conflicts = known;
+    for (;;) {
+      const made = this.#roundWith(conflicts);
+      const found = this.#conflicts(made);
+      if (found.size === conflicts.size) return made;
+      conflicts = found;
+      made[Symbol.dispose]();
+    }
+  }
+
+  #roundWith(conflicts: Conflicts): Round & Disposable {
+    const { subject, prepared } = this;
+    const { graph, recording, handleBreakpoint } = prepared;
+    const { machine } = subject.lab.kernel;
+    const before = machine.snapshot();
+    const memory = new CodeMemory(subject.lab, graph);
+    const spaceOf = (role: number) =>
+      this.#threads[role]?.addressSpace ?? subject.lab.kernel.domain.addressSpace;
+    const shared = new SharedBytes(
+      conflicts.bytes.map(({ role, address }) => ({ space: spaceOf(role), address })),
+    );
+    const runners = this.#threads.flatMap((thread, role) => {
+      const { processor, domain: place } = thread;
+      const call = this.#used[role];
+      if (processor === undefined || call === undefined) return [];
+      const seen = memory.seenFrom(place);
+      const visible = new Visible(subject, graph, place, seen, conflicts.of(role));
+      return [
+        new CallRunner({
+          subject,
+          call,
+          role,
+          thread,
+          processor,
+          place,
+          memory,
+          visible,
+          shared,
+          handleBreakpoint,
+          notesData: this.#processors > 1,
+        }),
+      ];
+    });
+    const whole = new WholeCode(graph, recording);
+    const alone = runners.map((runner) => runAlone(runner, graph, shared.first, whole));
+    const { expected } = this.source;
+    const properties = runners.map((runner, role) => {
+      const { before: old, after } = alone[role] ?? { before: { result: 0 }, after: { result: 0 } };
+      const results = { before: old.result, after: after.result };
+      return new Properties(runner.options.visible.seen, graph, whole, results, expected);
+    });
+    const calls =
+      this.options.calls ?? (alone.some(({ changesData }) => changesData) ? CALLS_THAT_CHANGE_DATA : -1);
+    return {
+      runners,
+      shared,
+      conflicts,
+      alone,
+      properties,
+      calls,
+      [Symbol.dispose]: () => {
+        for (const runner of runners) runner[Symbol.dispose]();
+        machine.restore(before);
+      },
+    };
+  }
+
+  #search(round: Round): Exploration {
+    const apart = round.conflicts.size === 0;
+    const groups = apart ? [...new Set(this.#roles)].map((role) => [role]) : [this.#roles];
+    const { mostStates = MOST_STATES } = this.options;
+    const found = this.#searchGroups(round, groups, mostStates);
+    if (!found.some(({ usesOthers }) => usesOthers)) return this.#report(round, found, apart);
+    // Where another processor may stand is only known when all are explored together.
+    const hasFalseAlarm = found.some(({ violations }) => violations.some(({ needsOther }) => needsOther));
+    const most = hasFalseAlarm ? mostStates : Math.min(mostStates, MOST_STATES_TOGETHER);
+    const together = this.#searchGroups(round, [this.#roles], most);
+    const isBounded = together.some(({ bound }) => bound !== undefined);
+    return isBounded && !hasFalseAlarm
+      ? this.#report(round, found, true)
+      : this.#report(round, together, false);
+  }
+
+  #searchGroups(round: Round, groups: readonly (readonly number[])[], mostStates: number): Searched[] {
+    for (;;) {
+      try {
+        return groups.map((roles) => this.#searchGroup(round, roles, mostStates));
+      } catch (error) {
+        if (!(error instanceof NoticedMore)) throw error;
+      }
+    }
+  }
+
+  #searchGroup(
+    { runners, properties, shared, calls }: Round,
+    roles: readonly number[],
+    mostStates: number,
+  ): Searched {
+    const { graph, recording } = this.prepared;
+    const knowledge = this.#knowledge;
+    const isWeak = this.#isWeak;
+    const engine = new ReducedEngine(graph, {
+      isUsed: (page, index) => knowledge.isUsed(page, index),
+      isStoodIn: (range) => knowledge.isStoodIn(range),
+      isWeak,
+    });
+    const moves = new LocalMoves({ runners, properties, engine, knowledge, isWeak, calls });
+    const { mostSeconds = Number.POSITIVE_INFINITY, onProgress } = this.options;
+    const search = new ReducedSearch({
+      moves,
+      engine,
+      roles,
+      hasOthers: roles.length < this.#processors,
+      firstShared: shared.first,
+      isWeak,
+      mostStates,
+      isRestored: (node) => recording.operation !== 'revert' || !isNotRestored({ recording, graph }, node),
+      onState: (progress) => {
+        if (this.#seconds > mostSeconds) throw new BoundReached(`${mostSeconds} seconds`);
+        if ((progress.explored & 0x3fff) === 0) onProgress?.(progress);
+      },
+    });
+    search.run();
+    const violations = [...search.found.values()].map((one) => {
+      const { actions, needsOther } = expand(search, moves, engine, one);
+      const { fetch = 'coherent', protocol } = this.options;
+      const violation: Violation = {
+        ...one.broken,
+        count: one.count,
+        schedule: {
+          subject: this.source.name,
+          protocol: protocol.name,
+          architecture: recording.architecture,
+          processors: this.#processors,
+          fetch,
+          actions,
+        },
+      };
+      return { violation, needsOther };
+    });
+    const moments = new Set(
+      Array.from({ length: search.states.size }, (_, state) => search.states.word(state, 0)),
+    );
+    const final = this.#finalStates(search, moves, shared);
+    const { results, bound, transitions, usesOthers } = search;
+    return {
+      states: search.states.size,
+      transitions,
+      bound,
+      usesOthers,
+      results,
+      final,
+      violations,
+      moments: moments.size,
+    };
+  }
+
+  #finalStates(search: ReducedSearch, moves: LocalMoves, shared: SharedBytes): Set<string> {
+    const found = new Set<string>();
+    const met = new Set<string>();
+    for (let state = 0; state < search.states.size; state++) {
+      const { node, shared: contents, locals } = search.position(state);
+      const isOver = locals.every((local) => /idle|finished/.test(moves.local(local).phase));
+      if (!node.committed || !isOver) continue;
+      const { role, place } = moves.local(locals[0] ?? 0);
+      if (place.kind !== 'point') continue;
+      const key = `${node.id} ${contents} ${role} ${place.point.id}`;
+      if (met.has(key)) continue;
+      met.add(key);
+      this.subject.lab.kernel.machine.restore(place.point.snapshot);
+      shared.load(contents);
+      found.add(finalKey(this.prepared.graph, node, this.#regions.map(readRegion)));
+    }
+    return found;
+  }
+
+  get #seconds(): number {
+    return (performance.now() - this.#start) / 1000;
+  }
+
+  #report(round: Round, searches: readonly Searched[], apart: boolean): Exploration {
+    const { processors = 1, fetch = 'coherent', protocol } = this.options;
+    const { runners, properties, alone, calls, conflicts } = round;
+    const sum = (value: (one: Searched) => number) => searches.reduce((total, one) => total + value(one), 0);
+    const bound = searches.find((one) => one.bound !== undefined)?.bound;
+    const [first] = properties;
+    if (first === undefined) throw new RangeError('a subject has a call');
+    return {
+      subject: this.source.name,
+      protocol: protocol.name,
+      processors,
+      fetch,
+      states: sum(({ states }) => states),
+      transitions: sum(({ transitions }) => transitions),
+      executed: runners.reduce((total, { executed }) => total + executed, 0),
+      complete: bound === undefined,
+      ...(bound === undefined ? {} : { bound }),
+      violations: merged(searches.flatMap(({ violations }) => violations.map(({ violation }) => violation))),
+      expected: first.expected,
+      roles: runners.map(({ place }, role) => ({
+        place: place.name,
+        expected: properties[role]?.expected ?? first.expected,
+      })),
+      calls: calls < 0 ? undefined : calls,
+      seconds: this.#seconds,
+      outcomes: {
+        results: [...new Set(searches.flatMap(({ results }) => [...results]))].sort(),
+        final: [...new Set(searches.flatMap(({ final }) => [...final]))].sort(),
+      },
+      reduction: {
+        instructions: alone[0]?.before.steps ?? 0,
+        moments: Math.max(0, ...searches.map(({ moments }) => moments)),
+        allMoments: this.prepared.graph.nodes.length,
+        points: runners.reduce((total, { points }) => total + points.count, 0),
+        apart,
+        sharedBytes: conflicts.size,
+      },
+    };
+  }
+}
+
+interface Searched {
+  readonly states: number;
+  readonly transitions: number;
+  readonly bound: string | undefined;
+  readonly usesOthers: boolean;
+  readonly results: ReadonlySet<string>;
+  readonly final: ReadonlySet<string>;
+  readonly moments: number;
+  readonly violations: readonly { readonly violation: Violation; readonly needsOther: boolean }[];
+}
+
+/** One for each rule: the shortest schedule. */
+function merged(violations: readonly Violation[]): Violation[] {
+  const found = new Map<string, Violation>();
+  for (const one of violations) {
+    const known = found.get(one.rule);
+    const isShorter = known === undefined || one.schedule.actions.length < known.schedule.actions.length;
+    const shortest = isShorter ? one : known;
+    found.set(one.rule, { ...shortest, count: one.count + (known?.count ?? 0) });
+  }
+  return [...found.values()];
+}

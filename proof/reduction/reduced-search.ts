@@ -1,0 +1,281 @@
+import type { EngineNode } from '../explore/engine-graph.js';
+import { DEADLOCK, NEVER_ENDS, type Progress, REPLACED_UNDERFOOT } from '../explore/exploration.js';
+import type { Broken, PropertyName } from '../explore/properties.js';
+import { BoundReached } from '../explore/state-set.js';
+import type { PlacedRange } from '../recording.js';
+import type { LocalMoves } from './local-moves.js';
+import type { EngineMove, ReducedEngine } from './reduced-engine.js';
+import { TupleSet } from './tuple-set.js';
+
+/** Who does something that others can notice. `processor`: among the processors of the state, in ascending order. */
+export type ReducedAction =
+  | { readonly actor: 'engine'; readonly move: number }
+  | { readonly actor: 'processor'; readonly processor: number }
+  | { readonly actor: 'interrupt'; readonly processor: number }
+  /** Nothing is done: the state itself breaks the rule. */
+  | { readonly actor: 'none' };
+
+export interface Found {
+  readonly broken: Broken;
+  readonly state: number;
+  readonly action: ReducedAction;
+  count: number;
+}
+
+/** A state, opened up. */
+export interface Position {
+  readonly node: EngineNode;
+  readonly shared: number;
+  readonly locals: readonly number[];
+}
+
+export interface ReducedSearchOptions {
+  readonly moves: LocalMoves;
+  readonly engine: ReducedEngine;
+  /** By processor. */
+  readonly roles: readonly number[];
+  /** Other processors, which share no data with these, may stand anywhere where one of these may. */
+  readonly hasOthers: boolean;
+  readonly firstShared: number;
+  readonly isWeak: boolean;
+  readonly mostStates: number;
+  readonly isRestored: (node: EngineNode) => boolean;
+  /** May throw, to end the search. */
+  readonly onState?: (progress: Progress) => void;
+}
+
+/** Visits every order of what the engine and some processors can notice of each other, breadth first. */
+export class ReducedSearch {
+  readonly states: TupleSet;
+  readonly found = new Map<PropertyName, Found>();
+  readonly results = new Set<string>();
+  transitions = 0;
+  bound: string | undefined;
+  /** Something could only happen because another processor stands somewhere. */
+  usesOthers = false;
+  readonly #options: ReducedSearchOptions;
+  readonly #here: number[];
+
+  constructor(options: ReducedSearchOptions) {
+    this.#options = options;
+    this.states = new TupleSet(options.roles.length + 2, options.mostStates);
+    this.#here = options.roles.map(() => 0);
+  }
+
+  run(): void {
+    const { moves, engine, roles, firstShared, onState } = this.#options;
+    const first = roles.map((role) => moves.idle(role));
+    let explored = 0;
+    try {
+      this.#add(engine.first.to, firstShared, first, -1);
+      for (; explored < this.states.size; explored++) {
+        if ((explored & 0x3f) === 0)
+          onState?.({ states: this.states.size, transitions: this.transitions, explored });
+        this.#expand(explored);
+      }
+    } catch (error) {
+      if (!(error instanceof BoundReached)) throw error;
+      this.bound = error.message;
+    }
+    if (this.bound === undefined) this.#checkThatCallsEnd();
+    this.#checkRestored();
+  }
+
+  position(state: number): Position {
+    const { states } = this;
+    const { graph } = this.#options.engine;
+    return {
+      node: graph.node(states.word(state, 0)),
+      shared: states.word(state, 1),
+      locals: this.#here.map((_, index) => states.word(state, index + 2)),
+    };
+  }
+
+  /** What follows from a position whose processors are named: who does it, and to what. */
+  *successors({ node, shared, locals }: Position): Iterable<{
+    readonly action: ReducedAction;
+    readonly to: Position;
+    /** Only because another processor stands somewhere. */
+    readonly needsOther: boolean;
+  }> {
+    const { moves, engine, isWeak } = this.#options;
+    for (const [index, move] of engine.moves(node.id).entries()) {
+      const possible = this.#isPossible(move, locals);
+      if (possible === undefined || this.#isUnderfoot(move, locals)) continue;
+      yield {
+        action: { actor: 'engine', move: index },
+        to: {
+          node: engine.graph.node(move.to),
+          shared,
+          locals: locals.map((local) => moves.afterEngine(local, move.edges)),
+        },
+        needsOther: possible.needsOther,
+      };
+    }
+    if (node.gathered) return;
+    for (const [processor, local] of locals.entries()) {
+      if (moves.isFinished(local)) continue;
+      const next = moves.next(local, node, shared);
+      const moved = (to: number) => locals.map((other, index) => (index === processor ? to : other));
+      if (next.broken === undefined)
+        yield {
+          action: { actor: 'processor', processor },
+          to: { node, shared: next.shared, locals: moved(next.local) },
+          needsOther: false,
+        };
+      if (isWeak && moves.isBehind(local, node))
+        yield {
+          action: { actor: 'interrupt', processor },
+          to: { node, shared, locals: moved(moves.serialised(local)) },
+          needsOther: false,
+        };
+    }
+  }
+
+  /** The states on the way to one, from the first on. */
+  pathTo(state: number): number[] {
+    const path: number[] = [];
+    for (let at = state; at >= 0; at = this.states.parent(at)) path.unshift(at);
+    return path;
+  }
+
+  /** The state of a position whose processors are named. */
+  isAt(state: number, { node, shared, locals }: Position): boolean {
+    const key = this.#keyOf(node.id, shared, locals);
+    return key.every((word, position) => this.states.word(state, position) === word);
+  }
+
+  #add(node: number, shared: number, locals: readonly number[], parent: number): void {
+    this.states.add(this.#keyOf(node, shared, locals), parent);
+  }
+
+  /** Processors that make the same call may change places. */
+  #keyOf(node: number, shared: number, locals: readonly number[]): number[] {
+    return [node, shared, ...(locals.length === 1 ? locals : [...locals].sort((a, b) => a - b))];
+  }
+
+  #expand(state: number): void {
+    const { moves, isWeak } = this.#options;
+    const { node, shared, locals } = this.position(state);
+    const engineGoesOn = this.#expandEngine(state, node, shared, locals);
+    const isOver = locals.every((local) => moves.isFinished(local));
+    if (!engineGoesOn && !node.committed && (node.gathered || isOver))
+      this.#report(DEADLOCK, state, { actor: 'none' });
+    if (node.gathered) return;
+    for (const [processor, local] of locals.entries()) {
+      if ((processor > 0 && local === locals[processor - 1]) || moves.isFinished(local)) continue;
+      this.transitions += 1;
+      const next = moves.next(local, node, shared);
+      if (next.returned !== undefined) this.#noteResult(local, next.returned);
+      if (next.broken !== undefined) {
+        this.#report(next.broken, state, { actor: 'processor', processor });
+        continue;
+      }
+      const moved = (to: number) => locals.map((other, index) => (index === processor ? to : other));
+      this.#add(node.id, next.shared, moved(next.local), state);
+      if (!isWeak || !moves.isBehind(local, node)) continue;
+      this.transitions += 1;
+      this.#add(node.id, shared, moved(moves.serialised(local)), state);
+    }
+  }
+
+  #noteResult(local: number, { phase, result }: { readonly phase: string; readonly result: number }): void {
+    const { moves } = this.#options;
+    this.results.add(`${phase}: ${result} in ${moves.runner(moves.local(local).role).place.name}`);
+  }
+
+  /** @returns whether the engine can do anything */
+  #expandEngine(state: number, node: EngineNode, shared: number, locals: readonly number[]): boolean {
+    const { moves, engine } = this.#options;
+    let goesOn = false;
+    for (const [index, move] of engine.moves(node.id).entries()) {
+      const possible = this.#isPossible(move, locals);
+      if (possible === undefined) continue;
+      this.usesOthers ||= possible.needsOther;
+      goesOn = true;
+      this.transitions += 1;
+      if (this.#isUnderfoot(move, locals)) {
+        this.#report(REPLACED_UNDERFOOT, state, { actor: 'engine', move: index });
+        continue;
+      }
+      const next = locals.map((local) => moves.afterEngine(local, move.edges));
+      this.#add(move.to, shared, next, state);
+    }
+    return goesOn;
+  }
+
+  #isPossible(move: EngineMove, locals: readonly number[]): { readonly needsOther: boolean } | undefined {
+    let needsOther = false;
+    for (const { condition } of move.edges) {
+      if (condition === undefined) continue;
+      const isOccupied = this.#isOccupied(condition.range, locals);
+      if (isOccupied === condition.occupied) continue;
+      if (isOccupied || !this.#options.hasOthers) return undefined;
+      needsOther = true;
+    }
+    return { needsOther };
+  }
+
+  #isOccupied(range: PlacedRange, locals: readonly number[]): boolean {
+    return locals.some((local) => this.#options.moves.isIn(local, range));
+  }
+
+  #isUnderfoot({ edges }: EngineMove, locals: readonly number[]): boolean {
+    return edges.some(({ hazards }) => hazards?.some((range) => this.#isOccupied(range, locals)) ?? false);
+  }
+
+  #report(broken: Broken, state: number, action: ReducedAction): void {
+    const found = this.found.get(broken.rule);
+    if (found === undefined) this.found.set(broken.rule, { broken, state, action, count: 1 });
+    else found.count += 1;
+  }
+
+  /** With the engine done, the processors must be able to come to the ends of their calls. */
+  #checkThatCallsEnd(): void {
+    const { moves } = this.#options;
+    const index = new Map<string, number>();
+    for (let state = 0; state < this.states.size; state++) {
+      const { node, shared, locals } = this.position(state);
+      if (node.committed) index.set(this.#keyOf(node.id, shared, locals).join(), state);
+    }
+    const sources = new Map<number, number[]>();
+    const ends: number[] = [];
+    for (const state of index.values()) {
+      const position = this.position(state);
+      const { node, shared, locals } = position;
+      const isBetweenCalls = locals.every((local) => /idle|finished/.test(moves.local(local).phase));
+      // What breaks a rule is told already.
+      const isBroken = locals.some(
+        (local) => !moves.isFinished(local) && moves.next(local, node, shared).broken !== undefined,
+      );
+      if (isBetweenCalls || isBroken) ends.push(state);
+      for (const { to } of this.successors(position)) {
+        const target = index.get(this.#keyOf(to.node.id, to.shared, to.locals).join());
+        if (target === undefined) continue;
+        const known = sources.get(target);
+        if (known === undefined) sources.set(target, [state]);
+        else known.push(state);
+      }
+    }
+    const seen = new Set(ends);
+    for (let end = ends.pop(); end !== undefined; end = ends.pop())
+      for (const source of sources.get(end) ?? []) {
+        if (seen.has(source)) continue;
+        seen.add(source);
+        ends.push(source);
+      }
+    for (const state of index.values())
+      if (!seen.has(state)) this.#report(NEVER_ENDS, state, { actor: 'none' });
+  }
+
+  /** After a revert the base has its original bytes. */
+  #checkRestored(): void {
+    for (let state = 0; state < this.states.size; state++) {
+      const { node } = this.position(state);
+      if (!node.committed || this.#options.isRestored(node)) continue;
+      const broken = { rule: 'restored', text: 'the bytes of the base are not the original ones' } as const;
+      this.#report(broken, state, { actor: 'none' });
+      return;
+    }
+  }
+}
