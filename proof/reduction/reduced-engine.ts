@@ -87,7 +87,7 @@ export class ReducedEngine {
     const visit = (node: number, choices: readonly number[], edges: readonly EngineEdge[]): void => {
       const possible = [...this.graph.node(node).edges.entries()].filter(
         ([, { condition }]) =>
-          condition === undefined || !condition.occupied || this.noticed.isStoodIn(condition.range),
+          condition === undefined || !condition.occupied || this.#isAnyStoodIn(condition.ranges),
       );
       if (possible.length === 0 && node !== from)
         found.push({ to: node, choices, noticed: choices.length, edges });
@@ -104,6 +104,10 @@ export class ReducedEngine {
     return found;
   }
 
+  #isAnyStoodIn(ranges: readonly PlacedRange[]): boolean {
+    return ranges.some((range) => this.noticed.isStoodIn(range));
+  }
+
   #isNoticed(from: number, { edges }: EngineMove): boolean {
     let node = this.graph.node(from);
     for (const edge of edges) {
@@ -118,8 +122,8 @@ export class ReducedEngine {
     const { noticed } = this;
     const { condition, hazards = [], serialises, refetched = [] } = edge;
     if (from.committed !== to.committed) return true;
-    if (condition !== undefined && noticed.isStoodIn(condition.range)) return true;
-    if (hazards.some((range) => noticed.isStoodIn(range))) return true;
+    if (condition !== undefined && this.#isAnyStoodIn(condition.ranges)) return true;
+    if (this.#isAnyStoodIn(hazards)) return true;
     if (from.unmapped.length !== to.unmapped.length && to.unmapped.some((range) => noticed.isStoodIn(range)))
       return true;
     if (noticed.isWeak) {

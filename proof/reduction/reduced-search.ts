@@ -208,7 +208,7 @@ export class ReducedSearch {
     let needsOther = false;
     for (const { condition } of move.edges) {
       if (condition === undefined) continue;
-      const isOccupied = this.#isOccupied(condition.range, locals);
+      const isOccupied = condition.ranges.some((range) => this.#isOccupied(range, locals));
       if (isOccupied === condition.occupied) continue;
       if (isOccupied || !this.#options.hasOthers) return undefined;
       needsOther = true;

@@ -44,7 +44,7 @@ export class Visible {
     const all = graph.nodes.flatMap(({ edges, unmapped }) => [
       ...unmapped,
       ...edges.flatMap(({ condition, hazards = [] }) =>
-        condition === undefined ? hazards : [condition.range, ...hazards],
+        condition === undefined ? hazards : [...condition.ranges, ...hazards],
       ),
     ]);
     this.ranges = distinct(all).filter(isHere);
