@@ -45,6 +45,8 @@ export {
   FileSystem,
   OpenFile,
   type OpenOptions,
+  type PendingRename,
+  type Registry,
 } from './files/index.js';
 export {
   apiSetHost,

@@ -31,6 +31,7 @@ export function* applyToTarget(
   const { operation, lists, options } = context;
   refuseForTarget(patch, target);
   const loaded = loadBeside(operation, patch, target, dllBase);
+  context.host?.mapped?.(patch.path, loaded);
   const planner = new Planner({
     hotp1: patch.hotp1,
     name: patch.name,

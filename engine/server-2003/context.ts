@@ -9,6 +9,7 @@ export interface ApplyContext {
   readonly operation: Operation;
   readonly options: HotPatch2003Options;
   readonly lists: PatchList;
+  readonly host: Server2003Host | undefined;
 }
 
 /** The system that the engine is a part of, as far as a request can concern it. */
@@ -17,6 +18,8 @@ export interface Server2003Host {
   readonly disk: FileSystem;
   /** RELOAD_NTDLL: makes later processes use the ntdll that is on disk now. */
   reloadNtdll?(): void;
+  /** A hotpatch image was mapped from the file at an NT path. */
+  mapped?(path: string, image: LoadedImage): void;
 }
 
 /** What system services and injected routines ask of the engine. */

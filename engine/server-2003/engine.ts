@@ -234,7 +234,12 @@ export class Server2003Engine implements HotPatchEngine {
     const operation = new Operation(this.kernel);
     let done = false;
     try {
-      const result = yield* steps({ operation, options: this.options, lists: this.#lists });
+      const result = yield* steps({
+        operation,
+        options: this.options,
+        lists: this.#lists,
+        host: this.#host,
+      });
       done = true;
       return result;
     } catch (error) {

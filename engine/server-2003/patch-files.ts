@@ -23,8 +23,10 @@ export class PatchFiles {
   /** The hotpatch file at an NT path: what was given to the engine, what is on disk, or what the kernel's files know. */
   open(path: string): Patch2003 | undefined {
     const given = this.#given.get(path.toLowerCase());
-    if (given !== undefined) return given;
     const image = this.disk()?.readImage(path);
+    // A file that was written since is another hotpatch, whatever its name.
+    if (given !== undefined && (image === undefined || Buffer.compare(image.bytes, given.image.bytes) === 0))
+      return given;
     const file = path.replace(/^.*[\\/]/, '');
     const known = image ?? this.kernel.files.find(file, this.kernel.boot.architecture)?.image;
     if (known === undefined) return undefined;

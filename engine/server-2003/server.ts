@@ -8,6 +8,12 @@ import {
 } from '../../loader/index.js';
 import type { Server2003Engine } from './engine.js';
 
+interface KnownDll {
+  readonly path: string;
+  readonly image: PeImage;
+  readonly section: FileSection;
+}
+
 export interface Server2003Options {
   /** The disk, which may be that of a server that ran before. Default: an empty one. */
   readonly disk?: FileSystem;
@@ -26,10 +32,10 @@ export class Server2003 implements Disposable {
   readonly kernel: Kernel;
   readonly engine: Server2003Engine;
   readonly disk: FileSystem;
-  /** The file that each mapped image keeps locked. */
-  readonly #sections = new Map<LoadedImage, Disposable>();
+  /** The file that each mapped image keeps locked, and the name that it was loaded by. */
+  readonly #sections = new Map<LoadedImage, { readonly path: string; readonly section: Disposable }>();
   /** The sections of ntdll that the kernel made at boot, by folder: every process gets one of them (KnownDLLs). */
-  readonly #ntdlls = new Map<string, { readonly image: PeImage; readonly section: FileSection }>();
+  readonly #ntdlls = new Map<string, KnownDll>();
 
   /** @param machine a lab that was booted with the engine `server-2003` */
   constructor(
@@ -40,7 +46,11 @@ export class Server2003 implements Disposable {
     this.engine = machine.engine;
     this.disk = disk;
     disk.startBoot();
-    this.engine.serve({ disk, reloadNtdll: () => this.reloadNtdll() });
+    this.engine.serve({
+      disk,
+      reloadNtdll: () => this.reloadNtdll(),
+      mapped: (path, image) => this.#lockHotpatch(path, image),
+    });
     this.#mapNtdll();
     this.kernel.onImageUnload((image) => this.#release(image));
   }
@@ -58,7 +68,7 @@ export class Server2003 implements Disposable {
     const ntdll = this.#ntdlls.get(process.wow64 && !is32BitSystem ? SYSWOW64 : SYSTEM32);
     if (ntdll?.image.architecture === process.domain.architecture.name) {
       const loaded = process.loadImage(ntdll.image, { name: 'ntdll.dll', initialize: false });
-      this.#sections.set(loaded, ntdll.section.mapAgain());
+      this.#sections.set(loaded, { path: ntdll.path, section: ntdll.section.mapAgain() });
     }
     return process;
   }
@@ -66,6 +76,13 @@ export class Server2003 implements Disposable {
   /** Loads a DLL into a process, from what the disk has under that name now. */
   loadDll(process: Process, path: string, symbols?: SymbolTable): LoadedImage {
     return this.#locked(path, (image, name) => process.loadImage(image, { name, symbols }));
+  }
+
+  /** Images that were loaded by a file's name, whatever the file was at that time. */
+  imagesOf(path: string): LoadedImage[] {
+    const isOf = ([, known]: readonly [LoadedImage, { readonly path: string }]) =>
+      known.path.toLowerCase() === path.toLowerCase();
+    return [...this.#sections].filter(isOf).map(([image]) => image);
   }
 
   /** RELOAD_NTDLL. */
@@ -79,7 +96,7 @@ export class Server2003 implements Disposable {
 
   /** The system is switched off: every file is free again. */
   [Symbol.dispose](): void {
-    for (const section of this.#sections.values()) section[Symbol.dispose]();
+    for (const { section } of this.#sections.values()) section[Symbol.dispose]();
     for (const { section } of this.#ntdlls.values()) section[Symbol.dispose]();
   }
 
@@ -89,7 +106,7 @@ export class Server2003 implements Disposable {
       const image = this.disk.readImage(path);
       this.#ntdlls.get(folder)?.section[Symbol.dispose]();
       this.#ntdlls.delete(folder);
-      if (image !== undefined) this.#ntdlls.set(folder, { image, section: this.disk.mapImage(path) });
+      if (image !== undefined) this.#ntdlls.set(folder, { path, image, section: this.disk.mapImage(path) });
     }
   }
 
@@ -100,7 +117,7 @@ export class Server2003 implements Disposable {
     try {
       const loaded = load(image, path.replace(/^.*[\\/]/, ''));
       if (this.#sections.has(loaded)) section[Symbol.dispose]();
-      else this.#sections.set(loaded, section);
+      else this.#sections.set(loaded, { path, section });
       return loaded;
     } catch (error) {
       section[Symbol.dispose]();
@@ -108,8 +125,15 @@ export class Server2003 implements Disposable {
     }
   }
 
+  /** A hotpatch image locks its file too, where that is what was loaded. */
+  #lockHotpatch(path: string, image: LoadedImage): void {
+    const bytes = this.disk.read(path);
+    if (bytes === undefined || Buffer.compare(bytes, image.image.bytes) !== 0) return;
+    this.#sections.set(image, { path, section: this.disk.mapImage(path) });
+  }
+
   #release(image: LoadedImage): void {
-    this.#sections.get(image)?.[Symbol.dispose]();
+    this.#sections.get(image)?.section[Symbol.dispose]();
     this.#sections.delete(image);
   }
 }

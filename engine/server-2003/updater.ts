@@ -1,7 +1,14 @@
-import { type NtStatus, ntStatus, readImage } from '../../image/index.js';
-import { KernelError, type OpenFile, type PlainEventKind, type Process } from '../../loader/index.js';
+import { ImageError, type NtStatus, ntStatus, readImage } from '../../image/index.js';
+import {
+  KernelError,
+  type LoadedImage,
+  type OpenFile,
+  type PlainEventKind,
+  type Process,
+} from '../../loader/index.js';
 import { encodeHandles, encodeNames, FLG_HOTPATCH, SYSTEM_HOTPATCH_INFORMATION } from './code-information.js';
-import type { Server2003 } from './server.js';
+import { freeName, isSuperseded, type ReplacedFile, replaceFiles } from './replacement.js';
+import { type Server2003, SYSTEM32, SYSWOW64 } from './server.js';
 
 /** One file of a hotfix. */
 export interface HotfixFile {
@@ -20,14 +27,18 @@ export interface Hotfix {
 }
 
 export interface InstallReport {
+  /** Did it change anything? Otherwise `reasons` say why not, and the system is as it was before. */
+  readonly installed: boolean;
   readonly rebootRequired: boolean;
-  /** Files whose new version is in force everywhere. */
+  /** Files whose new version is in force everywhere: in what runs, and in whatever starts from now on. */
   readonly hotpatched: readonly string[];
   /** Files that are replaced on the disk already. */
   readonly coldpatched: readonly string[];
   /** Files that the next boot replaces. */
   readonly pending: readonly string[];
-  /** Why a reboot is needed. */
+  /** Files that are left alone, because something newer is installed already. */
+  readonly superseded: readonly string[];
+  /** Why a reboot is needed, or why something was not done. */
   readonly reasons: readonly string[];
 }
 
@@ -41,16 +52,18 @@ export function optsIn(commandLine: string): boolean {
 /**
  * The hotfix's own executable. Without the switch, files in use are replaced by the next boot, and the user is asked for
  * one. With it each file is coldpatched by an atomic swap (KB911897: the first calls), and then hotpatched where it runs
- * (the last ones); what cannot be hotpatched needs the reboot after all.
+ * (the last ones); what cannot be hotpatched needs the reboot after all. What the disk refuses ends in the report; only a
+ * power failure, which `FileSystem.beforeOperation` throws, ends the call.
  */
 export function installHotfix(server: Server2003, hotfix: Hotfix, commandLine = ''): InstallReport {
   const updater = new Updater(server, `${hotfix.name}.exe`);
   try {
     tell(server, 'hotfix', `${hotfix.name}.exe ${commandLine}`.trim());
-    const report = optsIn(commandLine) ? updater.hotpatch(hotfix) : updater.replaceLater(hotfix);
+    const report = updater.install(hotfix, optsIn(commandLine));
+    const reasons = report.reasons.join('; ');
     const end = report.rebootRequired
-      ? `a reboot is required: ${report.reasons.join('; ')}`
-      : 'no reboot is required';
+      ? `a reboot is required: ${reasons}`
+      : `${report.installed ? '' : 'nothing was changed; '}no reboot is required${reasons === '' ? '' : `: ${reasons}`}`;
     tell(server, 'hotfixDone', `${hotfix.name}: ${end}`);
     return report;
   } finally {
@@ -60,6 +73,7 @@ export function installHotfix(server: Server2003, hotfix: Hotfix, commandLine = 
 
 class Updater {
   readonly #process: Process;
+  readonly #reasons: string[] = [];
 
   constructor(
     private readonly server: Server2003,
@@ -73,56 +87,85 @@ class Updater {
     this.#process.terminate(0);
   }
 
-  replaceLater({ files }: Hotfix): InstallReport {
+  install({ files }: Hotfix, isEnabled: boolean): InstallReport {
     const { disk } = this.server;
-    const coldpatched: string[] = [];
-    const pending: string[] = [];
-    for (const { path, replacement } of files) {
-      if (!disk.isMapped(path)) {
-        disk.write(path, replacement);
-        coldpatched.push(path);
-        continue;
-      }
-      disk.replaceAtBoot(this.#writeBeside(path, replacement), path);
-      pending.push(path);
-    }
-    const reasons = pending.map((path) => `${path} is in use`);
-    return { rebootRequired: pending.length > 0, hotpatched: [], coldpatched, pending, reasons };
+    const superseded = files.filter((file) => isSuperseded(disk, replaced(file))).map(({ path }) => path);
+    for (const path of superseded) this.#reasons.push(`${path}: a newer one is installed already`);
+    const wanted = files.filter(({ path }) => !superseded.includes(path));
+    const nothing = { installed: false, rebootRequired: false, hotpatched: [], coldpatched: [], pending: [] };
+    const inPlace = wanted.length === 0 ? undefined : this.#replace(wanted, isEnabled);
+    if (inPlace === undefined) return { ...nothing, superseded, reasons: this.#reasons };
+    const outdated = new Set(wanted.filter((file) => !this.#isInForce(file, isEnabled)));
+    const paths = (list: readonly HotfixFile[]) => list.map(({ path }) => path);
+    const coldpatched = wanted.filter(({ path }) => inPlace.has(path));
+    const pending = wanted.filter(({ path }) => !inPlace.has(path));
+    return {
+      installed: true,
+      rebootRequired: pending.length > 0 || outdated.size > 0,
+      hotpatched: isEnabled ? paths(coldpatched.filter((file) => !outdated.has(file))) : [],
+      coldpatched: paths(coldpatched),
+      pending: paths(pending),
+      superseded,
+      reasons: this.#reasons,
+    };
   }
 
-  hotpatch(hotfix: Hotfix): InstallReport {
-    const hotpatched: string[] = [];
-    const coldpatched: string[] = [];
-    const pending: string[] = [];
-    const reasons: string[] = [];
-    for (const { path, replacement } of hotfix.files) {
-      const beside = this.#writeBeside(path, replacement);
-      const status = this.#swap(path, beside);
-      if (status.name === 'STATUS_SUCCESS') coldpatched.push(path);
-      else {
-        this.server.disk.replaceAtBoot(beside, path);
-        pending.push(path);
-        reasons.push(`${path} could not be swapped (${status.name})`);
-      }
+  /** The disk's part. @returns the files that are in place now; undefined when the disk refused all of it */
+  #replace(files: readonly HotfixFile[], isEnabled: boolean): ReadonlySet<string> | undefined {
+    const exchange = isEnabled ? (path: string, besides: string) => this.#swap(path, besides) : undefined;
+    try {
+      const { inPlace, refused } = replaceFiles(this.server.disk, files.map(replaced), exchange);
+      for (const [path, status] of refused)
+        this.#reasons.push(isEnabled ? `${path} could not be swapped (${status.name})` : `${path} is in use`);
+      return inPlace;
+    } catch (error) {
+      this.#reasons.push(`the files could not be written (${statusOf(error).name})`);
+      return undefined;
     }
-    for (const file of hotfix.files) {
-      const status = this.#apply(file);
-      // Nobody runs the old file: whoever loads it gets the new one.
-      if (status.name === 'STATUS_SUCCESS' || status.name === 'STATUS_NOT_FOUND') hotpatched.push(file.path);
-      else reasons.push(`${file.path} could not be hotpatched (${status.name})`);
-    }
-    return { rebootRequired: reasons.length > 0, hotpatched, coldpatched, pending, reasons };
   }
 
-  /** Puts the new file beside the old one, under a name that is free: an older build may still run under the last one. */
-  #writeBeside(path: string, replacement: Uint8Array): string {
-    const { disk } = this.server;
-    for (let number = 1; ; number++) {
-      const name = temporaryName(path, number);
-      if (disk.exists(name)) continue;
-      disk.write(name, replacement);
-      return name;
+  /** Does everybody run the new file, or the old one with the hotpatch? */
+  #isInForce(file: HotfixFile, isEnabled: boolean): boolean {
+    const { path } = file;
+    const status = this.#loadersGetIt(file);
+    const applied = isEnabled ? this.#apply(file) : ntStatus('STATUS_NOT_SUPPORTED');
+    const isDone = applied.name === 'STATUS_SUCCESS' || applied.name === 'STATUS_NOT_FOUND';
+    const old = this.#outdated(file);
+    if (status.name !== 'STATUS_SUCCESS')
+      this.#reasons.push(`${path} is not what processes will load (${status.name})`);
+    const needs = old.length > 0 || (!isDone && isEnabled && file.hotpatch !== undefined);
+    if (needs && isEnabled && !isDone)
+      this.#reasons.push(`${path} could not be hotpatched (${applied.name})`);
+    else if (needs) {
+      const places = [...new Set(old.map(({ domain }) => domain.name))].join(', ');
+      const what = isEnabled ? 'a build that the hotpatch is not for' : 'the old one';
+      if (!this.#reasons.includes(`${path} is in use`)) this.#reasons.push(`${path}: ${places} runs ${what}`);
     }
+    return !needs && status.name === 'STATUS_SUCCESS';
+  }
+
+  /** Images of the file, as it was at any time, that are not the new one and that no hotpatch of this hotfix covers. */
+  #outdated({ path, replacement, hotpatch }: HotfixFile): LoadedImage[] {
+    const { engine } = this.server;
+    const isCovered = (image: LoadedImage) =>
+      hotpatch !== undefined &&
+      engine
+        .patchList(image)
+        .some(({ active, patch }) => active && isSame(patch.image.bytes, hotpatch.bytes));
+    return this.server
+      .imagesOf(path)
+      .filter((image) => !isSame(image.image.bytes, replacement) && !isCovered(image));
+  }
+
+  /** The kernel has sections of ntdll.dll of its own, which new processes map. */
+  #loadersGetIt({ path, replacement }: HotfixFile): NtStatus {
+    const { disk } = this.server;
+    const isNtdll = [SYSTEM32, SYSWOW64].some(
+      (folder) => `${folder}ntdll.dll`.toLowerCase() === path.toLowerCase(),
+    );
+    const inPlace = disk.read(path);
+    if (!isNtdll || inPlace === undefined || !isSame(inPlace, replacement)) return ntStatus('STATUS_SUCCESS');
+    return this.#call((pointerSize) => encodeHandles(FLG_HOTPATCH.RELOAD_NTDLL, [], { pointerSize }));
   }
 
   /** Exchanges the names of old and new file: NtSetSystemInformation with MAP_ATOMIC_SWAP. */
@@ -137,8 +180,7 @@ class Updater {
         encodeHandles(FLG_HOTPATCH.MAP_ATOMIC_SWAP, [0n, ...handles], { pointerSize }),
       );
     } catch (error) {
-      if (error instanceof KernelError) return error.status;
-      throw error;
+      return statusOf(error);
     } finally {
       for (const file of opened) file.close();
     }
@@ -146,16 +188,28 @@ class Updater {
 
   #apply({ hotpatch, path }: HotfixFile): NtStatus {
     if (hotpatch === undefined) return ntStatus('STATUS_NOT_SUPPORTED');
+    try {
+      const isDriver = readImage(hotpatch.bytes).optionalHeader.subsystem === 1;
+      const names = { name: this.#writeHotpatch(hotpatch), targetName: path.replace(/^.*[\\/]/, '') };
+      const common = FLG_HOTPATCH.NAME_INFO + FLG_HOTPATCH.ACTIVE;
+      return this.#call((pointerSize) =>
+        isDriver
+          ? encodeNames(common + FLG_HOTPATCH.KERNEL, names, { pointerSize })
+          : encodeNames(common + FLG_HOTPATCH.INJECT_THREAD, names, { pointerSize, targetProcess: 0n }),
+      );
+    } catch (error) {
+      return statusOf(error);
+    }
+  }
+
+  /** The hotpatch of an earlier hotfix may be mapped under the name: then this one gets another. @throws KernelError */
+  #writeHotpatch({ path, bytes }: NonNullable<HotfixFile['hotpatch']>): string {
     const { disk } = this.server;
-    disk.write(hotpatch.path, hotpatch.bytes);
-    const names = { name: hotpatch.path, targetName: path.replace(/^.*[\\/]/, '') };
-    const isDriver = readImage(hotpatch.bytes).optionalHeader.subsystem === 1;
-    const common = FLG_HOTPATCH.NAME_INFO + FLG_HOTPATCH.ACTIVE;
-    return this.#call((pointerSize) =>
-      isDriver
-        ? encodeNames(common + FLG_HOTPATCH.KERNEL, names, { pointerSize })
-        : encodeNames(common + FLG_HOTPATCH.INJECT_THREAD, names, { pointerSize, targetProcess: 0n }),
-    );
+    const known = disk.read(path);
+    if (known !== undefined && isSame(known, bytes)) return path;
+    const name = disk.isMapped(path) ? freeName(disk, path, 'hp') : path;
+    disk.write(name, bytes);
+    return name;
   }
 
   /** The system call, with the structure in the updater's own memory. */
@@ -182,9 +236,15 @@ class Updater {
   }
 }
 
-/** A name in the same folder for the file that waits to take its place. */
-function temporaryName(path: string, number: number): string {
-  return path.replace(/(\.[^.\\]*)?$/, (extension) => `.new${number === 1 ? '' : number}${extension}`);
+const replaced = ({ path, replacement: bytes }: HotfixFile): ReplacedFile => ({ path, bytes });
+
+const isSame = (one: Uint8Array, other: Uint8Array): boolean => Buffer.compare(one, other) === 0;
+
+/** @throws whatever is not a refusal: the power's failure */
+function statusOf(error: unknown): NtStatus {
+  if (error instanceof ImageError) return ntStatus('STATUS_INVALID_IMAGE_FORMAT');
+  if (error instanceof KernelError) return error.status;
+  throw error;
 }
 
 function tell({ kernel }: Server2003, kind: PlainEventKind, text: string): void {

@@ -17,6 +17,7 @@ export type KernelRule =
   | 'file.access'
   | 'file.closed'
   | 'file.directory'
+  | 'disk.full'
   | 'file.exists'
   | 'file.mapped'
   | 'file.noName'

@@ -1,5 +1,6 @@
 import { type NtStatusName, type PeImage, readImage } from '../../image/index.js';
 import { KernelError, type KernelRule } from '../common/index.js';
+import { makePendingRenames, type PendingRename } from './pending.js';
 
 /** How a file is opened: FILE_SHARE_* of the first opener decides what the others may ask for. */
 export interface OpenOptions {
@@ -10,8 +11,16 @@ export interface OpenOptions {
 
 /** A change of the disk: what a power failure can come between. */
 export interface DiskOperation {
-  readonly kind: 'write' | 'rename' | 'delete' | 'swap';
+  readonly kind: 'write' | 'rename' | 'delete' | 'swap' | 'registry';
   readonly text: string;
+}
+
+/** What the registry of the system on this disk holds of files that are replaced. */
+export interface Registry {
+  /** PendingFileRenameOperations: what the next boot will do before anything is mapped. */
+  readonly pendingRenames: readonly PendingRename[];
+  /** Digests of what each file was replaced by, oldest first; by path in lower case. */
+  readonly versions: ReadonlyMap<string, readonly string[]>;
 }
 
 /** A file: what a directory entry leads to. It outlives its name for as long as a handle or a section refers to it. */
@@ -72,7 +81,7 @@ export class FileSection implements Disposable {
  */
 export class FileSystem {
   readonly #entries = new Map<string, { path: string; record: FileRecord }>();
-  readonly #pending: { from: string; to: string }[] = [];
+  #registry: Registry = { pendingRenames: [], versions: new Map() };
   readonly #operations: DiskOperation[] = [];
   /** Called before each operation; what it throws is a power failure: the operation is not done. */
   beforeOperation: ((operation: DiskOperation) => void) | undefined;
@@ -201,13 +210,41 @@ export class FileSystem {
     });
   }
 
+  /**
+   * Gives a closed file the name of another one, which is gone then: one operation (MoveFileEx with
+   * MOVEFILE_REPLACE_EXISTING).
+   * @throws KernelError STATUS_ACCESS_DENIED when the other is mapped, STATUS_SHARING_VIOLATION
+   */
+  replace(from: string, to: string): void {
+    const record = this.#find(from);
+    const other = this.#entries.get(keyOf(to))?.record;
+    refuseSharing(record, from, 'delete');
+    if (other !== undefined) {
+      refuseMapped(other, to, 'STATUS_ACCESS_DENIED', 'replaced');
+      refuseSharing(other, to, 'delete');
+    }
+    this.#move(from, to, '');
+  }
+
+  get registry(): Registry {
+    return this.#registry;
+  }
+
   /** PendingFileRenameOperations: what the next boot will do before anything is mapped. */
-  get pendingRenames(): readonly { readonly from: string; readonly to: string }[] {
-    return this.#pending;
+  get pendingRenames(): readonly PendingRename[] {
+    return this.#registry.pendingRenames;
+  }
+
+  /** Changes values of the registry: one operation, whatever it changes. */
+  setRegistry(changes: Partial<Registry>): void {
+    const text = Object.keys(changes).join(', ');
+    this.#do('registry', text, () => {
+      this.#registry = { ...this.#registry, ...changes };
+    });
   }
 
   replaceAtBoot(from: string, to: string): void {
-    this.#pending.push({ from, to });
+    this.setRegistry({ pendingRenames: [...this.pendingRenames, { from, to }] });
   }
 
   /** A boot: whatever the system before held open or mapped is gone, and pending replacements are made. */
@@ -216,14 +253,20 @@ export class FileSystem {
       record.sections = 0;
       record.handles.clear();
     }
-    for (const { from, to } of this.#pending.splice(0)) {
-      const entry = this.#entries.get(keyOf(from));
-      if (entry === undefined) continue;
-      this.#do('rename', `${from} -> ${to} (at boot)`, () => {
-        this.#entries.delete(keyOf(from));
-        this.#entries.set(keyOf(to), { path: to, record: entry.record });
-      });
-    }
+    makePendingRenames(this.pendingRenames, {
+      exists: (path) => this.exists(path),
+      rename: (from, to) => this.#move(from, to, ' (at boot)'),
+      delete: (path) => this.delete(path),
+      clear: () => this.setRegistry({ pendingRenames: [] }),
+    });
+  }
+
+  #move(from: string, to: string, when: string): void {
+    const record = this.#find(from);
+    this.#do('rename', `${from} -> ${to}${when}`, () => {
+      this.#entries.delete(keyOf(from));
+      this.#entries.set(keyOf(to), { path: to, record });
+    });
   }
 
   #nameOf(file: OpenFile): string {

@@ -1,4 +1,12 @@
-export { type DiskOperation, FileSection, FileSystem, OpenFile, type OpenOptions } from './file-system.js';
+export {
+  type DiskOperation,
+  FileSection,
+  FileSystem,
+  OpenFile,
+  type OpenOptions,
+  type Registry,
+} from './file-system.js';
+export type { PendingRename } from './pending.js';
 export {
   ATTRIBUTE,
   ConsoleFile,

@@ -107,7 +107,15 @@ interface Case {
   readonly prepare?: (machine: Machine) => void;
 }
 
-const NONE = { rebootRequired: false, hotpatched: [], coldpatched: [], pending: [], reasons: [] };
+const NONE = {
+  installed: true,
+  rebootRequired: false,
+  hotpatched: [],
+  coldpatched: [],
+  pending: [],
+  superseded: [],
+  reasons: [],
+};
 
 const CASES: readonly Case[] = [
   {
@@ -178,7 +186,7 @@ const CASES: readonly Case[] = [
     files: [SHELL],
     report: {
       rebootRequired: true,
-      hotpatched: [DLL],
+      hotpatched: [],
       coldpatched: [],
       pending: [DLL],
       reasons: [`${DLL} could not be swapped (STATUS_SHARING_VIOLATION)`],
@@ -205,10 +213,13 @@ describe('a hotfix', () => {
     machine.install(ENABLE, SHELL);
     expect(machine.disk.paths).toEqual([SHELL.hotpatch?.path, DRIVER, DLL, beside].sort());
     expect([machine.disk.read(DLL), machine.disk.read(beside)]).toEqual([SHELL.replacement, old]);
-    expect(machine.disk.pendingRenames).toEqual([]);
+    expect(machine.disk.pendingRenames).toEqual([{ from: beside }]);
     for (const path of machine.disk.paths) machine.disk.open(path, { access: 'delete', share: [] }).close();
-    // The old build runs, the new one is nobody's yet.
-    expect(machine.disk.paths.filter((path) => machine.disk.isMapped(path))).toEqual([beside]);
+    // The old build runs, with the hotpatch beside it; the new one is nobody's yet.
+    expect(machine.disk.paths.filter((path) => machine.disk.isMapped(path))).toEqual([
+      SHELL.hotpatch?.path,
+      beside,
+    ]);
   });
 
   it.each([
