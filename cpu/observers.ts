@@ -1,4 +1,5 @@
 import { PAGE_SIZE } from './protection.js';
+import type { ExecutedBlocks } from './recorder.js';
 import type { Translator } from './translator.js';
 import type { Engine, Hook } from './unicorn/engine.js';
 import { HOOK } from './unicorn/names.js';
@@ -22,6 +23,11 @@ export interface Observation {
   readonly memory?: (access: MemoryAccess) => void;
   /** After each piece of a run, with the number of instructions completed in it. */
   readonly segment?: (instructions: number) => void;
+  /**
+   * After each piece of a run whose blocks have been noted by the engine itself, in place of `block` and `segment` for
+   * each of them.
+   */
+  readonly executed?: (blocks: ExecutedBlocks) => void;
 }
 
 /** The observers of one processor; hooks are in the engine only while somebody listens. */
@@ -45,8 +51,16 @@ export class ObserverSet {
 
   /** Whether somebody listens to more than segments, which takes an engine that counts each instruction. */
   get isFine(): boolean {
-    for (const { instruction, block, memory } of this.#observations)
-      if (instruction !== undefined || block !== undefined || memory !== undefined) return true;
+    for (const { instruction, block, memory, executed } of this.#observations) {
+      if (instruction !== undefined || memory !== undefined) return true;
+      if (block !== undefined && executed === undefined) return true;
+    }
+    return false;
+  }
+
+  /** Whether an engine that counts by blocks is to note them. */
+  get wantsExecuted(): boolean {
+    for (const { executed } of this.#observations) if (executed !== undefined) return true;
     return false;
   }
 
@@ -100,5 +114,12 @@ export class ObserverSet {
 
   segmentDone(instructions: number): void {
     for (const { segment } of this.#observations) segment?.(instructions);
+  }
+
+  executed(blocks: ExecutedBlocks): void {
+    for (const { executed, segment } of this.#observations) {
+      if (executed === undefined) segment?.(blocks.instructions);
+      else executed(blocks);
+    }
   }
 }

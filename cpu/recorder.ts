@@ -3,9 +3,23 @@ import { CpuError, hex } from './error.js';
 import type { Processor } from './processor.js';
 import { PAGE_SHIFT, PAGE_SIZE } from './protection.js';
 
-interface Block {
+/** What an engine has noted of a piece of a run. */
+export interface ExecutedBlocks {
+  /** In the order of execution, as places in `blocks`. */
+  readonly identities: Uint32Array;
+  readonly blocks: readonly Code[];
+  /** Instructions completed; of the last block perhaps not all. */
+  readonly instructions: number;
+}
+
+interface Code {
   readonly address: bigint;
   readonly bytes: Uint8Array;
+  /** Of the mode: 32 or 64. */
+  readonly bits: number;
+}
+
+interface Block extends Code {
   /** Of each instruction, from the address of the block. */
   readonly offsets: readonly number[];
   /** Block that followed the last time. */
@@ -17,29 +31,42 @@ interface Block {
 
 /** Instructions that a processor executed, as blocks; addresses are made when they are asked for. */
 export class InstructionTrace {
-  readonly #blocks: readonly Block[];
-  readonly #counts: readonly number[];
+  readonly #pieces: readonly ExecutedBlocks[];
+  readonly #offsets: (code: Code) => readonly number[];
   readonly length: number;
 
-  constructor(blocks: readonly Block[], counts: readonly number[]) {
-    this.#blocks = blocks;
-    this.#counts = counts;
-    this.length = counts.reduce((total, count) => total + count, 0);
+  constructor(pieces: readonly ExecutedBlocks[], offsets: (code: Code) => readonly number[]) {
+    this.#pieces = pieces;
+    this.#offsets = offsets;
+    this.length = pieces.reduce((total, { instructions }) => total + instructions, 0);
   }
 
   /** In the order of execution. */
   *[Symbol.iterator](): Iterator<bigint> {
-    for (const [index, { address, offsets }] of this.#blocks.entries()) {
-      const count = this.#counts[index] ?? 0;
-      for (let instruction = 0; instruction < count; instruction++) {
-        yield address + BigInt(offsets[instruction] ?? 0);
+    const known = new Map<Code, readonly bigint[]>();
+    const addressesOf = (code: Code): readonly bigint[] => {
+      let addresses = known.get(code);
+      addresses ??= this.#offsets(code).map((offset) => code.address + BigInt(offset));
+      known.set(code, addresses);
+      return addresses;
+    };
+    for (const { identities, blocks, instructions } of this.#pieces) {
+      let left = instructions;
+      for (const identity of identities) {
+        const block = blocks[identity];
+        if (block === undefined) continue;
+        for (const address of addressesOf(block)) {
+          if (left === 0) break;
+          left -= 1;
+          yield address;
+        }
       }
     }
   }
 }
 
 /**
- * Records every executed instruction of a processor from the blocks that it enters, several times faster than an
+ * Records every executed instruction of a processor from the blocks that it enters, many times faster than an
  * instruction observer. What a run did not finish of its last block is taken off by the run's exact count.
  */
 export class InstructionRecorder implements Disposable {
@@ -47,9 +74,10 @@ export class InstructionRecorder implements Disposable {
   readonly #known = new Map<bigint, Block>();
   readonly #observation: Disposable;
   #last: Block | undefined;
+  #pieces: ExecutedBlocks[] = [];
+  /** Blocks entered in the current segment, where the engine does not note them. */
   #blocks: Block[] = [];
-  #counts: number[] = [];
-  /** Instructions of the blocks entered in the current segment. */
+  /** Their instructions. */
   #entered = 0;
 
   constructor(processor: Processor) {
@@ -57,15 +85,17 @@ export class InstructionRecorder implements Disposable {
     this.#observation = processor.observe({
       block: (address, size) => this.#enter(address, size),
       segment: (completed) => this.#finish(completed),
+      executed: (blocks) => {
+        if (blocks.instructions > 0) this.#pieces.push(blocks);
+      },
     });
   }
 
   /** What has been recorded since the last call. */
   take(): InstructionTrace {
-    const trace = new InstructionTrace(this.#blocks, this.#counts);
-    this.#blocks = [];
-    this.#counts = [];
-    return trace;
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    return new InstructionTrace(pieces, (code) => this.#offsetsOf(code));
   }
 
   #enter(address: bigint, size: number): void {
@@ -77,27 +107,23 @@ export class InstructionRecorder implements Disposable {
     }
     if (this.#last !== undefined) this.#last.successor = block;
     this.#last = block;
-    const count = block.offsets.length;
     this.#blocks.push(block);
-    this.#counts.push(count);
-    this.#entered += count;
+    this.#entered += block.offsets.length;
   }
 
   #finish(completed: number): void {
-    const last = this.#counts.length - 1;
-    const count = (this.#counts[last] ?? 0) - (this.#entered - completed);
-    if (this.#entered !== completed) {
-      if (last < 0 || count < 0) {
-        throw new CpuError(
-          'traceIncomplete',
-          `${this.#entered} instructions recorded, ${completed} executed`,
-          {
-            status: 'STATUS_INTERNAL_ERROR',
-          },
-        );
-      }
-      this.#counts[last] = count;
+    const blocks = this.#blocks;
+    const inLast = blocks.at(-1)?.offsets.length ?? 0;
+    if (completed > this.#entered || completed < this.#entered - inLast) {
+      throw new CpuError('traceIncomplete', `${this.#entered} instructions recorded, ${completed} executed`, {
+        status: 'STATUS_INTERNAL_ERROR',
+      });
     }
+    if (completed > 0) {
+      const identities = Uint32Array.from(blocks, (_, index) => index);
+      this.#pieces.push({ identities, blocks, instructions: completed });
+    }
+    this.#blocks = [];
     this.#entered = 0;
   }
 
@@ -121,11 +147,17 @@ export class InstructionRecorder implements Disposable {
   }
 
   #decode(address: bigint, size: number): Block {
-    const bytes = this.#processor.fetchBytes(address, size);
-    const architecture =
-      this.#processor.bits === 32 ? architectureNamed('x86') : this.#processor.architecture;
+    const { bits, fetchUnit } = this.#processor;
+    const code = { address, bytes: this.#processor.fetchBytes(address, size), bits };
+    const { epoch } = fetchUnit;
+    const offsets = this.#offsetsOf(code);
+    return { ...code, offsets, successor: undefined, epoch, frame: this.#frame(address, size) };
+  }
+
+  #offsetsOf({ address, bytes, bits }: Code): number[] {
+    const architecture = bits === 32 ? architectureNamed('x86') : this.#processor.architecture;
     const offsets: number[] = [];
-    for (let offset = 0; offset < size; ) {
+    for (let offset = 0; offset < bytes.byteLength; ) {
       offsets.push(offset);
       const length = architecture.instructionLength(bytes.subarray(offset), address + BigInt(offset));
       if (length <= 0) {
@@ -135,8 +167,7 @@ export class InstructionRecorder implements Disposable {
       }
       offset += length;
     }
-    const { epoch } = this.#processor.fetchUnit;
-    return { address, bytes, offsets, successor: undefined, epoch, frame: this.#frame(address, size) };
+    return offsets;
   }
 
   [Symbol.dispose](): void {

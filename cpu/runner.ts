@@ -133,7 +133,7 @@ export class Runner {
       done += completed;
       const isBehindHook = completed === begun - 1 && begun <= limit && this.#heldAt === undefined;
       isPassed = isBehindHook || (isPassed && completed === 0);
-      this.#observers.segmentDone(completed);
+      this.#tellSegment(completed);
       if (effect !== undefined && completed === 1) this.#apply(effect);
       if (outcome.aborted === true && this.#isConfined && completed === 0) {
         this.#release();
@@ -186,6 +186,12 @@ export class Runner {
     }
   }
 
+  #tellSegment(instructions: number): void {
+    const { blocks } = this.engine;
+    if (blocks?.isLogging !== true) this.#observers.segmentDone(instructions);
+    else this.#observers.executed({ identities: blocks.takeLog(), blocks: blocks.blocks, instructions });
+  }
+
   #moment(done: number): Moment {
     const { processorCount, seed, time } = this.#owner;
     const now = time + done;
@@ -235,6 +241,7 @@ export class Runner {
     const { engine, translator, breakpoints, counting } = this.#lane;
     breakpoints.use(this.#armed);
     if (counting === 'instructions') this.#observers.updateHooks(engine);
+    if (engine.blocks !== undefined) engine.blocks.isLogging = this.#observers.wantsExecuted;
     this.#lane.bringUpToDate();
     breakpoints.begin(isPassed ? start : undefined);
     this.#stop = undefined;

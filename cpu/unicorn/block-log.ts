@@ -194,15 +194,16 @@ export class BlockLog {
     this.#words[SLOT.logEnd] = this.#logStart + BigInt(this.#log.byteLength);
   }
 
-  /** The blocks entered since the last call, by the identity that {@link block} takes. */
+  /** The blocks entered since the last call, by their places in {@link blocks}. */
   takeLog(): Uint32Array {
     const entries = Number((this.#words[SLOT.log] ?? 0n) - this.#logStart) / IDENTITY_SIZE;
     this.#words[SLOT.log] = this.#logStart;
     return this.#log.slice(0, entries);
   }
 
-  block(identity: number): Block | undefined {
-    return this.#blocks[identity];
+  /** By identity; not changed any more, only added to. */
+  get blocks(): readonly Block[] {
+    return this.#blocks;
   }
 
   /** Forgets what was learned, for the next machine. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import {
   type ArchitectureName,
   type Exit,
+  InstructionRecorder,
   instructionLength,
   type PageProtection,
   randomNumbers,
@@ -149,6 +150,7 @@ function goOn(guest: Guest, exit: Exit): boolean {
 
 interface Outcome {
   readonly story: readonly string[];
+  readonly trace: readonly bigint[];
   readonly hash: string;
   readonly time: number;
 }
@@ -160,8 +162,10 @@ async function execute(
   seed: number,
   counting: Counting,
   protection: PageProtection,
+  isTraced = false,
 ): Promise<Outcome> {
   using guest = new Guest(architecture, { counting });
+  const trace: bigint[] = [];
   const { machine, processor, space } = guest;
   const target = await guest.code(
     program(VOCABULARY[architecture], seed, guest.base + BigInt(SLED)),
@@ -170,6 +174,20 @@ async function execute(
   const zeroes = guest.data + 0x4000n;
   guest.table.commit(zeroes, 2, 'PAGE_READWRITE');
   const story: string[] = [];
+  const recorder = isTraced && counting === 'blocks' ? new InstructionRecorder(processor) : undefined;
+  // An instruction that faults and restarts is seen twice, one that is emulated in the piece before.
+  let held: bigint[] = [];
+  let seen: bigint[] = [];
+  if (isTraced && counting === 'instructions')
+    processor.observe({
+      instruction: (address) => seen.push(address),
+      segment: (completed) => {
+        const executed = seen.length < completed ? [...held, ...seen] : seen;
+        trace.push(...executed.slice(0, completed));
+        held = seen.slice(completed);
+        seen = [];
+      },
+    });
   const random = randomNumbers(seed + 1);
   guest.prepare(target, [600n, guest.data, zeroes]);
   for (let turn = 0; turn < 60; turn++) {
@@ -186,10 +204,11 @@ async function execute(
     if (random() % 16 === 0) machine.restore(machine.snapshot());
     if (!goOn(guest, exit)) break;
   }
-  return { story, hash: machine.hash(), time: machine.time };
+  for (const address of recorder?.take() ?? []) trace.push(address);
+  return { story, trace, hash: machine.hash(), time: machine.time };
 }
 
-const SEEDS = Array.from({ length: 12 }, (_, seed) => seed * 7919 + 1);
+const SEEDS = Array.from({ length: 8 }, (_, seed) => seed * 7919 + 1);
 
 describe.each(ARCHITECTURE_NAMES)('random programs on %s', (architecture) => {
   test.each(['PAGE_EXECUTE_READ', 'PAGE_EXECUTE_READWRITE'] as const)(
@@ -209,4 +228,13 @@ describe.each(ARCHITECTURE_NAMES)('random programs on %s', (architecture) => {
         );
     },
   );
+
+  test('are recorded by blocks as an observer of every instruction sees them', async () => {
+    for (const seed of SEEDS.slice(0, 4)) {
+      const observed = await execute(architecture, seed, 'instructions', 'PAGE_EXECUTE_READ', true);
+      const recorded = await execute(architecture, seed, 'blocks', 'PAGE_EXECUTE_READ', true);
+      expect(recorded.trace.length, `seed ${seed}`).toBe(observed.time);
+      expect(recorded, `seed ${seed}`).toEqual(observed);
+    }
+  });
 });
