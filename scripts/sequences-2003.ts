@@ -1,11 +1,12 @@
 /**
- * Random sequences of loads, disables, processes and threads that are stopped anywhere, on the engine of Server 2003:
- * after each step every function must lead to the newest hotpatch in force that covers it, or be its own. Prints what
+ * Random sequences of loads, disables, processes and threads that are stopped anywhere, on the engine of Server 2003, and of
+ * hotfixes, reboots and power failures on one disk: after each step every function must lead to the newest hotpatch in force that covers it, or be its own. Prints what
  * was done; `--count N` sequences on each processor (default 1000), `--seed N` the first one's (default 1),
  * `--processor x86` or `x64` only that one. Exits with 1 when an invariant is broken.
  */
 import { parseArgs } from 'node:util';
 import { Sequence, SequenceMachine } from '../test/engine/server-2003/sequences/sequence.js';
+import { Builds, ServerSequence } from '../test/engine/server-2003/sequences/server-sequence.js';
 
 const { values } = parseArgs({
   options: {
@@ -17,6 +18,8 @@ const { values } = parseArgs({
 /** A machine remembers every hotpatch that it was given. */
 const SEQUENCES_OF_A_MACHINE = 100;
 const MOST_SHOWN = 5;
+/** One in so many is a sequence of hotfixes, reboots and power failures on one disk. */
+const EVERY = 100;
 let isBroken = false;
 
 for (const processor of ['x86', 'x64'] as const) {
@@ -24,11 +27,12 @@ for (const processor of ['x86', 'x64'] as const) {
   const [first, count] = [Number(values.seed), Number(values.count)];
   const done: Record<string, number> = {};
   const broken: string[] = [];
+  const builds = new Builds(processor);
   for (let seed = first; seed < first + count; ) {
     using machine = await SequenceMachine.boot(processor);
     for (const end = Math.min(first + count, seed + SEQUENCES_OF_A_MACHINE); seed < end; seed++) {
-      const sequence = new Sequence(machine, seed);
-      sequence.run();
+      const sequence = seed % EVERY === 0 ? new ServerSequence(builds, seed) : new Sequence(machine, seed);
+      await sequence.run();
       for (const [kind, times] of Object.entries(sequence.done)) done[kind] = (done[kind] ?? 0) + times;
       for (const text of sequence.broken)
         broken.push(`seed ${seed}: ${text}\n    ${sequence.log.join('\n    ')}`);
