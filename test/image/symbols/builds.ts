@@ -1,9 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll } from 'vitest';
 
 export const architectures = ['x64', 'arm64', 'x86'] as const;
 export type Architecture = (typeof architectures)[number];
@@ -132,18 +131,9 @@ function compileAndLink(architecture: Architecture, linkerOptions: readonly stri
   };
 }
 
-const folders: string[] = [];
-const removeFolders = () => {
-  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-};
-if (process.env.VITEST) afterAll(removeFolders);
-else process.once('exit', removeFolders);
-
-/** A new folder, removed at the end of the test file. */
+/** A new folder, removed when all tests have run. */
 export function temporaryFolder(name: string): string {
-  const folder = mkdtempSync(join(tmpdir(), `hotpatch-symbols-${name}-`));
-  folders.push(folder);
-  return folder;
+  return mkdtempSync(join(process.env.HOTPATCH_TEST_FOLDER ?? tmpdir(), `symbols-${name}-`));
 }
 
 /** MSVC's PDBs and images that come with the npm package node-pty. */
