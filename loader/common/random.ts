@@ -6,6 +6,15 @@ export class SeededRandom {
     this.#state = (seed ^ 0x9e3779b9) >>> 0 || 1;
   }
 
+  /** What the next numbers follow from; for taking them back. */
+  get state(): number {
+    return this.#state;
+  }
+
+  set state(state: number) {
+    this.#state = state;
+  }
+
   /** A whole number from `minimum` to `maximum`, both included. */
   between(minimum: number, maximum: number): number {
     let x = this.#state;

@@ -80,6 +80,11 @@ export class ProcessorThreads {
     return next;
   }
 
+  /** Notes slices that {@link next} has not been asked for. */
+  ran(processor: Processor, slices: number): void {
+    this.#slices.set(processor, (this.#slices.get(processor) ?? 0) + slices);
+  }
+
   /** Round robin over the processors that have a thread or could get one, or have other work. */
   nextProcessor(hasOtherWork: (processor: Processor) => boolean): Processor | undefined {
     const { processors } = this;

@@ -3,6 +3,7 @@ import { IRQL, irqlName, KernelError, type SeededRandom } from '../common/index.
 import type { DpcQueues } from './dpc.js';
 import { ProcessorThreads } from './processor-threads.js';
 import { type SliceObserver, type SliceRunner, Slices } from './slices.js';
+import { LONGEST_SLICE, SlicesAhead, sliceLength } from './slices-ahead.js';
 import type { Thread, ThreadCondition } from './thread.js';
 import { Waits } from './waits.js';
 
@@ -26,7 +27,6 @@ export interface SchedulerOwner {
   dispatchExit(thread: Thread, processor: Processor, exit: Exit): void;
 }
 
-const LONGEST_SLICE = 200;
 /** After so many turns for each processor in which threads have only spun, nothing will happen any more. */
 const IDLE_SPINS = 8;
 
@@ -39,11 +39,13 @@ export class Scheduler {
   readonly #processors: ProcessorThreads;
   readonly #waits: Waits;
   readonly #slices = new Slices();
+  readonly #ahead: SlicesAhead;
   #gathered = false;
 
   constructor(owner: SchedulerOwner) {
     this.#owner = owner;
     this.#processors = new ProcessorThreads(owner.machine.processors);
+    this.#ahead = new SlicesAhead(owner.random);
     this.#waits = new Waits(
       owner.dpcs,
       (thread) => this.#processors.add(thread),
@@ -133,6 +135,16 @@ export class Scheduler {
 
   /** Runs one thread on its processor for at most `instructions`, or to the next condition of its own; returns how many. */
   runThread(thread: Thread, instructions: number, conditions: readonly ThreadCondition[] = []): number {
+    return this.#runThread(thread, instructions, conditions);
+  }
+
+  /** `settle`: is told how the run ended, before anything is done about it. */
+  #runThread(
+    thread: Thread,
+    instructions: number,
+    conditions: readonly ThreadCondition[],
+    settle?: (exit: Exit) => void,
+  ): number {
     const processor = thread.processor;
     if (processor === undefined) throw new Error(`thread ${thread.id} is on no processor`);
     if (thread.wait?.spins === true && !this.#waits.endSpin(thread, processor)) {
@@ -147,6 +159,7 @@ export class Scheduler {
     );
     thread.state = 'running';
     const exit = this.#slices.run(thread, processor, { instructions, breakpoints });
+    settle?.(exit);
     thread.instructions += exit.instructions;
     this.#waits.executed(exit.instructions);
     if (exit.reason !== 'instructionLimit' && exit.reason !== 'breakpoint')
@@ -231,8 +244,38 @@ export class Scheduler {
       processor === undefined ? undefined : (this.#startDpc(processor) ?? this.#processors.next(processor));
     if (thread === undefined) return 'idle';
     if (this.#onlySpins && !this.#waits.sleep()) return 'idle';
-    const slice = Math.min(limit, this.#owner.random.between(1, LONGEST_SLICE));
+    if (processor !== undefined && this.#isAlone(thread, limit))
+      return { thread, instructions: this.#runAhead(thread, processor, limit, conditions) };
+    const slice = Math.min(limit, sliceLength(this.#owner.random));
     return { thread, instructions: this.runThread(thread, slice, conditions) };
+  }
+
+  /** Whether nothing can come between a thread's next slices, and nobody looks at them. */
+  #isAlone(thread: Thread, limit: number): boolean {
+    return (
+      thread.wait === undefined &&
+      this.#processors.all.length === 1 &&
+      this.#waits.all.length === 0 &&
+      this.#waits.untilTimer(limit) === limit &&
+      !this.#slices.isWatched &&
+      !this.#owner.machine.processors.some(({ index }) => this.#owner.dpcs.isPending(index))
+    );
+  }
+
+  #runAhead(
+    thread: Thread,
+    processor: Processor,
+    limit: number,
+    conditions: readonly ThreadCondition[],
+  ): number {
+    const ahead = this.#ahead.take(limit);
+    let charged = 0;
+    const executed = this.#runThread(thread, ahead.instructions, conditions, (exit) => {
+      const taken = ahead.settle(exit);
+      this.#processors.ran(processor, taken.slices - 1);
+      charged = taken.charged;
+    });
+    return Math.max(executed, charged);
   }
 
   /** What a thread's system service crashes in, it crashes in itself. */

@@ -32,6 +32,11 @@ export class Slices {
     return enter(this.#runners, runner);
   }
 
+  /** Whether anybody runs or watches single slices. */
+  get isWatched(): boolean {
+    return this.#runners.length > 0 || this.#observers.length > 0;
+  }
+
   watch(observer: SliceObserver): Disposable {
     return enter(this.#observers, observer);
   }
