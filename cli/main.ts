@@ -19,6 +19,8 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   dap: async () => (await import('./dap.js')).dapCommand(),
   record: async () => (await import('./record.js')).recordCommand(),
   trace: async () => (await import('./trace.js')).traceCommand(),
+  dump: async () => (await import('./dump.js')).dumpCommand(),
+  scan: async () => (await import('./scan.js')).scanCommand(),
   exports: async () => (await import('./exports.js')).exportsCommand(),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),
   completion: async () => (await import('./completion.js')).completionCommand(allCommands),

@@ -1,6 +1,7 @@
 export { BlockingEnd, type ChannelEnds, WakingEnd } from './channel.js';
 export { debugCommands, parseCommand } from './commands/index.js';
 export * from './dap/index.js';
+export * from './dump/index.js';
 export { DebugError } from './error.js';
 export * from './export/index.js';
 export { symbolEnd } from './functions.js';

@@ -45,6 +45,7 @@ export { PeImage, readImage } from './image.js';
 export type { BoundImport, DelayImportModule, ImportFunction, ImportModule } from './imports.js';
 export type { LoadConfig, LoadConfigField, LoadConfigValues } from './load-config.js';
 export { type ImageArchitecture, MappedFile, type ReadImageOptions } from './mapped-file.js';
+export * from './memory/index.js';
 export { ByteReader } from './reader.js';
 export { type EntryRedirection, type ReadMemory, recogniseEntry } from './recognise.js';
 export {

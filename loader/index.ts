@@ -31,6 +31,7 @@ export {
 export {
   type ArgumentType,
   calleePops,
+  encodeContext,
   failFast,
   fastFailName,
   type ServiceCall,
@@ -82,7 +83,15 @@ export {
   type WantedExport,
 } from './images/index.js';
 export { Kernel, type LoadImageOptions } from './kernel.js';
-export { AddressRegion, type ImageWriter, MemoryArea, readPointer, writePointer } from './memory/index.js';
+export {
+  AddressRegion,
+  type ImageWriter,
+  MemoryArea,
+  PAGE_GUARD,
+  protectionValue,
+  readPointer,
+  writePointer,
+} from './memory/index.js';
 export {
   EventObject,
   FileObject,

@@ -5,6 +5,7 @@ export { EXCEPTION_CODES, EXCEPTION_NONCONTINUABLE } from './exceptions/codes.js
 export {
   applyContext,
   captureContext,
+  encodeContext,
   readContext,
   readExceptionRecord,
   writeContext,

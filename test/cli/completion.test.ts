@@ -8,9 +8,8 @@ import { hotpatch } from './hotpatch.js';
 const work = mkdtempSync(join(tmpdir(), 'hotpatch-completion-'));
 afterAll(() => rmSync(work, { recursive: true }));
 
-const COMMANDS = 'run call inspect check build verify explore step gdb trace exports doctor completion'.split(
-  ' ',
-);
+const COMMANDS =
+  'run call inspect check build verify explore step gdb trace dump scan exports doctor completion'.split(' ');
 
 beforeAll(async () => {
   mkdirSync(join(work, 'images'));

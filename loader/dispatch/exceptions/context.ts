@@ -58,6 +58,24 @@ export function captureContext(processor: Processor, architecture: ArchitectureN
   return new Map(LAYOUTS[architecture].fields.map(([name]) => [name, processor.get(name)]));
 }
 
+/** A CONTEXT with all registers that it holds here, as bytes. */
+export function encodeContext(
+  architecture: ArchitectureName,
+  register: (name: string) => bigint,
+): Uint8Array {
+  const { size, flags, fields } = LAYOUTS[architecture];
+  const bytes = new Uint8Array(size);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(flags.offset, flags.value, true);
+  for (const [name, offset, width] of fields) {
+    const value = register(name);
+    if (width === 4) view.setUint32(offset, Number(BigInt.asUintN(32, value)), true);
+    else view.setBigUint64(offset, BigInt.asUintN(64, value), true);
+    if (width === 16) view.setBigUint64(offset + 8, BigInt.asUintN(64, value >> 64n), true);
+  }
+  return bytes;
+}
+
 /** Writes a CONTEXT; registers that are not given are left as they are there. */
 export function writeContext(
   space: GuestMemory,

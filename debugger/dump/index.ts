@@ -1,0 +1,1 @@
+export { type CaptureMoment, captureKernel, captureProcess, type MemoryCapture } from './capture.js';
