@@ -1,5 +1,6 @@
 import type { PeImage } from './image.js';
 import type { ImageArchitecture } from './mapped-file.js';
+import { isExecutable } from './sections.js';
 import { isX64Entry } from './unwind/index.js';
 
 /** Bytes of padding before an x86 or x64 function entry that a trampoline may use: link /FUNCTIONPADMIN:6. */
@@ -78,6 +79,32 @@ export function entryNeedOf(architecture: ImageArchitecture): EntryNeed {
     padding: PADDING_NEEDED[architecture],
     jump: JUMP_SIZE[architecture],
     entry: FUNCTION_ENTRY_SIZE[architecture],
+  };
+}
+
+/**
+ * The place of an entry in an image, judged by what its sections, exports and function table say.
+ * @param read the code as it is in the file, in memory, or in memory without hotpatches
+ */
+export function entryPlace(
+  image: PeImage,
+  architecture: ImageArchitecture,
+  rva: number,
+  read: ReadEntryCode,
+  decode: EntryPlace['decode'],
+): EntryPlace {
+  const section = image.sections.find(
+    (one) => isExecutable(one) && rva >= one.virtualAddress && rva < one.virtualAddress + one.sizeInMemory,
+  );
+  const start = section?.virtualAddress ?? rva;
+  return {
+    architecture,
+    rva,
+    code: { start, end: start + (section?.sizeInMemory ?? 0) },
+    read,
+    endOfCodeBefore: endOfCodeBefore(image, rva),
+    startOfCodeBefore: startOfCodeBefore(image, rva),
+    decode,
   };
 }
 

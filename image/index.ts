@@ -17,6 +17,7 @@ export {
   endOfCodeBefore,
   entryFacts,
   entryNeedOf,
+  entryPlace,
   entryProblems,
   type Fill,
   FUNCTION_ENTRY_SIZE,

@@ -127,13 +127,18 @@ export function checkEntry(program: Program, code: CodeFunction, form: HookForm,
     entry: ENTRY_SIZE,
   }))
     findings.report(ENTRY_RULES[problem], text, code.name);
+  checkFlow(program, code, ENTRY_SIZE, findings);
+  const [relocation] = program.relocationsIn(code.rva - size, size + ENTRY_SIZE);
+  if (relocation !== undefined)
+    findings.report('hotp1.entry', `a base relocation is at RVA 0x${relocation.toString(16)}`, code.name);
+}
+
+/** What only the code of a whole function tells: branches into the bytes at its entry that a jump replaces. */
+export function checkFlow(program: Program, code: CodeFunction, size: number, findings: Findings): void {
   for (const { offset, branch, flow } of program.stream(code).instructions) {
-    if (branch === undefined || branch >= ENTRY_SIZE) continue;
+    if (branch === undefined || branch >= size) continue;
     const at = `the branch at +0x${offset.toString(16)}`;
     if (branch > 0) findings.report('hotp1.entry', `${at} leads into it`, code.name);
     else if (flow !== 'call') findings.report('entry.loop', `${at} leads to the entry`, code.name);
   }
-  const [relocation] = program.relocationsIn(code.rva - size, size + ENTRY_SIZE);
-  if (relocation !== undefined)
-    findings.report('hotp1.entry', `a base relocation is at RVA 0x${relocation.toString(16)}`, code.name);
 }

@@ -1,13 +1,23 @@
+import { instructionFacts } from '../../cpu/index.js';
 import {
+  entryFacts,
+  entryPlace,
+  HOOK_TYPE,
+  type Hotp1,
   type Hotp1Finding,
-  hookTypeName,
+  hookPlace,
+  hookPlaceProblem,
+  hookSize,
+  hotp1Finding,
+  type PeImage,
   readHotp1,
   shortJumpTarget,
   validateHotp1,
 } from '../../image/index.js';
+import { hexBytes } from '../entry.js';
 import { type BuildFinding, Findings } from '../finding.js';
 import { type BuildSource, Program } from '../program.js';
-import { checkEntry } from './hooks.js';
+import { checkFlow } from './hooks.js';
 import { endlessCode } from './loops.js';
 
 export interface Verification2003 {
@@ -18,7 +28,7 @@ export interface Verification2003 {
   readonly formatFindings: readonly Hotp1Finding[];
   /** Rules about the functions of the base that are hooked; only where symbols tell them. */
   readonly findings: readonly BuildFinding[];
-  /** Functions of the base whose entries the hooks replace. */
+  /** Functions of the base whose entries the hooks replace, and pointers in its data. */
   readonly functions: readonly {
     readonly name: string;
     readonly baseRva: number;
@@ -34,19 +44,24 @@ export function verifyHotPatch2003(input: {
 }): Verification2003 {
   const { base, patch } = input;
   const formatFindings = validateHotp1(patch.image, base.image);
+  const isSound = () => formatFindings.every(({ severity }) => severity !== 'error');
   const findings = new Findings(new Set(input.allow));
-  const functions: { name: string; baseRva: number; fixedRva: number }[] = [];
-  if (formatFindings.every(({ severity }) => severity !== 'error')) {
-    const hotp1 = readHotp1(patch.image);
+  const functions: Verification2003['functions'][number][] = [];
+  const hotp1 = isSound() ? readHotp1(patch.image) : undefined;
+  if (hotp1 !== undefined) {
+    formatFindings.push(...placeFindings(base.image, hotp1));
     const program = new Program(base);
-    for (const hook of hotp1?.hooks ?? []) {
-      if (hookTypeName(hook.type) !== 'X86_JMP2B') continue;
-      const jump = hotp1?.hooks.find(({ hookRva }) => hookRva === shortJumpTarget(hook));
-      const code = program.functionAt(hook.hookRva);
-      const name = code?.name ?? `+0x${hook.hookRva.toString(16)}`;
-      functions.push({ name, baseRva: hook.hookRva, fixedRva: jump?.hotpRva ?? 0 });
-      if (code === undefined || code.rva !== hook.hookRva) continue;
-      checkEntry(program, code, hook.hookRva - shortJumpTarget(hook) === 6 ? 'indirect' : 'near', findings);
+    for (const hook of hotp1.hooks) {
+      const place = hookPlace(hotp1, hook);
+      if (hook.type === HOOK_TYPE.None || (place !== 'entry' && place !== 'data')) continue;
+      const { hookRva: baseRva } = hook;
+      const code = program.functionAt(baseRva);
+      const name = code?.rva === baseRva ? code.name : nameAt(base, baseRva);
+      const jump = hotp1.hooks.find((other) => other.hookRva === shortJumpTarget(hook));
+      const isShort = hook.type === HOOK_TYPE.X86_JMP2B;
+      functions.push({ name, baseRva, fixedRva: isShort ? (jump?.hotpRva ?? 0) : hook.hotpRva });
+      if (code?.rva !== baseRva) continue;
+      checkFlow(program, code, hookSize(hook) ?? 0, findings);
       const endless = endlessCode(program, code);
       if (endless !== undefined)
         findings.report(
@@ -58,9 +73,36 @@ export function verifyHotPatch2003(input: {
   }
   return {
     generation: '2003',
-    isValid: formatFindings.every(({ severity }) => severity !== 'error') && findings.refusals.length === 0,
+    isValid: isSound() && findings.refusals.length === 0,
     formatFindings,
     findings: findings.all,
     functions,
   };
+}
+
+function nameAt({ symbols }: BuildSource, rva: number): string {
+  const found = symbols?.byAddress(rva);
+  if (found === undefined) return `+0x${rva.toString(16)}`;
+  return found.offset === 0 ? found.symbol.name : `${found.symbol.name}+0x${found.offset.toString(16)}`;
+}
+
+/** The engine's own rule about the bytes that jumps replace, by what the file has there. */
+function placeFindings(base: PeImage, hotp1: Hotp1): Hotp1Finding[] {
+  const { architecture } = base;
+  const factsAt = (rva: number) =>
+    entryFacts(
+      entryPlace(
+        base,
+        architecture,
+        rva,
+        (at, length) => base.read(at, length),
+        (bytes) => instructionFacts(architecture, bytes, BigInt(rva)),
+      ),
+    );
+  return hotp1.hooks.flatMap((hook, index) => {
+    const problem = hookPlaceProblem(hotp1, hook, factsAt);
+    if (problem === undefined) return [];
+    const bytes = hexBytes(base.read(hook.hookRva, hookSize(hook) ?? 0));
+    return [hotp1Finding(problem, `hook ${index}`, `it is ${bytes}`, hook.hookRva)];
+  });
 }

@@ -2,11 +2,9 @@ import { instructionFacts } from '../../cpu/index.js';
 import {
   type EntryFacts,
   type EntryPlace,
-  endOfCodeBefore,
   entryFacts,
-  isExecutable,
+  entryPlace,
   type ReadEntryCode,
-  startOfCodeBefore,
 } from '../../image/index.js';
 import type { LoadedImage } from '../../loader/index.js';
 
@@ -16,18 +14,8 @@ export function entryFactsOf(image: LoadedImage, rva: number, read: ReadEntryCod
 }
 
 export function entryPlaceOf(image: LoadedImage, rva: number, read: ReadEntryCode): EntryPlace {
-  const { name: architecture } = image.domain.architecture;
-  const section = image.image.sections.find(
-    (one) => isExecutable(one) && rva >= one.virtualAddress && rva < one.virtualAddress + one.sizeInMemory,
+  const { name } = image.domain.architecture;
+  return entryPlace(image.image, name, rva, read, (bytes) =>
+    instructionFacts(name, bytes, image.address(rva)),
   );
-  const start = section?.virtualAddress ?? rva;
-  return {
-    architecture,
-    rva,
-    code: { start, end: start + (section?.sizeInMemory ?? 0) },
-    read,
-    endOfCodeBefore: endOfCodeBefore(image.image, rva),
-    startOfCodeBefore: startOfCodeBefore(image.image, rva),
-    decode: (bytes) => instructionFacts(architecture, bytes, image.address(rva)),
-  };
 }

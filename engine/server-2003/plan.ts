@@ -1,6 +1,7 @@
 import { CpuError, x64Encoder } from '../../cpu/index.js';
 import {
-  entryProblems,
+  continuationOf,
+  entriesOf,
   FIXUP_SIZE,
   fixupTypeName,
   HOOK_OPTION,
@@ -8,9 +9,12 @@ import {
   type Hotp1,
   type Hotp1Hook,
   type Hotp1RuleId,
+  hookPlace,
+  hookPlaceProblem,
   hookSize,
   hotp1Rule,
   isJump,
+  jumpsOf,
   type NtStatusName,
   shortJumpTarget,
   unsafePadding,
@@ -109,24 +113,25 @@ export class Planner {
       const size = hookSize(hook) ?? 0;
       if ((hook.options & HOOK_OPTION.WITHIN_2GB) !== 0) this.#checkDistance(place);
       const location = target.address(hook.hookRva);
-      const isEntry = hook.type === HOOK_TYPE.X86_JMP2B || this.#isDirect(hook);
-      if (this.input.checkEntries && isJump(hook.type)) this.#checkPlace(hook, place, size, isEntry);
+      const kind = hookPlace(hotp1, hook);
+      const entries = entriesOf(hotp1, hook);
+      if (this.input.checkEntries && isJump(hook.type)) this.#checkPlace(hook, place, size);
       const bytes = new Uint8Array(size).fill(0xcc);
       bytes.set(this.#encode(hook, place));
-      const isCode = isJump(hook.type) || hook.type === HOOK_TYPE.AMD64_CNT;
       return [
         {
           place,
-          target: isEntry ? 'entry' : isJump(hook.type) ? 'padding' : 'pointer',
+          target: kind === 'data' ? 'pointer' : kind,
           location,
           bytes,
-          pristine: isCode
-            ? Uint8Array.from(target.section.layout.subarray(hook.hookRva, hook.hookRva + size))
-            : undefined,
-          symbol: target.describe(target.address(this.#entriesOf(hook)[0] ?? hook.hookRva)),
-          entries: this.#entriesOf(hook).map((rva) => target.address(rva)),
-          jumps: this.#jumpsOf(hook).flatMap((jump) => this.#paddingOf(jump)),
-          unsafe: isJump(hook.type) && !isEntry ? this.#unsafe(hook, size) : [],
+          pristine:
+            kind !== 'data'
+              ? Uint8Array.from(target.section.layout.subarray(hook.hookRva, hook.hookRva + size))
+              : undefined,
+          symbol: target.describe(target.address(entries[0] ?? hook.hookRva)),
+          entries: entries.map((rva) => target.address(rva)),
+          jumps: jumpsOf(hotp1, hook).flatMap((jump) => this.#paddingOf(jump)),
+          unsafe: kind === 'padding' ? this.#unsafe(hook, size) : [],
         },
       ];
     });
@@ -180,25 +185,17 @@ export class Planner {
   }
 
   /** What /hotpatch and /FUNCTIONPADMIN promise of the bytes that a jump replaces. */
-  #checkPlace(hook: Hotp1Hook, place: string, size: number, isEntry: boolean): void {
+  #checkPlace(hook: Hotp1Hook, place: string, size: number): void {
     const { target } = this.input;
     const read = (rva: number, length: number) => this.#unpatched(rva, length);
-    if (!isEntry) {
-      const around = entryFactsOf(target, hook.hookRva + size, read);
-      const need = { padding: size, jump: size, entry: 0 };
-      if (!entryProblems(around, need).some((problem) => problem === 'padding' || problem === 'split'))
-        return;
-      const bytes = this.#unpatched(hook.hookRva, size);
-      throw this.#rule('hook.padding', place, `${this.#describe(hook.hookRva)} holds ${formatBytes(bytes)}`);
-    }
-    const facts = entryFactsOf(target, hook.hookRva, read);
-    if (entryProblems(facts, { padding: 0, jump: 0, entry: size }).every((found) => found === 'split'))
-      return;
-    throw this.#rule(
-      'hook.entry',
-      place,
-      `${this.#describe(hook.hookRva)} begins with ${formatBytes(facts.firstInstruction.bytes)}: a thread could stand behind it, inside the jump`,
-    );
+    const problem = hookPlaceProblem(this.input.hotp1, hook, (rva) => entryFactsOf(target, rva, read));
+    if (problem === undefined) return;
+    const bytes = this.#unpatched(hook.hookRva, size);
+    const why =
+      problem === 'hook.entry'
+        ? `begins with ${formatBytes(entryFactsOf(target, hook.hookRva, read).firstInstruction.bytes)}: a thread could stand behind it, inside the jump`
+        : `holds ${formatBytes(bytes)}`;
+    throw this.#rule(problem, place, `${this.#describe(hook.hookRva)} ${why}`);
   }
 
   /** Bytes of the target as they are without the hotpatches in its patch list. */
@@ -215,38 +212,11 @@ export class Planner {
     return bytes;
   }
 
-  /** A jump over the first instruction itself, which no short jump leads to. */
-  #isDirect(hook: Hotp1Hook): boolean {
-    if (hook.type !== HOOK_TYPE.X86_JMP && hook.type !== HOOK_TYPE.AMD64_IND) return false;
-    return !this.#shortJumps.some((other) => shortJumpTarget(other) === hook.hookRva);
-  }
-
-  get #shortJumps(): Hotp1Hook[] {
-    return this.input.hotp1.hooks.filter(({ type }) => type === HOOK_TYPE.X86_JMP2B);
-  }
-
-  /** RVAs of the entries whose way leads over a hook: where the short jumps stand that lead to its jumps. */
-  #entriesOf(hook: Hotp1Hook): number[] {
-    return this.#jumpsOf(hook).flatMap(({ hookRva }) => {
-      const short = this.#shortJumps.filter((other) => shortJumpTarget(other) === hookRva);
-      return short.length === 0 ? [hookRva] : short.map((other) => other.hookRva);
-    });
-  }
-
   /** The bytes of a jump in padding. */
   #paddingOf(jump: Hotp1Hook): Occupation[] {
-    if (!isJump(jump.type) || jump.type === HOOK_TYPE.X86_JMP2B || this.#isDirect(jump)) return [];
+    if (hookPlace(this.input.hotp1, jump) !== 'padding') return [];
     const start = this.input.target.address(jump.hookRva);
     return [{ start, end: start + BigInt(hookSize(jump) ?? 0) }];
-  }
-
-  /** The jumps that read the pointer that the hook is; else the hook itself. */
-  #jumpsOf(hook: Hotp1Hook): Hotp1Hook[] {
-    if (hook.type !== HOOK_TYPE.AMD64_CNT) return [hook];
-    const { hotp1 } = this.input;
-    return hotp1.hooks.filter(
-      (other) => other.type === HOOK_TYPE.AMD64_IND && continuationOf(hotp1, other) === hook.hookRva,
-    );
   }
 
   #describe(rva: number): string {
@@ -268,12 +238,6 @@ export class Planner {
     const { name } = this.input;
     return new HotPatchError({ rule, status, image: name, place, message, hint });
   }
-}
-
-/** RVA in the target of the pointer that an AMD64_IND hook jumps through: where the AMD64_CNT hook of its routine is. */
-function continuationOf(hotp1: Hotp1, { hotpRva }: Hotp1Hook): number {
-  const found = hotp1.hooks.find((hook) => hook.type === HOOK_TYPE.AMD64_CNT && hook.hotpRva === hotpRva);
-  return found?.hookRva ?? 0;
 }
 
 function readSigned(bytes: Uint8Array): bigint {

@@ -29,6 +29,14 @@ export {
   shortJumpTarget,
   VALIDATION_HOOK_ONLY,
 } from './format.js';
+export {
+  continuationOf,
+  entriesOf,
+  type HookPlace,
+  hookPlace,
+  hookPlaceProblem,
+  jumpsOf,
+} from './hook-places.js';
 export { isModule, moduleIdValue, peHeaderHash2, type SupportedModuleIdMethod } from './module-id.js';
 export { validationIndex } from './places.js';
 export { hasHotp1Section, readHotp1 } from './read.js';

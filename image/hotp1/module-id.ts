@@ -4,6 +4,9 @@ import type { PeImage } from '../image.js';
 import { SECTION_HEADER_SIZE } from '../sections.js';
 import { MODULE_ID_METHOD, MODULE_ID_VALUE_SIZE, type ModuleIdMethod } from './format.js';
 
+/** Bytes of the member of the union that each method uses: a u64, and Hash160. What is behind it does not matter. */
+const VALUE_SIZE = { PeChecksum: 8, PeHeaderHash2: 20 } as const;
+
 /** How a hotpatch can name its target here. */
 export type SupportedModuleIdMethod = Exclude<ModuleIdMethod, 'PeHeaderHash1' | 'PeDebugSignature'>;
 
@@ -27,7 +30,10 @@ export function isModule(
 ): boolean {
   if (method === MODULE_ID_METHOD.None) return true;
   const name = method === MODULE_ID_METHOD.PeChecksum ? 'PeChecksum' : 'PeHeaderHash2';
-  return moduleIdValue(image, name).every((byte, index) => byte === value[index]);
+  const size = VALUE_SIZE[name];
+  return moduleIdValue(image, name)
+    .subarray(0, size)
+    .every((byte, index) => byte === value[index]);
 }
 
 /**

@@ -52,6 +52,9 @@ const rules = {
     'the bytes of the target must be those that the hotpatch expects',
     'STATUS_DATA_ERROR',
   ),
+  'validation.relocation': error(
+    'a validation must not compare bytes that a base relocation of the target changes (laboratory)',
+  ),
   'hook.none': error('a hotpatch needs at least one hook'),
   'hook.type': error('the type of a hook must be one of those that are known'),
   'hook.notImplemented': error('PCREL32 hooks are listed but not implemented', 'STATUS_NOT_IMPLEMENTED'),
@@ -66,7 +69,9 @@ const rules = {
   'hook.overlap': error('no two hooks may change the same byte (laboratory)'),
   'hook.relocation': error('no base relocation of the target may change bytes of a hook (laboratory)'),
   'hook.validation': error('a hook’s ValidationRva must be that of one of the validations'),
-  'hook.shortTarget': error('an X86_JMP2B hook must lead to a hook of the same hotpatch (laboratory)'),
+  'hook.shortTarget': error(
+    'an X86_JMP2B hook must lead to an X86_JMP or AMD64_IND hook of the same hotpatch (laboratory)',
+  ),
   'hook.continuation': error('AMD64_IND and AMD64_CNT hooks come in pairs with one routine (laboratory)'),
   'hook.order': error(
     'the jump in the padding must come before the short jump that leads to it (laboratory)',

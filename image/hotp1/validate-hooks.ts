@@ -71,7 +71,9 @@ function checkRoutine(patch: PeImage, { type, hotpRva }: Hotp1Hook, report: Repo
 function checkPartners(hooks: readonly Hotp1Hook[], index: number, hook: Hotp1Hook, report: Report): void {
   if (hook.type === HOOK_TYPE.X86_JMP2B) {
     const target = shortJumpTarget(hook);
-    const found = hooks.findIndex(({ type, hookRva }) => isJump(type) && hookRva === target);
+    const found = hooks.findIndex(
+      ({ type, hookRva }) => isJump(type) && type !== HOOK_TYPE.X86_JMP2B && hookRva === target,
+    );
     if (found < 0) report('hook.shortTarget', `it leads to RVA ${hex(target)}`);
     else if (found > index) report('hook.order', `hook ${found} comes after it`);
   }
@@ -104,6 +106,8 @@ function checkLocation(target: PeImage, hook: Hotp1Hook, report: Report): void {
 function overlaps(hooks: readonly Hotp1Hook[]): Hotp1Finding[] {
   const ranges = hooks
     .map((hook, index) => ({ index, start: hook.hookRva, end: hook.hookRva + (hookSize(hook) ?? 0) }))
+    // Those that change nothing, or that nothing implements.
+    .filter(({ start, end }) => end > start)
     .sort((a, b) => a.start - b.start);
   return ranges.flatMap(({ index, start }, i) => {
     const before = ranges[i - 1];

@@ -119,6 +119,8 @@ function validateValidations(
     if (target === undefined) return findings;
     if (!isIn(target, targetRva)) report('validation.target', `${byteCount} bytes at ${hex(targetRva)}`);
     if (findings.some(({ severity }) => severity === 'error')) return findings;
+    const [relocation] = target.relocationsIn(targetRva, byteCount);
+    if (relocation !== undefined) report('validation.relocation', `at RVA ${hex(relocation.rva)}`);
     const difference = firstDifference(patch.read(sourceRva, byteCount), target.read(targetRva, byteCount));
     if (difference !== undefined)
       report('validation.bytes', `they differ at RVA ${hex(targetRva + difference)}`);

@@ -1,4 +1,11 @@
-import { type BuiltImage, HOTP1_RULES, ImageBuilder, MODULE_ID_METHOD, readImage } from 'hotpatch-lab/image';
+import {
+  type BuiltImage,
+  HOOK_TYPE,
+  HOTP1_RULES,
+  ImageBuilder,
+  MODULE_ID_METHOD,
+  readImage,
+} from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { type BuildRuleId, verifyHotPatch2003 } from '../../builder/index.js';
 import { DAMAGES } from '../engine/server-2003/damages.js';
@@ -21,11 +28,6 @@ function verify(target: BuiltImage, change: PatchChange, allow: readonly string[
   });
 }
 
-/** What the engine says of places in memory is what the builder's rules say of functions in a file. */
-const SAME_RULE: Readonly<Record<string, BuildRuleId>> = {
-  'hook.entry': 'hotp1.entry',
-  'hook.padding': 'hotp1.padding',
-};
 /** Only a running system knows where images lie, and who protects them. */
 const IN_MEMORY = /^(hook\.(distance|range)|fixup\.range|kernel\..*)$/;
 
@@ -35,6 +37,10 @@ interface Misfit extends PatchChange {
   /** Default: the target that the hotpatch was made for. */
   readonly target?: (processor: Processor) => BuiltImage;
 }
+
+/** A target with other functions than the usual one. */
+const targetWith = (change: (builder: ImageBuilder) => ImageBuilder) => (processor: Processor) =>
+  change(new ImageBuilder(processor, { name: 'target.dll', subsystem: 'WINDOWS_CUI', dll: true })).build();
 
 /** What the engine does not meet: it picks the target by name, and never reads a hotpatch for another processor. */
 const MISFITS: readonly Misfit[] = [
@@ -52,7 +58,25 @@ const MISFITS: readonly Misfit[] = [
       ),
     section: ({ good }) => ({
       ...good,
+      validations: [],
       hooks: good.hooks.map((hook, index) => (index === 1 ? { ...hook, options: 6 } : hook)),
+    }),
+  },
+  {
+    what: 'a validation over an address in the code',
+    rule: 'validation.relocation',
+    target: (processor) =>
+      targetWith((b) => b.code('f', [0x8b, 0xff, 0xa1, 0, 0, 0, 0, 0, 0, 0, 0, 0xc3], { relocations: [3] }))(
+        processor,
+      ),
+  },
+  {
+    what: 'a jump over two instructions',
+    rule: 'hook.entry',
+    target: targetWith((b) => b.code('f', [0x6a, 0x55, 0x58, 0x90, 0x90, 0x90, 0x90, 0xc3])),
+    section: ({ good, target, layout }) => ({
+      ...good,
+      hooks: [{ type: HOOK_TYPE.X86_JMP, options: 5, hookRva: target.rva('f'), hotpRva: layout.rva('g') }],
     }),
   },
   {
@@ -80,10 +104,6 @@ const MISFITS: readonly Misfit[] = [
   },
 ];
 
-/** A target with other functions than the usual one. */
-const targetWith = (change: (builder: ImageBuilder) => ImageBuilder) => (processor: Processor) =>
-  change(new ImageBuilder(processor, { name: 'target.dll', subsystem: 'WINDOWS_CUI', dll: true })).build();
-
 interface BadTarget {
   readonly what: string;
   readonly rule: BuildRuleId;
@@ -96,20 +116,6 @@ const f = (...bytes: number[]) => targetWith((builder) => builder.code('f', byte
 
 /** Functions that a hotpatch must not hook, as only their symbols and their whole code tell. */
 const BAD_TARGETS: readonly BadTarget[] = [
-  {
-    what: 'padding that belongs to the function before it',
-    rule: 'hotp1.padding',
-    target: targetWith((b) =>
-      b.code('g', [0xc3, 0x90, 0x90, 0x90, 0x90, 0x90]).code('f', returning(1), { padding: 0, alignment: 1 }),
-    ),
-    good: targetWith((b) => b.code('g', [0xc3]).code('f', returning(1), { padding: 5, alignment: 1 })),
-  },
-  {
-    what: 'a first instruction of one byte',
-    rule: 'hotp1.entry',
-    target: f(0x55, 0x5d, 0xc3),
-    good: f(0x8b, 0xff, 0x55, 0x5d, 0xc3),
-  },
   {
     what: 'a branch into the second byte',
     rule: 'hotp1.entry',
@@ -138,7 +144,7 @@ describe('hotpatch verify, for hotpatches of 2003 that somebody made wrongly', (
       ...formatFindings.filter(({ severity }) => severity === 'error'),
       ...findings.filter(({ severity }) => severity === 'refusal'),
     ];
-    expect(found.map((finding): string => finding.rule)).toContain(SAME_RULE[rule] ?? rule);
+    expect(found.map((finding): string => finding.rule)).toContain(rule);
     expect(isValid).toBe(false);
   });
 
@@ -204,5 +210,77 @@ describe.each(PROCESSORS)('hotpatch verify, for functions that must not be hooke
     const { isValid, findings } = verify(bad.target(processor), { processor }, [rule]);
     expect(findings.map(({ severity }) => severity)).toEqual(['warning']);
     expect(isValid).toBe(true);
+  });
+});
+
+describe('hotpatch verify accepts what the engine does', () => {
+  it.each(PROCESSORS)(
+    'a short jump into a cave of int 3, before which there is no padding, on %s',
+    (processor) => {
+      const found = verify(
+        targetWith((b) =>
+          b
+            .code('g', [0xc3])
+            .code('f', returning(1), { padding: 0, alignment: 1 })
+            .code('cave', new Uint8Array(16).fill(0xcc), { padding: 0, alignment: 1 }),
+        )(processor),
+        {
+          processor,
+          section: ({ good, target: built, layout }) => {
+            const at = built.rva('cave');
+            return {
+              ...good,
+              validations: [],
+              hooks: [
+                { type: HOOK_TYPE.X86_JMP, options: 5, hookRva: at, hotpRva: layout.rva('g') },
+                {
+                  type: HOOK_TYPE.X86_JMP2B,
+                  options: 2,
+                  hookRva: built.rva('f'),
+                  hotpRva: (at - built.rva('f') - 2) & 0xff,
+                },
+              ],
+            };
+          },
+        },
+      );
+      expect(found).toMatchObject({ isValid: true, formatFindings: [], findings: [] });
+    },
+  );
+
+  it('a hook of no kind inside another one, and bytes behind a checksum', () => {
+    const found = verify(buildTarget('x86'), {
+      section: ({ good, target }) => ({
+        ...good,
+        hooks: [...good.hooks, { type: HOOK_TYPE.None, hookRva: target.rva('f') + 1, hotpRva: 0 }],
+        moduleIdValue: Uint8Array.from([
+          ...(good.moduleIdValue ?? []).slice(0, 8),
+          ...new Array(16).fill(0xaa),
+        ]),
+      }),
+    });
+    expect(found.isValid).toBe(true);
+  });
+
+  it('a pointer in data, which it names', () => {
+    const found = verify(buildTarget('x86'), {
+      section: ({ good, target, layout }) => ({
+        ...good,
+        hooks: [{ type: HOOK_TYPE.VA32, hookRva: target.rva('table'), hotpRva: layout.rva('g') }],
+      }),
+    });
+    expect(found.functions.map(({ name }) => name)).toEqual(['table']);
+  });
+
+  it('not all of the 64 bits of a checksum', () => {
+    const found = verify(buildTarget('x86'), {
+      section: ({ good }) => ({
+        ...good,
+        moduleIdValue: Uint8Array.from(
+          (good.moduleIdValue ?? new Uint8Array(24)).map((byte, i) => (i === 4 ? 1 : byte)),
+        ),
+      }),
+    });
+    expect(found.formatFindings.map(({ rule }) => rule)).toContain('target.moduleId');
   });
 });

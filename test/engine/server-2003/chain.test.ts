@@ -158,18 +158,17 @@ describe('hotpatches of different functions', () => {
       processor: 'x64',
       name: 'near.dll',
       result: 11,
-      section: ({ good }) => ({
-        ...good,
-        validations: [],
-        hooks: [
-          {
-            type: HOOK_TYPE.X86_JMP2B,
-            options: 2,
-            hookRva: target.rva('f') - 5 + distance,
-            hotpRva: 0xfe,
-          },
-        ],
-      }),
+      section: ({ good, layout }) => {
+        const [at, cave] = [target.rva('f') - 5 + distance, target.rva('cells')];
+        return {
+          ...good,
+          validations: [],
+          hooks: [
+            { type: HOOK_TYPE.X86_JMP, options: 5, hookRva: cave, hotpRva: layout.rva('g') },
+            { type: HOOK_TYPE.X86_JMP2B, options: 2, hookRva: at, hotpRva: (cave - at - 2) & 0xff },
+          ],
+        };
+      },
     });
     if (overlaps) expect(() => engine.load(near)).toThrow('chain.crossed');
     else engine.load(near);
