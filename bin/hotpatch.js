@@ -1,11 +1,22 @@
 #!/usr/bin/env node
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { BUNDLED } from './bundled.js';
 
-const main = new URL('../dist/cli/main.js', import.meta.url);
-if (!existsSync(main)) {
-  console.error('hotpatch: not built yet; run: npm run build');
-  process.exit(2);
+const args = process.argv.slice(2);
+if (args.length === 1 && args[0] === '--version') {
+  console.log(JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version);
+} else {
+  const whole = new URL('../dist/cli/main.js', import.meta.url);
+  const bundle = new URL('../dist/command/main.js', import.meta.url);
+  const command = args.find((arg) => !arg.startsWith('-'));
+  const isBundled = command === undefined || BUNDLED.includes(command);
+  const main = isBundled && existsSync(bundle) ? bundle : whole;
+  if (existsSync(main)) {
+    const { main: run, watchStreams } = await import(main.href);
+    watchStreams();
+    process.exitCode = await run(args);
+  } else {
+    console.error('hotpatch: not built yet; run: npm run build');
+    process.exitCode = 2;
+  }
 }
-const { main: run, watchStreams } = await import(main.href);
-watchStreams();
-process.exitCode = await run(process.argv.slice(2));
