@@ -1,12 +1,7 @@
 import type { BootOptions, Kernel } from '../loader/index.js';
-import { HotPatchError } from './core/error.js';
-import type { EngineName } from './core/hot-patch-engine.js';
-import { ModernEngine } from './modern/engine.js';
-import type { EngineOptions } from './modern/options.js';
-import type { Patch } from './modern/patch.js';
-import { Server2003Engine } from './server-2003/engine.js';
-import type { HotPatch2003Options } from './server-2003/options.js';
-import type { Patch2003 } from './server-2003/patch.js';
+import { type EngineName, HotPatchError } from './core/index.js';
+import { type EngineOptions, ModernEngine, type Patch } from './modern/index.js';
+import { type HotPatch2003Options, type Patch2003, Server2003Engine } from './server-2003/index.js';
 
 /** Each engine, its options, and its hotpatches, by the engine's name. */
 export interface Engines {

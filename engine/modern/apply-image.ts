@@ -1,14 +1,11 @@
 import { ntStatus } from '../../image/index.js';
-import type { LoadedImage } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import { Journal } from '../core/journal.js';
-import type { EngineStep } from '../core/steps.js';
+import type { Kernel, LoadedImage } from '../../loader/index.js';
+import { asHotPatchError, type EngineStep, HotPatchError, Operation, storeAsOwner } from '../core/index.js';
 import { Applier } from './apply.js';
-import { type ImageRecord, VAD_HOT_PATCH_STATE } from './image-record.js';
+import { editRecord, type ImageRecord, VAD_HOT_PATCH_STATE } from './image-record.js';
 import { changePatch, type Patch } from './patch.js';
 import type { PatchPlan } from './plan.js';
-import { asHotPatchError } from './refusals.js';
-import { forward as forwardPlans, putInForce, type TransactionContext } from './transaction.js';
+import { forward as forwardPlans, putInForce } from './transaction.js';
 
 /** Flags of MANAGE_HOT_PATCH_APPLY_IMAGE_PATCH (docs/fidelity.md#ntmanagehotpatch). */
 export const APPLY_IMAGE_PATCH = { REVERSE: 0x1, FORWARD: 0x2, UNDO: 0x4 } as const;
@@ -28,11 +25,7 @@ export interface ImagePatchRequest {
  * MiApplyImageHotPatchRequest: the phases that the flags name, in the state machine of the patch image's VAD (reverse
  * demands state 0, forward alone demands 3). Each call is a transaction of its own.
  */
-export function* applyImagePatch(
-  context: TransactionContext,
-  request: ImagePatchRequest,
-): Generator<EngineStep, void> {
-  const { kernel, emit } = context;
+export function* applyImagePatch(kernel: Kernel, request: ImagePatchRequest): Generator<EngineStep, void> {
   const { base, record, patch, flags } = request;
   const reverse = (flags & APPLY_IMAGE_PATCH.REVERSE) !== 0;
   const forward = (flags & APPLY_IMAGE_PATCH.FORWARD) !== 0;
@@ -45,43 +38,22 @@ export function* applyImagePatch(
       message: `the patch image is in state ${record.vadState}; this phase needs ${expected}`,
     });
   const plan = request.plan(!reverse);
-  const journal = new Journal(kernel);
-  const applier = new Applier(kernel, journal);
-  let done = false;
+  const operation = new Operation(kernel, storeAsOwner);
+  const applier = new Applier(operation);
   let forwardBegun = false;
   try {
-    if (reverse) {
-      yield* all(applier.backward(plan));
-      yield* all(applier.callTargets(plan));
-      journal.change(
-        () => {
-          record.vadState = VAD_HOT_PATCH_STATE.patchReverseApplied;
-          record.image.hotPatchState = 'AppliedReverse';
-        },
-        () => {
-          record.vadState = VAD_HOT_PATCH_STATE.none;
-          record.image.hotPatchState = 'NotApplied';
-        },
-      );
-    }
-    if (!forward) {
-      done = true;
-      return;
-    }
-    forwardBegun = true;
-    yield* forwardPlans(context, [plan], applier);
-    done = true;
+    yield* operation.run(function* () {
+      if (reverse) yield* reverseSteps();
+      forwardBegun = forward;
+      if (forward) yield* forwardPlans(operation, [plan], applier);
+    });
   } catch (error) {
     if (forwardBegun) base.image.hotPatchState = 'FailedToPatch';
     throw asHotPatchError(error, patch.name);
-  } finally {
-    if (!done) {
-      journal.rollBack();
-      kernel.machine.serialise();
-    }
   }
+  if (!forward) return;
   const application = { patch, base, loaded: request.loaded, functions: plan.forward.length };
-  base.applications.push(application);
+  editRecord(base).add(application);
   changePatch(patch, {
     state: 'applied',
     status: ntStatus('STATUS_SUCCESS'),
@@ -89,7 +61,18 @@ export function* applyImagePatch(
   });
   putInForce(base);
 
-  function* all(steps: Generator<EngineStep, void>): Generator<EngineStep, void> {
-    for (const step of steps) yield emit(step);
+  function* reverseSteps(): Generator<EngineStep, void> {
+    yield* applier.backward(plan);
+    yield* applier.callTargets(plan);
+    operation.change(
+      () => {
+        editRecord(record).vadState = VAD_HOT_PATCH_STATE.patchReverseApplied;
+        record.image.hotPatchState = 'AppliedReverse';
+      },
+      () => {
+        editRecord(record).vadState = VAD_HOT_PATCH_STATE.none;
+        record.image.hotPatchState = 'NotApplied';
+      },
+    );
   }
 }

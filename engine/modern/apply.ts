@@ -1,8 +1,13 @@
-import { hex, type Kernel, type LoadedImage } from '../../loader/index.js';
-import type { Journal } from '../core/journal.js';
-import { refuseOccupied, threadsStandingIn } from '../core/stands.js';
-import type { EngineStep } from '../core/steps.js';
-import type { ImageRecord } from './image-record.js';
+import { hex, type LoadedImage } from '../../loader/index.js';
+import {
+  type EngineStep,
+  type Occupation,
+  type Operation,
+  refuseOccupied,
+  type StoreTarget,
+  threadsStandingIn,
+} from '../core/index.js';
+import { editRecord, type ImageRecord } from './image-record.js';
 import { type FunctionPlan, type PatchPlan, reader } from './plan.js';
 import type { TrampolineStore } from './trampoline.js';
 import type { UndoEntry } from './undo-table.js';
@@ -14,24 +19,36 @@ import type { UndoEntry } from './undo-table.js';
  * {@link Applier.commit}, because the processors are serialised between them.
  */
 export class Applier {
-  constructor(
-    private readonly kernel: Kernel,
-    private readonly journal: Journal,
-  ) {}
+  constructor(private readonly operation: Operation) {}
 
   /** Both HPATs get memory, and the patch image is pointed at its base. */
   *backward(plan: PatchPlan): Generator<EngineStep, void> {
-    for (const { image, form } of [plan.base, plan.patch]) {
-      const step = this.journal.commitHpat(image, form);
-      if (step !== undefined) yield step;
-    }
+    for (const record of [plan.base, plan.patch]) yield* this.#commitHpat(record);
     const { image } = plan.patch;
     for (const record of plan.backward) {
       if (record.kind === 'function') {
         yield* this.#trampoline(record, plan.patch, false);
         yield* this.#entry(record, image);
-      } else yield this.journal.store(image, record.target, record.location, record.value(), record.symbol);
+      } else yield this.#store(image, record.target, record.location, record.value(), record.symbol);
     }
+  }
+
+  /** Gives the image's HPAT memory, when it has none yet. */
+  *#commitHpat({ image, form }: ImageRecord): Generator<EngineStep, void> {
+    const { hpat } = image;
+    if (hpat === undefined || hpat.committed) return;
+    this.operation.change(
+      () => hpat.commit(form.slotFill),
+      () => {
+        hpat.decommit();
+      },
+      image,
+    );
+    yield this.operation.emit({
+      kind: 'hpatCommitted',
+      image: image.baseDllName,
+      text: `  HPAT of ${image.baseDllName} gets memory: ${hpat.reserveSize / 0x1000} pages, ${hpat.capacity} slots`,
+    });
   }
 
   /**
@@ -42,7 +59,7 @@ export class Applier {
     const { guard } = image.domain;
     const saved = guard.enforced ? guard.saveImage(image.dllBase) : undefined;
     if (saved === undefined) return;
-    this.journal.change(
+    this.operation.change(
       () => {
         guard.clearImage(image.dllBase);
         for (const rva of callTargets.valid) guard.setTarget(image.address(rva), true);
@@ -51,12 +68,12 @@ export class Applier {
       () => guard.restoreImage(image.dllBase, saved),
       image,
     );
-    yield {
+    yield this.operation.emit({
       kind: 'callTargetsSet',
       image: image.baseDllName,
       valid: callTargets.valid.length,
       text: `  CFG: ${callTargets.valid.length} function(s) of ${image.baseDllName} are valid call targets`,
-    };
+    });
   }
 
   /**
@@ -78,22 +95,17 @@ export class Applier {
     const { image } = base;
     const location = image.address(entry.rva);
     const symbol = image.describe(location);
-    yield this.journal.store(image, 'entry', location, entry.entryBytes, symbol);
-    this.journal.change(
-      () => base.undo.clear(index),
-      () => base.undo.set(index, entry),
+    yield this.#store(image, 'entry', location, entry.entryBytes, symbol);
+    this.operation.change(
+      () => editRecord(base).clearUndo(index),
+      () => editRecord(base).saveUndo(index, entry),
     );
-    yield {
+    yield this.operation.emit({
       kind: 'undoEntryCleared',
       index,
       rva: entry.rva,
       text: `  undo entry ${index} of ${symbol} is cleared`,
-    };
-  }
-
-  serialise(facts: { readonly ifRestored?: true } = {}): EngineStep {
-    this.kernel.machine.serialise();
-    return { kind: 'serialised', text: '  every processor is serialised', ...facts };
+    });
   }
 
   /** Everything of the trampoline but the entry. */
@@ -101,24 +113,24 @@ export class Applier {
     const { image } = record;
     const { symbol, index, trampoline } = plan;
     const store = (target: 'dataSlot' | 'codeSlot' | 'padding', { address, bytes }: TrampolineStore) =>
-      this.journal.store(image, target, address, bytes, symbol);
+      this.#store(image, target, address, bytes, symbol);
     yield store('dataSlot', trampoline.data);
     if (!plan.isNew) return;
 
     if (trampoline.code !== undefined) yield store('codeSlot', trampoline.code);
-    this.journal.change(
-      () => record.useSlot(index, plan.rva),
-      () => record.giveBackSlot(index),
+    this.operation.change(
+      () => editRecord(record).useSlot(index, plan.rva),
+      () => editRecord(record).giveBackSlot(index),
     );
     if (keepUndo) yield this.#saveUndoEntry(record, plan);
     if (trampoline.padding === undefined) return;
-    refuseOccupied(this.kernel, { domain: image.domain, unsafe: plan.unsafe, symbol });
+    refuseOccupied(this.operation.kernel, { domain: image.domain, unsafe: plan.unsafe, symbol });
     yield store('padding', trampoline.padding);
   }
 
   *#entry({ isNew, symbol, trampoline }: FunctionPlan, image: LoadedImage): Generator<EngineStep, void> {
     if (!isNew) return;
-    yield this.journal.store(image, 'entry', trampoline.entry.address, trampoline.entry.bytes, symbol);
+    yield this.#store(image, 'entry', trampoline.entry.address, trampoline.entry.bytes, symbol);
   }
 
   #saveUndoEntry(
@@ -133,18 +145,18 @@ export class Applier {
       paddingBytes:
         padding === undefined
           ? new Uint8Array()
-          : record.originalPadding(rva, () => read(padding.address, padding.bytes.length)),
+          : editRecord(record).originalPadding(rva, () => read(padding.address, padding.bytes.length)),
     };
-    this.journal.change(
-      () => record.undo.set(index, entry),
-      () => record.undo.clear(index),
+    this.operation.change(
+      () => editRecord(record).saveUndo(index, entry),
+      () => editRecord(record).clearUndo(index),
     );
-    return {
+    return this.operation.emit({
       kind: 'undoEntrySaved',
       index,
       rva,
       text: `  undo entry ${index} keeps RVA ${hex(rva)} (${symbol})`,
-    };
+    });
   }
 
   /**
@@ -157,25 +169,25 @@ export class Applier {
     for (const entry of entries) {
       const location = image.address(entry.rva);
       const range = { domain: image.domain, start: location - size, end: location };
-      if (entry.paddingBytes.length === 0 || threadsStandingIn(this.kernel, range).length > 0) continue;
-      yield this.journal.store(
-        image,
-        'padding',
-        location - size,
-        entry.paddingBytes,
-        image.describe(location),
-        [{ start: location - size, end: location }],
-      );
+      if (entry.paddingBytes.length === 0 || threadsStandingIn(this.operation.kernel, range).length > 0)
+        continue;
+      yield this.#store(image, 'padding', location - size, entry.paddingBytes, image.describe(location), [
+        { start: location - size, end: location },
+      ]);
       restored = true;
     }
-    if (restored) yield this.serialise({ ifRestored: true });
+    if (restored) yield this.operation.serialise({ ifRestored: true });
   }
-}
 
-export function rendezvous(phase: 'begin' | 'end'): EngineStep {
-  const text =
-    phase === 'begin'
-      ? '  all processors are gathered: an entry store could be seen in halves'
-      : '  all processors are let go';
-  return { kind: 'rendezvous', phase, text };
+  #store(
+    image: LoadedImage,
+    target: StoreTarget,
+    address: bigint,
+    bytes: Uint8Array,
+    symbol: string,
+    unlessOccupied?: readonly Occupation[],
+  ): EngineStep {
+    const { domain } = image;
+    return this.operation.store({ domain, image, target, address, bytes, symbol, unlessOccupied });
+  }
 }

@@ -1,5 +1,5 @@
 import { GuestCrash, hex, type Kernel, type LoadedImage } from '../../loader/index.js';
-import type { CalloutPhase, EngineStep } from '../core/steps.js';
+import type { CalloutPhase, EngineStep } from '../core/index.js';
 
 /** Export of a patch image that initialises it (docs/fidelity.md#the-system-around-it). */
 export const PATCH_MAIN_CALLOUT = '__PatchMainCallout__';

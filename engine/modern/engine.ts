@@ -1,10 +1,16 @@
 import type { PeImage } from '../../image/index.js';
 import { hex, type Kernel, type LoadedImage, type PlainEventKind, processOf } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import type { HotPatch, HotPatchEngine } from '../core/hot-patch-engine.js';
-import { type Holder, holdersOfPatch } from '../core/in-use.js';
-import { drive, type OperationFacts, performOperation } from '../core/requested-operation.js';
-import type { EngineStep } from '../core/steps.js';
+import {
+  drive,
+  type EngineStep,
+  type Holder,
+  type HotPatch,
+  type HotPatchEngine,
+  HotPatchError,
+  holdersOfPatch,
+  type OperationFacts,
+  performOperation,
+} from '../core/index.js';
 import { APPLY_IMAGE_PATCH, applyImagePatch } from './apply-image.js';
 import { type EngineBuild, engineBuild } from './builds.js';
 import { formFor } from './forms.js';
@@ -43,10 +49,6 @@ export class ModernEngine implements HotPatchEngine {
     this.build = engineBuild(kernel.windowsBuild);
     this.#context = {
       kernel,
-      emit: (event) => {
-        kernel.events.emit(event);
-        return event;
-      },
       planOptions: {
         ignoreRel32: options.ignoreRel32 ?? this.build.ignoreRel32,
         dynamicValues: options.dynamicValues,
@@ -185,7 +187,7 @@ export class ModernEngine implements HotPatchEngine {
     const own = this.record(loaded);
     const plan = (forwardOnly: boolean) =>
       planPatch(patch.table, record, own, { ...this.#context.planOptions, forwardOnly });
-    drive(applyImagePatch(this.#context, { base: record, loaded, record: own, patch, flags, plan }));
+    drive(applyImagePatch(this.kernel, { base: record, loaded, record: own, patch, flags, plan }));
   }
 
   /** The patch that is registered for this base, if the image is that patch's. */

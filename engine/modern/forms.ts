@@ -1,5 +1,5 @@
 import type { Kernel, LoadedImage } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
+import { HotPatchError } from '../core/index.js';
 import type { TrampolineForm } from './trampoline.js';
 import { arm64Trampoline } from './trampoline-arm64.js';
 import {

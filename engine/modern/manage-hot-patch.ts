@@ -8,7 +8,7 @@ import {
   type Process,
   type ServiceCall,
 } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
+import { HotPatchError } from '../core/index.js';
 import { CallerMemory } from './caller-memory.js';
 import type { ModernEngine } from './engine.js';
 import { CLASS_HANDLERS, Refusal } from './manage-classes.js';

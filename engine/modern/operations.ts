@@ -1,21 +1,26 @@
 import { formatAddress } from '../../cpu/index.js';
 import { ntStatus, validateHotPatch } from '../../image/index.js';
-import type { LoadedImage, PlainEventKind } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import { threadsIn } from '../core/in-use.js';
-import { domainOf } from '../core/journal.js';
-import { refuseOccupied } from '../core/stands.js';
-import type { EngineStep } from '../core/steps.js';
+import type { Kernel, LoadedImage, PlainEventKind } from '../../loader/index.js';
+import {
+  asHotPatchError,
+  type EngineStep,
+  HotPatchError,
+  nameInReports,
+  refuseFindings,
+  refuseOccupied,
+  threadsIn,
+} from '../core/index.js';
 import type { Application } from './application.js';
 import type { ImageRecord } from './image-record.js';
 import { changePatch, type Patch } from './patch.js';
 import { checkUndoTable, type PatchPlan, type PlanOptions, planPatch } from './plan.js';
-import { asHotPatchError, notInForce, refuseFindings, refuseImportOfBase } from './refusals.js';
+import { notInForce, refuseImportOfBase } from './refusals.js';
 import { type Revert, revertPatch } from './revert.js';
 import { checkSequence } from './sequence.js';
-import { type Moment, PatchTransaction, type TransactionContext } from './transaction.js';
+import { type Moment, PatchTransaction } from './transaction.js';
 
-export interface OperationsContext extends TransactionContext {
+export interface OperationsContext {
+  readonly kernel: Kernel;
   readonly planOptions: PlanOptions;
   /** A patch must be newer than the one in force. */
   readonly enforcesSequence: boolean;
@@ -36,7 +41,7 @@ export class PatchOperations {
           'applyBegun',
           `apply ${patch.name} (sequence ${patch.sequenceNumber}) to ${plan.base.image.baseDllName}: ${plan.backward.length} backward, ${plan.forward.length} forward record(s)`,
         );
-      const applications = yield* new PatchTransaction(this.context, patch, plans, when).run();
+      const applications = yield* new PatchTransaction(this.context.kernel, patch, plans, when).run();
       this.#complete(patch, applications);
       applied = true;
     } catch (error) {
@@ -76,7 +81,7 @@ export class PatchOperations {
       const names = reverts.map(({ application }) => application.base.image.baseDllName);
       this.#tell('revertBegun', `revert ${patch.name} from ${names.join(', ')}`);
       isInForce = true;
-      reverted.push(...(yield* revertPatch(this.context, reverts)));
+      reverted.push(...(yield* revertPatch(this.context.kernel, reverts)));
     }
     if (!isInForce) throw notInForce(patch);
     changePatch(patch, { state: 'reverted' });
@@ -170,6 +175,6 @@ function naming<T>(base: LoadedImage, plan: () => T): T {
   try {
     return plan();
   } catch (error) {
-    throw error instanceof HotPatchError ? error.in(domainOf(base).domain) : error;
+    throw error instanceof HotPatchError ? error.in(nameInReports(base.domain)) : error;
   }
 }

@@ -8,15 +8,15 @@ import {
   validateHotPatch,
 } from '../../image/index.js';
 import { INSPECT, type LoadedImage, printed } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import type {
-  HotPatch,
-  HotPatchPlace,
-  HotPatchState,
-  LoadHotPatchOptions,
-} from '../core/hot-patch-engine.js';
+import {
+  type HotPatch,
+  HotPatchError,
+  type HotPatchPlace,
+  type HotPatchState,
+  type LoadHotPatchOptions,
+  refuseFindings,
+} from '../core/index.js';
 import type { Application } from './application.js';
-import { refuseFindings } from './refusals.js';
 
 export interface LoadPatchOptions extends LoadHotPatchOptions {
   /** Registers it for the processes of this user alone (`S-1-5-21-…`). */

@@ -1,6 +1,6 @@
 import type { HotPatchRecord, HotPatchType } from '../../image/index.js';
 import { hex } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
+import { HotPatchError } from '../core/index.js';
 import type { ImageRecord } from './image-record.js';
 import type { PlanOptions, ValuePlan } from './plan.js';
 

@@ -6,10 +6,7 @@ import {
   unsafePadding,
 } from '../../image/index.js';
 import { formatBytes, hex, type LoadedImage } from '../../loader/index.js';
-import { entryFactsOf } from '../core/entry.js';
-import { HotPatchError } from '../core/error.js';
-import type { HotPatchRule } from '../core/rules.js';
-import type { StoreTarget } from '../core/steps.js';
+import { entryFactsOf, HotPatchError, type HotPatchRule, type StoreTarget } from '../core/index.js';
 import { refuseEntry } from './entry.js';
 import type { ImageRecord } from './image-record.js';
 import { planValue } from './plan-value.js';

@@ -1,8 +1,5 @@
-import { CpuError } from '../../cpu/index.js';
-import type { Finding, Hotp1Finding } from '../../image/index.js';
-import { type Kernel, KernelError, type LoadedImage } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import type { HotPatchRule } from '../core/rules.js';
+import type { Kernel, LoadedImage } from '../../loader/index.js';
+import { HotPatchError, type HotPatchRule } from '../core/index.js';
 import type { Patch } from './patch.js';
 
 /** A driver's patch may not import its base: the patch image would keep the base from ever being unloaded (2.5). */
@@ -24,40 +21,6 @@ export function notInForce(patch: Patch): HotPatchError {
     status: 'STATUS_INVALID_PARAMETER',
     image: patch.name,
     message: `this patch is ${patch.state}; only the newest patch that is applied can be unloaded`,
-  });
-}
-
-/** Refuses the image for the first error that the rules of its generation's format have found. */
-export function refuseFindings(findings: readonly (Finding | Hotp1Finding)[], image: string): void {
-  const finding = findings.find((candidate) => candidate.severity === 'error');
-  if (finding === undefined) return;
-  throw new HotPatchError({
-    rule: finding.rule,
-    status: finding.status.name,
-    image,
-    place: finding.place,
-    message: finding.message,
-  });
-}
-
-/** What an operation ended with, as the engine's error; bug checks and the project's own bugs stay what they are. */
-export function asHotPatchError(error: unknown, image: string): unknown {
-  if (error instanceof CpuError && error.status?.name === 'STATUS_NO_MEMORY')
-    return new HotPatchError({
-      rule: error.rule,
-      status: 'STATUS_NO_MEMORY',
-      image,
-      message: error.message,
-      cause: error,
-    });
-  if (!(error instanceof KernelError)) return error;
-  return new HotPatchError({
-    rule: error.rule,
-    status: error.status.name,
-    image,
-    message: error.reason,
-    cause: error,
-    hint: error.hint,
   });
 }
 

@@ -1,5 +1,5 @@
 import type { ImageInstance, ImageProcess, Kernel, LoadedImage } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
+import { HotPatchError } from '../core/index.js';
 import { changePatch, type Patch } from './patch.js';
 
 /**

@@ -1,17 +1,18 @@
-import { Journal } from '../core/journal.js';
-import type { EngineStep } from '../core/steps.js';
-import type { Application } from './application.js';
-import { Applier } from './apply.js';
-import type { ImageRecord } from './image-record.js';
-import type { PatchPlan } from './plan.js';
+import type { Kernel } from '../../loader/index.js';
 import {
   changeLiveCode,
+  type EngineStep,
   isAlive,
   type LivePart,
-  putInForce,
-  type TransactionContext,
+  Operation,
+  storeAsOwner,
   whileAlive,
-} from './transaction.js';
+} from '../core/index.js';
+import type { Application } from './application.js';
+import { Applier } from './apply.js';
+import { editRecord, type ImageRecord } from './image-record.js';
+import type { PatchPlan } from './plan.js';
+import { gathering, livePart, putInForce } from './transaction.js';
 import type { UndoEntry } from './undo-table.js';
 
 /** Taking back one application: the plan that puts the previous patch in force again, or none for the original code. */
@@ -26,49 +27,44 @@ export interface Revert {
  * @returns the bases, without those whose process has ended meanwhile
  */
 export function* revertPatch(
-  context: TransactionContext,
+  kernel: Kernel,
   reverts: readonly Revert[],
 ): Generator<EngineStep, ImageRecord[]> {
-  const { kernel, emit } = context;
-  const journal = new Journal(kernel);
-  const applier = new Applier(kernel, journal);
+  const operation = new Operation(kernel, storeAsOwner);
+  const applier = new Applier(operation);
   const released = reverts.map((revert) => [revert.application.base, releasedEntries(revert)] as const);
-  let reverted = false;
-  try {
-    yield* changeLiveCode(context, reverts.map(livePart), applier);
+  yield* operation.run(function* () {
+    const parts = reverts.map((revert) => revertPart(operation, applier, revert));
+    yield* changeLiveCode(operation, parts, gathering(reverts.some(needsRendezvous)));
     for (const [base, entries] of released)
-      for (const step of whileAlive({ base }, applier.restorePadding(base, entries))) yield emit(step);
-    reverted = true;
-  } finally {
-    if (!reverted) {
-      journal.rollBack();
-      kernel.machine.serialise();
-    }
-  }
-  const alive = reverts.map(({ application }) => application).filter(isAlive);
+      yield* whileAlive(base.image.domain, applier.restorePadding(base, entries));
+  });
+  const alive = reverts
+    .map(({ application }) => application)
+    .filter(({ base }) => isAlive(base.image.domain));
   for (const application of alive) {
     const { base, loaded } = application;
-    base.applications.splice(base.applications.indexOf(application), 1);
+    editRecord(base).remove(application);
     putInForce(base);
     loaded.hotPatchState = 'NotApplied';
   }
   return alive.map(({ base }) => base);
+}
 
-  function livePart(revert: Revert): LivePart {
-    const { application, previous } = revert;
-    const { base } = application;
-    return {
-      base,
-      rendezvous: needsRendezvous(revert),
-      *stage() {
-        if (previous !== undefined) yield* applier.stage(previous);
-      },
-      *commit() {
-        if (previous !== undefined) yield* applier.commit(previous);
-        else for (const [index, entry] of [...base.undo]) yield* applier.revert(base, index, entry);
-      },
-    };
-  }
+function revertPart(
+  operation: Operation,
+  applier: Applier,
+  { application: { base }, previous }: Revert,
+): LivePart {
+  return livePart(operation, base, {
+    *stage() {
+      if (previous !== undefined) yield* applier.stage(previous);
+    },
+    *commit() {
+      if (previous !== undefined) yield* applier.commit(previous);
+      else for (const [index, entry] of [...base.undo]) yield* applier.revert(base, index, entry);
+    },
+  });
 }
 
 function needsRendezvous({ application: { base }, previous }: Revert): boolean {

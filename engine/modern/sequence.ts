@@ -1,6 +1,5 @@
 import { HOT_PATCH_BASE_FLAG, HOT_PATCH_INFO_FLAG } from '../../image/index.js';
-import { HotPatchError } from '../core/error.js';
-import type { HotPatchRule } from '../core/rules.js';
+import { HotPatchError, type HotPatchRule } from '../core/index.js';
 import type { EngineBuild } from './builds.js';
 import type { ImageRecord } from './image-record.js';
 import type { Patch } from './patch.js';

@@ -11,8 +11,15 @@ export interface UndoEntry {
   readonly paddingBytes: Uint8Array;
 }
 
-/** Undo table of one base image, indexed like its HPAT (docs/fidelity.md#hpat-and-trampolines). */
-export class UndoTable {
+/**
+ * Undo table of one base image, indexed like its HPAT, in order of its slots (docs/fidelity.md#hpat-and-trampolines).
+ */
+export interface UndoTable extends Iterable<readonly [index: number, entry: UndoEntry]> {
+  readonly size: number;
+  get(index: number): UndoEntry | undefined;
+}
+
+export class UndoEntries implements UndoTable {
   readonly #entries = new Map<number, UndoEntry>();
 
   get(index: number): UndoEntry | undefined {
@@ -28,7 +35,6 @@ export class UndoTable {
     this.#entries.delete(index);
   }
 
-  /** In order of their slots. */
   *[Symbol.iterator](): IterableIterator<[number, UndoEntry]> {
     yield* [...this.#entries].sort(([a], [b]) => a - b);
   }

@@ -1,6 +1,5 @@
 import type { Kernel } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import { holdersOfPatch } from '../core/in-use.js';
+import { HotPatchError, holdersOfPatch } from '../core/index.js';
 import { changePatch, type Patch } from './patch.js';
 
 /** Takes the image of a reverted patch out of its address spaces; refused as long as anything leads into it. */

@@ -1,8 +1,6 @@
 import type { NtStatusName } from '../../image/index.js';
 import type { ImageDomain } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import type { HotPatchRule } from '../core/rules.js';
-import type { EngineStep } from '../core/steps.js';
+import { type EngineStep, HotPatchError, type HotPatchRule } from '../core/index.js';
 import { type CodeInformation, FLG_HOTPATCH, type HookDescriptor } from './code-information.js';
 import type { ApplyContext } from './context.js';
 import { type Swap, swapCode, verifySwaps } from './swap.js';
@@ -24,10 +22,10 @@ export function* applyCodePatch(
   const swaps = descriptors.map((descriptor) => {
     checkAddress(domain, descriptor);
     const swap = swapOf(domain, descriptor, isActive);
-    verify(swap, information);
+    verify(domain, swap, information);
     return swap;
   });
-  yield* swapCode(operation, isActive ? swaps : swaps.reverse(), options);
+  yield* swapCode(operation, domain, isActive ? swaps : swaps.reverse(), options);
 }
 
 function swapOf(
@@ -36,7 +34,6 @@ function swapOf(
   isActive: boolean,
 ): Swap {
   return {
-    domain,
     target: 'entry',
     location: targetAddress,
     bytes: isActive ? code : origCode,
@@ -58,9 +55,9 @@ function checkAddress(
     );
 }
 
-function verify(swap: Swap, information: CodeInformation): void {
+function verify(domain: ImageDomain, swap: Swap, information: CodeInformation): void {
   try {
-    verifySwaps([swap]);
+    verifySwaps(domain, [swap]);
   } catch (error) {
     if (error instanceof HotPatchError) information.flags |= FLG_HOTPATCH.VERIFICATION_ERROR;
     throw error;

@@ -1,8 +1,6 @@
 import { validateHotp1 } from '../../image/index.js';
 import type { ImageDomain, LoadedImage } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import type { EngineStep } from '../core/steps.js';
-import { refuseFindings } from '../modern/refusals.js';
+import { type EngineStep, HotPatchError, type Operation, refuseFindings } from '../core/index.js';
 import { Chain } from './chain.js';
 import type { ApplyContext } from './context.js';
 import type { LoadPatch2003Options } from './options.js';
@@ -14,7 +12,6 @@ import {
   type Patch2003,
 } from './patch.js';
 import { Planner } from './plan.js';
-import type { Operation } from './stores.js';
 import { swapCode, verifySwaps } from './swap.js';
 
 /**
@@ -42,7 +39,7 @@ export function* applyToTarget(
   });
   for (const { target: kind, location: address, bytes } of planner.fixups()) {
     const symbol = loaded.describe(address);
-    yield operation.store({ domain: loaded.domain, target: kind, address, bytes, symbol });
+    yield operation.store({ domain: loaded.domain, image: loaded, target: kind, address, bytes, symbol });
   }
   planner.validate();
   operation.tell(
@@ -110,8 +107,8 @@ function* swap(
       'systemCall',
       `  NtSetSystemInformation(SystemHotpatchInformation, CodeInfo, ${swaps.length} descriptor(s)${active && !onlyLeft ? ', ACTIVE' : ''})`,
     );
-  verifySwaps(swaps);
-  yield* swapCode(operation, swaps, options);
+  verifySwaps(domain, swaps);
+  yield* swapCode(operation, domain, swaps, options);
   application.active = active;
 }
 
@@ -136,7 +133,7 @@ function loadBeside(
       rule: 'kernel.secureKernel',
       status: 'STATUS_NOT_SUPPORTED',
       image: patch.name,
-      message: `the Secure Kernel protects the code of ${target.baseDllName}: this generation knows no way to have it changed`,
+      message: `the Secure Kernel protects the code of ${target.baseDllName}: this engine knows no way to have it changed`,
       hint: 'boot without virtualization-based security, as Server 2003 did',
     });
   const loaded = kernel.loadImage(patch.image, {

@@ -1,6 +1,5 @@
 import type { Kernel } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import { threadsStandingIn } from '../core/stands.js';
+import { HotPatchError, threadsStandingIn } from '../core/index.js';
 import type { Application2003, AppliedHook, PatchList } from './patch.js';
 import type { Swap } from './swap.js';
 
@@ -155,9 +154,8 @@ export class Chain {
   }
 
   #swap(hook: AppliedHook, bytes: Uint8Array): Swap {
-    const { domain } = this.application.target;
     const { target, location, symbol } = hook;
-    return { domain, target, location, bytes, symbol, expected: this.#content(hook, () => true) };
+    return { target, location, bytes, symbol, expected: this.#content(hook, () => true) };
   }
 
   /** The newest hook in force at the very place of a hook, itself and its own hotpatch's left out. */

@@ -1,8 +1,7 @@
 import type { FileSystem, Kernel, LoadedImage } from '../../loader/index.js';
-import type { EngineStep } from '../core/steps.js';
+import type { EngineStep, Operation } from '../core/index.js';
 import type { HotPatch2003Options } from './options.js';
 import type { Patch2003, PatchList } from './patch.js';
-import type { Operation } from './stores.js';
 
 /** What the steps of one transaction work with. */
 export interface ApplyContext {

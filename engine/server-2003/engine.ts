@@ -1,16 +1,19 @@
 import { formatAddress } from '../../cpu/index.js';
 import { type NtStatus, ntStatus, type PeImage } from '../../image/index.js';
 import { type Kernel, type LoadedImage, type PlainEventKind, processOf } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import type { HotPatch, HotPatchEngine } from '../core/hot-patch-engine.js';
 import {
+  asHotPatchError,
   drive,
+  type EngineStep,
+  type HotPatch,
+  type HotPatchEngine,
+  HotPatchError,
+  Operation,
   type OperationFacts,
   type OperationKind,
   performOperation,
-} from '../core/requested-operation.js';
-import type { EngineStep } from '../core/steps.js';
-import { asHotPatchError } from '../modern/refusals.js';
+  storeAsKernel,
+} from '../core/index.js';
 import { applyToTarget, clearLeftHooks, disable, enable } from './apply.js';
 import type { ApplyContext, EngineServices, Server2003Host } from './context.js';
 import { injectRoutine } from './inject.js';
@@ -27,7 +30,6 @@ import {
 import { PatchFiles, readPatch2003 } from './patch-files.js';
 import { defineServices } from './services.js';
 import { type SetInformationCaller, setSystemInformation } from './set-system-information.js';
-import { Operation } from './stores.js';
 
 /**
  * The hotpatch engine of Windows Server 2003 SP1: `.hotp1` images, NtSetSystemInformation(SystemHotpatchInformation), a
@@ -231,22 +233,12 @@ export class Server2003Engine implements HotPatchEngine {
     name: string,
     steps: (context: ApplyContext) => Generator<EngineStep, T>,
   ): Generator<EngineStep, T> {
-    const operation = new Operation(this.kernel);
-    let done = false;
+    const operation = new Operation(this.kernel, storeAsKernel);
+    const context = { operation, options: this.options, lists: this.#lists, host: this.#host };
     try {
-      const result = yield* steps({
-        operation,
-        options: this.options,
-        lists: this.#lists,
-        host: this.#host,
-      });
-      done = true;
-      return result;
+      return yield* operation.run(() => steps(context));
     } catch (error) {
       throw asHotPatchError(error, name);
-    } finally {
-      // Whoever steps through it may also leave it on the way.
-      if (!done) operation.rollBack();
     }
   }
 

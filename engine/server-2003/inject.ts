@@ -1,7 +1,6 @@
 import { ntStatus } from '../../image/index.js';
 import type { LoadedImage, Process, ServiceCall, Thread } from '../../loader/index.js';
-import { statusOfError } from '../core/error.js';
-import type { EngineStep } from '../core/steps.js';
+import { type EngineStep, statusOfError } from '../core/index.js';
 import { applyToTarget, isWow64 } from './apply.js';
 import { CodeInformation, encodeNames, FLG_HOTPATCH } from './code-information.js';
 import type { ApplyContext, EngineServices } from './context.js';

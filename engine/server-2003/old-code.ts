@@ -1,5 +1,5 @@
 import type { Kernel } from '../../loader/index.js';
-import { sees } from '../core/stands.js';
+import { sees } from '../core/index.js';
 import type { Patch2003 } from './patch.js';
 
 /** Threads that still run, or will return into, code that a hotpatch has replaced: they finish in the old code. */

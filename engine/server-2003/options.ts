@@ -1,4 +1,4 @@
-import type { LoadHotPatchOptions } from '../core/hot-patch-engine.js';
+import type { LoadHotPatchOptions } from '../core/index.js';
 
 /** How careful the engine of Server 2003 is, where nothing public says how careful Windows was. */
 export interface HotPatch2003Options {

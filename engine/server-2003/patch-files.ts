@@ -1,7 +1,6 @@
 import { isModule, type PeImage, readHotp1, validateHotp1 } from '../../image/index.js';
 import type { FileSystem, Kernel, LoadedImage } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import { refuseFindings } from '../modern/refusals.js';
+import { HotPatchError, refuseFindings } from '../core/index.js';
 import type { LoadPatch2003Options } from './options.js';
 import { Patch2003 } from './patch.js';
 

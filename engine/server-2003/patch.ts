@@ -1,8 +1,13 @@
 import { type Hotp1, type NtStatus, ntStatus, type PeImage, type SymbolTable } from '../../image/index.js';
 import { INSPECT, type LoadedImage, printed } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import type { HotPatch, HotPatchPlace, HotPatchState } from '../core/hot-patch-engine.js';
-import type { Occupation, StoreTarget } from '../core/steps.js';
+import {
+  type HotPatch,
+  HotPatchError,
+  type HotPatchPlace,
+  type HotPatchState,
+  type Occupation,
+  type StoreTarget,
+} from '../core/index.js';
 
 /**
  * `applied`: its hooks are in force. `inactive`: loaded, and its hooks are not in force. `noTarget`: no running system

@@ -22,10 +22,7 @@ import {
   validationIndex,
 } from '../../image/index.js';
 import { formatBytes, hex, type LoadedImage } from '../../loader/index.js';
-import { entryFactsOf } from '../core/entry.js';
-import { HotPatchError } from '../core/error.js';
-import type { HotPatchRule } from '../core/rules.js';
-import type { Occupation } from '../core/steps.js';
+import { entryFactsOf, HotPatchError, type HotPatchRule, type Occupation } from '../core/index.js';
 import type { Application2003, PlannedHook } from './patch.js';
 
 /** A value of the hotpatch image that depends on where it and its target lie. */

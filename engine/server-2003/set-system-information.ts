@@ -1,8 +1,7 @@
 import { CpuError } from '../../cpu/index.js';
 import { type NtStatus, ntStatus } from '../../image/index.js';
 import { type ImageDomain, isCurrentProcess, Process, type ServiceCall } from '../../loader/index.js';
-import { statusOfError } from '../core/error.js';
-import { drive } from '../core/requested-operation.js';
+import { drive, statusOfError } from '../core/index.js';
 import { applyCodePatch } from './apply-code-patch.js';
 import { ALL_FLAGS, CodeInformation, FLG_HOTPATCH, SYSTEM_HOTPATCH_INFORMATION } from './code-information.js';
 import type { EngineServices } from './context.js';

@@ -1,13 +1,18 @@
-import { formatBytes, type ImageDomain } from '../../loader/index.js';
-import { HotPatchError } from '../core/error.js';
-import { refuseOccupied, threadsStandingIn } from '../core/stands.js';
-import type { EngineStep, Occupation, StoreTarget } from '../core/steps.js';
+import { formatBytes, type ImageDomain, type Kernel } from '../../loader/index.js';
+import {
+  changeLiveCode,
+  type EngineStep,
+  HotPatchError,
+  type Occupation,
+  type Operation,
+  refuseOccupied,
+  type StoreTarget,
+  threadsStandingIn,
+} from '../core/index.js';
 import type { HotPatch2003Options } from './options.js';
-import type { Operation } from './stores.js';
 
 /** One store into code, and when it must be left out. */
 export interface Swap {
-  readonly domain: ImageDomain;
   readonly target: StoreTarget;
   readonly location: bigint;
   readonly bytes: Uint8Array;
@@ -23,8 +28,11 @@ export interface Swap {
 }
 
 /** @throws HotPatchError `code.verification` for the first place that does not hold what is expected */
-export function verifySwaps(swaps: readonly Pick<Swap, 'domain' | 'location' | 'expected'>[]): void {
-  for (const { domain, location, expected } of swaps) {
+export function verifySwaps(
+  domain: ImageDomain,
+  swaps: readonly Pick<Swap, 'location' | 'expected'>[],
+): void {
+  for (const { location, expected } of swaps) {
     const found = domain.addressSpace.read(location, expected.length);
     if (expected.every((byte, index) => byte === found[index])) continue;
     const where = domain.imageAt(location)?.describe(location) ?? `0x${location.toString(16)}`;
@@ -42,37 +50,30 @@ export function verifySwaps(swaps: readonly Pick<Swap, 'domain' | 'location' | '
  */
 export function* swapCode(
   operation: Operation,
+  domain: ImageDomain,
   swaps: readonly Swap[],
   { gatherProcessors = true, spareOccupiedPadding = true }: HotPatch2003Options,
 ): Generator<EngineStep, void> {
-  const stores = function* (): Generator<EngineStep, void> {
+  const { kernel } = operation;
+  const commit = function* (): Generator<EngineStep, void> {
     for (const swap of swaps) {
-      const left = spareOccupiedPadding && isOccupied(operation, swap);
+      const left = spareOccupiedPadding && isOccupied(kernel, domain, swap);
       swap.settled?.(left);
       if (left)
         operation.tell('hookLeft', `  the ${swap.target} of ${swap.symbol} stays: a thread stands in it`);
       else {
-        const { domain, target, location: address, bytes, symbol } = swap;
-        if (spareOccupiedPadding) refuseOccupied(operation.kernel, swap);
+        const { target, location: address, bytes, symbol } = swap;
+        if (spareOccupiedPadding) refuseOccupied(kernel, { domain, unsafe: swap.unsafe, symbol });
         const unlessOccupied =
           spareOccupiedPadding && swap.leaveWhile?.length !== 0 ? swap.leaveWhile : undefined;
         yield operation.store({ domain, target, address, bytes, symbol, unlessOccupied });
       }
     }
-    yield operation.serialise();
   };
-  if (!gatherProcessors) {
-    yield* stores();
-    return;
-  }
-  {
-    using _ = operation.kernel.gatherProcessors();
-    yield operation.rendezvous('begin');
-    yield* stores();
-  }
-  yield operation.rendezvous('end');
+  const gathering = gatherProcessors ? 'all processors are held' : undefined;
+  yield* changeLiveCode(operation, [{ domain, commit }], gathering);
 }
 
-function isOccupied({ kernel }: Operation, { domain, leaveWhile = [] }: Swap): boolean {
+function isOccupied(kernel: Kernel, domain: ImageDomain, { leaveWhile = [] }: Swap): boolean {
   return leaveWhile.some((range) => threadsStandingIn(kernel, { domain, ...range }).length > 0);
 }

@@ -347,13 +347,13 @@ const JUDGED: readonly Judgement[] = [
     why: 'Behind the last address of a process there is no memory: reading fails too, with the same status.',
   },
   {
-    file: 'engine/core/journal.ts',
+    file: 'engine/core/store.ts',
     change: 'leave out of &&',
     code: 'protection !== undefined',
     why: 'There is memory wherever the engine stores; the check is for the compiler.',
   },
   {
-    file: 'engine/core/journal.ts',
+    file: 'engine/modern/apply.ts',
     change: 'leave out of ||',
     code: 'hpat === undefined',
     why: 'Where images have no HPAT the engine has refused the patch before.',

@@ -1,5 +1,6 @@
 import { findSymbols, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
+import { editRecord } from '../../engine/modern/image-record.js';
 import { fixture, fixtureBytes } from '../support.js';
 import { bootForm, DEMO_FUNCTIONS, demoPatch, FORMS, instructionsOf } from './forms.js';
 
@@ -143,12 +144,12 @@ describe.each(FORMS)('hotpatching in the form of $name', (form) => {
     const capacity = demo.hpat?.capacity ?? 0;
     const before = demo.codeBytes();
     const images = lab.kernel.domain.images.length;
-    lab.engine.record(demo).useSlot(capacity - DEMO_FUNCTIONS.length, 0);
+    editRecord(lab.engine.record(demo)).useSlot(capacity - DEMO_FUNCTIONS.length, 0);
     expect(() => lab.engine.load(demoPatch(form, 1))).toThrow(/hpat\.full, STATUS_PATCH_CONFLICT/);
     expect(demo.codeBytes()).toEqual(before);
     expect(demo.hpat?.committed).toBe(false);
     expect(lab.kernel.domain.images.length).toBe(images);
-    lab.engine.record(demo).useSlot(capacity - DEMO_FUNCTIONS.length - 1, 0);
+    editRecord(lab.engine.record(demo)).useSlot(capacity - DEMO_FUNCTIONS.length - 1, 0);
     lab.engine.load(demoPatch(form, 1));
     expect(lab.call(demo.symbol('leaf_opaque'))).toBe(43);
   });

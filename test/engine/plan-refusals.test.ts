@@ -1,6 +1,7 @@
 import { HotPatchError, Lab, type LoadedImage } from 'hotpatch-lab';
 import { arm64Encoder, x64Encoder } from 'hotpatch-lab/cpu';
 import { describe, expect, it } from 'vitest';
+import { editRecord } from '../../engine/modern/image-record.js';
 import { type PairOptions, pair, returning } from './built.js';
 import { bootForm, demoPatch, FORMS } from './forms.js';
 import { bench, CELLS } from './kinds.js';
@@ -147,7 +148,7 @@ describe('a slot that is farther than a branch of ARM64 reaches', () => {
     const { base: image, patch } = pair(form);
     using lab = await Lab.boot({ architecture: 'arm64', hotPatchTableSize: 0x500_0000 });
     const base = lab.kernel.loadImage(image, { initialize: false });
-    lab.engine.record(base).useSlot((base.hpat?.capacity ?? 0) - 2, 0);
+    editRecord(lab.engine.record(base)).useSlot((base.hpat?.capacity ?? 0) - 2, 0);
     const load = () => lab.engine.load(patch);
     expect(load).toThrow(HotPatchError);
     expect(load).toThrow(/beyond ±0x8000000 \(function\.branchRange, STATUS_CONFLICTING_ADDRESSES\)/);

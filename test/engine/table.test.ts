@@ -1,5 +1,6 @@
 import { BugCheck } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
+import { editRecord } from '../../engine/modern/image-record.js';
 import { DEMO_FUNCTIONS } from './forms.js';
 import { type Bench, bench, CELLS, type Place } from './kinds.js';
 
@@ -151,13 +152,13 @@ describe.each(CELLS)('$name', (cell) => {
     const last = places.at(-1);
     const capacity = last?.demo.hpat?.capacity ?? 0;
     if (last === undefined) throw new Error('no place');
-    lab.engine.record(last.demo).useSlot(capacity - DEMO_FUNCTIONS.length, 0);
+    editRecord(lab.engine.record(last.demo)).useSlot(capacity - DEMO_FUNCTIONS.length, 0);
     const frames = lab.kernel.machine.memory.framesInUse;
     expect(() => machine.load()).toThrow(/hpat\.full, STATUS_PATCH_CONFLICT/);
     expect(places.map(({ demo }) => demo.hpat?.committed)).toEqual(places.map(() => false));
     expect(lab.kernel.machine.memory.framesInUse).toBe(frames);
     expectOriginal(machine);
-    lab.engine.record(last.demo).useSlot(capacity - DEMO_FUNCTIONS.length - 1, 0);
+    editRecord(lab.engine.record(last.demo)).useSlot(capacity - DEMO_FUNCTIONS.length - 1, 0);
     machine.load();
     for (const place of places) expectPatched(place, form);
   });

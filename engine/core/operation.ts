@@ -1,0 +1,118 @@
+import {
+  BugCheck,
+  type ImageDomain,
+  type Kernel,
+  type LabEvent,
+  type LoadedImage,
+  type PlainEventKind,
+} from '../../loader/index.js';
+import { Journal } from './journal.js';
+import type { EngineStep, StoreStep } from './steps.js';
+import { attemptStore, type StoreRequest, type Storing, storeText } from './store.js';
+
+/**
+ * What one operation of an engine works with: whatever it changes it can take back, and whatever it does the transcript is
+ * told.
+ */
+export class Operation {
+  readonly #journal = new Journal();
+
+  constructor(
+    readonly kernel: Kernel,
+    private readonly storing: Storing,
+  ) {}
+
+  /** Tells the transcript. */
+  emit<E extends LabEvent>(event: E): E {
+    this.kernel.events.emit(event);
+    return event;
+  }
+
+  tell(kind: PlainEventKind, text: string): void {
+    this.kernel.events.tell(kind, text);
+  }
+
+  /** A change, how it is taken back, and the image whose bytes it changes. */
+  change(perform: () => void, undo: () => void, image?: LoadedImage): void {
+    this.#journal.change(perform, undo, image);
+  }
+
+  /** @throws HotPatchError `store.failed` */
+  store(request: StoreRequest): StoreStep {
+    const { domain, image, target, address, bytes, symbol, unlessOccupied } = request;
+    const before = domain.addressSpace.read(address, bytes.length);
+    const access = this.storing(domain, address);
+    this.change(
+      () => attemptStore(access, request),
+      () => {
+        // The memory of a process that ended on the way is gone.
+        if (isAlive(domain)) access.write(address, before);
+      },
+      image,
+    );
+    const { name } = domain.architecture;
+    const { writer } = access;
+    return this.emit({
+      kind: 'store',
+      target,
+      writer,
+      place: domain.name,
+      address,
+      before,
+      bytes,
+      symbol,
+      unlessOccupied,
+      // A large patch makes tens of thousands of these, and most are never read.
+      get text() {
+        return storeText(name, { writer, target, address, before, bytes, symbol });
+      },
+    });
+  }
+
+  serialise(facts: { readonly ifRestored?: true } = {}): EngineStep {
+    this.kernel.machine.serialise();
+    return this.emit({ kind: 'serialised', text: '  every processor is serialised', ...facts });
+  }
+
+  /**
+   * Runs the operation's steps. When they fail, or whoever steps through them leaves them on the way, everything is taken
+   * back and every processor serialised; a system that has stopped stays as it is.
+   * @param kept images that keep what was stored into them
+   */
+  *run<T>(
+    steps: () => Generator<EngineStep, T>,
+    kept: readonly LoadedImage[] = [],
+  ): Generator<EngineStep, T> {
+    let stays = false;
+    try {
+      const result = yield* steps();
+      stays = true;
+      return result;
+    } catch (error) {
+      stays = error instanceof BugCheck;
+      throw error;
+    } finally {
+      if (!stays) {
+        this.#journal.rollBack(kept);
+        this.kernel.machine.serialise();
+      }
+    }
+  }
+}
+
+/** A process may end while it is being patched; the others go on. */
+export function isAlive({ process }: ImageDomain): boolean {
+  return process?.terminated !== true;
+}
+
+/** Steps in one place, as far as its process lets them come. */
+export function* whileAlive(
+  domain: ImageDomain,
+  steps: Generator<EngineStep, void>,
+): Generator<EngineStep, void> {
+  if (!isAlive(domain)) return;
+  for (const step of steps) {
+    yield step;
+    if (!isAlive(domain)) return;
+  }
+}
