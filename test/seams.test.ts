@@ -17,9 +17,6 @@ const REPLACEMENTS: readonly RegExp[] = [
   /Object\.assign\(\s*(?:\w+\.)*(?:lab|kernel|machine|loader|scheduler|writer|engine|domain|process|thread|memory|space)\s*,/,
 ];
 
-/** What still does so, until there is a seam for it. */
-const KNOWN = new Set(['test/engine/server-2003/operations.test.ts']);
-
 const found = (text: string) =>
   text.split('\n').filter((line) => REPLACEMENTS.some((pattern) => pattern.test(line)));
 
@@ -27,7 +24,7 @@ describe('methods of living objects', () => {
   it('are replaced nowhere, neither in code nor in tests', () => {
     const files = execFileSync('git', ['ls-files', '*.ts'], { cwd: root, encoding: 'utf8' })
       .split('\n')
-      .filter((file) => file !== '' && file !== 'test/seams.test.ts' && !KNOWN.has(file));
+      .filter((file) => file !== '' && file !== 'test/seams.test.ts');
     expect(files.length).toBeGreaterThan(500);
     const replaced = files.flatMap((file) =>
       found(readFileSync(join(root, file), 'utf8')).map((line) => `${file}: ${line.trim()}`),

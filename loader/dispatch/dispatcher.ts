@@ -61,9 +61,7 @@ function handle(kernel: ServiceOwner, thread: Thread, processor: Processor, exit
       resumeProcedure(kernel.scheduler, thread, thread.architecture.result(processor));
       return;
     }
-    thread.returnValue = thread.architecture.result(processor);
-    thread.floatReturnValue = thread.architecture.floatResult(processor);
-    thread.state = 'terminated';
+    thread.end(thread.architecture.result(processor), thread.architecture.floatResult(processor));
     return;
   }
   const service = exit.reason === 'serviceCall' ? kernel.exportAt(thread.domain, exit.address) : undefined;

@@ -21,8 +21,7 @@ export function kernelThreads(): SimulatedExport[] {
       },
     ),
     defineExport('PsTerminateSystemThread', ['u32'], ({ thread }, status) => {
-      thread.returnValue = BigInt(status);
-      thread.state = 'terminated';
+      thread.end(BigInt(status));
       return CONTEXT_SET;
     }),
     defineExport('PsGetCurrentProcessId', [], ({ process }) => process.id),

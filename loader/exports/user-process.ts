@@ -62,13 +62,11 @@ export function userProcess(): SimulatedExport[] {
       },
     ),
     defineExport('ExitThread', ['u32'], ({ thread }, code) => {
-      thread.returnValue = BigInt(code);
-      thread.state = 'terminated';
+      thread.end(BigInt(code));
       return CONTEXT_SET;
     }),
     defineExport('TerminateProcess', ['pointer', 'u32'], ({ process, thread }, _handle, code) => {
-      thread.returnValue = BigInt(code);
-      thread.state = 'terminated';
+      thread.end(BigInt(code));
       process.terminate(code);
       return CONTEXT_SET;
     }),

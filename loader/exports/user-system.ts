@@ -204,8 +204,7 @@ export function userSystem(): SimulatedExport[] {
     }),
     defineExport('ExitProcess', ['u32'], (call, code) => {
       flushAll(call);
-      call.thread.returnValue = BigInt(code);
-      call.thread.state = 'terminated';
+      call.thread.end(BigInt(code));
       call.process.terminate(code);
       return CONTEXT_SET;
     }),

@@ -1,6 +1,5 @@
 import type { AddressSpace } from '../../cpu/index.js';
-import { writePointer } from '../memory/index.js';
-import { GuestList } from './guest-list.js';
+import { GuestList, writePointer } from '../memory/index.js';
 import { isProgram } from './image-kind.js';
 import type { LdrHotPatchState, LoadedImage, LoadReason } from './loaded-image.js';
 import { LoaderHeap } from './loader-heap.js';

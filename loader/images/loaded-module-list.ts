@@ -1,6 +1,6 @@
 import type { AddressSpace } from '../../cpu/index.js';
 import { FUNCTION_TABLE_ENTRY_SIZE } from '../../image/index.js';
-import { GuestList } from './guest-list.js';
+import { GuestList } from '../memory/index.js';
 import type { LoadedImage } from './loaded-image.js';
 import { LoaderHeap } from './loader-heap.js';
 

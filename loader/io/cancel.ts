@@ -2,9 +2,8 @@ import { type Blocked, blocked, IRQL } from '../common/index.js';
 import type { Thread } from '../threads/index.js';
 import { STATUS } from './constants.js';
 import type { DeviceFile } from './device-file.js';
-import { ListHead } from './guest-list.js';
 import type { IoCaller } from './io-caller.js';
-import type { IoManager } from './io-manager.js';
+import type { IoCore } from './io-core.js';
 import { currentLocation, type IrpObject, irpAt } from './irp.js';
 import { IO_STATUS_BLOCK, IRP } from './layouts.js';
 import { Structure } from './structure.js';
@@ -13,9 +12,7 @@ import type { IoWorld } from './world.js';
 /** The IRPs that are under way on a file. */
 export function requestsOf({ world, object }: DeviceFile): IrpObject[] {
   const offset = irpAt(world, 0n).at('ThreadListEntry');
-  return new ListHead(world.memory, object.at('IrpList'), world.pointerSize)
-    .entries()
-    .map((entry) => world.at(IRP, entry - offset));
+  return world.lists.entries(object.at('IrpList')).map((entry) => world.at(IRP, entry - offset));
 }
 
 /**
@@ -39,7 +36,7 @@ export function cancelArguments(world: IoWorld, irp: IrpObject, irql: number): r
  * NtCancelIoFile and NtCancelIoFileEx: cancels requests one after the other. The first waits until they are completed.
  */
 export function cancelRequests(
-  io: IoManager,
+  io: IoCore,
   call: IoCaller,
   file: DeviceFile,
   wanted: { readonly ownOnly: boolean; readonly request: bigint; readonly statusBlock: bigint },
@@ -71,14 +68,14 @@ export function cancelRequests(
 }
 
 /** Cancels every request of a file that can be cancelled. */
-export function cancelAll(io: IoManager, call: IoCaller, file: DeviceFile): Blocked {
+export function cancelAll(io: IoCore, call: IoCaller, file: DeviceFile): Blocked {
   const cancelling = cancelEach(io, call, file, () => requestsOf(file));
   return blocked({ reason: 'requests to be cancelled', ready: cancelling });
 }
 
 /** To be asked again and again: 0 when no request is left that is not marked as cancelled. */
 function cancelEach(
-  io: IoManager,
+  io: IoCore,
   call: IoCaller,
   { world }: DeviceFile,
   chosen: () => IrpObject[],

@@ -2,7 +2,6 @@ import { PAGE_FAULT_IN_NONPAGED_AREA } from '../common/index.js';
 import { GuestAccessViolation } from '../memory/index.js';
 import type { GuestCall, Thread } from '../threads/index.js';
 import { FO, IRP_FLAGS, isError, isSuccess, poolTag, SL, STATUS } from './constants.js';
-import { ListHead } from './guest-list.js';
 import { currentLocation, freeIrp, type IrpObject, isCompleted } from './irp.js';
 import { FILE_OBJECT, IO_STACK_LOCATION, IO_STATUS_BLOCK, KEVENT } from './layouts.js';
 import { freeMdl, mdlAt, unlockPages } from './mdl.js';
@@ -112,11 +111,14 @@ export class Completion {
     )
       object.set('CurrentByteOffset', object.wide('CurrentByteOffset') + information);
     world.at(KEVENT, object.at('Event')).set('Header.SignalState', 1);
-    const list = new ListHead(world.memory, object.at('IrpList'), world.pointerSize);
-    list.remove(irp.at('ThreadListEntry'));
+    const requests = object.at('IrpList');
+    const own = irp.at('ThreadListEntry');
+    world.lists.remove(own);
+    // A request that is completed a second time leads nowhere.
+    world.lists.initialize(own);
     const isClosed = (object.get('Flags') & FO.CLEANUP_COMPLETE) !== 0;
     const isOwn = (irp.get('Flags') & IRP_FLAGS.CLOSE_OPERATION) !== 0;
-    if (isClosed && !isOwn && list.entries().length === 0) this.lastRequest(world, file);
+    if (isClosed && !isOwn && world.lists.entries(requests).length === 0) this.lastRequest(world, file);
   }
 
   #releaseMdls(world: IoWorld, irp: IrpObject): void {

@@ -1,7 +1,7 @@
 import { KernelError } from '../common/index.js';
 import type { ImageDomain, LoadedImage } from '../images/index.js';
 import { poolTag } from './constants.js';
-import type { IoManager } from './io-manager.js';
+import type { IoCore } from './io-core.js';
 import { UNICODE_STRING } from './layouts.js';
 
 const PATH_TAG = poolTag('IoRp');
@@ -9,7 +9,7 @@ const SERVICES = '\\Registry\\Machine\\System\\CurrentControlSet\\Services';
 
 /** Driver objects from before DriverEntry until behind DriverUnload. */
 export class Drivers {
-  constructor(private readonly io: IoManager) {}
+  constructor(private readonly io: IoCore) {}
 
   /** What DriverEntry gets: its object, and the path of its key in the registry. */
   create(loaded: LoadedImage, entryPoint: bigint): { driverObject: bigint; registryPath: bigint } {

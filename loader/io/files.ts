@@ -5,9 +5,8 @@ import { cancelAll, requestsOf } from './cancel.js';
 import { DO, FO, IO_TYPE, IRP_FLAGS, IRP_MJ, isError, isSuccess, METHOD, STATUS } from './constants.js';
 import { DeviceFile } from './device-file.js';
 import type { DeviceObject } from './devices.js';
-import { ListHead } from './guest-list.js';
 import type { IoCaller } from './io-caller.js';
-import type { IoManager, Mode } from './io-manager.js';
+import type { IoCore, Mode } from './io-core.js';
 import { FILE_OBJECT, IO_SECURITY_CONTEXT, IO_STATUS_BLOCK } from './layouts.js';
 import type { ResolvedDevice } from './names.js';
 import { FILE_TAG, NAME_TAG, Requests } from './requests.js';
@@ -65,7 +64,7 @@ export interface TransferRequest {
 export class DeviceFiles {
   readonly requests: Requests;
 
-  constructor(private readonly io: IoManager) {
+  constructor(private readonly io: IoCore) {
     this.requests = new Requests(io);
   }
 
@@ -303,7 +302,7 @@ export class DeviceFiles {
     file.set('SharedRead', shareAccess & 1);
     file.set('SharedWrite', (shareAccess >> 1) & 1);
     file.set('SharedDelete', (shareAccess >> 2) & 1);
-    new ListHead(world.memory, file.at('IrpList'), world.pointerSize).initialize();
+    world.lists.initialize(file.at('IrpList'));
     if (name !== '') world.setString(file.at('FileName'), name, NAME_TAG, thread);
     return file.address;
   }

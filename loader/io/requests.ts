@@ -5,9 +5,8 @@ import { SYSTEM_BUFFER_TAG } from './completion.js';
 import { FO, IRP_FLAGS, isError, METHOD, poolTag, STATUS } from './constants.js';
 import type { DeviceFile } from './device-file.js';
 import type { DeviceObject } from './devices.js';
-import { ListHead } from './guest-list.js';
 import type { IoCaller } from './io-caller.js';
-import type { IoManager, Mode } from './io-manager.js';
+import type { IoCore, Mode } from './io-core.js';
 import { allocateIrp, freeIrp, type IrpObject, nextLocation, type StackLocation } from './irp.js';
 import { FILE_OBJECT, KEVENT } from './layouts.js';
 import { allocateMdl, freeMdl, lockPages } from './mdl.js';
@@ -35,7 +34,7 @@ export interface TransferParts {
 
 /** Makes IRPs for the threads of programs and drivers, sends them, and waits for them. */
 export class Requests {
-  constructor(private readonly io: IoManager) {}
+  constructor(private readonly io: IoCore) {}
 
   /** An IRP for a file on the device on top of its stack; undefined when there is no memory. */
   make(
@@ -160,9 +159,7 @@ export class Requests {
     const start = (): Thread => {
       if (synchronous) object.set('Busy', 1);
       event.set('Header.SignalState', 0);
-      new ListHead(world.memory, object.at('IrpList'), world.pointerSize).insertTail(
-        irp.at('ThreadListEntry'),
-      );
+      world.lists.append(object.at('IrpList'), irp.at('ThreadListEntry'));
       const target = this.io.dispatchRoutine(world, device, irp);
       const routine = typeof target === 'bigint' ? target : this.io.invalidRequestRoutine(world);
       return this.io.callKernel(call.thread, mode, world, {
@@ -201,7 +198,7 @@ export class Requests {
   }
 
   #isInFlight(world: IoWorld, list: bigint, irp: IrpObject): boolean {
-    return new ListHead(world.memory, list, world.pointerSize).entries().includes(irp.at('ThreadListEntry'));
+    return world.lists.entries(list).includes(irp.at('ThreadListEntry'));
   }
 
   /** A mistake of drivers: the requestor goes on, and the IRP stays. */

@@ -1,6 +1,6 @@
 import type { EventLog } from '../common/index.js';
 import type { ImageDomain } from '../images/index.js';
-import { GuestMemory, type Pool } from '../memory/index.js';
+import { GuestList, GuestMemory, type Pool } from '../memory/index.js';
 import { ARENAS, RequestArenas } from './arenas.js';
 import { Devices } from './devices.js';
 import { UNICODE_STRING } from './layouts.js';
@@ -28,6 +28,8 @@ export class IoWorld {
   /** As drivers may use it. */
   readonly memory: GuestMemory;
 
+  /** LIST_ENTRYs. */
+  readonly lists: GuestList;
   readonly devices: Devices;
   /** Memory of requests. */
   readonly arenas: RequestArenas;
@@ -49,6 +51,7 @@ export class IoWorld {
     });
     const recordsAt = PLACES[this.pointerSize].records;
     this.records = new GuestRecords({ domain, memory: this.memory, pool, recordsAt });
+    this.lists = new GuestList(this.memory, this.pointerSize);
     this.devices = new Devices(this, events);
     this.arenas = new RequestArenas(domain.table, ARENAS[this.pointerSize]);
   }

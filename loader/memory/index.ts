@@ -1,4 +1,5 @@
 export { AddressRegion, freeMemory, MemoryArea } from './address-region.js';
+export { GuestList } from './guest-list.js';
 export { GuestAccessViolation, GuestMemory } from './guest-memory.js';
 export { HEAP_32, HEAP_64, Heap, type HeapFailure, type HeapMode } from './heap.js';
 export { type ImageWriter, KernelImageWriter, SecureImageWriter, UserImageWriter } from './image-writer.js';

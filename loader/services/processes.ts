@@ -31,8 +31,7 @@ function terminateThread(call: ServiceCall): ServiceResult {
 }
 
 function end({ thread }: ServiceCall, status: number): void {
-  thread.returnValue = BigInt(status);
-  thread.state = 'terminated';
+  thread.end(BigInt(status));
 }
 
 export function defineProcessServices(services: SystemServices): void {

@@ -83,10 +83,6 @@ export class Thread {
   wait: Blocked | undefined;
   /** Instructions that it has executed. */
   instructions = 0;
-  /** The whole result register after its function returned. A 32-bit result leaves the upper half undefined. */
-  returnValue: bigint | undefined;
-  /** What the floating-point result register held then. */
-  floatReturnValue: number | undefined;
   crash: Crash | undefined;
   /** Procedures of the kernel model that have interrupted it to call guest code, the oldest first. */
   readonly callouts: Callout[] = [];
@@ -96,6 +92,8 @@ export class Thread {
   #context: ProcessorContext | undefined;
   readonly #registers = new Map<string, bigint>();
   #resultOfWait: bigint | undefined;
+  #returnValue: bigint | undefined;
+  #floatReturnValue: number | undefined;
 
   constructor(details: ThreadDetails) {
     this.system = details.system;
@@ -129,9 +127,26 @@ export class Thread {
     return this.domain.architecture;
   }
 
+  /** The whole result register after its function returned. A 32-bit result leaves the upper half undefined. */
+  get returnValue(): bigint | undefined {
+    return this.#returnValue;
+  }
+
+  /** What the floating-point result register held then. */
+  get floatReturnValue(): number | undefined {
+    return this.#floatReturnValue;
+  }
+
   /** What its function returned, taken as a C `int`; undefined while it runs. */
   get result(): number | undefined {
-    return this.returnValue === undefined ? undefined : asInt(this.returnValue);
+    return this.#returnValue === undefined ? undefined : asInt(this.#returnValue);
+  }
+
+  /** Its function has returned this, or it has ended itself with this exit code. */
+  end(returnValue: bigint, floatReturnValue?: number): void {
+    this.#returnValue = returnValue;
+    this.#floatReturnValue = floatReturnValue;
+    this.state = 'terminated';
   }
 
   get finished(): boolean {

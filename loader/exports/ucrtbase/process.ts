@@ -103,8 +103,7 @@ function* exit(
   if (options.runs) yield* execute(call, processData(call, PROCESS.atexit));
   flushAll(call);
   if (options.returns) return undefined;
-  call.thread.returnValue = BigInt(code >>> 0);
-  call.thread.state = 'terminated';
+  call.thread.end(BigInt(code >>> 0));
   call.process.terminate(code);
   return CONTEXT_SET;
 }

@@ -6,8 +6,7 @@ import { invalidParameter } from './state.js';
 const CREATE_SUSPENDED = 4;
 
 function end({ thread }: ServiceCall, code: number): typeof CONTEXT_SET {
-  thread.returnValue = BigInt(code >>> 0);
-  thread.state = 'terminated';
+  thread.end(BigInt(code >>> 0));
   return CONTEXT_SET;
 }
 

@@ -158,24 +158,6 @@ describe('processors', () => {
       'all processors are let go',
     ]);
   });
-
-  it('are serialised when everything is taken back', async () => {
-    using running = await run({ processor: 'x64', processes: 1 });
-    const { engine, lab } = running;
-    const { machine } = lab.kernel;
-    const serialise = machine.serialise.bind(machine);
-    let count = 0;
-    machine.serialise = () => {
-      count += 1;
-      serialise();
-    };
-    const steps = engine.loadSteps(patchOf(running));
-    for (let step = steps.next(); step.done !== true && step.value.kind !== 'serialised'; )
-      step = steps.next();
-    expect(count).toBe(1);
-    expect(() => steps.throw(new Error('stopped'))).toThrow('stopped');
-    expect(count).toBe(2);
-  });
 });
 
 describe.each(['x86', 'x64'] as const)('the thread that is injected into an %s process', (processor) => {

@@ -1,10 +1,9 @@
-import type { AddressSpace } from '../../cpu/index.js';
-import { readPointer, writePointer } from '../memory/index.js';
+import { type PointerMemory, readPointer, writePointer } from './pointer.js';
 
 /** Doubly linked lists in guest memory: LIST_ENTRY { Flink, Blink } (winnt.h, wdm.h). */
 export class GuestList {
   constructor(
-    private readonly space: AddressSpace,
+    private readonly memory: PointerMemory,
     private readonly pointerSize: 4 | 8,
   ) {}
 
@@ -32,15 +31,22 @@ export class GuestList {
     this.#set(next + this.#back, previous);
   }
 
+  /** @param most entries, in case that the guest has made a ring of it */
+  entries(head: bigint, most = 0x1000): bigint[] {
+    const found: bigint[] = [];
+    for (let at = this.#get(head); at !== head && found.length < most; at = this.#get(at)) found.push(at);
+    return found;
+  }
+
   get #back(): bigint {
     return BigInt(this.pointerSize);
   }
 
   #get(address: bigint): bigint {
-    return readPointer(this.space, address, this.pointerSize);
+    return readPointer(this.memory, address, this.pointerSize);
   }
 
   #set(address: bigint, value: bigint): void {
-    writePointer(this.space, address, value, this.pointerSize);
+    writePointer(this.memory, address, value, this.pointerSize);
   }
 }
