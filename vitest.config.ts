@@ -7,7 +7,11 @@ const source = (path: string) => fileURLToPath(new URL(`./${path}`, import.meta.
 export const EXPORT_SWEEP = 'test/loader/exports/sweep.test.ts';
 
 /** Tests that only build or run everything again: `npm run test:whole`. */
-export const WHOLE: readonly string[] = ['test/docs/docs.test.ts', 'test/proof/determinism.test.ts'];
+export const WHOLE: readonly string[] = [
+  'test/docs/docs.test.ts',
+  'test/exported-types.test.ts',
+  'test/proof/determinism.test.ts',
+];
 
 export default defineConfig({
   resolve: {
@@ -23,6 +27,7 @@ export default defineConfig({
     globalSetup: ['test/test-folder.ts'],
     pool: 'forks',
     maxWorkers: '100%',
+    expect: { requireAssertions: true },
     testTimeout: 60_000,
     hookTimeout: 60_000,
   },

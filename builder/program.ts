@@ -26,7 +26,7 @@ export interface BuildSource {
   readonly objects?: readonly CoffObject[];
 }
 
-interface Named {
+export interface Named {
   /** RVA of its first byte. */
   readonly rva: number;
   /** In bytes; an upper bound when `hasExactSize` is false. */

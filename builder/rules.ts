@@ -1,7 +1,7 @@
 /** `refusal`: no hotpatch image is made. `warning`: one is made, and somebody should look. */
 export type Severity = 'refusal' | 'warning';
 
-interface RuleData {
+export interface RuleData {
   readonly severity: Severity;
   /** What must hold. */
   readonly description: string;

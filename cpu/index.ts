@@ -16,6 +16,7 @@ export { type Accessor, forbidden } from './access-check.js';
 export { AddressSpace, type ModelAccess } from './address-space.js';
 export type {
   Architecture,
+  ArchitectureBase,
   ArchitectureName,
   Call,
   CallArgument,
@@ -58,7 +59,13 @@ export {
   type PcRelativeOperand,
   retarget,
 } from './instruction.js';
-export type { InstructionFetchMode } from './instruction-fetch.js';
+export type {
+  FetchOutcome,
+  FetchState,
+  FetchUnit,
+  InstructionFetch,
+  InstructionFetchMode,
+} from './instruction-fetch.js';
 export { type CodeWrite, type CodeWriter, Machine, type MachineOptions } from './machine.js';
 export type { MemoryAccess, Observation } from './observers.js';
 export {
@@ -66,12 +73,13 @@ export {
   type PageEntry,
   type PageInfo,
   PageTable,
+  type PageTableContents,
   type PageTableRange,
 } from './page-table.js';
-export { PhysicalMemory, type SecondLevel } from './physical-memory.js';
+export { type AllocatorState, PhysicalMemory, type SecondLevel } from './physical-memory.js';
 export { Processor } from './processor.js';
 export { ProcessorContext } from './processor-context.js';
-export { isExecutable, PAGE_SIZE, type PageProtection } from './protection.js';
+export { isExecutable, PAGE_SIZE, type PageProtection, type Permissions } from './protection.js';
 export { InstructionRecorder, InstructionTrace } from './recorder.js';
 export type { CpuRule } from './rules.js';
 export type { RunOptions } from './runner.js';

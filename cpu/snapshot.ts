@@ -20,15 +20,24 @@ interface ProcessorState {
 
 /** The state of a machine at one moment. Shares the pages that did not change with other snapshots; needs no disposal. */
 export interface MachineSnapshot {
+  /** @internal */
   readonly owner: SnapshotOwner;
-  /** By frame number. */
+  /**
+   * By frame number.
+   * @internal
+   */
   readonly pages: readonly Page[];
+  /** @internal */
   readonly allocator: AllocatorState;
+  /** @internal */
   readonly tables: ReadonlyMap<PageTable, PageTableContents>;
+  /** @internal */
   readonly spaces: ReadonlyMap<AddressSpace, readonly PageTable[]>;
+  /** @internal */
   readonly processors: readonly ProcessorState[];
   /** Lab time, {@link Machine.time}. */
   readonly time: number;
+  /** @internal */
   readonly parts: ReadonlyMap<StatePart, unknown>;
 }
 

@@ -44,7 +44,7 @@ export {
 } from './hybrid.js';
 export { PeImage, readImage } from './image.js';
 export type { BoundImport, DelayImportModule, ImportFunction, ImportModule } from './imports.js';
-export type { LoadConfig, LoadConfigField, LoadConfigValues } from './load-config.js';
+export type { LoadConfig, LoadConfigField, LoadConfigFields, LoadConfigValues } from './load-config.js';
 export { type ImageArchitecture, MappedFile, type ReadImageOptions } from './mapped-file.js';
 export * from './memory/index.js';
 export { ByteReader } from './reader.js';
@@ -60,7 +60,11 @@ export { applyRelocations, type RelocationBlock } from './relocations.js';
 export type { FormatRule, ImageRule } from './rules.js';
 export { isExecutable, isWritable, type Section } from './sections.js';
 export { type NtStatus, type NtStatusName, ntStatus, ntStatusNamed } from './status.js';
+export type { FieldKind, FieldValue, StructValues } from './struct.js';
 export * from './symbols/index.js';
+export type { InlinedRange } from './symbols/lines/inline-sites.js';
+export type { InlineeSource, LineContribution, LineEntry } from './symbols/lines/line-blocks.js';
+export type { StringTable } from './symbols/lines/source-files.js';
 export { flagNames, hex, nameOf } from './text.js';
 export type { Tls } from './tls.js';
 export * from './unwind/index.js';
@@ -79,4 +83,5 @@ export {
   ImageBuilder,
   type ImageBuilderOptions,
 } from './write/builder.js';
+export type { DebugType, LoadConfigInput } from './write/directories.js';
 export type { Contents, Layout } from './write/items.js';

@@ -75,7 +75,7 @@ export const LOAD_CONFIG32 = new Struct(
   4,
 );
 
-type LoadConfigFields = typeof start &
+export type LoadConfigFields = typeof start &
   typeof rest & { readonly processAffinityMask: 'pointer'; readonly processHeapFlags: 'u32' };
 export type LoadConfigValues = StructValues<LoadConfigFields>;
 export type LoadConfigField = keyof LoadConfigValues & string;

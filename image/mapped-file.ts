@@ -1,3 +1,4 @@
+import type { ArchitectureName } from '../cpu/index.js';
 import { ImageError } from './error.js';
 import {
   type DataDirectory,
@@ -13,8 +14,8 @@ import { readSections, type Section } from './sections.js';
 import { hex, latin1, nameOf } from './text.js';
 import { type DirectoryName, IMAGE_FILE_MACHINE, type MachineName } from './winnt.js';
 
-/** The processors of this laboratory; the same names as in the processor room. */
-export type ImageArchitecture = 'x64' | 'arm64' | 'x86';
+/** The processors of this laboratory. */
+export type ImageArchitecture = ArchitectureName;
 
 /** Views of memory longer than this and 16 times the file are refused rather than allocated. */
 const LAYOUT_LIMIT = 0x100_0000;

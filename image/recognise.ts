@@ -1,3 +1,4 @@
+import type { ImageArchitecture } from './mapped-file.js';
 /** Reads code; fewer bytes than asked for where memory ends. */
 export type ReadMemory = (address: bigint, length: number) => Uint8Array;
 
@@ -22,7 +23,7 @@ const ARM64_SLOT = [0x5800_8010, 0xd61f_0200] as const;
  * `b` to `ldr x16, [pc + 0x1000]; br x16`. Written from that alone: it knows nothing of this project's engine.
  */
 export function recogniseEntry(
-  machine: 'x64' | 'x86' | 'arm64',
+  machine: ImageArchitecture,
   read: ReadMemory,
   entry: bigint,
 ): EntryRedirection {

@@ -7,11 +7,12 @@
  */
 
 // Scenarios, and the machine that they play with.
-export { type FileSource, Lab, type LabOptions } from './lab.js';
+export { type Argument, type FileSource, Lab, type LabOptions } from './lab.js';
 export type { Place } from './place.js';
 export {
   currentScenarioRun,
   defineScenario,
+  type Run,
   runScenario,
   type Scenario,
   type ScenarioContext,
@@ -78,8 +79,54 @@ export {
   type SimulatedModule,
 } from '../loader/index.js';
 
-// Hotpatches, and the engines that apply them.
-export * from '../engine/index.js';
+// Hotpatches, what both engines do with them, and their steps.
+export {
+  type CalloutPhase,
+  type EngineName,
+  type Engines,
+  type EngineStep,
+  type HotPatch,
+  type HotPatchEngine,
+  HotPatchError,
+  type HotPatchErrorDetails,
+  type HotPatchPlace,
+  type HotPatchRule,
+  type HotPatchState,
+  type LoadHotPatchOptions,
+  type StoreStep,
+  type StoreTarget,
+  type Writer,
+} from '../engine/index.js';
+
+// The engine of Server 2022 and Windows 11.
+export {
+  type Application,
+  type EngineOptions,
+  type ImageRecord,
+  type LoadPatchOptions,
+  ModernEngine,
+  Patch,
+  type PatchState,
+} from '../engine/index.js';
+
+// The engine of Server 2003, and its hotfixes.
+export {
+  type Application2003,
+  type Hotfix,
+  type HotfixFile,
+  type HotPatch2003Options,
+  installHotfix,
+  type InstallReport,
+  type LoadPatch2003Options,
+  optsIn,
+  Patch2003,
+  type Patch2003State,
+  Server2003,
+  Server2003Engine,
+  type Server2003Options,
+  SYSTEM32,
+  SYSWOW64,
+} from '../engine/index.js';
 
 // Image files and their symbols.
 export {

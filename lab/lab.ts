@@ -31,7 +31,7 @@ import { currentScenarioRun } from './scenario.js';
 /** A file: a path relative to the working folder, or a URL (`new URL('demo.sys', import.meta.url)`). */
 export type FileSource = string | URL;
 
-type Argument = bigint | number;
+export type Argument = bigint | number;
 
 const PAGE = BigInt(PAGE_SIZE);
 

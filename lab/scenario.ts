@@ -47,7 +47,7 @@ export interface ScenarioResult {
   readonly error?: unknown;
 }
 
-interface Run {
+export interface Run {
   readonly seed: number | undefined;
   readonly record: (event: LabEvent) => void;
   readonly onBoot: ((lab: Lab) => void) | undefined;

@@ -45,7 +45,7 @@ export interface LoadImageOptions extends LoadOptions {
   readonly domain?: ImageDomain;
 }
 
-type Arguments = readonly (bigint | number)[];
+export type Arguments = readonly (bigint | number)[];
 
 /** Instructions that threads at DISPATCH_LEVEL get to come to a rendezvous. */
 const RENDEZVOUS_TIMEOUT = 100_000;
@@ -74,7 +74,10 @@ export class Kernel implements Disposable {
   /** Deferred procedure calls and timers. */
   readonly dpcs: DpcQueues;
   readonly loader: ImageLoader;
-  /** Devices, drivers and requests. */
+  /**
+   * Devices, drivers and requests.
+   * @internal
+   */
   readonly io: IoManager;
   readonly sections: ImageSections;
   /** Image files that are found by name when an image imports from them. */

@@ -20,7 +20,7 @@ export {
   type ScheduleDocument,
   scheduleDocument,
 } from './explore/format-schedule.js';
-export { PROPERTIES, type PropertyName } from './explore/properties.js';
+export { type Broken, PROPERTIES, type PropertyName } from './explore/properties.js';
 export {
   Replay,
   type ReplayOptions,
@@ -42,11 +42,28 @@ export {
   windowsEarlier,
   windowsRetpoline,
 } from './protocols/index.js';
-export { type ProtocolStep, type Recording, record } from './recording.js';
+export type { BreakpointHandler } from './protocols/write-protocol.js';
+export {
+  type PlacedRange,
+  type ProtocolStep,
+  type Range,
+  type Recording,
+  type Redirection,
+  record,
+  type StoreProtocolStep,
+} from './recording.js';
+export type { Draft, DraftFile } from './refusals/damage.js';
 export * from './refusals/index.js';
 export { type ScenarioOperation, scenarioOperations } from './scenario-subject.js';
 export { type OperationSchedule, scheduleScenario } from './schedule-scenario.js';
-export { Sequence, type SequenceImages, type SystemStep, sequenceImages } from './sequences.js';
+export {
+  type PartialStep,
+  type ProcessStepKind,
+  Sequence,
+  type SequenceImages,
+  type SystemStep,
+  sequenceImages,
+} from './sequences.js';
 export * from './shapes/index.js';
 export type {
   ExpectedResults,

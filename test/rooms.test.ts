@@ -6,12 +6,11 @@ import { describe, expect, it } from 'vitest';
 
 const source = fileURLToPath(new URL('../', import.meta.url));
 
-/** The rooms from the ground up: each may import those above it in this list. `cpu` and `image` stand side by side. */
+/** The rooms from the ground up: each may import those above it in this list; `image` takes a type of `cpu`, and no more. */
 const ROOMS = ['cpu', 'image', 'loader', 'engine', 'builder', 'lab', 'proof', 'debugger', 'viewer', 'cli'];
 
 function allowed(from: string, to: string): boolean {
   if (from === to) return true;
-  if (from === 'image') return false;
   return ROOMS.indexOf(to) < ROOMS.indexOf(from);
 }
 
@@ -99,10 +98,25 @@ const LOADER_ROOMS = [
   'boot',
 ];
 
-/** `threads` of `loader/threads/dpc.ts`; '' of what stands at the top of the loader, or in another room. */
+/** The folders of the other rooms, likewise; beside them stand files that all of them use, and those that use all of them. */
+const FOLDERS: Readonly<Record<string, readonly string[]>> = {
+  cpu: ['unicorn', 'encode', 'architecture', 'instruction', 'emulation', 'assembler'],
+  image: ['hotpatch', 'symbols', 'unwind', 'write', 'hotp1', 'check', 'describe'],
+  engine: ['core', 'modern', 'server-2003'],
+  builder: ['checks', 'server-2003', 'make'],
+  debugger: ['commands', 'gdb', 'dap', 'export'],
+  viewer: ['styles', 'recording', 'recorder'],
+};
+
+/** `threads` of `loader/threads/dpc.ts`; '' of what stands at the top of its room. */
+function folderOf(path: string): string {
+  const [, folder = '', rest] = path.split('/');
+  return rest === undefined ? '' : folder;
+}
+
+/** The folder of a file of the loader; '' of what stands at its top, or in another room. */
 function subRoomOf(path: string): string {
-  const [room, sub = '', rest] = path.split('/');
-  return room === 'loader' && rest !== undefined ? sub : '';
+  return path.startsWith('loader/') ? folderOf(path) : '';
 }
 
 describe('the house plan', () => {
@@ -129,6 +143,48 @@ describe('the house plan', () => {
   it('opens each room by its index.ts', () => {
     const trespassing = imports.filter(({ from, to, target }) => from !== to && target !== `${to}/index.js`);
     expect(trespassing.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+  });
+
+  it('gives image nothing of cpu but types', () => {
+    const taken = imports.filter(({ from, to }) => from === 'image' && to === 'cpu');
+    expect(taken.length).toBeGreaterThan(0);
+    expect(taken.filter(({ isType }) => !isType)).toEqual([]);
+  });
+
+  it.each(Object.entries(FOLDERS))(
+    'imports only downwards between the folders of %s, types too',
+    (room, order) => {
+      const inside = imports.filter(({ from, to }) => from === room && to === room);
+      const between = inside.filter(({ file, target }) => {
+        const [from, to] = [folderOf(file), folderOf(target)];
+        return from !== '' && to !== '' && from !== to && from !== 'client';
+      });
+      const folders = new Set(
+        inside.map(({ file }) => folderOf(file)).filter((name) => !/^(client)?$/.test(name)),
+      );
+      expect([...folders].filter((folder) => !order.includes(folder))).toEqual([]);
+      expect(between.length).toBeGreaterThan(0);
+      const upwards = between.filter(
+        ({ file, target }) => order.indexOf(folderOf(target)) > order.indexOf(folderOf(file)),
+      );
+      expect(upwards.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+    },
+  );
+
+  it('opens the folders of engine by their index.ts, and keeps the two engines apart', () => {
+    const between = imports.filter(
+      ({ file, from, to, target }) =>
+        from === 'engine' &&
+        to === 'engine' &&
+        folderOf(file) !== folderOf(target) &&
+        folderOf(target) !== '',
+    );
+    expect(between.length).toBeGreaterThan(20);
+    const trespassing = between.filter(({ target }) => !target.endsWith('/index.js'));
+    const rivals = between.filter(({ file, target }) =>
+      ['modern', 'server-2003'].every((engine) => [folderOf(file), folderOf(target)].includes(engine)),
+    );
+    expect([...trespassing, ...rivals].map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
   });
 
   it("opens each of the loader's rooms by its index.ts", () => {

@@ -4,5 +4,25 @@ export {
   type RecordOptions,
   recordScenario,
 } from './recorder/record.js';
-export { packRecording, type Recording, type RecordingHead, unpackRecording } from './recording/format.js';
+export type { Entry, EntryKind, MemoryChange, Page, PageChange, RegisterChange } from './recording/entry.js';
+export {
+  type CodeFacts,
+  type DomainFacts,
+  type EventFacts,
+  type ImageFacts,
+  type PatchesChange,
+  type ProcessorFacts,
+  packRecording,
+  type RecordedArchitecture,
+  type Recording,
+  type RecordingHead,
+  type ServiceFacts,
+  type SliceFacts,
+  type SpaceFacts,
+  type TableFacts,
+  type ThreadFacts,
+  type TrampolineFacts,
+  type UndoChange,
+  unpackRecording,
+} from './recording/format.js';
 export { Replay } from './recording/replay.js';

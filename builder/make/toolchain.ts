@@ -46,7 +46,7 @@ export interface MissingTool {
   readonly howToGet: string;
 }
 
-type Environment = Readonly<Record<string, string | undefined>>;
+export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The path of a command, as a shell would find it. */
 export function findCommand(name: string, environment: Environment = process.env): string | undefined {

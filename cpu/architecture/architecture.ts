@@ -39,7 +39,9 @@ export interface ArchitectureBase {
   readonly returnAddress: bigint;
   /** What service pages and padding are filled with. */
   readonly breakpoint: Uint8Array;
+  /** @internal */
   readonly engine: EngineKind;
+  /** @internal */
   readonly registerFile: RegisterFile;
   /** Where a new processor starts. */
   readonly initialMode: { readonly ring: Ring; readonly bits: 32 | 64 };

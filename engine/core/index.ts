@@ -21,7 +21,7 @@ export {
   performOperation,
   type RequestedOperation,
 } from './requested-operation.js';
-export type { HotPatchRule } from './rules.js';
+export type { EngineRule, HotPatchRule } from './rules.js';
 export { type CodeRange, refuseOccupied, sees, standsIn, threadsStandingIn } from './stands.js';
 export type { CalloutPhase, EngineStep, Occupation, StoreStep, StoreTarget, Writer } from './steps.js';
 export { nameInReports, storeAsKernel, storeAsOwner } from './store.js';

@@ -1,4 +1,4 @@
-import type { Crash, LabEventOf } from '../../loader/index.js';
+import type { Crash, LabEventOf, NoFacts } from '../../loader/index.js';
 
 /** What a store changes. */
 export type StoreTarget = 'dataSlot' | 'codeSlot' | 'padding' | 'entry' | 'pointer' | 'relative' | 'value';
@@ -8,8 +8,6 @@ export type Writer = 'SecureKernel' | 'NT';
 
 /** `__PatchMainCallout__`: 0 after backward and before forward application, 1 after forward, 2 when forward failed. */
 export type CalloutPhase = 0 | 1 | 2;
-
-type Nothing = Record<never, never>;
 
 /** Addresses in the place of a store. */
 export interface Occupation {
@@ -50,31 +48,31 @@ declare module '../../loader/common/events.js' {
     /** `valid` functions of `image` are call targets of Control Flow Guard. */
     callTargetsSet: { readonly image: string; readonly valid: number };
     // Told by the modern engine.
-    applied: Nothing;
-    applyBegun: Nothing;
-    fastFail: Nothing;
-    patchDeferred: Nothing;
-    patchForgotten: Nothing;
-    patchIgnored: Nothing;
-    patchImageHeld: Nothing;
-    patchWithoutTarget: Nothing;
-    revertBegun: Nothing;
-    reverted: Nothing;
-    secureImageFound: Nothing;
-    sessionAttached: Nothing;
-    lateBaseFailed: Nothing;
+    applied: NoFacts;
+    applyBegun: NoFacts;
+    fastFail: NoFacts;
+    patchDeferred: NoFacts;
+    patchForgotten: NoFacts;
+    patchIgnored: NoFacts;
+    patchImageHeld: NoFacts;
+    patchWithoutTarget: NoFacts;
+    revertBegun: NoFacts;
+    reverted: NoFacts;
+    secureImageFound: NoFacts;
+    sessionAttached: NoFacts;
+    lateBaseFailed: NoFacts;
     // Told by the engine of Server 2003. `applied` and `inactive` are states of a hotpatch.
-    hookLeft: Nothing;
-    hotfix: Nothing;
-    hotfixDone: Nothing;
-    inactive: Nothing;
-    kernelPath: Nothing;
-    noTarget: Nothing;
-    ntdllReloaded: Nothing;
-    swapBegun: Nothing;
-    systemCall: Nothing;
-    threadInjected: Nothing;
-    validated: Nothing;
+    hookLeft: NoFacts;
+    hotfix: NoFacts;
+    hotfixDone: NoFacts;
+    inactive: NoFacts;
+    kernelPath: NoFacts;
+    noTarget: NoFacts;
+    ntdllReloaded: NoFacts;
+    swapBegun: NoFacts;
+    systemCall: NoFacts;
+    threadInjected: NoFacts;
+    validated: NoFacts;
   }
 }
 

@@ -7,15 +7,20 @@ export { type ImageRecord, VAD_HOT_PATCH_STATE, type VadHotPatchState } from './
 export { type HotPatchCaller, type ManageHotPatchHost, manageHotPatch } from './manage-hot-patch.js';
 export {
   CLASS_FACTS,
+  type ClassFacts,
   layoutOf,
   MANAGE_HOT_PATCH,
   type ManageHotPatchClass,
+  type RequestLayout,
+  type StructureName,
+  type Structures,
 } from './manage-requests.js';
 export type { EngineOptions } from './options.js';
 export { type LoadPatchOptions, Patch, type PatchState } from './patch.js';
 export type { DynamicValues } from './plan.js';
 export type {
   EntryState,
+  ReadCode,
   Trampoline,
   TrampolineForm,
   TrampolineRequest,

@@ -91,8 +91,8 @@ const STRUCTURES = {
   },
 } as const satisfies Record<string, Record<string, FieldKind>>;
 
-type Structures = typeof STRUCTURES;
-type StructureName = keyof Structures;
+export type Structures = typeof STRUCTURES;
+export type StructureName = keyof Structures;
 
 /** Where the fields of a structure are, in bytes, and how long it is. */
 export interface RequestLayout<S extends StructureName> {
@@ -126,7 +126,7 @@ function alignUp(value: number, alignment: number): number {
   return Math.ceil(value / alignment) * alignment;
 }
 
-interface ClassFacts {
+export interface ClassFacts {
   /** The structure of each version that is accepted. Which are differs between builds: docs/fidelity.md#ntmanagehotpatch. */
   readonly versions: Readonly<Record<number, StructureName>>;
   /** SeLoadDriverPrivilege and the host silo are asked for. */

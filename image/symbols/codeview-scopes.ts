@@ -1,6 +1,6 @@
 import type { ByteReader } from '../reader.js';
 import { hex } from '../text.js';
-import type { SectionOffset } from './codeview.js';
+import type { SectionOffset, SymbolPlace } from './codeview.js';
 import { CodeViewRecord } from './codeview-record.js';
 
 /** Records inside procedures: what was inlined, and where the variables are (cvinfo.h of microsoft-pdb). */
@@ -19,13 +19,8 @@ export const SCOPE_KIND = {
 } as const;
 type ScopeKind = keyof typeof SCOPE_KIND;
 
-interface Placed {
-  /** Offset of the record in its stream. */
-  readonly at: number;
-}
-
 /** A call that was inlined: its code is described by `annotations`. */
-export interface InlineSiteSymbol extends Placed {
+export interface InlineSiteSymbol extends SymbolPlace {
   readonly kind: 'S_INLINESITE';
   /** Offset of the record that ends it. */
   readonly end: number;
@@ -35,14 +30,14 @@ export interface InlineSiteSymbol extends Placed {
 }
 
 /** Braces with variables of their own. */
-export interface BlockSymbol extends Placed, SectionOffset {
+export interface BlockSymbol extends SymbolPlace, SectionOffset {
   readonly kind: 'S_BLOCK32';
   readonly end: number;
   readonly size: number;
 }
 
 /** Of a procedure: how its frame is made, and which registers S_DEFRANGE_FRAMEPOINTER_REL counts from. */
-export interface FrameSymbol extends Placed {
+export interface FrameSymbol extends SymbolPlace {
   readonly kind: 'S_FRAMEPROC';
   /** Bytes of the frame. */
   readonly frameSize: number;
@@ -54,7 +49,7 @@ export interface FrameSymbol extends Placed {
 }
 
 /** A local variable or parameter; where it is say the ranges that follow. */
-export interface LocalSymbol extends Placed {
+export interface LocalSymbol extends SymbolPlace {
   readonly kind: 'S_LOCAL';
   readonly name: string;
   readonly typeIndex: number;
@@ -63,7 +58,7 @@ export interface LocalSymbol extends Placed {
 }
 
 /** A variable at an offset from a register, for the whole of its scope. */
-export interface RegisterRelativeSymbol extends Placed {
+export interface RegisterRelativeSymbol extends SymbolPlace {
   readonly kind: 'S_REGREL32' | 'S_BPREL32';
   readonly name: string;
   readonly typeIndex: number;
@@ -80,7 +75,7 @@ export interface VariableRange extends SectionOffset {
   readonly gaps: readonly { readonly start: number; readonly size: number }[];
 }
 
-export interface VariableLocationSymbol extends Placed {
+export interface VariableLocationSymbol extends SymbolPlace {
   readonly kind:
     | 'S_DEFRANGE_REGISTER'
     | 'S_DEFRANGE_FRAMEPOINTER_REL'

@@ -32,12 +32,12 @@ export interface SectionOffset {
   readonly offset: number;
 }
 
-interface Placed {
+export interface SymbolPlace {
   /** Offset of the record in its stream. */
   readonly at: number;
 }
 
-export interface ProcedureSymbol extends Placed, SectionOffset {
+export interface ProcedureSymbol extends SymbolPlace, SectionOffset {
   readonly kind: 'S_GPROC32' | 'S_LPROC32' | 'S_GPROC32_ID' | 'S_LPROC32_ID';
   readonly name: string;
   /** Bytes of code. */
@@ -51,30 +51,30 @@ export interface ProcedureSymbol extends Placed, SectionOffset {
   /** Offset of the record that ends the scope, in the module's stream. */
   readonly end: number;
 }
-export interface DataSymbol extends Placed, SectionOffset {
+export interface DataSymbol extends SymbolPlace, SectionOffset {
   readonly kind: 'S_GDATA32' | 'S_LDATA32' | 'S_GTHREAD32' | 'S_LTHREAD32';
   readonly name: string;
   readonly typeIndex: number;
 }
-export interface PublicSymbol extends Placed, SectionOffset {
+export interface PublicSymbol extends SymbolPlace, SectionOffset {
   readonly kind: 'S_PUB32';
   readonly name: string;
   /** 1 code, 2 function, 4 managed, 8 MSIL. */
   readonly flags: number;
 }
-export interface LabelSymbol extends Placed, SectionOffset {
+export interface LabelSymbol extends SymbolPlace, SectionOffset {
   readonly kind: 'S_LABEL32';
   readonly name: string;
   readonly flags: number;
 }
-export interface ThunkSymbol extends Placed, SectionOffset {
+export interface ThunkSymbol extends SymbolPlace, SectionOffset {
   readonly kind: 'S_THUNK32';
   readonly name: string;
   readonly size: number;
   readonly ordinal: number;
 }
 /** A global name for a procedure whose record is in a module. */
-export interface ProcedureReference extends Placed {
+export interface ProcedureReference extends SymbolPlace {
   readonly kind: 'S_PROCREF' | 'S_LPROCREF';
   readonly name: string;
   /** Index into `Pdb.modules`, and the record's offset in that module's stream. */
@@ -82,7 +82,7 @@ export interface ProcedureReference extends Placed {
   readonly record: number;
 }
 /** How an object file was compiled. */
-export interface CompileSymbol extends Placed {
+export interface CompileSymbol extends SymbolPlace {
   readonly kind: 'S_COMPILE2' | 'S_COMPILE3';
   readonly language: number;
   /** CV_COMPILE flags in bits 8 and up, the language removed. */
@@ -95,13 +95,13 @@ export interface CompileSymbol extends Placed {
   /** Flag fHotPatch: compiled with /hotpatch. */
   readonly isHotPatchable: boolean;
 }
-export interface ObjectNameSymbol extends Placed {
+export interface ObjectNameSymbol extends SymbolPlace {
   readonly kind: 'S_OBJNAME';
   readonly signature: number;
   readonly name: string;
 }
 /** A function that was compiled to be part of a hotpatch. */
-export interface HotPatchFunctionSymbol extends Placed {
+export interface HotPatchFunctionSymbol extends SymbolPlace {
   readonly kind: 'S_HOTPATCHFUNC';
   /** Index of its LF_FUNC_ID or LF_MFUNC_ID in the IPI stream. */
   readonly functionId: number;
@@ -109,7 +109,7 @@ export interface HotPatchFunctionSymbol extends Placed {
   readonly name: string;
 }
 /** A switch statement's jump table; not on ARM only, in spite of its name. */
-export interface SwitchTableSymbol extends Placed {
+export interface SwitchTableSymbol extends SymbolPlace {
   readonly kind: 'S_ARMSWITCHTABLE';
   /** What the entries are relative to. */
   readonly base: SectionOffset;
@@ -121,7 +121,7 @@ export interface SwitchTableSymbol extends Placed {
   readonly entries: number;
 }
 /** A record that the linker has blanked. */
-export interface SkipSymbol extends Placed {
+export interface SkipSymbol extends SymbolPlace {
   readonly kind: 'S_SKIP';
   /** Bytes of the record behind its kind. */
   readonly length: number;

@@ -1,4 +1,5 @@
-type Nothing = Record<never, never>;
+/** Of an event that says nothing but its text. */
+export type NoFacts = Record<never, never>;
 
 /**
  * What an event of each kind says besides its text. The kinds of a room above are declared there, by merging with this
@@ -6,7 +7,7 @@ type Nothing = Record<never, never>;
  */
 export interface LabEventFacts {
   /** A scenario says something. */
-  narration: Nothing;
+  narration: NoFacts;
   /** The first event. What is off is told here only; what is on has an event of its own, too. */
   booted: {
     readonly vbs: boolean;
@@ -15,27 +16,27 @@ export interface LabEventFacts {
     readonly hotPatchReserveSize: number;
     readonly hotPatchingEnabled: boolean;
   };
-  secureKernelStarted: Nothing;
-  retpolineEnabled: Nothing;
-  hpatLayout: Nothing;
-  hotPatchProcessCreated: Nothing;
-  sessionCreated: Nothing;
-  processCreated: Nothing;
-  processEnded: Nothing;
-  imageLoaded: Nothing;
-  imageUnloaded: Nothing;
+  secureKernelStarted: NoFacts;
+  retpolineEnabled: NoFacts;
+  hpatLayout: NoFacts;
+  hotPatchProcessCreated: NoFacts;
+  sessionCreated: NoFacts;
+  processCreated: NoFacts;
+  processEnded: NoFacts;
+  imageLoaded: NoFacts;
+  imageUnloaded: NoFacts;
   /** An image imports functions that nothing exports: calling one of them stops the call. */
-  importsMissing: Nothing;
-  threadCrashed: Nothing;
-  bugCheck: Nothing;
-  debugPrint: Nothing;
-  deviceCreated: Nothing;
-  deviceDeleted: Nothing;
+  importsMissing: NoFacts;
+  threadCrashed: NoFacts;
+  bugCheck: NoFacts;
+  debugPrint: NoFacts;
+  deviceCreated: NoFacts;
+  deviceDeleted: NoFacts;
   /** A driver is unloaded and has left a device. */
-  deviceLeft: Nothing;
-  symbolicLinkCreated: Nothing;
+  deviceLeft: NoFacts;
+  symbolicLinkCreated: NoFacts;
   /** A driver has answered a request without completing it. */
-  irpNotCompleted: Nothing;
+  irpNotCompleted: NoFacts;
   /** A line that a program has written to its console. */
   consoleOutput: { readonly stream: 'output' | 'error' };
 }
@@ -44,7 +45,7 @@ export type LabEventKind = keyof LabEventFacts;
 
 /** Kinds that say nothing but their text. */
 export type PlainEventKind = {
-  [K in LabEventKind]: Nothing extends LabEventFacts[K] ? K : never;
+  [K in LabEventKind]: NoFacts extends LabEventFacts[K] ? K : never;
 }[LabEventKind];
 
 /** An event of one kind, or of some. */

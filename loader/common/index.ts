@@ -19,6 +19,7 @@ export {
   type LabEventFacts,
   type LabEventKind,
   type LabEventOf,
+  type NoFacts,
   type PlainEventKind,
 } from './events.js';
 export { IRQL, irqlName } from './irql.js';

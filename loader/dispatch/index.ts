@@ -17,7 +17,7 @@ export { unwindByTables } from './exceptions/table-dispatch.js';
 export { crashOfRaise, endUnhandled } from './exceptions/unhandled.js';
 export { failFast, fastFailName } from './fail-fast.js';
 export type { ServiceCall } from './service-call.js';
-export type { ServiceOwner } from './service-owner.js';
+export type { ServiceDispatcher, ServiceOwner } from './service-owner.js';
 export {
   type ArgumentType,
   type ArgumentTypes,

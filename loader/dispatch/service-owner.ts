@@ -33,7 +33,10 @@ export interface ServiceOwner {
   readonly speculationControlPages: boolean;
   /** Lab time: 100 ns units since 1601. */
   readonly now: bigint;
-  /** Devices, drivers and requests. */
+  /**
+   * Devices, drivers and requests.
+   * @internal
+   */
   readonly io: IoManager;
   readonly systemServices: ServiceDispatcher;
   createThread(address: bigint, parameters: readonly (bigint | number)[], options: ThreadOptions): Thread;

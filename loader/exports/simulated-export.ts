@@ -14,7 +14,9 @@ export { CONTEXT_SET, type ServiceResult } from '../threads/index.js';
 
 // What every module of exports needs, from where it belongs.
 
-type Values<T extends readonly ArgumentType[]> = { [K in keyof T]: ArgumentTypes[T[K] & ArgumentType] };
+export type Values<T extends readonly ArgumentType[]> = {
+  [K in keyof T]: ArgumentTypes[T[K] & ArgumentType];
+};
 
 /** Declares a simulated export with typed arguments. Returning undefined means a function without a result. */
 export function defineExport<const T extends readonly ArgumentType[]>(

@@ -15,7 +15,9 @@ export {
   FindFile,
   fullPath,
   matchesPattern,
+  type NodeState,
   Volume,
   VolumeError,
   VolumeFile,
+  type VolumeState,
 } from './volume.js';

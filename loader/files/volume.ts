@@ -23,7 +23,7 @@ export class VolumeError extends Error {
 /** FILE_ATTRIBUTE_* of winnt.h. */
 export const ATTRIBUTE = { readOnly: 1, hidden: 2, directory: 0x10, archive: 0x20, normal: 0x80 } as const;
 
-interface NodeState {
+export interface NodeState {
   readonly path: string;
   readonly bytes: Uint8Array;
   readonly size: number;
@@ -103,7 +103,7 @@ export class FileNode {
   }
 }
 
-interface VolumeState {
+export interface VolumeState {
   readonly names: ReadonlyMap<string, FileNode>;
   readonly nodes: ReadonlyMap<FileNode, NodeState>;
 }

@@ -1,7 +1,7 @@
 export { apiSetHost } from './api-set.js';
 export { type BoundImport, findExport, resolveImport, type WantedExport } from './bind-imports.js';
 export { ControlFlowGuard, type GuardState, isGuarded } from './control-flow-guard.js';
-export { findDelayImport } from './delay-load.js';
+export { type DelayLoadOwner, findDelayImport } from './delay-load.js';
 export type { DomainFittings } from './domain-fittings.js';
 export { type FunctionEntry, lookupFunctionEntry } from './function-entry.js';
 export { HotPatchAddressTable, HPAT_PAIR_SIZE, type HpatLayout, hotPatchReserveSize } from './hpat.js';
@@ -21,6 +21,7 @@ export { LdrTable } from './ldr-table.js';
 export { LoadImageRoutines } from './load-image-routines.js';
 export { type LdrHotPatchState, LoadedImage, type LoadReason } from './loaded-image.js';
 export { LoadedModuleList } from './loaded-module-list.js';
+export type { View } from './map-image.js';
 export type { ExportSource, GuestPlace, ImageEnvironment, ImageProcess, ImageSession } from './owners.js';
 export { KSCP_ROUTINES, RETPOLINE_ROUTINES, SCP_ROUTINES } from './retpoline.js';
 export { type SystemFile, SystemFiles } from './system-files.js';

@@ -45,7 +45,7 @@ export interface GuestMemoryOwner extends Accessor {
   touchGuard(address: bigint): boolean;
 }
 
-type Access = 'read' | 'write';
+export type Access = 'read' | 'write';
 
 /**
  * Guest memory as the code of one thread may use it: what this lets through, an instruction of that thread would have done

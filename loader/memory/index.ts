@@ -1,8 +1,14 @@
 export { AddressRegion, freeMemory, MemoryArea } from './address-region.js';
 export { GuestList } from './guest-list.js';
-export { GuestAccessViolation, GuestMemory } from './guest-memory.js';
-export { HEAP_32, HEAP_64, Heap, type HeapFailure, type HeapMode } from './heap.js';
-export { type ImageWriter, KernelImageWriter, SecureImageWriter, UserImageWriter } from './image-writer.js';
+export { type Access, GuestAccessViolation, GuestMemory } from './guest-memory.js';
+export { HEAP_32, HEAP_64, Heap, type HeapBlock, type HeapFailure, type HeapMode } from './heap.js';
+export {
+  type ImageStore,
+  type ImageWriter,
+  KernelImageWriter,
+  SecureImageWriter,
+  UserImageWriter,
+} from './image-writer.js';
 export {
   LOADER_DATA_32,
   type MakeRegion,
@@ -15,5 +21,5 @@ export {
   USER_SPACE_64,
 } from './layout.js';
 export { isWritableAndExecutable, PAGE_GUARD, pageProtection, protectionValue } from './page-protection.js';
-export { readPointer, writePointer } from './pointer.js';
-export { Pool } from './pool.js';
+export { type PointerMemory, readPointer, writePointer } from './pointer.js';
+export { Pool, type PoolBlock } from './pool.js';

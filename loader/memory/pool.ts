@@ -1,7 +1,7 @@
 import type { AddressSpace } from '../../cpu/index.js';
 import { KernelError } from '../common/index.js';
 
-interface PoolBlock {
+export interface PoolBlock {
   readonly size: number;
   readonly tag: number;
 }

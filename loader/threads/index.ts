@@ -1,5 +1,5 @@
 export type { Crash, ExceptionDetails } from './crash.js';
-export { DpcQueues, type QueuedDpc } from './dpc.js';
+export { DpcQueues, type QueuedDpc, type SetTimer } from './dpc.js';
 export {
   abandonBelow,
   type Callout,
@@ -14,13 +14,20 @@ export {
   startProcedure,
   type TypedResult,
   takeStack,
+  type UnwindInProgress,
 } from './guest-call.js';
 export { GuestCrash } from './guest-crash.js';
 export { ModeContexts } from './mode-contexts.js';
-export type { GuestFunctionCall, RunOptions, ThreadEnvironment, ThreadProcess } from './owners.js';
+export type {
+  GuestFunctionCall,
+  RunOptions,
+  ThreadEnvironment,
+  ThreadProcess,
+  ThreadSystem,
+} from './owners.js';
 export { type RunResult, Scheduler } from './scheduler.js';
 export type { SliceObserver, SliceRunner } from './slices.js';
 export type { StackFrame } from './stack-frame.js';
-export { Thread, type ThreadCondition, type ThreadState } from './thread.js';
+export { type Requestor, Thread, type ThreadCondition, type ThreadState } from './thread.js';
 export { type ThreadOptions, ThreadRunner } from './thread-runner.js';
 export { ThreadStack } from './thread-stack.js';

@@ -1,4 +1,5 @@
-import { APPLY_IMAGE_PATCH, HotPatchError } from 'hotpatch-lab';
+import { HotPatchError } from 'hotpatch-lab';
+import { APPLY_IMAGE_PATCH } from 'hotpatch-lab/engine';
 import { describe, expect, it } from 'vitest';
 import { systemState } from '../../proof/index.js';
 import { boot } from './image-patch.js';

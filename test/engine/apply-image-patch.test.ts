@@ -1,4 +1,4 @@
-import { APPLY_IMAGE_PATCH } from 'hotpatch-lab';
+import { APPLY_IMAGE_PATCH } from 'hotpatch-lab/engine';
 import { describe, expect, it } from 'vitest';
 import { boot } from './image-patch.js';
 

@@ -1,5 +1,5 @@
-import { Lab, layoutOf } from 'hotpatch-lab';
-import { ModernEngine } from 'hotpatch-lab/engine';
+import { Lab } from 'hotpatch-lab';
+import { layoutOf, ModernEngine } from 'hotpatch-lab/engine';
 import { readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { fixture, fixtureBytes } from '../support.js';

@@ -1,4 +1,5 @@
-import { Lab, layoutOf, MANAGE_HOT_PATCH, ModernEngine, manageHotPatch, SectionObject } from 'hotpatch-lab';
+import { Lab, ModernEngine, SectionObject } from 'hotpatch-lab';
+import { layoutOf, MANAGE_HOT_PATCH, manageHotPatch } from 'hotpatch-lab/engine';
 import { findSymbols, readImage } from 'hotpatch-lab/image';
 import { expect } from 'vitest';
 import { FaultInjector } from '../../proof/index.js';

@@ -1,4 +1,5 @@
-import { KernelError, layoutOf, MANAGE_HOT_PATCH, manageHotPatch } from 'hotpatch-lab';
+import { KernelError } from 'hotpatch-lab';
+import { layoutOf, MANAGE_HOT_PATCH, manageHotPatch } from 'hotpatch-lab/engine';
 import { describe, expect, it } from 'vitest';
 import { fixture } from '../support.js';
 import { boot, FIELD, PATH } from './manage.js';

@@ -1,4 +1,4 @@
-import { type HotPatchCaller, MANAGE_HOT_PATCH, manageHotPatch } from 'hotpatch-lab';
+import { type HotPatchCaller, MANAGE_HOT_PATCH, manageHotPatch } from 'hotpatch-lab/engine';
 import { describe, expect, it } from 'vitest';
 import { fixture } from '../support.js';
 import { boot, FIELD, OTHER_PATH, PATH, readPatch } from './manage.js';

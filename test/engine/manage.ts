@@ -1,12 +1,11 @@
+import { Lab, type WindowsBuild } from 'hotpatch-lab';
 import {
   type HotPatchCaller,
-  Lab,
   layoutOf,
   MANAGE_HOT_PATCH,
   type ManageHotPatchClass,
   manageHotPatch,
-  type WindowsBuild,
-} from 'hotpatch-lab';
+} from 'hotpatch-lab/engine';
 import { readImage } from 'hotpatch-lab/image';
 import { fixtureBytes } from '../support.js';
 

@@ -1,4 +1,5 @@
-import { type DynamicValues, Lab, ModernEngine } from 'hotpatch-lab';
+import { Lab, ModernEngine } from 'hotpatch-lab';
+import type { DynamicValues } from 'hotpatch-lab/engine';
 import { type HotPatchChunkInput, ImageBuilder, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 

@@ -1,5 +1,6 @@
-import { HotPatchError, Lab, type MANAGE_HOT_PATCH, type WindowsBuild } from 'hotpatch-lab';
+import { HotPatchError, Lab, type WindowsBuild } from 'hotpatch-lab';
 import { arm64Encoder, assemble } from 'hotpatch-lab/cpu';
+import type { MANAGE_HOT_PATCH } from 'hotpatch-lab/engine';
 import {
   appendHotPatchTable,
   encodeHotPatchTable,

@@ -1,4 +1,4 @@
-import type { ArchitectureName, CodeFacts, RecordingHead } from './format.js';
+import type { CodeFacts, RecordedArchitecture, RecordingHead } from './format.js';
 import type { Replay } from './replay.js';
 
 export interface CodeRange {
@@ -8,7 +8,7 @@ export interface CodeRange {
   readonly entry: bigint;
   readonly end: bigint;
   readonly space: number;
-  readonly architecture: ArchitectureName;
+  readonly architecture: RecordedArchitecture;
 }
 
 export interface CodeLine {

@@ -37,13 +37,13 @@ export interface RecordingHead {
   readonly code: readonly CodeFacts[];
 }
 
-export type ArchitectureName = 'x64' | 'arm64' | 'x86';
+export type RecordedArchitecture = 'x64' | 'arm64' | 'x86';
 
 export interface ProcessorFacts {
   /** Of those that share a physical memory. */
   readonly machine: number;
   readonly index: number;
-  readonly architecture: ArchitectureName;
+  readonly architecture: RecordedArchitecture;
   readonly registers: readonly string[];
   readonly programCounter: string;
   readonly stackPointer: string;
@@ -72,7 +72,7 @@ export interface DomainFacts {
   readonly space: number;
   /** Whose images its code sees: its own first. */
   readonly visible: readonly number[];
-  readonly architecture: ArchitectureName;
+  readonly architecture: RecordedArchitecture;
 }
 
 export interface ThreadFacts {

@@ -1,4 +1,5 @@
-import { encodeNames, FLG_HOTPATCH, type HotPatch2003Options } from 'hotpatch-lab';
+import type { HotPatch2003Options } from 'hotpatch-lab';
+import { encodeNames, FLG_HOTPATCH } from 'hotpatch-lab/engine';
 import { HOOK_TYPE } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { observeOperations } from '../../../engine/index.js';

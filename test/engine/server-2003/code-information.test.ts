@@ -6,7 +6,7 @@ import {
   FLG_HOTPATCH,
   type HookDescriptor,
   LDR_HOT_PATCH_ROUTINE,
-} from 'hotpatch-lab';
+} from 'hotpatch-lab/engine';
 import { describe, expect, it } from 'vitest';
 import { processOf } from '../../../loader/index.js';
 import { buildPatch, buildTarget, type Processor, run, setSystemInformation } from './support.js';

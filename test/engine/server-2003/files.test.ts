@@ -1,4 +1,5 @@
-import { type FileSystem, FLG_HOTPATCH, KernelError, type Process } from 'hotpatch-lab';
+import { type FileSystem, KernelError, type Process } from 'hotpatch-lab';
+import { FLG_HOTPATCH } from 'hotpatch-lab/engine';
 import { describe, expect, it } from 'vitest';
 import { CALLERS, Machine, SHARE_ALL } from './machine.js';
 

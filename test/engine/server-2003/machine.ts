@@ -1,5 +1,4 @@
 import {
-  encodeHandles,
   FileSystem,
   Lab,
   type OpenFile,
@@ -9,6 +8,7 @@ import {
   SYSTEM32,
   SYSWOW64,
 } from 'hotpatch-lab';
+import { encodeHandles } from 'hotpatch-lab/engine';
 import { fixtureBytes } from '../../support.js';
 import { setSystemInformation } from './support.js';
 

@@ -1,4 +1,5 @@
-import { CodeInformation, encodeNames, FLG_HOTPATCH, Lab, LDR_HOT_PATCH_ROUTINE } from 'hotpatch-lab';
+import { Lab } from 'hotpatch-lab';
+import { CodeInformation, encodeNames, FLG_HOTPATCH, LDR_HOT_PATCH_ROUTINE } from 'hotpatch-lab/engine';
 import { FIXUP_TYPE, ImageBuilder, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { observeOperations, type RequestedOperation } from '../../../engine/index.js';

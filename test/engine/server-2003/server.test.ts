@@ -1,12 +1,5 @@
-import {
-  FileSystem,
-  FLG_HOTPATCH,
-  Lab,
-  type LoadedImage,
-  Server2003,
-  SYSTEM32,
-  SYSWOW64,
-} from 'hotpatch-lab';
+import { FileSystem, Lab, type LoadedImage, Server2003, SYSTEM32, SYSWOW64 } from 'hotpatch-lab';
+import { FLG_HOTPATCH } from 'hotpatch-lab/engine';
 import { findSymbols } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { fixture, fixtureBytes } from '../../support.js';

@@ -1,13 +1,13 @@
+import { FileSystem } from 'hotpatch-lab';
 import {
   CodeInformation,
   encodeCodeInfo,
   encodeHandles,
   encodeNames,
-  FileSystem,
   FLG_HOTPATCH,
   LDR_HOT_PATCH_ROUTINE,
   SYSTEM_HOTPATCH_INFORMATION,
-} from 'hotpatch-lab';
+} from 'hotpatch-lab/engine';
 import { describe, expect, it } from 'vitest';
 import { processOf } from '../../../loader/index.js';
 import { buildPatch, nearHooks, type Running, run, setSystemInformation } from './support.js';

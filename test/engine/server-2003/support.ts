@@ -5,8 +5,8 @@ import {
   type LoadedImage,
   type Process,
   Server2003Engine,
-  SYSTEM_HOTPATCH_INFORMATION,
 } from 'hotpatch-lab';
+import { SYSTEM_HOTPATCH_INFORMATION } from 'hotpatch-lab/engine';
 import {
   type BuiltImage,
   encodeHotp1,
