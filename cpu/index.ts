@@ -80,7 +80,7 @@ export { type AllocatorState, PhysicalMemory, type SecondLevel } from './physica
 export { Processor } from './processor.js';
 export { ProcessorContext } from './processor-context.js';
 export { isExecutable, PAGE_SIZE, type PageProtection, type Permissions } from './protection.js';
-export { InstructionRecorder, InstructionTrace } from './recorder.js';
+export { type Code, type ExecutedBlocks, InstructionRecorder, InstructionTrace } from './recorder.js';
 export type { CpuRule } from './rules.js';
 export type { RunOptions } from './runner.js';
 export {

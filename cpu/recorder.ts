@@ -12,7 +12,7 @@ export interface ExecutedBlocks {
   readonly instructions: number;
 }
 
-interface Code {
+export interface Code {
   readonly address: bigint;
   readonly bytes: Uint8Array;
   /** Of the mode: 32 or 64. */

@@ -101,10 +101,10 @@ const LOADER_ROOMS = [
 /** The folders of the other rooms, likewise; beside them stand files that all of them use, and those that use all of them. */
 const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   cpu: ['unicorn', 'encode', 'architecture', 'instruction', 'emulation', 'assembler'],
-  image: ['hotpatch', 'symbols', 'unwind', 'write', 'hotp1', 'check', 'describe'],
+  image: ['hotpatch', 'symbols', 'unwind', 'write', 'hotp1', 'check', 'describe', 'memory'],
   engine: ['core', 'modern', 'server-2003'],
   builder: ['checks', 'server-2003', 'make'],
-  debugger: ['commands', 'gdb', 'dap', 'export'],
+  debugger: ['commands', 'dump', 'gdb', 'dap', 'export'],
   viewer: ['styles', 'recording', 'recorder'],
 };
 
