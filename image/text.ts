@@ -37,3 +37,8 @@ export function latin1(bytes: Uint8Array): string {
   }
   return text;
 }
+
+/** `0102ff` */
+export function hexBytes(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
+}

@@ -1,7 +1,7 @@
 import type { PeImage } from '../image.js';
 import { isExecutable } from '../sections.js';
-import type { SymbolsOrigin } from '../symbols/find-symbols.js';
 import type { SymbolInfo, SymbolTable } from '../symbols/symbol-table.js';
+import type { SymbolsOrigin } from '../symbols/symbols-file.js';
 import { hex } from '../text.js';
 import { isX64Entry, readUnwindInfoArm64, readUnwindInfoX64, UNW_FLAG } from '../unwind/index.js';
 

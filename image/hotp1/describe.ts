@@ -1,6 +1,6 @@
 import type { PeImage } from '../image.js';
 import type { SymbolTable } from '../symbols/symbol-table.js';
-import { hex } from '../text.js';
+import { hex, hexBytes } from '../text.js';
 import {
   fixupTypeName,
   HOOK_OPTION,
@@ -27,7 +27,7 @@ export function describeHotp1(image: PeImage, symbols: SymbolTable | undefined) 
     targetName: hotp1.targetName,
     moduleIdMethod,
     moduleIdMethodName: moduleIdMethodName(moduleIdMethod),
-    moduleIdValue: Buffer.from(hotp1.moduleIdValue).toString('hex'),
+    moduleIdValue: hexBytes(hotp1.moduleIdValue),
     origHotpBaseAddress: hotp1.origHotpBaseAddress,
     origTargetBaseAddress: hotp1.origTargetBaseAddress,
     fixupRegions: hotp1.fixupRegions.map(({ rva, fixups }) => ({

@@ -1,7 +1,7 @@
-import { createHash } from 'node:crypto';
 import { FILE_HEADER, optionalHeaderStruct } from '../headers.js';
 import type { PeImage } from '../image.js';
 import { SECTION_HEADER_SIZE } from '../sections.js';
+import { sha1 } from '../sha.js';
 import { MODULE_ID_METHOD, MODULE_ID_VALUE_SIZE, type ModuleIdMethod } from './format.js';
 
 /** Bytes of the member of the union that each method uses: a u64, and Hash160. What is behind it does not matter. */
@@ -50,5 +50,5 @@ export function peHeaderHash2(image: PeImage): Uint8Array {
   const optional = optionalHeaderStruct(pointerSize);
   const imageBase = PE_SIGNATURE + FILE_HEADER.size + optional.offsetOf('imageBase');
   bytes.fill(0, imageBase, imageBase + pointerSize);
-  return createHash('sha1').update(bytes).digest();
+  return sha1(bytes);
 }

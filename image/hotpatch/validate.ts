@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
 import { ImageError } from '../error.js';
 import type { PeImage } from '../image.js';
 import type { LoadConfig } from '../load-config.js';
-import { hex } from '../text.js';
+import { sha256 } from '../sha.js';
+import { hex, hexBytes } from '../text.js';
 import { type Finding, finding } from './finding.js';
 import { HOT_PATCH_BASE_FLAG, HOT_PATCH_INFO_FLAG, type HotPatchBase, type HotPatchTable } from './format.js';
 import { isHotPatchRule } from './rules.js';
@@ -172,9 +172,9 @@ function validateIdentity(patch: PeImage, table: HotPatchTable, image: PeImage):
     );
   }
   if (base?.hashes !== undefined) {
-    const actual = createHash('sha256').update(image.bytes).digest();
-    if (!actual.equals(base.hashes.sha256)) {
-      findings.push(finding('identity.hash', place, `the base file's is ${actual.toString('hex')}`));
+    const actual = hexBytes(sha256(image.bytes));
+    if (actual !== hexBytes(base.hashes.sha256)) {
+      findings.push(finding('identity.hash', place, `the base file's is ${actual}`));
     }
   }
   return findings;

@@ -4,7 +4,6 @@ export type * from './codeview-scopes.js';
 export { type CoffImage, type CoffSymbol, isFunctionSymbol, symbolsFromCoff } from './coff-symbols.js';
 export type { Dbi, DbiModule, DebugStreamName, SectionContribution } from './dbi.js';
 export { type ExportImage, symbolsFromExports } from './export-symbols.js';
-export { type FoundSymbols, findSymbols, type SymbolsOrigin } from './find-symbols.js';
 export type { CodeLine, LineTable, ModuleLines, SourceFile, SourceFrame, SourceLine } from './lines/index.js';
 export { type MapAddress, type MapFile, type MapSection, readMapFile } from './map-file.js';
 export { undecorate } from './names.js';
@@ -14,4 +13,5 @@ export { type GlobalSymbol, Pdb, PdbModule, type PdbSection, readPdb } from './p
 export type { PdbInfo } from './pdb-info.js';
 export { pdbMatches, pdbReference } from './pdb-match.js';
 export { type SymbolAtAddress, type SymbolInfo, type SymbolTable, symbolTable } from './symbol-table.js';
+export { type FoundSymbols, type SymbolsOrigin, symbolsFromFile, symbolsInImage } from './symbols-file.js';
 export { TypeStream } from './type-stream.js';
