@@ -36,6 +36,7 @@ interface BuildFlags {
   readonly hotPatchTableSize: number;
   readonly windowsBuild?: WindowsBuild;
   readonly generation: HotPatchGeneration;
+  readonly coldpatch?: string;
   readonly json?: boolean;
 }
 
@@ -96,6 +97,10 @@ export function buildCommand(): Command {
         .choices(['modern', '2003'])
         .default('modern'),
     )
+    .option(
+      '--coldpatch <image>',
+      'with --generation 2003: writes the old file with the fixed functions appended, for the disk',
+    )
     .option('--json', 'one JSON document on stdout')
     .addHelpText(
       'after',
@@ -110,9 +115,15 @@ export function buildCommand(): Command {
         const base = readSource(flags.base, flags.baseSymbols);
         const fixed = readSource(flags.fixed, flags.fixedSymbols);
         const allow = allowedRules(flags.allow);
-        build2003({ base, fixed, out: flags.out, allow, json: flags.json === true });
+        const { out, coldpatch } = flags;
+        if (coldpatch !== undefined) {
+          assertNotAnInput(coldpatch, [...inputs.filter((file) => file !== undefined), out]);
+          assertWritable(coldpatch);
+        }
+        build2003({ base, fixed, out, allow, coldpatch, json: flags.json === true });
         return;
       }
+      if (flags.coldpatch !== undefined) throw new UsageError('--coldpatch is for --generation 2003');
       using progress = new Progress();
       progress.begin('reading images and symbols');
       const base = readSource(flags.base, flags.baseSymbols);

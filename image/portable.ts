@@ -74,6 +74,7 @@ export {
   appendSection,
   HOT_PATCH_SECTION,
   type NewSection,
+  setDirectory,
   setLoadConfigFields,
 } from './write/append.js';
 export {
@@ -84,4 +85,5 @@ export {
   type ImageBuilderOptions,
 } from './write/builder.js';
 export type { DebugType, LoadConfigInput } from './write/directories.js';
+export { baseRelocations } from './write/directories.js';
 export type { Contents, Layout } from './write/items.js';

@@ -65,6 +65,7 @@ export type FormatRule =
   | 'truncated'
   | 'unwind.code'
   | 'unwind.version'
+  | 'write.coldpatch'
   | 'write.headerRoom'
   | 'write.sectionName'
   | 'write.signed';

@@ -9,6 +9,7 @@ import {
   hookPlaceProblem,
   hookSize,
   hotp1Finding,
+  originalBytes,
   type PeImage,
   readHotp1,
   shortJumpTarget,
@@ -95,7 +96,7 @@ function placeFindings(base: PeImage, hotp1: Hotp1): Hotp1Finding[] {
         base,
         architecture,
         rva,
-        (at, length) => base.read(at, length),
+        (at, length) => originalBytes(base, at, base.read(at, length)),
         (bytes) => instructionFacts(architecture, bytes, BigInt(rva)),
       ),
     );

@@ -42,6 +42,7 @@ export function* applyToTarget(
     yield operation.store({ domain: loaded.domain, image: loaded, target: kind, address, bytes, symbol });
   }
   planner.validate();
+  if (options.spareOccupiedPadding !== false) planner.checkColdpatch();
   operation.tell(
     'validated',
     `  ${patch.name} fits ${target.baseDllName}: ${patch.hotp1.validations.length} validation(s), ${patch.hotp1.fixupRegions.length} fixup region(s), ${patch.hotp1.hooks.length} hook(s)`,

@@ -41,7 +41,7 @@ export class Chain {
         );
         return {
           ...this.#swap(hook, hook.bytes),
-          unsafe: isOverJump ? [] : hook.unsafe,
+          unsafe: isOverJump || hook.isOverColdpatch ? [] : hook.unsafe,
           settled: () => this.#cleared(hook, false),
         };
       }),
@@ -145,7 +145,7 @@ export class Chain {
   #restoring(hook: AppliedHook): Swap {
     const below = this.#below(hook);
     // A jump that returns, or its pointer, serves the thread that stands there as well.
-    const isJumpBelow = below !== undefined && hook.jumps.length > 0;
+    const isJumpBelow = (below !== undefined || hook.isOverColdpatch) && hook.jumps.length > 0;
     return {
       ...this.#swap(hook, this.#bytesWithout(hook)),
       leaveWhile: isJumpBelow ? [] : hook.jumps,

@@ -111,6 +111,8 @@ export interface PlannedHook {
   readonly entries: readonly bigint[];
   /** The jumps in paddings that it is, or that read it: it is left where it is as long as a thread stands in one. */
   readonly jumps: readonly Occupation[];
+  /** The file is a coldpatch and has a jump of its own here. */
+  readonly isOverColdpatch: boolean;
   /** Where no thread may stand while it is stored over what the linker left there. */
   readonly unsafe: readonly bigint[];
 }

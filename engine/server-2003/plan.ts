@@ -16,6 +16,8 @@ import {
   isJump,
   jumpsOf,
   type NtStatusName,
+  originalBytes,
+  readColdpatch,
   shortJumpTarget,
   unsafePadding,
   VALIDATION_HOOK_ONLY,
@@ -128,10 +130,34 @@ export class Planner {
           symbol: target.describe(target.address(entries[0] ?? hook.hookRva)),
           entries: entries.map((rva) => target.address(rva)),
           jumps: jumpsOf(hotp1, hook).flatMap((jump) => this.#paddingOf(jump)),
+          isOverColdpatch: this.#coldplaces.some(({ rva }) => rva === hook.hookRva),
           unsafe: kind === 'padding' ? this.#unsafe(hook, size) : [],
         },
       ];
     });
+  }
+
+  /** Modelled: the jumps of a coldpatch are replaced as those of an older hotpatch are. */
+  checkColdpatch(): void {
+    const { hotp1 } = this.input;
+    for (const [index, hook] of hotp1.hooks.entries()) {
+      const size = hookSize(hook) ?? 0;
+      for (const { rva, entry, original } of this.#coldplaces) {
+        if (hook.hookRva >= rva + original.length || rva >= hook.hookRva + size) continue;
+        const isSame = rva === hook.hookRva && entriesOf(hotp1, hook).includes(entry);
+        if (!isSame)
+          throw this.refuse(
+            'chain.crossed',
+            'STATUS_CONFLICTING_ADDRESSES',
+            `hook ${index}`,
+            `it would replace a part of the jump that the coldpatch has at ${this.#describe(rva)}: a thread could stand at it`,
+          );
+      }
+    }
+  }
+
+  get #coldplaces() {
+    return readColdpatch(this.input.target.image)?.places ?? [];
   }
 
   #unsafe({ hookRva }: Hotp1Hook, size: number): bigint[] {
@@ -206,7 +232,7 @@ export class Planner {
         // A Uint8Array ignores stores outside of it.
         for (const [i, byte] of pristine.entries()) bytes[Number(location - start) + i] = byte;
       }
-    return bytes;
+    return originalBytes(target.image, rva, bytes);
   }
 
   /** The bytes of a jump in padding. */

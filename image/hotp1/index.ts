@@ -1,3 +1,11 @@
+export {
+  COLDPATCH_SECTION,
+  type Coldpatch,
+  type ColdpatchPlace,
+  encodeColdpatch,
+  originalBytes,
+  readColdpatch,
+} from './coldpatch.js';
 export { describeHotp1, type Hotp1Description } from './describe.js';
 export {
   appendHotp1Section,

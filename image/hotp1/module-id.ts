@@ -2,6 +2,7 @@ import { FILE_HEADER, optionalHeaderStruct } from '../headers.js';
 import type { PeImage } from '../image.js';
 import { SECTION_HEADER_SIZE } from '../sections.js';
 import { sha1 } from '../sha.js';
+import { readColdpatch } from './coldpatch.js';
 import { MODULE_ID_METHOD, MODULE_ID_VALUE_SIZE, type ModuleIdMethod } from './format.js';
 
 /** Bytes of the member of the union that each method uses: a u64, and Hash160. What is behind it does not matter. */
@@ -17,9 +18,14 @@ export function isSupportedMethod(method: ModuleIdMethod): method is SupportedMo
 /** The 24 bytes of TargetModuleIdValue for an image. */
 export function moduleIdValue(image: PeImage, method: SupportedModuleIdMethod): Uint8Array {
   const bytes = new Uint8Array(MODULE_ID_VALUE_SIZE);
-  if (method === 'PeChecksum')
-    new DataView(bytes.buffer).setBigUint64(0, BigInt(image.optionalHeader.checkSum), true);
+  if (method === 'PeChecksum') bytes.set(checkSumValue(image.optionalHeader.checkSum));
   if (method === 'PeHeaderHash2') bytes.set(peHeaderHash2(image));
+  return bytes;
+}
+
+function checkSumValue(checkSum: number): Uint8Array {
+  const bytes = new Uint8Array(VALUE_SIZE.PeChecksum);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(checkSum), true);
   return bytes;
 }
 
@@ -31,9 +37,13 @@ export function isModule(
   if (method === MODULE_ID_METHOD.None) return true;
   const name = method === MODULE_ID_METHOD.PeChecksum ? 'PeChecksum' : 'PeHeaderHash2';
   const size = VALUE_SIZE[name];
-  return moduleIdValue(image, name)
-    .subarray(0, size)
-    .every((byte, index) => byte === value[index]);
+  const isValue = (known: Uint8Array) =>
+    known.subarray(0, size).every((byte, index) => byte === value[index]);
+  if (isValue(moduleIdValue(image, name))) return true;
+  // Disk and memory look alike: a coldpatch can be hotpatched as the file that it was made of (modelled).
+  const coldpatch = readColdpatch(image);
+  if (coldpatch === undefined) return false;
+  return isValue(name === 'PeChecksum' ? checkSumValue(coldpatch.checkSum) : coldpatch.headerHash);
 }
 
 /**

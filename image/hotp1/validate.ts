@@ -1,6 +1,7 @@
 import { ImageError } from '../error.js';
 import type { PeImage } from '../image.js';
 import { hex } from '../text.js';
+import { originalBytes } from './coldpatch.js';
 import { FIXUP_SIZE, fixupTypeName, type Hotp1, moduleIdMethodName, VALIDATION_HOOK_ONLY } from './format.js';
 import { isModule, isSupportedMethod } from './module-id.js';
 import { readHotp1 } from './read.js';
@@ -121,7 +122,8 @@ function validateValidations(
     if (findings.some(({ severity }) => severity === 'error')) return findings;
     const [relocation] = target.relocationsIn(targetRva, byteCount);
     if (relocation !== undefined) report('validation.relocation', `at RVA ${hex(relocation.rva)}`);
-    const difference = firstDifference(patch.read(sourceRva, byteCount), target.read(targetRva, byteCount));
+    const found = originalBytes(target, targetRva, target.read(targetRva, byteCount));
+    const difference = firstDifference(patch.read(sourceRva, byteCount), found);
     if (difference !== undefined)
       report('validation.bytes', `they differ at RVA ${hex(targetRva + difference)}`);
     return findings;

@@ -1,12 +1,12 @@
 import { computeCheckSum } from '../checksum.js';
 import { ImageError } from '../error.js';
-import { FILE_HEADER, optionalHeaderStruct } from '../headers.js';
+import { directoryOffset, FILE_HEADER, optionalHeaderStruct } from '../headers.js';
 import { type PeImage, readImage } from '../image.js';
 import { type LoadConfigField, type LoadConfigValues, loadConfigStruct } from '../load-config.js';
 import type { ImageRule } from '../rules.js';
 import { SECTION_HEADER_REST, SECTION_HEADER_SIZE, SECTION_NAME_SIZE } from '../sections.js';
 import { alignUp, hex } from '../text.js';
-import { IMAGE_SCN } from '../winnt.js';
+import { type DirectoryName, IMAGE_SCN } from '../winnt.js';
 
 export interface NewSection {
   /** At most eight bytes. */
@@ -135,6 +135,17 @@ export function setLoadConfigFields(
       throw refuse('loadConfig.bounds', `${name} is not in the file`, 'relink the image');
     struct.write(bytes, offset - struct.offsetOf(name), { [name]: value });
   }
+  updateCheckSum(bytes, image);
+  return bytes;
+}
+
+/** Points a data directory elsewhere in a copy of the file and recomputes the checksum. */
+export function setDirectory(image: PeImage, name: DirectoryName, rva: number, size: number): Uint8Array {
+  const bytes = image.bytes.slice();
+  const view = new DataView(bytes.buffer);
+  const at = directoryOffset(image.headers, name);
+  view.setUint32(at, rva, true);
+  view.setUint32(at + 4, size, true);
   updateCheckSum(bytes, image);
   return bytes;
 }

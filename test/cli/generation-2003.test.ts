@@ -65,6 +65,20 @@ describe.each(['x86', 'x64'] as const)('hotpatches of 2003 at the command line, 
     expect(rules.map(({ rule }) => rule)).toContain('target.moduleId');
   });
 
+  it('build writes the coldpatch too, which a process runs from the beginning', async () => {
+    const [out, cold] = [join(folder, `${architecture}_cp_hp.dll`), join(folder, `${architecture}_cold.dll`)];
+    const inputs = ['--base', base, '--fixed', file('fixed2/shell.dll'), '--out', out];
+    const built = await hotpatch('build', '--generation', '2003', ...inputs, '--coldpatch', cold);
+    expect(built.stdout).toContain('the coldpatch: shell.dll with the fixed functions appended');
+    for (const [image, result] of [
+      [base, '0x7fff'],
+      [cold, '0x0'],
+    ] as const)
+      expect((await hotpatch('call', image, 'Weigh', '4', '--json')).json).toMatchObject({ result });
+    const wrong = await hotpatch('build', ...inputs, '--coldpatch', cold);
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('--generation 2003') });
+  });
+
   describe('build refuses', () => {
     const out = join(folder, `${architecture}_refused.dll`);
     const build = (from: string, fixed: string, ...more: string[]) =>

@@ -1,0 +1,123 @@
+import {
+  FileSystem,
+  installHotfix,
+  Lab,
+  type LoadedImage,
+  type Process,
+  Server2003,
+  SYSTEM32,
+  SYSWOW64,
+} from 'hotpatch-lab';
+import { findSymbols, readColdpatch, readImage, validateHotp1 } from 'hotpatch-lab/image';
+import { describe, expect, it } from 'vitest';
+import { buildColdpatch, verifyHotPatch2003 } from '../../builder/index.js';
+import { fixture, fixtureBytes } from '../support.js';
+
+const SYSTEMS = [
+  { system: 'x86', images: 'x86', folder: SYSTEM32, wow64: true },
+  { system: 'x64', images: 'x86', folder: SYSWOW64, wow64: true },
+  { system: 'x64', images: 'x64', folder: SYSTEM32, wow64: false },
+] as const;
+
+const load = (path: string) => readImage(fixtureBytes(`2003/${path}`), { file: path.replace(/^.*\//, '') });
+
+function coldpatchOf(images: string, number: 1 | 2): Uint8Array {
+  return buildColdpatch(load(`${images}/base/shell.dll`), load(`${images}/patch${number}/shell_hp.dll`));
+}
+
+describe.each(SYSTEMS)('a coldpatch for $images images on $system', ({ system, images, folder, wow64 }) => {
+  const path = `${folder}shell.dll`;
+
+  async function boot(file: Uint8Array, disk = new FileSystem()) {
+    disk.write(path, file);
+    const lab = await Lab.boot({ architecture: system, memorySize: 16 << 20, engine: 'server-2003' });
+    const server = new Server2003(lab, { disk });
+    const start = (name = 'p.exe') => {
+      const process = server.startProcess(name, { wow64 });
+      return { process, shell: server.loadDll(process, path) };
+    };
+    return { disk, server, lab, start, [Symbol.dispose]: () => lab[Symbol.dispose]() };
+  }
+
+  /** What SetTitle says of some buffers, and Weigh of the item behind the last one. */
+  const behaviour = ({ process, shell }: { process: Process; shell: LoadedImage }): number[] => {
+    const title = process.domain.allocateMemory('pool', 16);
+    const titles = [0, 1, 3, 4, 5].map((size) => process.call(shell.symbol('SetTitle'), [title, 1, size]));
+    return [...titles, ...[3, 4, 5].map((item) => process.call(shell.symbol('Weigh'), [item]))];
+  };
+
+  it.each([1, 2] as const)('%s behaves as the fixed build, and lies over the old one', async (number) => {
+    const bytes = coldpatchOf(images, number);
+    using cold = await boot(bytes);
+    using fixed = await boot(fixtureBytes(`2003/${images}/fixed${number}/shell.dll`));
+    using base = await boot(fixtureBytes(`2003/${images}/base/shell.dll`));
+    expect(behaviour(cold.start())).toEqual(behaviour(fixed.start()));
+    expect(behaviour(cold.start())).not.toEqual(behaviour(base.start()));
+    const image = readImage(bytes);
+    const original = load(`${images}/base/shell.dll`);
+    expect(image.sections.slice(0, original.sections.length).map(({ name }) => name)).toEqual(
+      original.sections.map(({ name }) => name),
+    );
+    expect(readColdpatch(image)?.checkSum).toBe(original.optionalHeader.checkSum);
+    expect(image.exports).toEqual(original.exports);
+  });
+
+  it('disk and memory look alike: the same bytes at the functions, but for where the jumps lead', async () => {
+    using one = await boot(fixtureBytes(`2003/${images}/base/shell.dll`));
+    const { shell } = one.start();
+    const hotpatch = load(`${images}/patch1/shell_hp.dll`);
+    one.server.engine.load(hotpatch, { name: 'shell_hp.dll' });
+    const image = readImage(coldpatchOf(images, 1));
+    for (const { rva, entry } of readColdpatch(image)?.places ?? []) {
+      const memory = shell.domain.addressSpace.read(shell.address(rva), 2);
+      const disk = image.read(rva, 2);
+      // The pointer of the indirect form (x64, modelled) is not needed within one file.
+      if (rva === entry || images === 'x86') expect(disk).toEqual(Uint8Array.from(memory).subarray(0, 2));
+    }
+  });
+
+  it('a process that runs it is hotpatched by the next hotfix, whose hotpatch is for the old file', async () => {
+    const hotfix = (number: 1 | 2) => ({
+      path,
+      replacement: coldpatchOf(images, number),
+      hotpatch: {
+        path: `${folder}shell${number}.hp.dll`,
+        bytes: fixtureBytes(`2003/${images}/patch${number}/shell_hp.dll`),
+      },
+    });
+    using machine = await boot(fixtureBytes(`2003/${images}/base/shell.dll`));
+    const { server, start, disk } = machine;
+    const oldest = start('oldest.exe');
+    const ON = '/hotpatch:enable';
+    expect(installHotfix(server, { name: 'K1', files: [hotfix(1)] }, ON).rebootRequired).toBe(false);
+    const between = start('between.exe');
+    expect(behaviour(between)).toEqual(behaviour(oldest));
+    expect(installHotfix(server, { name: 'K2', files: [hotfix(2)] }, ON)).toMatchObject({
+      rebootRequired: false,
+      hotpatched: [path],
+    });
+    const latest = start('latest.exe');
+    expect(server.engine.patchList(latest.shell)).toEqual([]);
+    using fixed = await boot(fixtureBytes(`2003/${images}/fixed2/shell.dll`), new FileSystem());
+    const wanted = behaviour(fixed.start());
+    expect([oldest, between, latest].map(behaviour)).toEqual([wanted, wanted, wanted]);
+    const [hotpatch] = server.engine.patches.slice(-1);
+    if (hotpatch !== undefined) server.engine.unload(hotpatch);
+    using first = await boot(fixtureBytes(`2003/${images}/fixed1/shell.dll`), new FileSystem());
+    expect(behaviour(between)).toEqual(behaviour(first.start()));
+    expect(Buffer.from(between.shell.codeBytes()).equals(between.shell.codeBytesBeforePatch)).toBe(true);
+    expect(disk.exists(path)).toBe(true);
+  });
+
+  it('a hotpatch for the old file fits it, by its format', () => {
+    const cold = readImage(coldpatchOf(images, 1), { file: 'shell.dll' });
+    const hotpatch = load(`${images}/patch2/shell_hp.dll`);
+    expect(validateHotp1(hotpatch, cold).filter(({ severity }) => severity === 'error')).toEqual([]);
+    const { table: symbols } = findSymbols(fixture(`2003/${images}/base/shell.dll`));
+    const found = verifyHotPatch2003({
+      base: { image: cold, symbols },
+      patch: { image: hotpatch, symbols },
+    });
+    expect(found.formatFindings.filter(({ severity }) => severity === 'error')).toEqual([]);
+  });
+});
