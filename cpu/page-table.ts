@@ -8,6 +8,7 @@ import {
   type PageProtection,
   PERMISSIONS,
   type Permissions,
+  READ,
 } from './protection.js';
 
 export interface PageTableRange {
@@ -15,8 +16,10 @@ export interface PageTableRange {
   readonly start: bigint;
   readonly end: bigint;
   readonly mode: 'user' | 'kernel';
-  /** 1: seen by VTL1 alone. */
+  /** 1: seen by VTL1 alone. The second level then leaves VTL0 nothing of the pages' memory, through whatever alias. */
   readonly vtl?: 0 | 1;
+  /** Memory integrity (HVCI): the second level lets VTL0 write no page that is executable here, through whatever alias. */
+  readonly protectsCode?: boolean;
   readonly name: string;
 }
 
@@ -85,7 +88,7 @@ export class PageTable {
         address: start,
       });
     }
-    this.range = { vtl: 0, ...range };
+    this.range = { vtl: 0, protectsCode: false, ...range };
     this.firstPage = Number(start >> PAGE_SHIFT);
     this.lastPage = Number((end - 1n) >> PAGE_SHIFT);
     this.#owner = owner;
@@ -121,7 +124,7 @@ export class PageTable {
     const own = demandZero && frames === undefined ? [] : this.#takeFrames(pages, frames);
     for (let index = 0; index < pages; index++) {
       const entry = { protection, permissions, frame: own[index], copyOnWrite, guard, service: false };
-      this.#entries.set(first + index, entry);
+      this.#set(first + index, entry);
       this.#reserved.delete(first + index);
     }
   }
@@ -198,7 +201,7 @@ export class PageTable {
     for (let page = first; page < first + pages; page++) this.committed(page);
     this.#change();
     for (let page = first; page < first + pages; page++) {
-      this.#entries.set(page, { ...this.committed(page), protection, permissions, guard });
+      this.#set(page, { ...this.committed(page), protection, permissions, guard });
     }
   }
 
@@ -261,7 +264,7 @@ export class PageTable {
       memory.copy(frame, own);
       memory.release(frame);
     }
-    this.#entries.set(page, { ...entry, frame: own, copyOnWrite: false });
+    this.#set(page, { ...entry, frame: own, copyOnWrite: false });
     return own;
   }
 
@@ -282,6 +285,15 @@ export class PageTable {
   #change(): void {
     this.#owner.beforeTableChange();
     this.#saved = undefined;
+  }
+
+  /** Every entry with memory of its own comes through here, so that no page escapes the second level. */
+  #set(page: number, entry: PageEntry): void {
+    this.#entries.set(page, entry);
+    const { vtl, protectsCode } = this.range;
+    const isCode = (entry.permissions & EXECUTE) !== 0;
+    const left = vtl === 1 ? 0 : protectsCode && isCode ? READ | EXECUTE : EVERYTHING;
+    if (entry.frame !== undefined) this.#owner.memory.limitSecondLevel(entry.frame, left);
   }
 
   #drop(page: number): boolean {

@@ -158,6 +158,17 @@ export class PhysicalMemory implements Disposable {
     this.#watcher.secondLevelChanged();
   }
 
+  /** Takes from VTL0 what is not in `permissions`, until the frame is freed. */
+  limitSecondLevel(frame: number, permissions: Permissions): void {
+    this.#used(frame);
+    const before = this.secondLevel(frame);
+    const after = before & permissions;
+    if (after === before) return;
+    this.#saved = undefined;
+    this.#secondLevel[frame] = after;
+    this.#watcher.secondLevelChanged();
+  }
+
   secondLevel(frame: number): Permissions {
     return this.#secondLevel[frame] ?? 0;
   }

@@ -126,7 +126,6 @@ export function assembleKernel(options: BootOptions): KernelParts {
     hpatLayout: boot.hpatLayout,
     retpoline: boot.retpoline,
     speculationControlPages: boot.speculationControlPages,
-    secureKernel: () => secureKernel,
     get io() {
       return io;
     },

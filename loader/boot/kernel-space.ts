@@ -63,7 +63,7 @@ export class KernelSpace {
     const { machine, architecture, exports, boot } = this.owner;
     const id = this.sessions.length + 1;
     const name = `session ${id}`;
-    const table = machine.createPageTable({ ...SESSION_SPACE.range, name });
+    const table = machine.createPageTable({ ...SESSION_SPACE.range, name, protectsCode: boot.vbs });
     const addressSpace = machine.createAddressSpace(name, [table, system.table]);
     const domain = new ImageDomain({
       kind: 'session',
@@ -129,7 +129,7 @@ export class KernelSpace {
   #createSystemDomain(): ImageDomain {
     const { machine, architecture, exports: services, fittings, boot } = this.owner;
     const { region } = fittings;
-    const table = machine.createPageTable({ ...SYSTEM_SPACE.range, name: 'system' });
+    const table = machine.createPageTable({ ...SYSTEM_SPACE.range, name: 'system', protectsCode: boot.vbs });
     const addressSpace = machine.createAddressSpace('system', [table]);
     services.attach(table);
     return new ImageDomain({

@@ -177,7 +177,12 @@ export class ImageLoader {
         if (this.kernel.retpoline) loaded.jumpHpat = jumpHpat;
       }
       if (speculationControlPage !== undefined) mapSpeculationControlPage(domain, speculationControlPage);
-      domain.guard.addImage(section.dllBase, image, hpatBase + BigInt(reserve));
+      const stubs = retpolinePage ?? speculationControlPage;
+      domain.guard.addImage(
+        section.dllBase,
+        image,
+        stubs === undefined ? lastPage : stubs + BigInt(RETPOLINE_PAGE_SIZE),
+      );
       this.#mapDependencies(domain, loaded, batch);
       batch.push(loaded);
       return loaded;
@@ -276,8 +281,6 @@ export class ImageLoader {
     setSecurityCookie(loaded, this.kernel.layoutRandom);
     bindGuardFunctions(loaded);
     domain.process?.environment?.addTlsImage(loaded);
-    if (domain.kind === 'secure') this.kernel.secureKernel()?.hide(loaded);
-    else if (domain.kind !== 'user') this.kernel.secureKernel()?.protectCode(loaded);
     if (isProgram(image) && domain.process !== undefined && loaded.loadReason !== 'PatchImage') {
       domain.process.mainImage ??= loaded;
       domain.process.environment?.setImageBase(loaded.dllBase);

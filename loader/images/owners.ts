@@ -98,8 +98,6 @@ export interface LoaderOwner {
   readonly hpatLayout: HpatLayout;
   readonly retpoline: boolean;
   readonly speculationControlPages: boolean;
-  /** VTL1, which keeps VTL0 from writing code and from seeing its own images. */
-  secureKernel(): { hide(loaded: LoadedImage): void; protectCode(loaded: LoadedImage): void } | undefined;
   /** Calls a function on a thread of its own, alone. */
   callThread(
     address: bigint,

@@ -79,29 +79,4 @@ export class SecureKernel {
   call64(address: bigint, parameters: readonly (bigint | number)[] = []): bigint {
     return this.#kernel.call64(address, parameters, { domain: this.domain });
   }
-
-  /** Second level: VTL0 may do nothing with these pages. */
-  hide(loaded: LoadedImage): void {
-    this.#protect(loaded, { read: false, write: false, execute: false });
-  }
-
-  /** Second level: VTL0 may not write the code of a kernel image, whatever its page tables say (HVCI). */
-  protectCode(loaded: LoadedImage): void {
-    this.#protect(loaded, { read: true, write: false, execute: true }, (protection) =>
-      protection.startsWith('PAGE_EXECUTE'),
-    );
-  }
-
-  #protect(
-    { dllBase, image, domain }: LoadedImage,
-    vtl0: { read: boolean; write: boolean; execute: boolean },
-    which: (protection: string) => boolean = () => true,
-  ): void {
-    const { memory } = this.#kernel.machine;
-    const end = dllBase + BigInt(image.optionalHeader.sizeOfImage);
-    for (let address = dllBase; address < end; address += 0x1000n) {
-      const { frame, protection } = domain.table.query(address);
-      if (frame !== undefined && which(protection ?? '')) memory.setSecondLevel(frame, { vtl0 });
-    }
-  }
 }
