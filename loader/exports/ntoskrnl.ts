@@ -7,6 +7,7 @@ import { interlockedExports } from './interlocked.js';
 import { kernelDpc } from './kernel-dpc.js';
 import { kernelIo } from './kernel-io.js';
 import { kernelMdl } from './kernel-mdl.js';
+import { kernelObjects } from './kernel-objects.js';
 import { kernelResources } from './kernel-resources.js';
 import { kernelSynchronization } from './kernel-synchronization.js';
 import { kernelThreads } from './kernel-threads.js';
@@ -44,9 +45,15 @@ export function ntoskrnl(): SimulatedModule {
         poolOf(call).free(address, tag),
       ),
       defineExport('ExFreePool', ['pointer'], (call, address) => poolOf(call).free(address, 0)),
+      defineExport(
+        'MmGetSystemRoutineAddress',
+        ['ustring'],
+        ({ domain }, name) => domain.services.resolve('ntoskrnl.exe', name) ?? 0n,
+      ),
       ...kernelDpc(),
       ...kernelIo(),
       ...kernelMdl(),
+      ...kernelObjects(),
       ...kernelResources(),
       ...kernelSynchronization(),
       ...kernelThreads(),

@@ -149,6 +149,19 @@ export const MDL = layout('MDL', [0x30, 0x1c], {
   ByteOffset: [0x2c, 0x18, 'u32'],
 });
 
+export const KMUTANT = layout('KMUTANT', [0x38, 0x20], {
+  Header: [0x00, 0x00, 'structure'],
+  MutantListEntry: [0x18, 0x10, 'structure'],
+  OwnerThread: [0x28, 0x18, 'pointer'],
+  Abandoned: [0x30, 0x1c, 'u8'],
+  ApcDisable: [0x31, 0x1d, 'u8'],
+});
+
+export const KSEMAPHORE = layout('KSEMAPHORE', [0x20, 0x14], {
+  Header: [0x00, 0x00, 'structure'],
+  Limit: [0x18, 0x10, 'u32'],
+});
+
 export const FAST_MUTEX = layout('FAST_MUTEX', [0x38, 0x20], {
   Count: [0x00, 0x00, 'u32'],
   Owner: [0x08, 0x04, 'pointer'],
@@ -239,6 +252,8 @@ export const LAYOUTS = [
   IRP,
   IO_STACK_LOCATION,
   MDL,
+  KMUTANT,
+  KSEMAPHORE,
   FAST_MUTEX,
   ERESOURCE,
   GENERAL_LOOKASIDE,
