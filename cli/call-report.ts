@@ -208,7 +208,7 @@ export function load(
 }
 
 /** `name`, `module!name`, `module!name+0x9`, `+0xRVA`. */
-function locate(loaded: LoadedImage, text: string): bigint {
+export function locate(loaded: LoadedImage, text: string): bigint {
   const match = /^(?:([^!]+)!)?([^+]*)(?:\+(0x[0-9a-f]+|\d+))?$/i.exec(text);
   if (match === null || text === '')
     throw new UsageError(`'${text}' is not a place: write name, module!name+0x9 or +0xRVA`);

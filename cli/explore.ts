@@ -3,27 +3,37 @@ import {
   type Exploration,
   explore,
   formatSchedule,
+  type OperationKind,
   PROPERTIES,
   PROTOCOLS,
   protocolNamed,
   type Reduction,
-  type ScenarioOperation,
+  type SubjectSource,
   scenarioOperations,
   scheduleDocument,
   type WriteProtocol,
 } from '../proof/index.js';
 import { UsageError } from './errors.js';
-import { wholeNumber } from './numbers.js';
+import { type ImageExploration, type ImageFlags, operationsOfImage } from './explore-image.js';
+import { hotPatchTableSize, wholeNumber } from './numbers.js';
 import { colours, EXIT, print, printJson } from './output.js';
 import { Progress } from './progress.js';
 import { loadScenario } from './scenario-file.js';
 
-interface ExploreFlags {
+const collect = (value: string, list: readonly string[]) => [...list, value];
+
+const KINDS: readonly OperationKind[] = ['apply', 'repatch', 'revert'];
+
+function operationChoice(text: string): number | OperationKind {
+  return KINDS.find((kind) => kind === text) ?? wholeNumber(text);
+}
+
+interface ExploreFlags extends ImageFlags {
   readonly cpus: number;
   readonly protocol: string;
   readonly fetch: 'coherent' | 'weak';
   readonly calls?: number;
-  readonly operation?: number;
+  readonly operation?: number | OperationKind;
   readonly mostStates?: number;
   readonly mostSeconds?: number;
   readonly reduction: boolean;
@@ -33,6 +43,7 @@ interface ExploreFlags {
 const EXAMPLE = `
 Example:
   hotpatch explore scenarios/first-trampoline.ts --cpus 2 --fetch weak
+  hotpatch explore --image demo.dll --patch demo_hp.dll --call 'hp_entry 0 3 4' --cpus 2
 
 Every order that makes a difference of the engine's steps and of the instructions of the processors is visited; a processor
 runs by itself through everything that nobody else can notice. The processors make the call that the scenario made last
@@ -42,7 +53,30 @@ processes or sessions, each processor makes the call of another one. Hotpatches 
 export function exploreCommand(): Command {
   return new Command('explore')
     .description('Runs every interleaving of a hotpatch with running processors.')
-    .argument('<scenario>', 'TypeScript or JavaScript file whose default export is defineScenario(…)')
+    .argument('[scenario]', 'TypeScript or JavaScript file whose default export is defineScenario(…)')
+    .option('--image <image>', 'in place of a scenario: a driver or DLL, with --patch and --call')
+    .option('--patch <image>', 'a hotpatch for it (repeatable, in order)', collect, [])
+    .option(
+      '--call <call>',
+      "'FUNCTION ARGUMENTS', as of hotpatch call; repeated, the processors make the calls in turn",
+      collect,
+      [],
+    )
+    .option(
+      '--before <call>',
+      'a call to make before; $1 in later calls is what the first returned',
+      collect,
+      [],
+    )
+    .option('--with <image>', 'an image that it imports from (repeatable, in load order)', collect, [])
+    .option('--symbols <file>', 'PDB or map of the image; default: what lies beside it')
+    .option('--processes', 'each --call is made in a process of its own')
+    .addOption(
+      new Option('--mixture <rule>', 'results that are right when a call meets old and new functions')
+        .choices(['per-activation', 'none'])
+        .default('per-activation'),
+    )
+    .option('--hot-patch-table-size <bytes>', 'HotPatchTableSize of the registry', hotPatchTableSize, 0x1000)
     .option('--cpus <n>', 'processors that make the call, 1 to 4', processors, 1)
     .addOption(
       new Option('--protocol <name>', 'how code is changed: the engine, or another way')
@@ -53,15 +87,19 @@ export function exploreCommand(): Command {
       new Option('--fetch <mode>', 'instruction fetch').choices(['coherent', 'weak']).default('coherent'),
     )
     .option('--calls <n>', 'calls of each processor (default: no end; 2 when they change data)', wholeNumber)
-    .option('--operation <n>', 'only the n-th hotpatch that the scenario applies or takes back', wholeNumber)
+    .option(
+      '--operation <which>',
+      'only the n-th hotpatch that the scenario applies or takes back, or: apply, repatch, revert',
+      operationChoice,
+    )
     .option('--most-states <n>', 'give up after so many states', wholeNumber)
     .option('--most-seconds <n>', 'give up after so many seconds, for each operation', wholeNumber)
     .option('--no-reduction', 'order every instruction with everything; 1 to 3 processors, for small calls')
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', EXAMPLE)
-    .action(async (file: string, flags: ExploreFlags) => {
+    .action(async (file: string | undefined, flags: ExploreFlags) => {
       const operations = await operationsOf(file, flags);
-      const results: { operation: ScenarioOperation; exploration: Exploration }[] = [];
+      const results: { operation: ImageExploration; exploration: Exploration }[] = [];
       for (const operation of operations) {
         const exploration = await exploreOperation(operation, flags);
         if (exploration === undefined) continue;
@@ -69,30 +107,50 @@ export function exploreCommand(): Command {
         if (flags.json !== true) await printExploration(operation, exploration);
       }
       if (results.length === 0)
-        throw new UsageError(`protocol '${flags.protocol}' does not do what ${file} does`);
+        throw new UsageError(`protocol '${flags.protocol}' does not do what ${file ?? flags.image} does`);
       if (flags.json) printJson(report(results, flags));
       if (results.some(({ exploration: { violations, complete } }) => violations.length > 0 || !complete))
         process.exitCode = EXIT.failed;
     });
 }
 
-async function operationsOf(file: string, { operation }: ExploreFlags): Promise<ScenarioOperation[]> {
-  const all = await scenarioOperations(await loadScenario(file));
-  const chosen = operation === undefined ? all : all.filter(({ index }) => index + 1 === operation);
+async function operationsOf(file: string | undefined, flags: ExploreFlags): Promise<ImageExploration[]> {
+  if (file !== undefined && flags.image !== undefined)
+    throw new UsageError(`--image ${flags.image}: ${file} is a scenario, which has images of its own`);
+  const { operation } = flags;
+  const all =
+    file === undefined ? operationsOfImage(flags) : await scenarioOperations(await loadScenario(file));
+  const chosen = all.filter(
+    ({ index, kind }) => operation === undefined || operation === kind || operation === index + 1,
+  );
   if (chosen.length > 0) return chosen;
   throw new UsageError(
     operation === undefined
       ? `${file}: it applies no hotpatch, or calls no function with lab.call or lab.startThread`
-      : `${file}: it has ${all.length} operations, not ${operation}`,
+      : `${file ?? flags.image}: it has ${all.length} operations (${all.map(({ kind }) => kind).join(', ')}), not ${operation}`,
   );
 }
 
 async function exploreOperation(
-  { source }: ScenarioOperation,
+  { source }: ImageExploration,
   flags: ExploreFlags,
 ): Promise<Exploration | undefined> {
-  const { cpus, fetch, calls, mostStates, mostSeconds, reduction } = flags;
   using progress = new Progress();
+  try {
+    return await exploreShowing(source, flags, progress);
+  } catch (error) {
+    // What the explorer cannot explore: a call that does not return by itself, a result that is none.
+    if (error instanceof RangeError) throw new UsageError(`${source.name}: ${error.message}`);
+    throw error;
+  }
+}
+
+async function exploreShowing(
+  source: SubjectSource,
+  flags: ExploreFlags,
+  progress: Progress,
+): Promise<Exploration | undefined> {
+  const { cpus, fetch, calls, mostStates, mostSeconds, reduction } = flags;
   return await explore(source, {
     protocol: protocol(flags.protocol),
     processors: cpus,
@@ -106,7 +164,7 @@ async function exploreOperation(
   });
 }
 
-async function printExploration({ source }: ScenarioOperation, exploration: Exploration): Promise<void> {
+async function printExploration({ source }: ImageExploration, exploration: Exploration): Promise<void> {
   const { states, transitions, executed, complete, bound, violations, seconds, calls, roles } = exploration;
   const { processors, fetch, protocol } = exploration;
   print(colours.bold(`\n${source.name}`));
@@ -148,7 +206,7 @@ const callsText = (calls: number | undefined): string =>
 const show = (value: number): string => `0x${value.toString(16)}`;
 
 function report(
-  results: readonly { operation: ScenarioOperation; exploration: Exploration }[],
+  results: readonly { operation: ImageExploration; exploration: Exploration }[],
   { protocol: name, cpus, fetch }: ExploreFlags,
 ): object {
   const explorations = results.map(({ operation, exploration }) => {

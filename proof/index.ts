@@ -30,6 +30,14 @@ export {
 export { ReplayDivergence } from './explore/replay-memory.js';
 export type { Action, Schedule, ScheduledAction } from './explore/schedule.js';
 export * from './faults/index.js';
+export {
+  type ImageArgument,
+  type ImageCall,
+  type ImageOperation,
+  type ImageSubjectOptions,
+  imageOperations,
+  type NamedImage,
+} from './image-subject.js';
 export { type Cell, catchControl, exploreCell, MATRIX, PLACES_MATRIX } from './matrix.js';
 export {
   arm64Rendezvous,
@@ -68,6 +76,7 @@ export * from './shapes/index.js';
 export type {
   ExpectedResults,
   Generation,
+  Mixture,
   OperationKind,
   Subject,
   SubjectCall,

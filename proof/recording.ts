@@ -24,6 +24,8 @@ export interface StoreProtocolStep {
   readonly address: bigint;
   readonly bytes: Uint8Array;
   readonly text: string;
+  /** The function that it belongs to. */
+  readonly symbol?: string;
   /** The store is left out when a processor stands in one of these ranges of the place at that moment. */
   readonly unlessOccupied?: readonly Range[];
 }
@@ -120,8 +122,8 @@ function protocolStep(step: EngineStep): ProtocolStep {
   const { text } = step;
   switch (step.kind) {
     case 'store': {
-      const { target, place, address, bytes, unlessOccupied } = step;
-      const store = { kind: 'store', target, place, address, bytes, text } as const;
+      const { target, place, address, bytes, unlessOccupied, symbol } = step;
+      const store = { kind: 'store', target, place, address, bytes, text, symbol } as const;
       return unlessOccupied === undefined ? store : { ...store, unlessOccupied };
     }
     case 'rendezvous':

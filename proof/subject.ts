@@ -45,9 +45,18 @@ export interface SubjectOptions {
   readonly shown?: boolean;
 }
 
+/**
+ * Which results are right for a call that meets the operation, besides those of the code before and of the code after it.
+ * `per-activation`: those that come about when the functions change over one by one, each whole, at any time and in any
+ * order while the call runs. `none`: no others. A predicate is asked for each.
+ */
+export type Mixture = 'per-activation' | 'none' | ((result: number) => boolean);
+
 /** How to make a {@link Subject}. */
 export interface SubjectSource {
   readonly name: string;
+  /** Default: `none` where `expected` is given, else `per-activation`. */
+  readonly mixture?: Mixture;
   /** Default: what the call returns alone, before and after. */
   readonly expected?: ExpectedResults;
   /** How many calls the subject has, in as many places. Default 1. */

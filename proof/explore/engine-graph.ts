@@ -120,6 +120,17 @@ export class EngineGraph {
     return node;
   }
 
+  /** Contents of all pages in which each byte is as at one of two moments. */
+  mixed(a: EngineNode, b: EngineNode, isAsInB: (place: string, address: bigint) => boolean): number[] {
+    return this.pages.map(({ place, addresses }, page) => {
+      const bytes = this.contents(page, a.memory[page] ?? 0).slice();
+      const other = this.contents(page, b.memory[page] ?? 0);
+      for (const [index, address] of addresses.entries())
+        if (isAsInB(place, address)) bytes[index] = other[index] ?? 0;
+      return this.#contentId(page, bytes);
+    });
+  }
+
   /** The bytes at the changed addresses of a page. */
   contents(page: number, id: number): Uint8Array {
     return this.#contents[page]?.[id] ?? new Uint8Array();

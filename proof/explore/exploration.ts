@@ -68,6 +68,10 @@ export interface Exploration {
   readonly roles: readonly { readonly place: string; readonly expected: ExpectedResults }[];
   /** Calls that each processor makes; undefined: without end. */
   readonly calls: number | undefined;
+  /** Results that are right only because old and new functions met in one call. */
+  readonly mixtures?: readonly number[];
+  /** Results that were not judged: more functions than can be tried out meet, or processors change data that others read. */
+  readonly unjudged?: readonly number[];
   readonly seconds: number;
   readonly outcomes: Outcomes;
   readonly reduction?: Reduction;

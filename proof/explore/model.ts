@@ -1,6 +1,6 @@
 import type { BreakpointHandler, WriteProtocol } from '../protocols/write-protocol.js';
 import { isCode, type Recording, record } from '../recording.js';
-import { placeOf, type Subject, type SubjectSource } from '../subject.js';
+import { type Mixture, placeOf, type Subject, type SubjectSource } from '../subject.js';
 import { CodeMemory } from './code-memory.js';
 import { EngineGraph } from './engine-graph.js';
 import { Executor } from './executor.js';
@@ -70,12 +70,23 @@ export function prepareProtocol(subject: Subject, protocol: WriteProtocol): Prep
   return { recording, graph, handleBreakpoint: protocol.breakpoints?.(recording) };
 }
 
+export function mixtureOf({ mixture, expected }: Pick<SubjectSource, 'expected' | 'mixture'>): Mixture {
+  return mixture ?? (expected === undefined ? 'per-activation' : 'none');
+}
+
+/** Whatever the single activations may come to: which results those are is not known here. */
+function mixtureAllows(source: Pick<SubjectSource, 'expected' | 'mixture'>): (result: number) => boolean {
+  const mixture = mixtureOf(source);
+  return typeof mixture === 'function' ? mixture : () => mixture === 'per-activation';
+}
+
 /** As {@link prepareProtocol}, with a processor that executes single instructions for each of the calls. */
 export function modelOf(
   subject: Subject,
-  { expected }: Pick<SubjectSource, 'expected'>,
+  source: Pick<SubjectSource, 'expected' | 'mixture'>,
   { protocol, processors = 1, fetch = 'coherent', calls: wanted }: ModelOptions,
 ): Model | undefined {
+  const { expected } = source;
   const prepared = prepareProtocol(subject, protocol);
   if (prepared === undefined) return undefined;
   const { recording, graph, handleBreakpoint } = prepared;
@@ -88,7 +99,7 @@ export function modelOf(
   const whole = new WholeCode(graph, recording);
   const properties = executors.map((executor) => {
     const alone = runAlone(executor, graph, whole);
-    return new Properties(executor.seen, graph, whole, alone, expected);
+    return new Properties(executor.seen, graph, whole, alone, expected, mixtureAllows(source));
   });
   const isWeak = fetch === 'weak';
   const calls = wanted ?? (shared.count > 1 ? CALLS_THAT_CHANGE_DATA : -1);

@@ -49,6 +49,7 @@ export class Properties {
     private readonly whole: WholeCode,
     alone: AloneResults,
     expected: ExpectedResults | undefined,
+    private readonly allows: (result: number) => boolean = () => false,
   ) {
     this.expected = { ...expected, ...alone };
     if (expected === undefined) return;
@@ -95,24 +96,32 @@ export class Properties {
     return undefined;
   }
 
+  /**
+   * What is wrong with what a call returned.
+   * @param expected what the code before and the code after return from where the call began
+   * @param allows whether another result of a call that met the operation is right
+   */
   judgeReturn(
     phase: CallPhase,
     { result, unbalanced }: Pick<Executed & { kind: 'returned' }, 'result' | 'unbalanced'>,
+    expected: Partial<ExpectedResults> = this.expected,
+    allows: (result: number) => boolean = this.allows,
   ): Broken | undefined {
-    const { before, after, during = [] } = this.expected;
+    const { before, after } = expected;
+    const { during = [] } = this.expected;
     if (unbalanced !== undefined) return { rule: 'balanced', text: unbalanced };
     if (phase === 'after')
-      return result === after
+      return result === after || after === undefined
         ? undefined
         : {
             rule: 'committed',
             text: `the call began after the operation and returned ${result}, not ${after}`,
           };
-    return result === before || result === after || during.includes(result)
+    return result === before || result === after || during.includes(result) || allows(result)
       ? undefined
       : {
           rule: 'mixture',
-          text: `the call returned ${result}: the old code returns ${before}, the new ${after}`,
+          text: `the call returned ${result}: the old code returns ${before ?? 'nothing'}, the new ${after ?? 'nothing'}`,
         };
   }
 

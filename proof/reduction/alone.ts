@@ -1,6 +1,7 @@
 import type { EngineGraph, EngineNode } from '../explore/engine-graph.js';
 import { endsOf } from '../explore/properties.js';
 import type { WholeCode } from '../explore/whole-code.js';
+import type { GuestPoint } from './guest-points.js';
 import type { CallRunner } from './run-through.js';
 
 interface AloneRun {
@@ -52,3 +53,23 @@ export function runAlone(
 }
 
 const MOST_STEPS = 100_000_000;
+
+/** What the call returns when it goes on alone from a point; undefined when it does not return. */
+export function resultFrom(
+  runner: CallRunner,
+  graph: EngineGraph,
+  node: EngineNode,
+  from: { readonly point: GuestPoint; readonly shared: number },
+): number | undefined {
+  const view = graph.pages.map(() => 0);
+  let { point, shared } = from;
+  for (let steps = 0; steps < MOST_STEPS; ) {
+    const run = runner.run(point, view, node, shared);
+    steps += run.steps;
+    if (run.usesShared) shared = run.sharedAfter;
+    if (run.end.kind === 'returned') return run.end.result;
+    if (run.end.kind !== 'stopped') return undefined;
+    point = run.end.point;
+  }
+  return undefined;
+}

@@ -1,7 +1,7 @@
 import { ByteMap } from './byte-map.js';
-import { type CallRunner, WRITTEN } from './run-through.js';
+import { type CallRunner, CHANGED } from './run-through.js';
 
-/** Bytes of data that several processors use and at least one of them writes. */
+/** Bytes of data that several processors use and at least one of them gives another value. */
 export interface Conflicts {
   readonly size: number;
   /** Each byte once, as the call of a role sees it. */
@@ -35,9 +35,9 @@ export function conflictsOf(runners: readonly CallRunner[], roles: readonly numb
   for (const ofTable of users.values())
     for (const [address, list] of ofTable) {
       const processors = list.reduce((sum, { role }) => sum + (counts[role] ?? 0), 0);
-      const isWritten = list.some(({ flags }) => (flags & WRITTEN) !== 0);
+      const isChanged = list.some(({ flags }) => (flags & CHANGED) !== 0);
       const [first] = list;
-      if (processors < 2 || !isWritten || first === undefined) continue;
+      if (processors < 2 || !isChanged || first === undefined) continue;
       bytes.push({ role: first.role, address });
       for (const { role } of list) byRole[role]?.add(address, 1, 1);
     }

@@ -11,6 +11,7 @@ import {
 import {
   CALLS_THAT_CHANGE_DATA,
   createModelled,
+  mixtureOf,
   type PreparedProtocol,
   prepareProtocol,
 } from '../explore/model.js';
@@ -19,12 +20,13 @@ import { BoundReached } from '../explore/state-set.js';
 import { WholeCode } from '../explore/whole-code.js';
 import { placeOf, type Subject, type SubjectCall, type SubjectSource } from '../subject.js';
 import { type Alone, runAlone } from './alone.js';
+import { CallJudge } from './call-judge.js';
 import { type Conflicts, conflictsOf, NO_CONFLICTS } from './conflicts.js';
 import { expand } from './expand.js';
 import { Knowledge, LocalMoves, NoticedMore } from './local-moves.js';
 import { ReducedEngine } from './reduced-engine.js';
 import { ReducedSearch } from './reduced-search.js';
-import { CallRunner } from './run-through.js';
+import { CallRunner, heapArenaOf } from './run-through.js';
 import { SharedBytes } from './shared-bytes.js';
 import { Visible } from './visible.js';
 
@@ -53,8 +55,11 @@ interface Round {
   readonly runners: readonly CallRunner[];
   readonly shared: SharedBytes;
   readonly conflicts: Conflicts;
+  /** What processors do to each other's data is explored. */
+  readonly isShared: boolean;
   readonly alone: readonly Alone[];
   readonly properties: readonly Properties[];
+  readonly judges: readonly CallJudge[];
   readonly calls: number;
 }
 
@@ -81,11 +86,7 @@ class ReducedExploration {
     this.#roles = Array.from({ length: processors }, (_, processor) => processor % this.#used.length);
     const { kernel } = subject.lab;
     this.#threads = this.#used.map((call, role) => {
-      const thread = kernel.createThread(call.target, call.arguments, {
-        name: 'explored',
-        affinity: role,
-        domain: placeOf(subject.lab, call),
-      });
+      const thread = freshThread(subject, call, role);
       kernel.scheduler.place(thread);
       return thread;
     });
@@ -95,32 +96,44 @@ class ReducedExploration {
 
   run(): Exploration {
     let conflicts = NO_CONFLICTS;
+    let handedOver: string | undefined;
     for (;;) {
-      using round = this.#round(conflicts);
+      using round = this.#round(conflicts, handedOver === undefined);
+      handedOver ??= handedOverIn(round);
+      if (handedOver !== undefined && round.isShared) {
+        conflicts = NO_CONFLICTS;
+        continue;
+      }
+      const result = this.#search(round, handedOver);
+      const later = round.isShared ? handedOverIn(round) : undefined;
+      handedOver ??= later;
+      if (later !== undefined) {
+        conflicts = NO_CONFLICTS;
+        continue;
+      }
       const known = round.conflicts;
-      const result = this.#search(round);
       conflicts = this.#conflicts(round);
       if (conflicts.size === known.size) return result;
     }
   }
 
-  #conflicts({ runners }: Pick<Round, 'runners'>): Conflicts {
-    return this.#processors === 1 ? NO_CONFLICTS : conflictsOf(runners, this.#roles);
+  #conflicts({ runners, isShared }: Pick<Round, 'runners' | 'isShared'>): Conflicts {
+    return isShared ? conflictsOf(runners, this.#roles) : NO_CONFLICTS;
   }
 
   /** Runners for what is known to be shared; begun anew when the calls alone show that there is more. */
-  #round(known: Conflicts): Round & Disposable {
+  #round(known: Conflicts, isShared: boolean): Round & Disposable {
     let conflicts = known;
     for (;;) {
-      const made = this.#roundWith(conflicts);
+      const made = this.#roundWith(conflicts, isShared && this.#processors > 1);
       const found = this.#conflicts(made);
-      if (found.size === conflicts.size) return made;
+      if (found.size === conflicts.size || handedOverIn(made) !== undefined) return made;
       conflicts = found;
       made[Symbol.dispose]();
     }
   }
 
-  #roundWith(conflicts: Conflicts): Round & Disposable {
+  #roundWith(conflicts: Conflicts, isShared: boolean): Round & Disposable {
     const { subject, prepared } = this;
     const { graph, recording, handleBreakpoint } = prepared;
     const { machine } = subject.lab.kernel;
@@ -149,7 +162,7 @@ class ReducedExploration {
           visible,
           shared,
           handleBreakpoint,
-          notesData: this.#processors > 1,
+          notesData: isShared,
         }),
       ];
     });
@@ -161,14 +174,33 @@ class ReducedExploration {
       const results = { before: old.result, after: after.result };
       return new Properties(runner.options.visible.seen, graph, whole, results, expected);
     });
+    const judges = runners.flatMap((runner, role) => {
+      const ofRole = properties[role];
+      if (ofRole === undefined) return [];
+      const mixture = mixtureOf(this.source);
+      const firstShared = shared.first;
+      return [
+        new CallJudge({
+          runner,
+          properties: ofRole,
+          graph,
+          recording,
+          mixture,
+          firstShared,
+          isShared: conflicts.size > 0,
+        }),
+      ];
+    });
     const calls =
       this.options.calls ?? (alone.some(({ changesData }) => changesData) ? CALLS_THAT_CHANGE_DATA : -1);
     return {
       runners,
       shared,
       conflicts,
+      isShared,
       alone,
       properties,
+      judges,
       calls,
       [Symbol.dispose]: () => {
         for (const runner of runners) runner[Symbol.dispose]();
@@ -177,20 +209,20 @@ class ReducedExploration {
     };
   }
 
-  #search(round: Round): Exploration {
+  #search(round: Round, handedOver: string | undefined): Exploration {
     const apart = round.conflicts.size === 0;
     const groups = apart ? [...new Set(this.#roles)].map((role) => [role]) : [this.#roles];
     const { mostStates = MOST_STATES } = this.options;
     const found = this.#searchGroups(round, groups, mostStates);
-    if (!found.some(({ usesOthers }) => usesOthers)) return this.#report(round, found, apart);
+    if (!found.some(({ usesOthers }) => usesOthers)) return this.#report(round, found, apart, handedOver);
     // Where another processor may stand is only known when all are explored together.
     const hasFalseAlarm = found.some(({ violations }) => violations.some(({ needsOther }) => needsOther));
     const most = hasFalseAlarm ? mostStates : Math.min(mostStates, MOST_STATES_TOGETHER);
     const together = this.#searchGroups(round, [this.#roles], most);
     const isBounded = together.some(({ bound }) => bound !== undefined);
     return isBounded && !hasFalseAlarm
-      ? this.#report(round, found, true)
-      : this.#report(round, together, false);
+      ? this.#report(round, found, true, handedOver)
+      : this.#report(round, together, false, handedOver);
   }
 
   #searchGroups(round: Round, groups: readonly (readonly number[])[], mostStates: number): Searched[] {
@@ -204,7 +236,7 @@ class ReducedExploration {
   }
 
   #searchGroup(
-    { runners, properties, shared, calls }: Round,
+    { runners, properties, judges, shared, calls }: Round,
     roles: readonly number[],
     mostStates: number,
   ): Searched {
@@ -216,7 +248,7 @@ class ReducedExploration {
       isStoodIn: (range) => knowledge.isStoodIn(range),
       isWeak,
     });
-    const moves = new LocalMoves({ runners, properties, engine, knowledge, isWeak, calls });
+    const moves = new LocalMoves({ runners, properties, judges, engine, knowledge, isWeak, calls });
     const { mostSeconds = Number.POSITIVE_INFINITY, onProgress } = this.options;
     const search = new ReducedSearch({
       moves,
@@ -290,11 +322,21 @@ class ReducedExploration {
     return (performance.now() - this.#start) / 1000;
   }
 
-  #report(round: Round, searches: readonly Searched[], apart: boolean): Exploration {
+  #report(
+    round: Round,
+    searches: readonly Searched[],
+    apart: boolean,
+    handedOver: string | undefined,
+  ): Exploration {
     const { processors = 1, fetch = 'coherent', protocol } = this.options;
     const { runners, properties, alone, calls, conflicts } = round;
     const sum = (value: (one: Searched) => number) => searches.reduce((total, one) => total + value(one), 0);
-    const bound = searches.find((one) => one.bound !== undefined)?.bound;
+    const reached = searches.find((one) => one.bound !== undefined)?.bound;
+    const bound =
+      reached ??
+      (handedOver === undefined
+        ? undefined
+        : `memory that a processor hands to the others at ${handedOver}: each was explored by itself with the engine`);
     const [first] = properties;
     if (first === undefined) throw new RangeError('a subject has a call');
     return {
@@ -314,6 +356,8 @@ class ReducedExploration {
         expected: properties[role]?.expected ?? first.expected,
       })),
       calls: calls < 0 ? undefined : calls,
+      mixtures: union(round.judges.map(({ mixtures }) => mixtures)),
+      unjudged: union(round.judges.map(({ unjudged }) => unjudged)),
       seconds: this.#seconds,
       outcomes: {
         results: [...new Set(searches.flatMap(({ results }) => [...results]))].sort(),
@@ -352,4 +396,29 @@ function merged(violations: readonly Violation[]): Violation[] {
     found.set(one.rule, { ...shortest, count: one.count + (known?.count ?? 0) });
   }
   return [...found.values()];
+}
+
+const union = (sets: readonly ReadonlySet<number>[]): number[] =>
+  [...new Set(sets.flatMap((set) => [...set]))].sort((a, b) => a - b);
+
+/** A thread whose heap arena nobody has used before it: all that it finds there is its own. */
+function freshThread({ lab }: Subject, call: SubjectCall, role: number): Thread {
+  const { kernel } = lab;
+  const domain = placeOf(lab, call);
+  const used: Thread[] = [];
+  for (;;) {
+    const options = { name: 'explored', affinity: role, domain };
+    const thread = kernel.createThread(call.target, call.arguments, options);
+    const arena = heapArenaOf(thread);
+    if (arena === undefined || domain.addressSpace.query(arena.start).state !== 'committed') {
+      for (const one of used) kernel.destroyThread(one);
+      return thread;
+    }
+    used.push(thread);
+  }
+}
+
+/** Where a call lets other processors see a pointer to memory that only it has. */
+function handedOverIn({ runners }: Round): string | undefined {
+  return runners.find(({ handedOver }) => handedOver !== undefined)?.handedOver;
 }

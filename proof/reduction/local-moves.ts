@@ -3,6 +3,7 @@ import type { FetchView } from '../explore/executor.js';
 import type { CallPhase } from '../explore/local-states.js';
 import type { Broken, Properties } from '../explore/properties.js';
 import type { PlacedRange } from '../recording.js';
+import type { Beginning, CallJudge } from './call-judge.js';
 import type { GuestPoint } from './guest-points.js';
 import type { ReducedEngine } from './reduced-engine.js';
 import type { CallRunner, RunThrough } from './run-through.js';
@@ -27,6 +28,8 @@ export interface ReducedLocal {
   readonly view: FetchView;
   /** Calls that are still to be made, the present one included; -1 without a limit. */
   readonly calls: number;
+  /** Where the call that is under way began. */
+  readonly began?: Beginning;
 }
 
 /** What a processor's next move comes to. */
@@ -77,6 +80,7 @@ export interface LocalMovesOptions {
   /** By role. */
   readonly runners: readonly CallRunner[];
   readonly properties: readonly Properties[];
+  readonly judges: readonly CallJudge[];
   readonly engine: ReducedEngine;
   readonly knowledge: Knowledge;
   readonly isWeak: boolean;
@@ -84,11 +88,14 @@ export interface LocalMovesOptions {
   readonly calls: number;
 }
 
+const MOST_MOMENTS = 2 ** 24;
+
 /** What single processors do: by the number of a local state, the engine's moment and the shared data. */
 export class LocalMoves {
   readonly #locals: ReducedLocal[] = [];
   readonly #ids = new Map<string, number>();
-  readonly #moves = new Map<string, LocalMove>();
+  /** By local state, then by the engine's moment and the shared data. */
+  readonly #moves: Map<number, LocalMove>[] = [];
   readonly #serialised: number[] = [];
   readonly #touches = new Map<RunThrough, readonly Touch[]>();
   readonly #noView: FetchView;
@@ -167,15 +174,17 @@ export class LocalMoves {
   }
 
   next(id: number, node: EngineNode, shared: number): LocalMove {
-    const key = `${id} ${node.id} ${shared}`;
-    const known = this.#moves.get(key);
+    const key = node.id + shared * MOST_MOMENTS;
+    const ofLocal = this.#moves[id] ?? new Map<number, LocalMove>();
+    this.#moves[id] = ofLocal;
+    const known = ofLocal.get(key);
     if (known !== undefined) return known;
     const local = this.local(id);
     const move =
       local.place.kind === 'point'
         ? this.#leave(local, local.place.point, node, shared)
         : this.#goOn(local, local.place, node, shared);
-    this.#moves.set(key, move);
+    ofLocal.set(key, move);
     return move;
   }
 
@@ -207,9 +216,11 @@ export class LocalMoves {
         ? this.#noView
         : this.#touched(local.view, run.firstTouch, node);
     const touches = this.tellingTouches(run);
-    if (touches.length === 0) return this.#end(local, run, phase, view, after);
+    const began = local.phase === 'idle' ? { point, shared } : local.began;
+    const going = { ...local, phase, view, ...(began === undefined ? {} : { began }) };
+    if (touches.length === 0) return this.#end(going, run, after);
     const place = { kind: 'inside', run, touches, at: 0 } as const;
-    return { local: this.#idOf({ ...local, place, phase, view }), shared: after };
+    return { local: this.#idOf({ ...going, place }), shared: after };
   }
 
   #goOn(
@@ -219,24 +230,24 @@ export class LocalMoves {
     shared: number,
   ): LocalMove {
     const view = this.#touched(local.view, touches[at]?.pages ?? [], node);
-    if (at + 1 === touches.length) return this.#end(local, run, local.phase, view, shared);
+    if (at + 1 === touches.length) return this.#end({ ...local, view }, run, shared);
     const place = { kind: 'inside', run, touches, at: at + 1 } as const;
     return { local: this.#idOf({ ...local, place, view }), shared };
   }
 
-  #end(local: ReducedLocal, run: RunThrough, phase: CallPhase, view: FetchView, shared: number): LocalMove {
+  #end(local: ReducedLocal, run: RunThrough, shared: number): LocalMove {
     const { end } = run;
-    const { role, calls } = local;
+    const { role, calls, phase, view, began } = local;
     switch (end.kind) {
       case 'fault':
         return { local: local.id, shared, broken: { rule: 'fault', text: end.text } };
       case 'endless':
         return { local: local.id, shared, broken: { rule: 'stuck', text: 'the call never ends' } };
       case 'stopped':
-        return { local: this.#idOf({ role, place: this.#at(end.point), phase, view, calls }), shared };
+        return { local: this.#idOf({ ...local, place: this.#at(end.point) }), shared };
       case 'returned': {
         const returned = { phase, result: end.result };
-        const broken = this.options.properties[role]?.judgeReturn(phase, end);
+        const broken = began && this.options.judges[role]?.judge(phase, end, began);
         if (broken !== undefined) return { local: local.id, shared, broken, returned };
         const place = this.#at(end.point);
         const next =
@@ -289,14 +300,16 @@ export class LocalMoves {
   }
 
   #idOf(local: Omit<ReducedLocal, 'id'>): number {
-    const { role, place, phase, view, calls } = local;
+    const { role, place, phase, view, calls, began } = local;
     const where = place.kind === 'point' ? `${place.point.id}` : `${place.run.id}+${place.at}`;
-    const key = `${role}.${where} ${phase} ${calls} ${view.join()}`;
+    const since = began === undefined ? '' : `${began.point.id}/${began.shared}`;
+    const key = `${role}.${where} ${phase} ${calls} ${view.join()} ${since}`;
     const known = this.#ids.get(key);
     if (known !== undefined) return known;
     const id = this.#locals.length;
     this.#ids.set(key, id);
-    this.#locals.push({ id, role, place, phase, view, calls });
+    const state = { id, role, place, phase, view, calls };
+    this.#locals.push(began === undefined ? state : { ...state, began });
     return id;
   }
 }

@@ -8,7 +8,7 @@ import type {
 } from '../../cpu/index.js';
 import { PAGE_SIZE } from '../../cpu/index.js';
 import { standsIn } from '../../engine/index.js';
-import type { ImageDomain, Thread } from '../../loader/index.js';
+import { type ImageDomain, Process, type Thread } from '../../loader/index.js';
 import type { CodeMemory } from '../explore/code-memory.js';
 import type { EngineNode } from '../explore/engine-graph.js';
 import type { ExecutedInstruction, FetchView } from '../explore/executor.js';
@@ -23,7 +23,8 @@ import type { Touch } from './touches.js';
 import type { ChangedByte, Visible } from './visible.js';
 
 export const READ = 1;
-export const WRITTEN = 2;
+/** Given another value than it has. */
+export const CHANGED = 2;
 
 /** How a run through what nobody else can notice has ended. */
 export type RunEnd =
@@ -97,9 +98,13 @@ export class CallRunner {
   readonly initial: GuestPoint;
   /** Memory that other processors may use, too: what the call does there. */
   readonly data = new ByteMap();
+  /** Where it lets other processors see a pointer to memory that only it has. */
+  handedOver: string | undefined;
   /** Steps executed on the emulated processor. */
   executed = 0;
   #runs = 0;
+  /** Changed bytes that it has used. */
+  readonly #used = new Set<bigint>();
   #watch: Watch | undefined;
   readonly #observation: Disposable;
   /** Why the process or the system has ended, which no snapshot takes back. */
@@ -153,6 +158,12 @@ export class CallRunner {
     return standsIn(this.place, address, { domain, start, end });
   }
 
+  /** Has the call fetched, read or written one of these changed bytes? */
+  uses(addresses: Iterable<bigint>): boolean {
+    for (const address of addresses) if (this.#used.has(address)) return true;
+    return false;
+  }
+
   /** What the first step from a point does when the engine and the data are so. */
   run(point: GuestPoint, view: FetchView, node: EngineNode, shared: number): RunThrough {
     const { visible } = this.options;
@@ -190,7 +201,9 @@ export class CallRunner {
     const { processor, thread } = this.options;
     const isBack = processor.pc === thread.architecture.returnAddress;
     watch.finish(isBack ? undefined : processor.pc);
+    if (watch.handedOver !== undefined) this.handedOver ??= this.describe(watch.handedOver);
     const { steps, firstTouch, touches, first, interrupted, usesShared } = watch;
+    for (const address of watch.read.keys()) this.#used.add(address);
     const read = [...watch.read.values()].map((byte) => ({
       byte,
       value: this.options.visible.contents(byte, view[byte.page] || (node.memory[byte.page] ?? 0)),
@@ -357,14 +370,23 @@ const NONVOLATILE = {
 
 const TEB_SIZE = 0x2000n;
 
-function ownMemory({ stack, teb, heapArena, domain, process }: Thread) {
+/** The part of its process's heaps that a thread allocates from. */
+export function heapArenaOf({
+  heapArena,
+  domain,
+  process,
+}: Thread): { readonly start: bigint; readonly end: bigint } | undefined {
+  if (domain.kind !== 'user' || !(process instanceof Process)) return undefined;
+  const { programHeap } = process;
+  return { start: programHeap.handleOf(heapArena), end: programHeap.handleOf(heapArena + 1) };
+}
+
+function ownMemory(thread: Thread) {
+  const { stack, teb } = thread;
   const own = [{ start: stack.base, end: stack.end }];
   if (teb !== undefined) own.push({ start: teb, end: teb + TEB_SIZE });
-  if (domain.kind === 'user' && 'programHeap' in process) {
-    const { programHeap } = process as { programHeap: { handleOf(arena: number): bigint } };
-    own.push({ start: programHeap.handleOf(heapArena), end: programHeap.handleOf(heapArena + 1) });
-  }
-  return own;
+  const arena = heapArenaOf(thread);
+  return arena === undefined ? own : [...own, arena];
 }
 
 /** Looks on while a call runs, and ends the run before what others can notice. */
@@ -380,6 +402,8 @@ class Watch {
   /** Run again, and stop after so many steps: the one behind them can be noticed, which its accesses have shown. */
   stopAt: number | undefined;
   usesShared = false;
+  /** Where it lets others see a pointer to memory that only it has. */
+  handedOver: bigint | undefined;
   /** Steps at the beginning of this piece of a run. */
   #base = 0;
   #serving = false;
@@ -584,12 +608,26 @@ class Watch {
     if (this.#serving) this.data(access);
   }
 
-  data({ access, address, size }: Pick<MemoryAccess, 'access' | 'address' | 'size'>): void {
+  /** Is what is written there already? Bytes that nobody gives another value have no order. */
+  #isSame(address: bigint, size: number, value: bigint | undefined): boolean {
+    if (value === undefined || size > 8) return false;
+    const bytes = this.runner.options.processor.addressSpace.read(address, size);
+    return bytes.every((byte, index) => byte === Number((value >> BigInt(8 * index)) & 0xffn));
+  }
+
+  data({ access, address, size, value }: ModelAccess & Partial<Pick<MemoryAccess, 'value'>>): void {
     const { visible, notesData } = this.runner.options;
     const { runner } = this;
     const isChanged = visible.changed.any(address, size) !== 0;
-    if (notesData && !runner.isOwn(address))
-      runner.data.add(address, size, access === 'write' ? WRITTEN : READ);
+    if (notesData && !runner.isOwn(address)) {
+      runner.data.add(
+        address,
+        size,
+        access === 'write' && !this.#isSame(address, size, value) ? CHANGED : READ,
+      );
+      if (value !== undefined && size === runner.place.architecture.pointerSize && runner.isOwn(value))
+        this.handedOver ??= this.#current;
+    }
     const isShared = visible.conflicts.any(address, size) !== 0;
     if (!isChanged && !isShared) return;
     if (this.steps > 1) {
