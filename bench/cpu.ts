@@ -154,7 +154,7 @@ const OBSERVATIONS: Readonly<Record<string, Observation>> = {
   'memory observer': { memory: () => {} },
 };
 
-const median = (values: readonly number[]): number =>
+export const median = (values: readonly number[]): number =>
   [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
 
 const millions = (speed: number): string => `${(speed / 1e6).toFixed(speed < 1e7 ? 2 : 1)} M/s`;
@@ -175,6 +175,68 @@ function buildReference(folder: string): string | undefined {
     }
   }
   return undefined;
+}
+
+/** Of one loop, in instructions per second; the ratios are medians of pairs that were measured one after the other. */
+export interface LoopComparison {
+  readonly loop: string;
+  readonly here: number;
+  /** The same bytes on the same library by the C program, which does not count. */
+  readonly c: number;
+  readonly ratio: number;
+  readonly recorder: number;
+}
+
+const PAIRS = 7;
+
+/** Undefined where there is no C compiler. */
+export function compareLoops(): LoopComparison[] | undefined {
+  const code = assembleLoops();
+  const folder = mkdtempSync(join(tmpdir(), 'cpu-bench-'));
+  try {
+    const reference = buildReference(folder);
+    if (reference === undefined) return undefined;
+    return (['x64', 'arm64'] as const).flatMap((name) =>
+      LOOPS.map((loop, index) => {
+        const bytes = code[name][index] ?? new Uint8Array(0);
+        return compareLoop(name, loop, bytes, folder, reference);
+      }),
+    );
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function compareLoop(
+  name: Name,
+  loop: Loop,
+  code: Uint8Array,
+  folder: string,
+  reference: string,
+): LoopComparison {
+  using workshop = new Workshop(name);
+  workshop.load(code);
+  workshop.speed(1_000_000);
+  const file = join(folder, 'code.bin');
+  writeFileSync(file, code);
+  const parameters = [name, file, '3000000', '3', `${loop.length}`, '0'];
+  const pairs = Array.from({ length: PAIRS }, () => ({
+    c: Number(execFileSync(reference, parameters, { encoding: 'utf8' })),
+    here: workshop.speed(3_000_000, 3),
+  }));
+  using recorder = new InstructionRecorder(workshop.processor);
+  const recorded = Array.from({ length: PAIRS }, () => {
+    const speed = workshop.speed(300_000, 2);
+    recorder.take();
+    return speed;
+  });
+  return {
+    loop: `${name} ${loop.name}`,
+    here: median(pairs.map(({ here }) => here)),
+    c: median(pairs.map(({ c }) => c)),
+    ratio: median(pairs.map(({ here, c }) => here / c)),
+    recorder: median(recorded),
+  };
 }
 
 /** Speeds of the loops, observed in each way, and in C. */

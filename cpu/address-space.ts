@@ -95,6 +95,12 @@ export class AddressSpace {
 
   read(address: bigint, length: number): Uint8Array {
     for (const observer of this.#observers) observer({ access: 'read', address, size: length });
+    if (this.#isInOnePage(address, length)) {
+      const offset = Number(address & OFFSET_MASK);
+      return this.#owner.memory
+        .peek(this.#resolve(Number(address >> PAGE_SHIFT), false))
+        .slice(offset, offset + length);
+    }
     const bytes = new Uint8Array(this.#length(length));
     this.#eachPage(address, length, (page, offset, done, count) => {
       const frame = this.#resolve(page, false);
@@ -123,7 +129,7 @@ export class AddressSpace {
   }
 
   #isInOnePage(address: bigint, length: number): boolean {
-    return length > 0 && Number(address & OFFSET_MASK) + length <= PAGE_SIZE;
+    return Number.isInteger(length) && length > 0 && Number(address & OFFSET_MASK) + length <= PAGE_SIZE;
   }
 
   /** Writes whatever the protection; for Machine.writeCode. */

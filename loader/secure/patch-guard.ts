@@ -72,8 +72,9 @@ export class PatchGuard {
           continue;
         }
         const found = space.read(page, PAGE_SIZE);
+        if (Buffer.compare(expected, found) === 0) continue;
         const offset = expected.findIndex((byte, i) => byte !== found[i]);
-        if (offset >= 0) this.#stop(page + BigInt(offset));
+        this.#stop(page + BigInt(offset));
       }
     }
   }
@@ -127,5 +128,5 @@ export class PatchGuard {
 function overlay(page: Uint8Array, offset: number, bytes: Uint8Array): void {
   const start = Math.max(0, -offset);
   const end = Math.min(bytes.length, PAGE_SIZE - offset);
-  page.set(bytes.subarray(start, end), offset + start);
+  for (let at = start; at < end; at++) page[offset + at] = bytes[at] ?? 0;
 }
