@@ -241,7 +241,7 @@ export class Runner {
     const { engine, translator, breakpoints, counting } = this.#lane;
     breakpoints.use(this.#armed);
     if (counting === 'instructions') this.#observers.updateHooks(engine);
-    if (engine.blocks !== undefined) engine.blocks.isLogging = this.#observers.wantsExecuted;
+    engine.logBlocks(this.#observers.wantsExecuted);
     this.#lane.bringUpToDate();
     breakpoints.begin(isPassed ? start : undefined);
     this.#stop = undefined;

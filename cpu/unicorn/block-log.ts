@@ -1,5 +1,5 @@
 import { CpuError } from '../error.js';
-import { type BlockHook, blockHook } from './block-hook.js';
+import { type BlockHooks, blockHooks } from './block-hook.js';
 import { koffi } from './koffi.js';
 import type { HostPointer } from './library.js';
 
@@ -27,9 +27,8 @@ const SLOT = {
   address: 7,
   size: 8,
   stop: 9,
-  way: 10,
 } as const;
-const WORDS = 11;
+const WORDS = 10;
 const REASONS: readonly (Pause | undefined)[] = [undefined, 'limit', 'unknown', 'full'];
 const NO_BLOCK = 0xffff_ffff;
 
@@ -57,7 +56,7 @@ interface KnownPage {
  * were. What a block holds is learned when Unicorn has translated it; one that is not known stops the engine.
  */
 export class BlockLog {
-  readonly #hook: BlockHook;
+  readonly #hooks: BlockHooks;
   readonly #words = new BigUint64Array(new ArrayBuffer(WORDS * 8));
   readonly #halves = new Uint32Array(this.#words.buffer);
   #table = new BigUint64Array(0);
@@ -76,24 +75,24 @@ export class BlockLog {
 
   /** `stop`: the address of uc_emu_stop. */
   constructor(stop: HostPointer) {
-    const hook = blockHook();
-    if (hook === undefined)
+    const hooks = blockHooks();
+    if (hooks === undefined)
       throw new CpuError('noHostCode', 'this process cannot have machine code of its own', {
         status: 'STATUS_INVALID_DEVICE_STATE',
       });
-    this.#hook = hook;
+    this.#hooks = hooks;
     this.#words[SLOT.stop] = stop;
-    this.#words[SLOT.way] = hook.count;
     this.#makeTable(FIRST_ENTRIES);
   }
 
   /** Whether this process can have the hook. */
   static get isPossible(): boolean {
-    return blockHook() !== undefined;
+    return blockHooks() !== undefined;
   }
 
+  /** The callback that does what {@link isLogging} says. */
   get hook(): HostPointer {
-    return this.#hook.hook;
+    return this.isLogging ? this.#hooks.log : this.#hooks.count;
   }
 
   /** The user data of the hook; stays where it is. */
@@ -180,7 +179,7 @@ export class BlockLog {
     for (const identity of before ?? []) this.#restore(identity);
   }
 
-  /** Whether the hook notes the blocks that are entered, for {@link takeLog}. */
+  /** Whether the blocks entered are noted, for {@link takeLog}; {@link hook} is another one then. */
   get isLogging(): boolean {
     return this.#log.length > 0;
   }
@@ -189,7 +188,6 @@ export class BlockLog {
     if (isLogging === this.isLogging) return;
     this.#log = new Uint32Array(new ArrayBuffer(isLogging ? LOG_ENTRIES * IDENTITY_SIZE : 0));
     this.#logStart = isLogging ? BigInt(koffi().address(this.#log)) : 0n;
-    this.#words[SLOT.way] = isLogging ? this.#hook.log : this.#hook.count;
     this.#words[SLOT.log] = this.#logStart;
     this.#words[SLOT.logEnd] = this.#logStart + BigInt(this.#log.byteLength);
   }
@@ -208,7 +206,6 @@ export class BlockLog {
 
   /** Forgets what was learned, for the next machine. */
   clear(): void {
-    this.isLogging = false;
     this.#isAmbiguous = false;
     this.#pages.clear();
     this.#blocks = [];

@@ -15,7 +15,7 @@ import { ABORTED } from './guard.js';
 import { koffi } from './koffi.js';
 import { check, type HostPointer, type UnicornFunctions, unicorn } from './library.js';
 import { control, type EngineKind, mapMemory, PAGE, unmapMemory } from './open.js';
-import { closeEngine, keepEngine, type NativeEngine, takeEngine } from './pool.js';
+import { closeEngine, hookBlocks, keepEngine, type NativeEngine, takeEngine } from './pool.js';
 import { type RegisterBatch, type RegisterFile, X86_REGISTERS } from './registers.js';
 import { Screen } from './untranslatable.js';
 
@@ -187,7 +187,18 @@ export class Engine implements Disposable {
 
   /** Counts instructions by the blocks that the engine enters; undefined: they are counted one by one. */
   get blocks(): BlockLog | undefined {
-    return this.#native.blocks;
+    return this.#native.blocks?.log;
+  }
+
+  /** Whether the blocks entered are noted from now on, for {@link BlockLog.takeLog}. */
+  logBlocks(isLogging: boolean): void {
+    const { blocks } = this.#native;
+    if (blocks === undefined || blocks.log.isLogging === isLogging) return;
+    this.#assertIdle('change what is noted');
+    check(this.#functions.hookDelete(this.handle, blocks.hook), 'uc_hook_del');
+    blocks.log.isLogging = isLogging;
+    blocks.hook = hookBlocks(this.#functions, this.handle, blocks.log);
+    this.forgetAllCode();
   }
 
   /** A hook of kind `code` at one address, for as long as the engine lives. */
@@ -354,6 +365,7 @@ export class Engine implements Disposable {
     try {
       for (const hook of this.#hooks) check(this.#functions.hookDelete(this.#handle, hook), 'uc_hook_del');
       this.#hooks.clear();
+      this.logBlocks(false);
       this.confineTranslation(undefined);
       for (const [physical, size] of this.#mapped) {
         unmapMemory(this.#functions, this.#handle, physical, size);

@@ -7,6 +7,12 @@ import { koffi } from './koffi.js';
 import { check, type HostPointer, type UnicornFunctions } from './library.js';
 import { control, type EngineKind, mapMemory, openEngine, PAGE, unmapMemory } from './open.js';
 
+export interface NativeBlocks {
+  readonly log: BlockLog;
+  /** Of Unicorn. */
+  hook: bigint;
+}
+
 /** The native half of an {@link Engine}: open, with the hooks that every engine has, and no memory mapped. */
 export interface NativeEngine {
   readonly kind: EngineKind;
@@ -16,7 +22,7 @@ export interface NativeEngine {
    * How it counts instructions: by the blocks that it enters, or (undefined) one by one. An engine that has counted one by
    * one cannot do without any more: Unicorn forgets that only with translations of pages that are gone.
    */
-  readonly blocks: BlockLog | undefined;
+  readonly blocks: NativeBlocks | undefined;
   /** Registers as after {@link openEngine}. */
   readonly initial: Uint8Array;
 }
@@ -49,7 +55,7 @@ export function takeEngine(functions: UnicornFunctions, kind: EngineKind, hasBlo
 export function keepEngine(engine: NativeEngine): boolean {
   const engines = keptLike(engine.kind, engine.blocks !== undefined);
   if (engines.length >= KEPT_PER_KIND) return false;
-  engine.blocks?.clear();
+  engine.blocks?.log.clear();
   engines.push(engine);
   return true;
 }
@@ -79,17 +85,26 @@ function openNative(functions: UnicornFunctions, kind: EngineKind, hasBlocks: bo
     const context = new ContextBuffer(functions, handle);
     const initial = context.save(handle);
     executeFirstBlocks(functions, kind, handle);
-    const blocks = hasBlocks ? new BlockLog(functions.stopAddress) : undefined;
-    if (blocks !== undefined) {
-      const slot = koffi().address(blocks.slot);
-      const code = functions.hookAdd(handle, out, uc.UC_HOOK_BLOCK, blocks.hook, slot, 1n, 0n);
-      check(code, 'uc_hook_add of the block hook');
-    }
+    const blocks = hasBlocks ? openBlocks(functions, handle) : undefined;
     return { kind, handle, context, blocks, initial };
   } catch (error) {
     functions.close(handle);
     throw error;
   }
+}
+
+function openBlocks(functions: UnicornFunctions, handle: HostPointer): NativeBlocks {
+  const log = new BlockLog(functions.stopAddress);
+  return { log, hook: hookBlocks(functions, handle, log) };
+}
+
+/** Adds the hook of a log; returns its handle. */
+export function hookBlocks(functions: UnicornFunctions, handle: HostPointer, log: BlockLog): bigint {
+  const out = new BigUint64Array(new ArrayBuffer(8));
+  const slot = koffi().address(log.slot);
+  const code = functions.hookAdd(handle, out, uc.UC_HOOK_BLOCK, log.hook, slot, 1n, 0n);
+  check(code, 'uc_hook_add of the block hook');
+  return out[0] ?? 0n;
 }
 
 const none = (): void => {};

@@ -1,7 +1,5 @@
-// A block hook of Unicorn: x0 = uc, x1 = address, w2 = size, x3 = slot
+// Block hooks of Unicorn: x0 = uc, x1 = address, w2 = size, x3 = slot
 // slot and table: as in blocks-x64.s
-  ldr x9, [x3, #80]
-  br x9
 count:
   ldp x4, x5, [x3, #16]
   mov w7, #0x79b1

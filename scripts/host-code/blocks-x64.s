@@ -1,11 +1,9 @@
 .intel_syntax noprefix
-# A block hook of Unicorn (System V): rdi = uc, rsi = address, edx = size, rcx = slot
+# Block hooks of Unicorn (System V): rdi = uc, rsi = address, edx = size, rcx = slot
 # slot: +0 left, +8 reason, +16 table, +24 mask, +32 log, +40 end of the log, +48 last entry,
-#       +56 address and +64 size of an unknown block, +72 uc_emu_stop, +80 `count` or `log`
+#       +56 address and +64 size of an unknown block, +72 uc_emu_stop
 # entry of the table: +0 address, +8 size (0: none), +10 instructions, +12 identity
 # mask: bytes of the table without its last entry
-  jmp [rcx+80]
-  .balign 16
 count:
   imul eax, esi, 0x9e3779b1
   shr eax, 8
