@@ -1,3 +1,4 @@
+import { Lab } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
 import type { Kernel, Thread } from '../../loader/index.js';
 import { boot, KERNEL_ARCHITECTURES } from './support.js';
@@ -153,5 +154,33 @@ describe.each(KERNEL_ARCHITECTURES)('MmGetSystemRoutineAddress on %s', (architec
     expect(find(kernel, 'KeSetEvent')).toBe(kernel.services.address('ntoskrnl.exe', 'KeSetEvent'));
     expect(find(kernel, 'KeNoSuchRoutine')).toBe(0n);
     expect(find(kernel, '')).toBe(0n);
+  });
+});
+
+describe('fastcall routines of the kernel on x86', () => {
+  /** `mov ecx, [esp+4]; mov edx, [esp+8]; call routine; ret`. */
+  const through = (routine: bigint): Uint8Array => {
+    const code = Buffer.from('8b4c24048b542408b800000000ffd0c3', 'hex');
+    code.writeUInt32LE(Number(routine), 9);
+    return code;
+  };
+
+  it.each([
+    ['KfAcquireSpinLock', 'KfReleaseSpinLock'],
+    ['KefAcquireSpinLockAtDpcLevel', 'KefReleaseSpinLockFromDpcLevel'],
+  ])('%s and %s take the lock from ecx', (acquire, release) => {
+    using lab = Lab.boot({ architecture: 'x86' });
+    const process = lab.createProcess('driver.exe');
+    const { domain } = process;
+    const lock = lab.allocate(new Uint8Array(8), { domain });
+    const call = (name: string, ...parameters: (bigint | number)[]) =>
+      process.call(
+        lab.allocateCode(through(domain.services.address('ntoskrnl.exe', name)), { domain }),
+        parameters,
+      );
+    expect(call(acquire, lock)).toBe(0);
+    expect(domain.addressSpace.readU32(lock)).toBe(1);
+    call(release, lock, 0);
+    expect(domain.addressSpace.readU32(lock)).toBe(0);
   });
 });
