@@ -30,6 +30,7 @@ export {
 export { ReplayDivergence } from './explore/replay-memory.js';
 export type { Action, Schedule, ScheduledAction } from './explore/schedule.js';
 export * from './faults/index.js';
+export * from './hooks/index.js';
 export {
   type ImageArgument,
   type ImageCall,
