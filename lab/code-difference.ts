@@ -1,5 +1,5 @@
 import { type Disassembler, formatAddress } from '../cpu/index.js';
-import { formatBytes, type LoadedImage } from '../loader/index.js';
+import { formatBytes, KernelError, type LoadedImage } from '../loader/index.js';
 
 /** Bytes of an image's code that are not those it was loaded with. */
 export interface CodeDifference {
@@ -48,7 +48,13 @@ function codeOffset(image: LoadedImage, rva: number): number {
     if (rva >= virtualAddress && rva < virtualAddress + virtualSize) return before + rva - virtualAddress;
     before += virtualSize;
   }
-  throw new RangeError(`RVA 0x${rva.toString(16)} is in no executable section`);
+  throw new KernelError({
+    rule: 'code.address',
+    status: 'STATUS_INVALID_PARAMETER',
+    image: image.baseDllName,
+    place: `RVA 0x${rva.toString(16)}`,
+    message: 'is in no executable section',
+  });
 }
 
 const LISTED = 8;

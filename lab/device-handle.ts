@@ -1,4 +1,4 @@
-import type { ImageDomain, Kernel, Process, Thread } from '../loader/index.js';
+import { type ImageDomain, type Kernel, KernelError, type Process, type Thread } from '../loader/index.js';
 
 /** What became of a request: what DeviceIoControl, ReadFile or WriteFile would have told the program. */
 export interface DeviceAnswer {
@@ -13,7 +13,7 @@ export interface DeviceAnswer {
 /** A request that is on its way: `lab.run({ until: request.thread.returns() })` lets it end. */
 export interface DeviceRequest {
   readonly thread: Thread;
-  /** @throws RangeError as long as the thread has not returned */
+  /** @throws KernelError `callDidNotReturn` as long as the thread has not returned */
   answer(): DeviceAnswer;
 }
 
@@ -213,9 +213,13 @@ export class DeviceHandle implements Disposable {
       answer: () => {
         if (answer !== undefined) return answer;
         if (thread.returnValue === undefined)
-          throw new RangeError(
-            `${service} on ${this.path} has not returned; lab.run({ until: thread.returns() })`,
-          );
+          throw new KernelError({
+            rule: 'callDidNotReturn',
+            status: 'STATUS_PENDING',
+            place: this.path,
+            message: `${service} has not returned`,
+            hint: 'let it run: lab.run({ until: thread.returns() })',
+          });
         const status = Number(BigInt.asUintN(32, thread.returnValue));
         const isError = status >>> 30 === 3 || status === STATUS_PENDING;
         const information = isError

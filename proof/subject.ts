@@ -1,6 +1,6 @@
 import type { EngineStep, OperationKind } from '../engine/index.js';
 import type { Lab } from '../lab/index.js';
-import type { BootOptions, ImageDomain } from '../loader/index.js';
+import { type BootOptions, type ImageDomain, KernelError } from '../loader/index.js';
 
 export type { OperationKind } from '../engine/index.js';
 
@@ -64,11 +64,17 @@ export interface SubjectSource {
   create(options?: SubjectOptions): Subject | Promise<Subject>;
 }
 
-/** The kernel, session, process or VTL1 with this name. @throws RangeError when there is none */
+/** The kernel, session, process or VTL1 with this name. @throws KernelError `place.notFound` */
 export function placeNamed({ kernel }: Lab, name: string): ImageDomain {
   const domain = kernel.domains.find((candidate) => candidate.name === name);
-  if (domain === undefined) throw new RangeError(`there is no process or session '${name}'`);
-  return domain;
+  if (domain !== undefined) return domain;
+  throw new KernelError({
+    rule: 'place.notFound',
+    status: 'STATUS_NOT_FOUND',
+    place: name,
+    message: `there is no process or session '${name}'`,
+    hint: `there are ${kernel.domains.map((candidate) => candidate.name).join(', ')}`,
+  });
 }
 
 /** Where the code of a call is. */

@@ -52,7 +52,7 @@ export class Applier {
   }
 
   /**
-   * Control Flow Guard: nothing of the patch image is a valid target but what CALL_TARGET records list (3.6). Function
+   * Control Flow Guard: nothing of the patch image is a valid target but what CALL_TARGET records list (docs/fidelity.md#application). Function
    * pointers so keep going to the base. Only where the domain enforces CFG.
    */
   *callTargets({ patch: { image }, callTargets }: PatchPlan): Generator<EngineStep, void> {

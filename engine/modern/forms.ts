@@ -9,16 +9,16 @@ import {
   x86Trampoline,
 } from './trampoline-x86.js';
 
-/** The trampoline form for an image: by its processor, the engine's generation, and whether it has a retpoline page. */
+/** The trampoline form for an image: by its processor, the HPAT's layout, and whether it has a retpoline page. */
 export function formFor(kernel: Kernel, image: LoadedImage): TrampolineForm {
   const { architecture } = image.image;
   if (kernel.hpatLayout === 'pointers') {
     if (architecture === 'x64') return x64EarlierTrampoline;
     throw new HotPatchError({
-      rule: 'generation.processor',
+      rule: 'hpat.layout',
       status: 'STATUS_NOT_SUPPORTED',
       image: image.baseDllName,
-      message: `the earlier generation of the engine patches x64 images only, not ${architecture}`,
+      message: `an HPAT that is an array of pointers is for x64 images only, not ${architecture}`,
     });
   }
   switch (architecture) {

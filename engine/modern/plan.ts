@@ -247,7 +247,7 @@ class FunctionPlanner {
 /**
  * Before any write every function in the undo table must still lead to its own slot: somebody else may have changed its
  * entry, or the jump in its padding.
- * @throws HotPatchError STATUS_PATCH_CONFLICT (2.7)
+ * @throws HotPatchError STATUS_PATCH_CONFLICT (docs/fidelity.md#application)
  */
 export function checkUndoTable({ image, undo, form }: ImageRecord, patchName: string): void {
   const { hpat } = image;

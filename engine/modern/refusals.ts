@@ -2,7 +2,7 @@ import type { Kernel, LoadedImage } from '../../loader/index.js';
 import { HotPatchError, type HotPatchRule } from '../core/index.js';
 import type { Patch } from './patch.js';
 
-/** A driver's patch may not import its base: the patch image would keep the base from ever being unloaded (2.5). */
+/** A driver's patch may not import its base: the patch image would keep the base from ever being unloaded (docs/fidelity.md#application). */
 export function refuseImportOfBase(patch: Patch, base: LoadedImage): void {
   const { kind } = base.domain;
   const name = base.baseDllName.toLowerCase();

@@ -35,7 +35,7 @@ export class PatchRegistry {
     );
   }
 
-  /** A lower sequence number than the registered one is refused (2.5). */
+  /** A lower sequence number than the registered one is refused (docs/fidelity.md#application). */
   checkSequence(patch: Patch): void {
     const registered = this.sameBase(patch);
     if (registered === undefined || registered.sequenceNumber <= patch.sequenceNumber) return;

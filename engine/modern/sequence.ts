@@ -5,7 +5,7 @@ import type { ImageRecord } from './image-record.js';
 import type { Patch } from './patch.js';
 
 /**
- * May this patch follow the one in force on `base`? Newer than that (2.5); at least MinSequenceNumber already there, and
+ * May this patch follow the one in force on `base`? Newer than that (docs/fidelity.md#application); at least MinSequenceNumber already there, and
  * directly after it when the order is critical (modelled: docs/fidelity.md#u-11).
  */
 export function checkSequence(patch: Patch, base: ImageRecord, enforced: boolean): void {

@@ -10,7 +10,7 @@ import {
 } from './trampoline.js';
 
 const SHORT_JUMP = 0xeb;
-/** A short jump that goes back this far or less is taken for a hotpatch jump of some generation. */
+/** A short jump that goes back this far or less is taken for a hotpatch jump, of either layout. */
 const HOTPATCH_JUMP_MINIMUM = 0xee;
 
 type CodeSlot = (code: bigint, request: TrampolineRequest) => Uint8Array;
@@ -88,7 +88,7 @@ function codeStore(request: TrampolineRequest, encode: CodeSlot): TrampolineStor
 }
 
 /** 22631 and newer: `E9 rel32` to the code slot, `EB F9` at the entry; the code slot is `FF 25` through the data slot. */
-function currentGeneration(processor: 'x64' | 'x86'): TrampolineForm {
+function pairsTrampoline(processor: 'x64' | 'x86'): TrampolineForm {
   const encoder = processor === 'x64' ? x64Encoder : x86Encoder;
   return x86Form({
     name: processor,
@@ -102,12 +102,12 @@ function currentGeneration(processor: 'x64' | 'x86'): TrampolineForm {
   });
 }
 
-export const x64Trampoline = currentGeneration('x64');
-export const x86Trampoline = currentGeneration('x86');
+export const x64Trampoline = pairsTrampoline('x64');
+export const x86Trampoline = pairsTrampoline('x86');
 
 /** Up to about 19041: `FF 25` in all six bytes of padding, straight through the pointer; `EB F8` at the entry. */
 export const x64EarlierTrampoline = x86Form({
-  name: 'x64 earlier generation',
+  name: 'x64 pointers',
   paddingUsed: 6,
   padding: (address, { hpat, index }) => x64Encoder.jumpThroughSlot(address, hpat.dataSlot(index)),
   slotOf: (padding, address, hpat) => {

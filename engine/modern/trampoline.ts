@@ -10,7 +10,7 @@ export interface TrampolineStore {
 export interface Trampoline {
   /** The HPAT data slot: the pointer to the target. Later patches of the function write nothing else. */
   readonly data: TrampolineStore;
-  /** The HPAT code slot that jumps through the data slot; the earlier generation has none. */
+  /** The HPAT code slot that jumps through the data slot; the layout `pointers` has none. */
   readonly code?: TrampolineStore;
   /** The jump in the padding before the function; ARM64 needs none. */
   readonly padding?: TrampolineStore;
@@ -39,7 +39,7 @@ export interface TrampolineRequest {
 
 /**
  * The form in which an entry is redirected: which bytes go into the HPAT's slots, into the padding before the function
- * and over its first instruction. One implementation for each processor and generation of the engine.
+ * and over its first instruction. One implementation for each processor and layout of the HPAT.
  */
 export interface TrampolineForm {
   readonly name: string;
@@ -66,7 +66,7 @@ export function pointerBytes(address: bigint): Uint8Array {
   return bytes;
 }
 
-/** @throws Error in an HPAT of the earlier generation, which has pointers alone */
+/** @throws Error in an HPAT of the layout `pointers`, which has nothing else */
 export function requireCodeSlot({ hpat, index }: TrampolineRequest): bigint {
   const code = hpat.codeSlot(index);
   if (code === undefined) throw new Error('this form needs an HPAT with code slots');

@@ -220,7 +220,7 @@ export function putInForce(base: ImageRecord): void {
   if (environment !== undefined) environment.imagesHotPatched = true;
 }
 
-/** The loader data table of a process remembers that forward application failed; later patches conflict (2.5). */
+/** The loader data table of a process remembers that forward application failed; later patches conflict (docs/fidelity.md#application). */
 function markFailed({ base }: PatchPlan): void {
   if (base.image.domain.kind === 'user') base.image.hotPatchState = 'FailedToPatch';
 }

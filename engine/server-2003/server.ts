@@ -3,6 +3,7 @@ import {
   type FileSection,
   FileSystem,
   type Kernel,
+  KernelError,
   type LoadedImage,
   type Process,
 } from '../../loader/index.js';
@@ -112,7 +113,14 @@ export class Server2003 implements Disposable {
 
   #locked(path: string, load: (image: PeImage, name: string) => LoadedImage): LoadedImage {
     const image = this.disk.readImage(path);
-    if (image === undefined) throw new RangeError(`there is no ${path} on the disk`);
+    if (image === undefined)
+      throw new KernelError({
+        rule: 'file.notFound',
+        status: 'STATUS_OBJECT_NAME_NOT_FOUND',
+        image: path,
+        message: 'there is no such file on the disk',
+        hint: 'put it there: server.disk.write(path, bytes)',
+      });
     const section = this.disk.mapImage(path);
     try {
       const loaded = load(image, path.replace(/^.*[\\/]/, ''));

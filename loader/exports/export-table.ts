@@ -97,11 +97,17 @@ export class ExportTable implements ExportSource {
     return entry === undefined ? undefined : this.#place(host, entry);
   }
 
-  /** Address of an export that is known to exist. */
+  /** @throws KernelError `entryPointNotFound` */
   address(module: string, name: string): bigint {
     const address = this.resolve(module, name);
-    if (address === undefined) throw new RangeError(`${module} has no simulated export ${name}`);
-    return address;
+    if (address !== undefined) return address;
+    throw new KernelError({
+      rule: 'entryPointNotFound',
+      status: 'STATUS_ENTRYPOINT_NOT_FOUND',
+      image: module,
+      message: `there is no simulated export ${name}`,
+      hint: 'define it: services.define({ name, exports: [defineExport(…)] })',
+    });
   }
 
   /**

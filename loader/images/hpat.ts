@@ -7,7 +7,7 @@ const SLOTS_PER_PAGE = PAGE_SIZE / SLOT_SIZE;
 export const HPAT_PAIR_SIZE = 2 * PAGE_SIZE;
 
 /**
- * `pairs`: code and data pages in turn (22631 and newer). `pointers`: the earlier generation's plain array of pointers,
+ * `pairs`: code and data pages in turn (22631 and newer). `pointers`: the plain array of pointers,
  * data only (up to about 19041; docs/fidelity.md#hpat-and-trampolines).
  */
 export type HpatLayout = 'pairs' | 'pointers';
@@ -16,7 +16,7 @@ export type HpatLayout = 'pairs' | 'pointers';
  * The Hotpatch Address Table of one image: address space behind the page-rounded image, reserved at load without
  * memory (docs/fidelity.md#the-system-around-it). Pages alternate, even ones code (execute-read), odd ones data (read-only), in slots of 8 bytes:
  * slot n has its code at `base + (n >> 9) * 0x2000 + (n & 0x1ff) * 8` and its data 0x1000 behind that
- * (docs/fidelity.md#hpat-and-trampolines). In the layout of the earlier generation slot n is the pointer at `base + n * 8`.
+ * (docs/fidelity.md#hpat-and-trampolines). In the layout `pointers` slot n is the pointer at `base + n * 8`.
  */
 export class HotPatchAddressTable {
   #committed = false;
@@ -46,7 +46,7 @@ export class HotPatchAddressTable {
     return address >= this.base && address < this.base + BigInt(this.reserveSize);
   }
 
-  /** Address of the slot's code; undefined in the layout of the earlier generation, which has none. */
+  /** Address of the slot's code; undefined in the layout `pointers`, which has none. */
   codeSlot(index: number): bigint | undefined {
     return this.layout === 'pairs' ? this.#firstByte(index) : undefined;
   }

@@ -1,3 +1,4 @@
+import { KernelError } from '../common/index.js';
 import type { ServiceCall } from '../dispatch/index.js';
 import { GuestAccessViolation } from '../memory/index.js';
 import type { ServiceResult } from '../threads/index.js';
@@ -22,11 +23,16 @@ export class SystemServices {
     this.#services.set(name, service);
   }
 
-  /** What goes into eax, or into the immediate of svc. */
+  /** What goes into eax, or into the immediate of svc. @throws KernelError `entryPointNotFound` */
   number(name: string): number {
     const index = this.#names.indexOf(name);
-    if (index < 0) throw new RangeError(`there is no system service ${name}`);
-    return index;
+    if (index >= 0) return index;
+    throw new KernelError({
+      rule: 'entryPointNotFound',
+      status: 'STATUS_ENTRYPOINT_NOT_FOUND',
+      message: `there is no system service ${name}`,
+      hint: 'define it: systemServices.define(name, (call) => …)',
+    });
   }
 
   get names(): readonly string[] {

@@ -1,4 +1,5 @@
 import { disassemble } from '../../cpu/index.js';
+import { KernelError } from '../../loader/index.js';
 import type { Action, Schedule, ScheduledAction } from './schedule.js';
 
 /** A schedule as a JSON document, complete enough to be replayed. */
@@ -19,13 +20,18 @@ function actionText(action: Action): string {
   return action.edge === 0 ? 'engine' : `engine:${action.edge}`;
 }
 
-/** @throws RangeError for what no schedule says */
+/** @throws KernelError `schedule.step` for what no schedule says */
 export function parseAction(text: string): Action {
   const [, actor, number] = /^(engine|processor|interrupt)(?::(\d+))?$/.exec(text) ?? [];
   if (actor === 'engine') return { actor, edge: Number(number ?? 0) };
   if ((actor === 'processor' || actor === 'interrupt') && number !== undefined)
     return { actor, processor: Number(number) };
-  throw new RangeError(`'${text}' is not a step of a schedule`);
+  throw new KernelError({
+    rule: 'schedule.step',
+    status: 'STATUS_INVALID_PARAMETER',
+    message: `'${text}' is not a step of a schedule`,
+    hint: 'write engine, engine:1, processor:0 or interrupt:0',
+  });
 }
 
 /** The schedule for people, one action a line, with disassembly. */

@@ -9,7 +9,7 @@ import {
 } from 'hotpatch-lab/image';
 import { fixture, fixtureBytes } from '../support.js';
 
-/** Each way of redirecting a function: a processor, and a generation of the engine. */
+/** Each way of redirecting a function: a processor, and a layout of the HPAT. */
 export interface Form {
   readonly name: string;
   readonly boot: BootOptions;
@@ -24,7 +24,7 @@ export interface Form {
 export const FORMS: readonly Form[] = [
   { name: 'x64', boot: { architecture: 'x64' }, entry: [0xeb, 0xf9], paddingUsed: 5, hops: 3 },
   {
-    name: 'x64 earlier generation',
+    name: 'x64 pointers',
     boot: { architecture: 'x64', hpatLayout: 'pointers' },
     entry: [0xeb, 0xf8],
     paddingUsed: 6,

@@ -161,7 +161,7 @@ describe('images that a system cannot patch', () => {
     if (cell === undefined) throw new Error('there is no such cell');
     using machine = await bench({ ...cell, boot: { architecture: 'x64', hpatLayout: 'pointers' } });
     expect(() => machine.load()).toThrow(
-      /patches x64 images only, not x86 \(generation\.processor, STATUS_NOT_SUPPORTED\)/,
+      /is for x64 images only, not x86 \(hpat\.layout, STATUS_NOT_SUPPORTED\)/,
     );
     for (const { demo } of machine.places) expect(demo.codeBytes()).toEqual(demo.codeBytesBeforePatch);
   });

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { DEMO_FUNCTIONS } from './forms.js';
 import { type Bench, bench, CELLS, type Place } from './kinds.js';
 
-/** What Microsoft's own recogniser takes for a hotpatch of the system; it knows neither retpoline's slots nor the earlier generation. */
+/** What Microsoft's own recogniser takes for a hotpatch of the system; it knows neither retpoline's slots nor the layout `pointers`. */
 const RECOGNISED = new Set(['x64', 'x86', 'ARM64']);
 
 const READABLE = 0x1000n;

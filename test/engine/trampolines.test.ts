@@ -98,7 +98,7 @@ describe.each([
   });
 });
 
-describe('an entry in the form of the earlier generation', () => {
+describe('an entry in the layout `pointers`', () => {
   type Jump = (from: bigint, hpat: HotPatchAddressTable) => Uint8Array;
   const through =
     (to: (hpat: HotPatchAddressTable) => bigint): Jump =>
@@ -133,7 +133,7 @@ describe('an entry in the form of the earlier generation', () => {
     ],
   ];
   it.each(cases)('that %s', async (_, code, jump, state) => {
-    using machine = await booted('x64 earlier generation');
+    using machine = await booted('x64 pointers');
     const { entry, hpat } = machine;
     const read = memory(entry, jump(entry - 6n, hpat), code);
     expect(x64EarlierTrampoline.classify(read, entry, hpat)).toEqual(state);
@@ -187,17 +187,17 @@ describe('a function', () => {
       NO_PADDING,
     ],
     [
-      'behind the jump of a patch that was taken back, in the earlier generation',
+      'behind the jump of a patch that was taken back, in the layout `pointers`',
       x64EarlierTrampoline,
-      'x64 earlier generation',
+      'x64 pointers',
       (entry, hpat) => x64Encoder.jumpThroughSlot(entry - 6n, hpat.dataSlot(7)),
       FIFTEEN,
       undefined,
     ],
     [
-      'right behind a tail call through an import, in the earlier generation',
+      'right behind a tail call through an import, in the layout `pointers`',
       x64EarlierTrampoline,
-      'x64 earlier generation',
+      'x64 pointers',
       (entry) => x64Encoder.jumpThroughSlot(entry - 6n, entry + 0x800n),
       FIFTEEN,
       NO_PADDING,
@@ -245,7 +245,7 @@ describe('a form', () => {
   it.each([x64Trampoline, x86Trampoline, arm64Trampoline])(
     'with code slots does not go into an HPAT of pointers: $name',
     async (form) => {
-      using machine = await booted('x64 earlier generation');
+      using machine = await booted('x64 pointers');
       const { entry, hpat } = machine;
       expect(() => form.build({ entry, target: entry, hpat, index: 0 })).toThrow(
         /needs an HPAT with code slots/,

@@ -39,7 +39,7 @@ describe('slots of the HPAT', () => {
     expect(hpat.indexOf(hpat.base - 8n)).toBeUndefined();
   });
 
-  it('are pointers and nothing else in the earlier generation', async () => {
+  it('are pointers and nothing else in the layout `pointers`', async () => {
     using machine = await reserved({ hpatLayout: 'pointers' });
     const { hpat } = machine;
     expect(hpat.capacity).toBe(6 * 512);

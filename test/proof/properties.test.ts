@@ -41,7 +41,7 @@ const step: fc.Arbitrary<SystemStep> = fc.oneof(
 
 const SYSTEMS = [
   { name: 'x64', architecture: 'x64' },
-  { name: 'x64 of the earlier generation', architecture: 'x64', boot: { hpatLayout: 'pointers' } },
+  { name: 'x64 with the layout pointers', architecture: 'x64', boot: { hpatLayout: 'pointers' } },
   { name: 'x86 under WOW64', architecture: 'x86' },
   { name: 'ARM64', architecture: 'arm64' },
 ] as const;

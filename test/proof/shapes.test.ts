@@ -82,7 +82,7 @@ describe('every prologue survives its hotpatch', () => {
     expect(await violations(shape, 'weak', 1)).toEqual([]);
   });
   it.each(firstInstructionShapes('x64').filter(every(10)))(
-    'with the earlier generation of the engine: $name',
+    'with the layout pointers: $name',
     async (shape) => {
       expect(await violations(shape, 'weak', 1, { hpatLayout: 'pointers' })).toEqual([]);
     },

@@ -141,7 +141,7 @@ export interface TrampolineFacts {
   readonly entrySize: number;
   /** Bytes of padding before the entry that a jump takes; 0: none. */
   readonly paddingSize: number;
-  /** The earlier generation has none. */
+  /** The layout `pointers` has none. */
   readonly codeSlot?: string;
   readonly dataSlot: string;
   /** Goes through the image's retpoline page. */
