@@ -1,7 +1,7 @@
 import type { ServiceCall, SimulatedExport, SimulatedModule } from '../dispatch/index.js';
+import { fail, setLastError } from './disk-access.js';
 import { defineExport } from './simulated-export.js';
 import { labRandom } from './ucrtbase/stdlib.js';
-import { fail, setLastError } from './user-disk.js';
 
 const ERROR_FILE_NOT_FOUND = 2;
 const ERROR_NOT_SUPPORTED = 50;

@@ -1,8 +1,8 @@
 import { PAGE_SIZE } from '../../cpu/index.js';
 import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
 import { type FileNode, VolumeFile } from '../files/index.js';
+import { fail, invalidHandle } from './disk-access.js';
 import { defineExport } from './simulated-export.js';
-import { fail, invalidHandle } from './user-disk.js';
 
 const ERROR = {
   invalidHandle: 6,

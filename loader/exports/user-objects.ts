@@ -2,8 +2,8 @@ import { type Blocked, blocked } from '../common/index.js';
 import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
 import { EventObject, MutexObject, Process, SemaphoreObject } from '../processes/index.js';
 import { type GuestProcedure, Thread } from '../threads/index.js';
+import { fail, setLastError } from './disk-access.js';
 import { defineExport } from './simulated-export.js';
-import { fail, setLastError } from './user-disk.js';
 import { deadline, waitableOf } from './user-synchronization.js';
 
 const WAIT_TIMEOUT = 0x102n;

@@ -4,8 +4,8 @@ import { DeviceFile } from '../io/index.js';
 import { readPointer, writePointer } from '../memory/index.js';
 import { EventObject, MutexObject, Process, SemaphoreObject } from '../processes/index.js';
 import { Thread } from '../threads/index.js';
+import { fail } from './disk-access.js';
 import { defineExport } from './simulated-export.js';
-import { fail } from './user-disk.js';
 
 const INFINITE = 0xffffffff;
 const WAIT_TIMEOUT = 0x102n;

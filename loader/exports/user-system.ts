@@ -1,6 +1,7 @@
 import { SECOND, UNIX_EPOCH } from '../common/index.js';
 import { failFast, type ServiceCall, type SimulatedExport } from '../dispatch/index.js';
 import { CONTEXT_SET } from '../threads/index.js';
+import { fail, giveText } from './disk-access.js';
 import {
   environment,
   environmentBlock,
@@ -9,7 +10,6 @@ import {
 } from './environment-block.js';
 import { defineExport, wide } from './simulated-export.js';
 import { flushAll } from './ucrtbase/streams.js';
-import { fail, giveText } from './user-disk.js';
 
 const ERROR = { envVarNotFound: 203, invalidParameter: 87, fileNotFound: 2 } as const;
 const PROCESSOR = { x64: 9, arm64: 12, x86: 0 } as const;

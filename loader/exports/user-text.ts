@@ -1,6 +1,6 @@
 import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
+import { fail, giveText, setLastError } from './disk-access.js';
 import { defineExport } from './simulated-export.js';
-import { fail, giveText, setLastError } from './user-disk.js';
 
 const CP_ACP = 0;
 const CP_OEMCP = 1;

@@ -8,8 +8,8 @@ import {
   VolumeFile,
 } from '../../files/index.js';
 import { consoleFlush } from '../console.js';
+import { absolute, fileOf, moveTo, openFile, readFrom, standardHandle, writeTo } from '../disk-access.js';
 import { cdecl, wide } from '../simulated-export.js';
-import { absolute, fileOf, moveTo, openFile, readFrom, standardHandle, writeTo } from '../user-disk.js';
 import { ERRNO, failed, PROCESS, processData } from './state.js';
 
 /** fcntl.h */

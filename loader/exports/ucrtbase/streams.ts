@@ -1,8 +1,8 @@
 import type { ServiceCall, SimulatedExport } from '../../dispatch/index.js';
 import { ConsoleFile, VolumeFile } from '../../files/index.js';
 import { consoleFlush } from '../console.js';
+import { moveTo } from '../disk-access.js';
 import { cdecl, wide } from '../simulated-export.js';
-import { moveTo } from '../user-disk.js';
 import {
   closeDescriptor,
   type Descriptor,
