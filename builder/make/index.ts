@@ -2,6 +2,9 @@ export { type BuildHow, type CompileStep, readCompileCommands } from './build-co
 export { cacheFolder } from './cache.js';
 export { MakeError, type MakeErrorDetails, type MakeRule } from './error.js';
 export type { FirstChange, ShownInstruction } from './first-change.js';
+export { makeHotPatch } from './make.js';
+export { isProjectName, newProject, type ProjectKind } from './new-project.js';
+export { applyHunks, type FilePatch, type Hunk, parsePatch } from './patch-file.js';
 export {
   MAKE_STAGES,
   type MadeHotPatch,
@@ -10,10 +13,7 @@ export {
   type MakeResult,
   type MakeStage,
   type MarkedObject,
-  makeHotPatch,
-} from './make.js';
-export { isProjectName, newProject, type ProjectKind } from './new-project.js';
-export { applyHunks, type FilePatch, type Hunk, parsePatch } from './patch-file.js';
+} from './request.js';
 export { findHeaders, type MissingTool, missingForMake } from './toolchain.js';
 export { applyPatches, type PatchedFile, type PatchInput } from './tree.js';
 export { type WrapperName, wrapper } from './wrapper.js';

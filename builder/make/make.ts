@@ -1,26 +1,24 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, extname, join, resolve } from 'node:path';
-import { findSymbols, type ImageArchitecture, readImage, readObject } from '../../image/index.js';
-import { attemptHotPatch, type HotPatchAttempt } from '../build.js';
-import type { BuildReport } from '../outcome.js';
+import { type ImageArchitecture, readObject } from '../../image/index.js';
+import { attemptHotPatch } from '../build.js';
 import { inlinedFunctions } from '../pdb-facts.js';
 import type { BuildSource } from '../program.js';
 import {
   type Base,
   type BaseInput,
   buildBase,
-  compileRecords,
   lockFolder,
   openBase,
   rememberPatch,
   restore,
 } from './base.js';
-import { type BuildHow, build } from './build-command.js';
+import { build } from './build-command.js';
 import { cacheFolder } from './cache.js';
 import { compile } from './compile.js';
 import { MakeError } from './error.js';
 import { defaultExports, exportsOf } from './exports.js';
-import { type FirstChange, firstChanges } from './first-change.js';
+import { firstChanges } from './first-change.js';
 import { type Linked, link, type NamedObject } from './link.js';
 import { copyImage, type Marks, markObjects, unmarked } from './marks.js';
 import { planSource } from './plain-files.js';
@@ -33,101 +31,12 @@ import {
   type ProductObject,
   stemOf,
 } from './product.js';
-import { type CompileRecord, local, readRecords, type Session } from './session.js';
+import { mayReplay, recompile, searchFlags } from './replay.js';
+import type { MadeHotPatch, MakeInput, MakeResult, MakeStage } from './request.js';
+import { type Fixed, noChange, type Round, readSource, type Shape, wantedMarks } from './round.js';
+import { type CompileRecord, readRecords, type Session } from './session.js';
 import { findToolchain } from './toolchain.js';
-import { applyPatches, fingerprint, hashText, isInside, type PatchedFile, type PatchInput } from './tree.js';
-
-/** The steps of `makeHotPatch`, in order. */
-export const MAKE_STAGES = ['base', 'fixed', 'marks'] as const;
-export type MakeStage = (typeof MAKE_STAGES)[number];
-
-export interface MakeInput {
-  /** A folder with sources, or C and C++ files. It is copied, and never written to. */
-  readonly source: string | readonly string[];
-  /** The fix: unified diffs, applied in order. */
-  readonly patches: readonly PatchInput[];
-  /** Default: x64. */
-  readonly architectures?: readonly ImageArchitecture[];
-  /** Where base, fixed build and hotpatch are put: a folder for each architecture. */
-  readonly out: string;
-  /** How a folder is built; not for single files. */
-  readonly how?: BuildHow;
-  /** More compiler flags for everything; for single files the only ones besides -O2. */
-  readonly flags?: readonly string[];
-  /** Which DLLs, libraries or programs of several; objects of several become one image. */
-  readonly products?: readonly string[];
-  /** Name of the image; default: the product's, `.dll` or `.sys`. */
-  readonly image?: string;
-  readonly isDriver?: boolean;
-  /** Functions to export; default: what the program says, else all. */
-  readonly exports?: readonly string[];
-  /** C files of one's own, linked into base and fix: functions to call. Compiled with the include paths and defines of the first source. */
-  readonly harness?: readonly string[];
-  /** Functions that were meant to change. One that exists nowhere is an error. */
-  readonly functions?: readonly string[];
-  /** Refusals to turn into warnings, where the rule permits it. */
-  readonly allow?: readonly string[];
-  readonly sequenceNumber?: number;
-  /** A Windows SDK, instead of mingw-w64's headers. */
-  readonly sysroot?: string;
-  /** Default: $HOTPATCH_CACHE, else hotpatch-lab in the user's cache. */
-  readonly cache?: string;
-  /**
-   * `base`: build it although it is in the cache. `fixed`, `marks`: start there with the base, and with the fixed objects,
-   * of an earlier run with `keepWork`, whatever has become of source and patch since.
-   */
-  readonly from?: MakeStage;
-  /** Keep objects, logs and link folders in `out/work`. */
-  readonly keepWork?: boolean;
-  /** Processes at a time. */
-  readonly jobs?: number;
-  readonly onProgress?: (progress: MakeProgress) => void;
-}
-
-export interface MakeProgress {
-  readonly architecture: ImageArchitecture;
-  readonly stage: MakeStage;
-  readonly text: string;
-}
-
-/** An object that was compiled for hotpatching. */
-export interface MarkedObject {
-  /** As the base's and the patch's symbols call it. */
-  readonly object: string;
-  readonly source: string;
-  /** IR names that were in its list. */
-  readonly functions: readonly string[];
-}
-
-export interface MadeHotPatch {
-  readonly architecture: ImageArchitecture;
-  readonly verdict: 'patched' | 'refused';
-  /** Paths of the images; symbols lie beside each. */
-  readonly base: string;
-  readonly fixed: string;
-  readonly hotPatch?: string;
-  readonly baseWasCached: boolean;
-  /** Objects that the patch changes, as their sources are called. */
-  readonly changedSources: readonly string[];
-  readonly marked: readonly MarkedObject[];
-  /** `__ref_` symbols that several objects had. */
-  readonly renamedReferences: readonly string[];
-  /** Functions that no simulated DLL has: a call of one ends the calling thread with an error. */
-  readonly missingImports: readonly string[];
-  readonly rounds: number;
-  readonly report: BuildReport;
-  readonly functions: HotPatchAttempt['functions'];
-  /** The first instruction of each changed function that differs. */
-  readonly firstChanges: readonly FirstChange[];
-  readonly sizes: { readonly base: number; readonly hotPatch?: number };
-  /** Host milliseconds of each stage. */
-  readonly milliseconds: Readonly<Partial<Record<MakeStage, number>>>;
-}
-
-export interface MakeResult {
-  readonly patchedFiles: readonly string[];
-  readonly architectures: readonly MadeHotPatch[];
-}
+import { applyPatches, fingerprint, hashText, isInside, type PatchedFile } from './tree.js';
 
 /**
  * From sources and a diff to a hotpatch: builds the base, what the patch changes of it, the objects with changed functions
@@ -516,14 +425,6 @@ class Maker {
   }
 }
 
-function noChange({ image }: Shape, { files }: Fixed): MakeError {
-  return new MakeError({
-    rule: 'noChange',
-    message: `the patch changes no code and no variable of ${image}: ${files.map(({ path }) => path).join(', ')}`,
-    hint: 'the changed files are not compiled into it, or only comments changed; --keep keeps the logs',
-  });
-}
-
 /** The same product once more, unless it is all objects. */
 function chosen({ path }: Product): ProductChoice {
   return /\.(?:o|obj|lo)$/i.test(path) ? {} : { products: [path] };
@@ -534,110 +435,4 @@ interface MakeState {
   /** Folder of the base in the cache. */
   readonly base: string;
   readonly fixedObjects: readonly ProductObject[];
-}
-
-/** What base and fixed images have in common. */
-interface Shape {
-  readonly names: ObjectNames;
-  readonly image: string;
-  readonly exports: readonly string[];
-  readonly harness: readonly NamedObject[];
-  readonly baseObjects: readonly ProductObject[];
-  readonly product: Product;
-}
-
-interface Fixed {
-  readonly files: readonly PatchedFile[];
-  readonly objects: readonly ProductObject[];
-}
-
-interface Round {
-  readonly marks: Marks;
-  readonly linked: Linked;
-  readonly source: BuildSource;
-  readonly attempt: HotPatchAttempt;
-  readonly renamed: readonly string[];
-  readonly round: number;
-  /** Names that clang took no notice of. */
-  readonly ignored: readonly string[];
-}
-
-/** What the builder suggests to mark, object by object; undefined when nothing is new. */
-function wantedMarks(
-  shape: Shape,
-  objects: readonly ProductObject[],
-  { attempt, ignored }: Round,
-  marks: Marks,
-): Marks | undefined {
-  const keys = new Map(
-    objects.map(({ key, record }) => [shape.names.of(key), record === undefined ? undefined : key]),
-  );
-  const suggested = new Set(attempt.report.suggestion.functions);
-  const refused = new Set(
-    attempt.report.findings.flatMap(({ severity, symbol }) => (severity === 'refusal' ? (symbol ?? []) : [])),
-  );
-  const next = new Map([...marks].map(([key, names]) => [key, new Set(names)]));
-  let isNew = false;
-  for (const { name, module, verdict } of attempt.functions) {
-    if (verdict !== 'changed' && verdict !== 'new' && !refused.has(name)) continue;
-    const key = keys.get(basename(module ?? '').replace(/^\.\//, ''));
-    const ir = [...suggested].find(
-      (candidate) => candidate === name || candidate.replace(/@\d+$/, '').replace(/^[@_]/, '') === name,
-    );
-    if (key === undefined || ir === undefined || ignored.includes(ir)) continue;
-    const names = next.get(key) ?? new Set();
-    if (names.has(ir)) continue;
-    next.set(key, names.add(ir));
-    isNew = true;
-  }
-  return isNew ? next : undefined;
-}
-
-function readSource(path: string): BuildSource {
-  const image = readImage(readFileSync(path), { file: path });
-  const found = findSymbols({ image, path }, {});
-  return { image, symbols: found.table, pdb: found.pdb };
-}
-
-/** Compiles what a record says once more. */
-async function recompile(session: Session, record: CompileRecord, output: string): Promise<CompileRecord> {
-  const cwd = join(session.tree, record.cwd);
-  const flags = record.flags.map((flag) => local(flag, session.tree));
-  const made = await compile(session, { flags }, local(record.given, session.tree), output, cwd);
-  if (made.record === undefined)
-    throw new MakeError({
-      rule: 'compile',
-      message: `${record.source} cannot be compiled with the patch applied`,
-      output: made.output,
-    });
-  return made.record;
-}
-
-/** Preprocessor flags of a compilation, for the harness. */
-function searchFlags(record: CompileRecord, tree: string): string[] {
-  const flags = record.flags.map((flag) => local(flag, tree));
-  const found: string[] = [];
-  for (let i = 0; i < flags.length; i++) {
-    const flag = flags[i] ?? '';
-    if (/^-(?:I|D|U|iquote|std)./.test(flag)) found.push(flag);
-    else if (/^-(?:include|I|D|U|isystem|iquote)$/.test(flag)) found.push(flag, flags[++i] ?? '');
-  }
-  return found;
-}
-
-/** Files that are never compiled, or not into the product. */
-const BESIDE =
-  /^(?:.*\/)?(?:docs?|tests?|testsuite|examples?|fuzz\w*|man|contrib\/fuzz)\/|\.(?:md|txt|rst|html?|[1-9]|xml|png|svg|po|pot)$|(?:^|\/)(?:README|NEWS|CHANGES|ChangeLog|AUTHORS|COPYING|THANKS|TODO)[^/]*$/i;
-
-/**
- * Is it enough to compile the files again that were made from changed ones? Not when the patch changes how the program is
- * built, or what its sources are generated from: then the whole command is run again.
- */
-function mayReplay(base: Base, files: readonly PatchedFile[], how: BuildHow): boolean {
-  if (how.kind === 'steps') return true;
-  const compiled = new Set(compileRecords(base.records).flatMap(({ dependencies }) => dependencies));
-  const isHeader = (path: string) => /\.(?:h|hh|hpp|hxx|inc)$/i.test(path);
-  return files.every(
-    ({ path, before }) => compiled.has(path) || BESIDE.test(path) || (before === undefined && isHeader(path)),
-  );
 }

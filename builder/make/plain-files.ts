@@ -3,7 +3,7 @@ import { copyFileSync, mkdirSync, readFileSync, realpathSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import type { BuildHow } from './build-command.js';
 import { MakeError, shortened } from './error.js';
-import type { MakeInput } from './make.js';
+import type { MakeInput } from './request.js';
 import { HOTPATCH_FLAGS, type Toolchain, targetFlags } from './toolchain.js';
 import { hashText, hashTree, isInside, kindOf } from './tree.js';
 

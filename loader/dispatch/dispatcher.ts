@@ -3,7 +3,6 @@ import { type Blocked, isBlocked, KernelError } from '../common/index.js';
 import { GuestAccessViolation } from '../memory/index.js';
 import { processOf } from '../processes/index.js';
 import {
-  CONTEXT_SET,
   type ExceptionDetails,
   type GuestProcedure,
   isProcedure,
@@ -12,9 +11,9 @@ import {
   type ServiceResult,
   startProcedure,
   type Thread,
-  type TypedResult,
 } from '../threads/index.js';
 import { emulateRegisterRead } from './arm64-system-registers.js';
+import { complete } from './complete.js';
 import { crashOf } from './crash.js';
 import { EXCEPTION_CODES, exceptionOf } from './exceptions/codes.js';
 import { isHandlerInSight, raise, raiseInCaller } from './exceptions/raise.js';
@@ -277,49 +276,4 @@ function serveSystemCall(
       : thread.memory.readPointer(onStack);
   });
   complete(call, kernel.systemServices.dispatch(exit.number, call), () => {});
-}
-
-type Leave = (processor: Processor) => void;
-
-/** Goes on with what a handler returned: a procedure first calls the guest, and comes back here with its result. */
-function complete(call: ServiceCall, result: ServiceResult, leave: Leave): void {
-  const { kernel, thread, processor } = call;
-  // Serving the call may have run other threads on its processor.
-  kernel.scheduler.putBack(thread, processor);
-  if (result === CONTEXT_SET || thread.finished) return;
-  if (!isProcedure(result)) finish(thread, processor, result, leave);
-  else startProcedure(kernel.scheduler, thread, result, (on, last) => finish(thread, on, last, leave));
-}
-
-/** Sets the result and returns to the caller; a thread that waits gets its result when it is woken. */
-function finish(thread: Thread, processor: Processor, result: ServiceResult, leave: Leave): void {
-  leave(processor);
-  if (isBlocked(result)) {
-    const now = result.ready();
-    if (now === undefined) {
-      thread.state = 'waiting';
-      thread.wait = result;
-      return;
-    }
-    thread.architecture.setResult(processor, now);
-    return;
-  }
-  if (typeof result === 'bigint' || typeof result === 'number')
-    thread.architecture.setResult(processor, BigInt(result));
-  else if (typeof result === 'object') setTypedResult(thread, processor, result);
-}
-
-/** Results in floating-point registers, and 64-bit ones in edx:eax of 32-bit code. */
-function setTypedResult(
-  { architecture }: Thread,
-  processor: Processor,
-  result: TypedResult | GuestProcedure,
-): void {
-  if (!('kind' in result)) return;
-  if (result.kind !== 'u64') {
-    architecture.setFloatResult(processor, result.value, result.kind);
-    return;
-  }
-  architecture.setResult(processor, BigInt.asUintN(architecture.pointerSize * 8, result.value));
-  if (architecture.pointerSize === 4) processor.set('edx', BigInt.asUintN(64, result.value) >> 32n);
 }
