@@ -14,6 +14,16 @@ import { hookedDemo } from './hooked.js';
 
 const ARCHITECTURES = ['x64', 'x86', 'arm64'] as const;
 const WITHOUT_BYTES = 'before, no bytes';
+
+/** Read once for all rows: images and symbols are never changed. */
+const PROGRAMS = new Map<string, ReturnType<typeof hookedDemo>>();
+function programOf(architecture: (typeof ARCHITECTURES)[number], originalBytes = true) {
+  const key = `${architecture} ${originalBytes}`;
+  const program = PROGRAMS.get(key) ?? hookedDemo(architecture, { originalBytes });
+  PROGRAMS.set(key, program);
+  return program;
+}
+
 const page = readFileSync(fileURLToPath(new URL('../../docs/hooks.md', import.meta.url)), 'utf8');
 
 /** Rows of the matrix in docs/hooks.md: processor, hook, place, and what comes of each sequel. */
@@ -48,14 +58,14 @@ describe('the matrix of docs/hooks.md', () => {
     const hook = INLINE_HOOKS.find((candidate) => candidate.name === name);
     if (hook === undefined) throw new Error(`there is no hook ${name}`);
     const isWithout = place === WITHOUT_BYTES;
-    const program = hookedDemo(architecture as (typeof ARCHITECTURES)[number], { originalBytes: !isWithout });
+    const program = programOf(architecture as (typeof ARCHITECTURES)[number], !isWithout);
     const where = (isWithout ? 'before' : place) as HookPlace;
     expect(HOOK_SEQUELS.map((sequel) => runHookCase(program, { hook, place: where, sequel }))).toEqual(shown);
   });
 });
 
 describe.each(ARCHITECTURES)('threads that stand in the first instructions, on %s', (architecture) => {
-  const program = hookedDemo(architecture);
+  const program = programOf(architecture);
   const crashes = (by: Parameters<typeof entryRaces>[1]) =>
     entryRaces(program, by)
       .filter(({ ends }) => ends === 'crash')
@@ -89,7 +99,7 @@ describe('an import that is hooked', () => {
     '%s: a hotpatch copies the hooked slot when it is applied, and only then',
     (architecture) => {
       const target = (hooked: 'before' | 'after') => {
-        using machine = new HookMachine(hookedDemo(architecture));
+        using machine = new HookMachine(programOf(architecture));
         const { base, lab } = machine;
         const slot = base.imports.find(({ module }) => module.toLowerCase() === 'hpimport.dll');
         if (slot === undefined) throw new Error('demo.dll imports nothing');
