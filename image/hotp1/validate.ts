@@ -1,5 +1,6 @@
 import { ImageError } from '../error.js';
 import type { PeImage } from '../image.js';
+import type { RelocationType } from '../relocation-list.js';
 import { hex } from '../text.js';
 import { originalBytes } from './coldpatch.js';
 import { FIXUP_SIZE, fixupTypeName, type Hotp1, moduleIdMethodName, VALIDATION_HOOK_ONLY } from './format.js';
@@ -120,7 +121,9 @@ function validateValidations(
     if (target === undefined) return findings;
     if (!isIn(target, targetRva)) report('validation.target', `${byteCount} bytes at ${hex(targetRva)}`);
     if (findings.some(({ severity }) => severity === 'error')) return findings;
-    const [relocation] = target.relocationsIn(targetRva, byteCount);
+    const relocation = target
+      .relocationsIn(targetRva, byteCount)
+      .find(({ rva, type }) => rva + unchangedBy(type) < targetRva + byteCount);
     if (relocation !== undefined) report('validation.relocation', `at RVA ${hex(relocation.rva)}`);
     const found = originalBytes(target, targetRva, target.read(targetRva, byteCount));
     const difference = firstDifference(patch.read(sourceRva, byteCount), found);
@@ -128,6 +131,11 @@ function validateValidations(
       report('validation.bytes', `they differ at RVA ${hex(targetRva + difference)}`);
     return findings;
   });
+}
+
+/** Images move by multiples of 64 KB: the low two bytes of an address stay. */
+function unchangedBy(type: RelocationType): number {
+  return type === 'HIGHLOW' || type === 'DIR64' ? 2 : 0;
 }
 
 /** Index of the first byte that differs. */

@@ -262,6 +262,20 @@ describe('hotpatch verify accepts what the engine does', () => {
     expect(found.isValid).toBe(true);
   });
 
+  it('a validation that ends in the low half of an address, which no relocation changes', () => {
+    const target = targetWith((b) =>
+      b.code('f', [0x8b, 0xff, 0xa1, 0, 0, 0, 0, 0, 0, 0, 0, 0xc3], { relocations: [3] }),
+    )('x86');
+    const rules = (length: number) =>
+      verify(target, {
+        section: ({ good, target: built }) => ({
+          ...good,
+          validations: [{ source: built.image.read(built.rva('f'), length), targetRva: built.rva('f') }],
+        }),
+      }).formatFindings.map(({ rule }) => rule);
+    expect([rules(5), rules(6)]).toEqual([[], ['validation.relocation']]);
+  });
+
   it('a pointer in data, which it names', () => {
     const found = verify(buildTarget('x86'), {
       section: ({ good, target, layout }) => ({
