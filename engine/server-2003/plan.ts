@@ -17,11 +17,10 @@ import {
   jumpsOf,
   type NtStatusName,
   originalBytes,
+  ownerOf,
   readColdpatch,
   shortJumpTarget,
   unsafePadding,
-  VALIDATION_HOOK_ONLY,
-  validationIndex,
 } from '../../image/index.js';
 import { formatBytes, hex, type LoadedImage } from '../../loader/index.js';
 import { entryFactsOf, HotPatchError, type HotPatchRule, type Occupation } from '../core/index.js';
@@ -82,11 +81,9 @@ export class Planner {
   /** Compares what the target holds in memory, without what other hotpatches changed. */
   validate(): void {
     const { hotp1 } = this.input;
-    const own = new Map(
-      hotp1.hooks.map((hook, index) => [validationIndex(hotp1, hook.validationRva), index] as const),
-    );
-    for (const [index, { sourceRva, targetRva, byteCount, optionFlags }] of hotp1.validations.entries()) {
-      if ((optionFlags & VALIDATION_HOOK_ONLY) !== 0 && !own.has(index)) continue;
+    for (const [index, { sourceRva, targetRva, byteCount }] of hotp1.validations.entries()) {
+      const owner = ownerOf(hotp1, index);
+      if (owner === null) continue;
       const expected = this.input.loaded.domain.addressSpace.read(
         this.input.loaded.address(sourceRva),
         byteCount,
@@ -94,7 +91,7 @@ export class Planner {
       const found = this.#unpatched(targetRva, byteCount);
       const at = expected.findIndex((byte, i) => byte !== found[i]);
       if (at < 0) continue;
-      const hook = (optionFlags & VALIDATION_HOOK_ONLY) !== 0 ? `, of hook ${own.get(index)}` : '';
+      const hook = owner === undefined ? '' : `, of hook ${owner}`;
       throw this.#rule(
         'validation.bytes',
         `validation ${index}${hook}`,

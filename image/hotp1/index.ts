@@ -46,7 +46,7 @@ export {
   jumpsOf,
 } from './hook-places.js';
 export { isModule, moduleIdValue, peHeaderHash2, type SupportedModuleIdMethod } from './module-id.js';
-export { validationIndex } from './places.js';
+export { ownerOf, validationIndex } from './places.js';
 export { hasHotp1Section, readHotp1 } from './read.js';
 export {
   HOTP1_RULES,

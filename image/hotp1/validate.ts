@@ -5,6 +5,7 @@ import { hex } from '../text.js';
 import { originalBytes } from './coldpatch.js';
 import { FIXUP_SIZE, fixupTypeName, type Hotp1, moduleIdMethodName, VALIDATION_HOOK_ONLY } from './format.js';
 import { isModule, isSupportedMethod } from './module-id.js';
+import { ownerOf } from './places.js';
 import { readHotp1 } from './read.js';
 import { type Hotp1Finding, type Hotp1RuleId, hotp1Finding, hotp1Rule } from './rules.js';
 import { validateHooks } from './validate-hooks.js';
@@ -105,12 +106,8 @@ function validateFixups(patch: PeImage, { fixupRegions }: Hotp1): Hotp1Finding[]
   return findings;
 }
 
-function validateValidations(
-  patch: PeImage,
-  { validations }: Hotp1,
-  target: PeImage | undefined,
-): Hotp1Finding[] {
-  return validations.flatMap(({ sourceRva, targetRva, byteCount, optionFlags }, index) => {
+function validateValidations(patch: PeImage, hotp1: Hotp1, target: PeImage | undefined): Hotp1Finding[] {
+  return hotp1.validations.flatMap(({ sourceRva, targetRva, byteCount, optionFlags }, index) => {
     const findings: Hotp1Finding[] = [];
     const report = (rule: Hotp1RuleId, detail: string) =>
       void findings.push(hotp1Finding(rule, `validation ${index}`, detail, targetRva));
@@ -118,7 +115,7 @@ function validateValidations(
     if (byteCount === 0) report('validation.empty', 'ByteCount is 0');
     const isIn = (image: PeImage, rva: number) => rva + byteCount <= image.optionalHeader.sizeOfImage;
     if (!isIn(patch, sourceRva)) report('validation.source', `${byteCount} bytes at ${hex(sourceRva)}`);
-    if (target === undefined) return findings;
+    if (target === undefined || ownerOf(hotp1, index) === null) return findings;
     if (!isIn(target, targetRva)) report('validation.target', `${byteCount} bytes at ${hex(targetRva)}`);
     if (findings.some(({ severity }) => severity === 'error')) return findings;
     const relocation = target

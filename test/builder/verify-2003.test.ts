@@ -276,6 +276,21 @@ describe('hotpatch verify accepts what the engine does', () => {
     expect([rules(5), rules(6)]).toEqual([[], ['validation.relocation']]);
   });
 
+  it.each([
+    ['nobody’s', []],
+    ['that of a hook of no kind', [{ type: HOOK_TYPE.None, hookRva: 0, hotpRva: 0, validation: 0 }]],
+  ])('a validation for a hook only that is %s is not compared', (_, more) => {
+    const found = verify(buildTarget('x64'), {
+      processor: 'x64',
+      section: ({ good, target }) => ({
+        ...good,
+        validations: [{ source: Uint8Array.of(0xee), targetRva: target.rva('f'), optionFlags: 1 }],
+        hooks: [...more, ...good.hooks],
+      }),
+    });
+    expect(found.isValid).toBe(true);
+  });
+
   it('a pointer in data, which it names', () => {
     const found = verify(buildTarget('x86'), {
       section: ({ good, target, layout }) => ({

@@ -192,7 +192,10 @@ export class Sequence {
     }
   }
 
-  /** An operation with threads that run between its steps; it goes on to its end, or is left where it is. */
+  /**
+   * An operation with threads that run between its steps; it goes on to its end, or is left where it is. Not once the
+   * processors were let go in one process: taking that back does not look at threads (docs/two-generations.md).
+   */
   #partly(): void {
     const { engine } = this.machine.lab;
     const patch = this.#one(this.#patches);
@@ -204,11 +207,13 @@ export class Sequence {
       const steps = before === 'applied' ? engine.unloadSteps(patch) : engine.enableSteps(patch);
       const most = this.#pick(10);
       let isHeld = false;
+      let wasLetGo = false;
       for (let count = 0; ; count++) {
         const { done, value } = steps.next();
         if (done === true) return;
         if (value.kind === 'rendezvous') isHeld = value.phase === 'begin';
-        if (isLeft && count >= most) {
+        wasLetGo ||= value.kind === 'rendezvous' && value.phase === 'end';
+        if (isLeft && !wasLetGo && count >= most) {
           steps.return(undefined as never);
           if (patch.state !== before) this.broken.push(`${patch.name} is ${patch.state} after it was left`);
           return;
