@@ -230,7 +230,8 @@ interface Trouble {
 }
 
 const refuse = (machine: Machine, pattern: RegExp) => {
-  machine.disk.beforeOperation = ({ text }) => {
+  const { disk } = machine;
+  disk.beforeOperation = ({ text }) => {
     if (pattern.test(text))
       throw new KernelError({ rule: 'disk.full', status: 'STATUS_DISK_FULL', message: 'no room' });
   };
