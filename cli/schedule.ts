@@ -15,7 +15,7 @@ import {
 import type { Scenario } from '../lab/index.js';
 import {
   type OperationSchedule,
-  parseAction,
+  parseActions,
   protocolNamed,
   Replay,
   scenarioOperations,
@@ -55,8 +55,7 @@ export async function runSchedule(file: string, scheduleFile: string, json: bool
   };
   if (!json) print(colours.bold(`\n${operation.source.name}`));
   let broken: string | undefined;
-  for (const text of schedule.actions) {
-    const action = parseAction(text);
+  for (const action of parseActions(schedule.actions)) {
     tell(run.describe(action));
     const outcome = run.perform(action);
     if (outcome.kind === 'returned') tell(`    the call returned 0x${outcome.result.toString(16)}`);

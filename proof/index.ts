@@ -17,6 +17,7 @@ export { explore } from './explore/explore.js';
 export {
   formatSchedule,
   parseAction,
+  parseActions,
   type ScheduleDocument,
   scheduleDocument,
 } from './explore/format-schedule.js';

@@ -1,5 +1,5 @@
 import type { ArchitectureName } from '../cpu/index.js';
-import type { Exploration } from './explore/exploration.js';
+import type { Exploration, ExploreOptions } from './explore/exploration.js';
 import { explore } from './explore/explore.js';
 import { type WriteProtocol, windows } from './protocols/index.js';
 import {
@@ -59,11 +59,14 @@ export const PLACES_MATRIX: readonly Cell[] = [
 ];
 
 /** A leaf function with the shortest first instruction, called from another one. */
-export async function exploreCell(cell: Cell, mostSeconds = 600): Promise<Exploration> {
+export async function exploreCell(
+  cell: Cell,
+  { mostSeconds = 600, reduction = true }: Pick<ExploreOptions, 'mostSeconds' | 'reduction'> = {},
+): Promise<Exploration> {
   const { architecture, operation, generation, places, processors, fetch } = cell;
   const shape = firstInstruction(architecture, architecture === 'arm64' ? 4 : 2);
   const source = await shapeSubject(shape, operation, generation, places);
-  const result = await explore(source, { protocol: windows, processors, fetch, mostSeconds });
+  const result = await explore(source, { protocol: windows, processors, fetch, mostSeconds, reduction });
   if (result === undefined) throw new RangeError(`${cell.form} has no ${operation}`);
   return result;
 }

@@ -1,6 +1,6 @@
 import { defineScenario, ExpectationFailed, type Scenario } from '../lab/index.js';
 import { KernelError } from '../loader/index.js';
-import { parseAction, type ScheduleDocument } from './explore/format-schedule.js';
+import { parseActions, type ScheduleDocument } from './explore/format-schedule.js';
 import { Replay } from './explore/replay.js';
 import { protocolNamed } from './protocols/index.js';
 import { scenarioOperations } from './scenario-subject.js';
@@ -26,8 +26,7 @@ export function scheduleScenario(scenario: Scenario, schedule: OperationSchedule
       throw refuse('schedule.operation', `the scenario has no operation ${number}`);
     using run = await Replay.create(operation.source, { protocol, processors, fetch, shown: true });
     say(`\n${operation.source.name}`);
-    for (const text of actions) {
-      const action = parseAction(text);
+    for (const action of parseActions(actions)) {
       say(run.describe(action));
       const outcome = run.perform(action);
       if (outcome.kind === 'returned') say(`    the call returned 0x${outcome.result.toString(16)}`);

@@ -11,7 +11,7 @@ import {
   SystemFiles,
 } from '../images/index.js';
 import { IoManager } from '../io/index.js';
-import { Pool } from '../memory/index.js';
+import { Pool, type PoolState } from '../memory/index.js';
 import { type Process, ProcessTable, processOf } from '../processes/index.js';
 import { PatchGuard, SecureKernel } from '../secure/index.js';
 import { type SystemServices, systemServiceTable } from '../services/index.js';
@@ -151,6 +151,12 @@ export function assembleKernel(options: BootOptions): KernelParts {
   });
   const volume = new Volume(() => BOOT_TIME + scheduler.time);
   machine.addStatePart(volume);
+  machine.addStatePart({
+    name: 'kernel pool',
+    save: () => pool.save(),
+    load: (state) => pool.load(state as PoolState),
+    describe: (state) => Pool.describe(state as PoolState),
+  });
   const serving: ServiceOwner = {
     machine,
     events,

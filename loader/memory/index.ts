@@ -22,4 +22,4 @@ export {
 } from './layout.js';
 export { isWritableAndExecutable, PAGE_GUARD, pageProtection, protectionValue } from './page-protection.js';
 export { type PointerMemory, readPointer, writePointer } from './pointer.js';
-export { Pool, type PoolBlock } from './pool.js';
+export { Pool, type PoolBlock, type PoolState } from './pool.js';

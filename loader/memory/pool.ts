@@ -6,6 +6,9 @@ export interface PoolBlock {
   readonly tag: number;
 }
 
+/** The blocks that are in use, by address. */
+export type PoolState = ReadonlyMap<bigint, PoolBlock & { readonly view: bigint; readonly viewSize: number }>;
+
 /** Where a pool takes its memory from. */
 export interface PoolOwner {
   readonly addressSpace: AddressSpace;
@@ -18,12 +21,27 @@ export interface PoolOwner {
  * handed out twice: an overrun past the next page and any use after free fault, as with special pool.
  */
 export class Pool {
-  readonly #blocks = new Map<bigint, PoolBlock & { view: bigint; viewSize: number }>();
+  /** Replaced, never changed: snapshots hold it. */
+  #blocks: PoolState = new Map();
 
   constructor(private readonly domain: PoolOwner) {}
 
   get blocks(): ReadonlyMap<bigint, PoolBlock> {
     return this.#blocks;
+  }
+
+  /** What later changes leave alone; for snapshots. */
+  save(): PoolState {
+    return this.#blocks;
+  }
+
+  load(state: PoolState): void {
+    this.#blocks = state;
+  }
+
+  /** All of a saved state that a program can notice. */
+  static describe(state: PoolState): string {
+    return [...state].map(([address, { size, tag }]) => `${address} ${size} ${tag}`).join();
   }
 
   /** Address of `size` bytes filled with `fill`; 0 when `size` is 0 or beyond 64 MB, as the drivers must check. */
@@ -33,7 +51,7 @@ export class Pool {
     const view = this.domain.allocateMemory('pool', viewSize);
     const address = view + BigInt((viewSize - size) & ~15);
     if (options.fill !== 0) this.domain.addressSpace.write(address, new Uint8Array(size).fill(options.fill));
-    this.#blocks.set(address, { size, tag, view, viewSize });
+    this.#blocks = new Map(this.#blocks).set(address, { size, tag, view, viewSize });
     return address;
   }
 
@@ -46,7 +64,9 @@ export class Pool {
         status: 'STATUS_INVALID_PARAMETER',
         message: `BAD_POOL_CALLER (0xc2): 0x${address.toString(16)} is not a pool block with this tag`,
       });
-    this.#blocks.delete(address);
+    const left = new Map(this.#blocks);
+    left.delete(address);
+    this.#blocks = left;
     this.domain.freeMemory(block.view, block.viewSize);
   }
 }

@@ -2,7 +2,15 @@ import { type AddressSpace, PAGE_SIZE } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
 import { asInt, INSPECT, KernelError, printed } from '../common/index.js';
 import type { ImageDomain, ImageProcess, LoadedImage, LoadOptions } from '../images/index.js';
-import { HEAP_32, HEAP_64, Heap, type HeapMode, type MakeRegion, Pool } from '../memory/index.js';
+import {
+  HEAP_32,
+  HEAP_64,
+  Heap,
+  type HeapMode,
+  type MakeRegion,
+  Pool,
+  type PoolState,
+} from '../memory/index.js';
 import type { Thread, ThreadOptions, ThreadProcess } from '../threads/index.js';
 import { type HandleState, HandleTable } from './handles.js';
 import type { ProcessOwner } from './owners.js';
@@ -33,6 +41,7 @@ interface ProcessState {
   readonly unhandledFilter: bigint;
   readonly currentDirectory: string;
   readonly views: ReadonlyMap<bigint, object>;
+  readonly heap: PoolState;
 }
 
 const describeState = ({
@@ -41,6 +50,7 @@ const describeState = ({
   vectored,
   unhandledFilter,
   currentDirectory,
+  heap,
 }: ProcessState): string =>
   [
     HandleTable.describe(handles),
@@ -48,6 +58,7 @@ const describeState = ({
     vectored.join(),
     unhandledFilter,
     currentDirectory,
+    Pool.describe(heap),
   ].join('; ');
 
 /** A process: its own user address space with its images and threads. */
@@ -196,6 +207,7 @@ export class Process implements ThreadProcess {
       unhandledFilter,
       currentDirectory: this.currentDirectory,
       views: new Map(this.views),
+      heap: this.heap.save(),
     };
   }
 
@@ -205,6 +217,7 @@ export class Process implements ThreadProcess {
     this.exceptionHandlers.vectored = [...state.vectored];
     this.exceptionHandlers.unhandledFilter = state.unhandledFilter;
     this.currentDirectory = state.currentDirectory;
+    this.heap.load(state.heap);
     this.views.clear();
     for (const [base, mapping] of state.views) this.views.set(base, mapping);
   }
