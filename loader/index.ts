@@ -110,7 +110,7 @@ export { type Arguments, Kernel, type LoadImageOptions } from './kernel.js';
 export {
   type Access,
   AddressRegion,
-  type GuestMemory,
+  GuestMemory,
   type Heap,
   type HeapBlock,
   type HeapFailure,

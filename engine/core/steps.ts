@@ -61,6 +61,7 @@ declare module '../../loader/common/events.js' {
     secureImageFound: NoFacts;
     sessionAttached: NoFacts;
     lateBaseFailed: NoFacts;
+    bootPatchRefused: NoFacts;
     // Told by the engine of Server 2003. `applied` and `inactive` are states of a hotpatch.
     hookLeft: NoFacts;
     hotfix: NoFacts;

@@ -1,51 +1,52 @@
-import { type AddressSpace, CpuError } from '../../cpu/index.js';
+import type { GuestMemory } from '../../loader/index.js';
 
 /**
- * Memory of whoever made a system call, with pointers as wide as the caller's. A user-mode caller reaches its own half of
- * the address space only (ProbeForRead, ProbeForWrite).
- * @throws CpuError for memory that is not there or not the caller's: STATUS_ACCESS_VIOLATION
+ * Memory of whoever made a system call, with pointers as wide as the caller's, as ProbeForRead and ProbeForWrite leave it:
+ * range, protection and guard pages are those of an access of the caller's own.
+ * @throws GuestAccessViolation for memory that is not there or not the caller's: STATUS_ACCESS_VIOLATION
  */
 export class CallerMemory {
-  constructor(
-    private readonly space: AddressSpace,
-    readonly pointerSize: 4 | 8,
-    /** Where the addresses end that a caller may name; undefined: kernel mode, which is trusted. */
-    private readonly end: bigint | undefined,
-  ) {}
+  constructor(private readonly memory: GuestMemory) {}
+
+  get pointerSize(): 4 | 8 {
+    return this.memory.pointerSize;
+  }
 
   read(address: bigint, length: number): Uint8Array {
-    this.#probe(address, length);
-    return this.space.read(address, length);
+    return this.memory.read(address, length);
   }
 
   write(address: bigint, bytes: Uint8Array): void {
-    this.#probe(address, bytes.length);
-    this.space.write(address, bytes);
+    this.memory.write(address, bytes);
+  }
+
+  /** @throws GuestAccessViolation when `length` bytes could not be stored there; nothing is stored */
+  probeForWrite(address: bigint, length: number): void {
+    this.memory.probe(address, length, 'write');
   }
 
   readU16(address: bigint): number {
-    return view(this.read(address, 2)).getUint16(0, true);
+    return this.memory.readU16(address);
   }
 
   readU32(address: bigint): number {
-    return view(this.read(address, 4)).getUint32(0, true);
+    return this.memory.readU32(address);
   }
 
   readPointer(address: bigint): bigint {
-    const bytes = view(this.read(address, this.pointerSize));
-    return this.pointerSize === 8 ? bytes.getBigUint64(0, true) : BigInt(bytes.getUint32(0, true));
+    return this.memory.readPointer(address);
   }
 
   writeU16(address: bigint, value: number): void {
-    this.#writeNumber(address, 2, BigInt(value));
+    this.memory.writeU16(address, value);
   }
 
   writeU32(address: bigint, value: number): void {
-    this.#writeNumber(address, 4, BigInt(value));
+    this.memory.writeU32(address, value);
   }
 
   writePointer(address: bigint, value: bigint): void {
-    this.#writeNumber(address, this.pointerSize, value);
+    this.memory.writePointer(address, value);
   }
 
   /** Text of a UNICODE_STRING { USHORT Length, MaximumLength; PWSTR Buffer }. */
@@ -70,19 +71,4 @@ export class CallerMemory {
   #bufferOf(unicodeString: bigint): bigint {
     return this.readPointer(unicodeString + BigInt(this.pointerSize));
   }
-
-  #writeNumber(address: bigint, size: number, value: bigint): void {
-    const bytes = new Uint8Array(8);
-    view(bytes).setBigUint64(0, BigInt.asUintN(64, value), true);
-    this.write(address, bytes.subarray(0, size));
-  }
-
-  #probe(address: bigint, length: number): void {
-    if (this.end === undefined || address + BigInt(length) <= this.end) return;
-    throw new CpuError('callerMemory.probe', 'is not memory of the caller', { address });
-  }
-}
-
-function view(bytes: Uint8Array): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

@@ -79,10 +79,21 @@ export class ModernEngine implements HotPatchEngine {
     return this.options.allowUndo ?? this.build.allowUndo;
   }
 
-  /** MmRegisterHotPatches: replays the boot loader's list of patches; from then on others may be loaded. */
+  /**
+   * MmRegisterHotPatches: replays the boot loader's list of patches; from then on others may be loaded. One that is
+   * refused is told of, and the others are registered all the same (modelled).
+   */
   registerBootPatches(patches: readonly (LoadPatchOptions & { readonly image: PeImage })[]): Patch[] {
     this.#ready = true;
-    return patches.map(({ image, ...options }) => this.load(image, options));
+    return patches.flatMap(({ image, ...options }) => {
+      try {
+        return [this.load(image, options)];
+      } catch (error) {
+        if (!(error instanceof HotPatchError)) throw error;
+        this.#tell('bootPatchRefused', `boot patch refused: ${error.message}`);
+        return [];
+      }
+    });
   }
 
   /** What the engine keeps of an image: use of its HPAT, undo table, patches applied. */
@@ -137,9 +148,9 @@ export class ModernEngine implements HotPatchEngine {
         'secureImageFound',
         `patch ${patch.name}: the Secure Kernel, asked for its type, has a secure image with this checksum and timestamp`,
       );
-    yield* this.#operations.apply(patch, bases, RUNNING);
+    const leftOut = yield* this.#operations.apply(patch, bases, RUNNING);
     this.#registry.register(patch);
-    yield* this.#applyToLateBases(patch);
+    yield* this.#applyToLateBases(patch, leftOut);
     return patch;
   }
 
@@ -172,17 +183,18 @@ export class ModernEngine implements HotPatchEngine {
 
   /**
    * What the loader of a process asks for by NtManageHotPatch(ApplyImagePatch): phases of one patch image that it has
-   * mapped itself, for one base.
+   * mapped itself, for one base. UNDO concerns that base alone: the patch stays registered, and in force everywhere else.
    * @param flags APPLY_IMAGE_PATCH
    */
   applyImagePatch(base: LoadedImage, loaded: LoadedImage, flags: number): void {
     const record = this.record(base);
     const patch = this.#registeredImage(base, loaded);
+    using _ = this.#begin(patch);
     if ((flags & APPLY_IMAGE_PATCH.UNDO) !== 0) {
-      this.unload(patch);
+      checkRollBack(patch, this.allowsUndo);
+      drive(this.#operations.undo(patch, record, loaded));
       return;
     }
-    using _ = this.#begin(patch);
     checkSequence(patch, record, this.#context.enforcesSequence);
     const own = this.record(loaded);
     const plan = (forwardOnly: boolean) =>
@@ -229,11 +241,11 @@ export class ModernEngine implements HotPatchEngine {
   }
 
   /** A process that started while the patch was being applied has loaded its base unpatched. */
-  *#applyToLateBases(patch: Patch): Generator<EngineStep, void> {
+  *#applyToLateBases(patch: Patch, leftOut: readonly LoadedImage[]): Generator<EngineStep, void> {
     const has = (base: LoadedImage) =>
       patch.applications.some((application) => application.base.image === base);
     for (const base of this.#basesOf(patch)) {
-      if (has(base)) continue;
+      if (has(base) || leftOut.includes(base)) continue;
       try {
         yield* this.#operations.apply(patch, [base], RUNNING);
       } catch (error) {

@@ -1,6 +1,7 @@
 import { type AddressSpace, CpuError } from '../../cpu/index.js';
 import { ImageError, type NtStatus, type NtStatusName, ntStatus, type PeImage } from '../../image/index.js';
 import {
+  GuestMemory,
   type HandleTable,
   type ImageDomain,
   type Kernel,
@@ -27,6 +28,8 @@ export interface HotPatchCaller {
   /** Where its images are. Its processor decides how wide pointers in requests are: WOW64 callers have 32 bits. */
   readonly domain: ImageDomain;
   readonly handles: HandleTable;
+  /** Memory as the calling thread may use it; default: as code of the domain may, without a stack of its own. */
+  readonly memory?: GuestMemory;
   /** Undefined: the kernel itself. */
   readonly process?: Process | undefined;
   /** SeLoadDriverPrivilege in the token. */
@@ -95,6 +98,7 @@ export function ntManageHotPatch(kernel: Kernel, engine: ModernEngine, call: Ser
   };
   const caller: HotPatchCaller = {
     addressSpace: thread.addressSpace,
+    memory: call.memory,
     domain,
     handles: process.handles,
     process,
@@ -111,10 +115,21 @@ export function ntManageHotPatch(kernel: Kernel, engine: ModernEngine, call: Ser
   );
 }
 
-/** User mode may only name memory of its own; the kernel's callers are trusted. */
-function memoryOf({ addressSpace, domain }: HotPatchCaller): CallerMemory {
-  const end = domain.kind === 'user' ? domain.table.range.end : undefined;
-  return new CallerMemory(addressSpace, domain.architecture.pointerSize, end);
+/** The caller may name what its own code could access: its thread's stack grows by it where there is a thread. */
+function memoryOf({ addressSpace, domain, memory }: HotPatchCaller): CallerMemory {
+  const { machine, architecture, ring, vtl } = domain;
+  return new CallerMemory(
+    memory ??
+      new GuestMemory({
+        addressSpace,
+        physical: machine.memory,
+        pointerSize: architecture.pointerSize,
+        ring,
+        vtl,
+        hasNoncanonical: architecture.name === 'x64',
+        touchGuard: () => false,
+      }),
+  );
 }
 
 function statusOf(error: unknown): NtStatus {

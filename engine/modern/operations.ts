@@ -31,11 +31,19 @@ export interface OperationsContext {
 export class PatchOperations {
   constructor(private readonly context: OperationsContext) {}
 
-  *apply(patch: Patch, bases: readonly LoadedImage[], when: Moment): Generator<EngineStep, void> {
+  /**
+   * Applies a patch to all bases or to none, but for processes whose own copy of the base it does not fit.
+   * @returns the bases of those processes, which have been told of
+   */
+  *apply(
+    patch: Patch,
+    bases: readonly LoadedImage[],
+    when: Moment,
+  ): Generator<EngineStep, readonly LoadedImage[]> {
     const loaded: LoadedImage[] = [];
     let applied = false;
     try {
-      const plans = bases.map((base) => naming(base, () => this.#planApplication(patch, base, loaded)));
+      const { plans, leftOut } = this.#planApplications(patch, bases, loaded);
       for (const plan of plans)
         this.#tell(
           'applyBegun',
@@ -44,11 +52,44 @@ export class PatchOperations {
       const applications = yield* new PatchTransaction(this.context.kernel, patch, plans, when).run();
       this.#complete(patch, applications);
       applied = true;
+      return leftOut;
     } catch (error) {
       throw asHotPatchError(error, patch.name);
     } finally {
       if (!applied) this.#discard(loaded);
     }
+  }
+
+  /**
+   * A program may have changed its private copy of the base; that is no reason to leave the others unpatched. When the
+   * patch fits nowhere, the first refusal is that of all.
+   */
+  #planApplications(
+    patch: Patch,
+    bases: readonly LoadedImage[],
+    loaded: LoadedImage[],
+  ): { readonly plans: readonly PatchPlan[]; readonly leftOut: readonly LoadedImage[] } {
+    const plans: PatchPlan[] = [];
+    const refused: { readonly base: LoadedImage; readonly error: HotPatchError }[] = [];
+    for (const base of bases) {
+      const mapped: LoadedImage[] = [];
+      try {
+        plans.push(naming(base, () => this.#planApplication(patch, base, mapped)));
+        loaded.push(...mapped);
+      } catch (error) {
+        if (!isOfOneCopy(error, base)) {
+          loaded.push(...mapped);
+          throw error;
+        }
+        this.#discard(mapped);
+        refused.push({ base, error });
+      }
+    }
+    const [first] = refused;
+    if (first !== undefined && plans.length === 0) throw first.error;
+    for (const { base, error } of refused)
+      this.#tell('lateBaseFailed', `${base.domain.name} goes on unpatched: ${error.message}`);
+    return { plans, leftOut: refused.map(({ base }) => base) };
   }
 
   /** Unmaps the patch images, but for those that a thread has come into before another place failed (docs/fidelity.md#u-15). */
@@ -72,6 +113,27 @@ export class PatchOperations {
     } catch (error) {
       throw asHotPatchError(error, patch.name);
     }
+  }
+
+  /** Takes the patch back from one base. It stays registered: others keep it, and images that come later get it. */
+  *undo(patch: Patch, base: ImageRecord, loaded: LoadedImage): Generator<EngineStep, void> {
+    const { active } = base;
+    if (active?.patch !== patch || active.loaded !== loaded) throw notInForce(patch);
+    try {
+      this.#tell(
+        'revertBegun',
+        `revert ${patch.name} from ${base.image.baseDllName} in ${base.image.domain.name}`,
+      );
+      yield* revertPatch(this.context.kernel, [this.#planRevert(active)]);
+    } catch (error) {
+      throw asHotPatchError(error, patch.name);
+    }
+    const applications = patch.applications.filter((application) => application !== active);
+    const isElsewhere = applications.some((application) =>
+      application.base.applications.includes(application),
+    );
+    changePatch(patch, { applications, ...(isElsewhere ? {} : { state: 'deferred' }) });
+    this.#tellReverted(base);
   }
 
   *#revert(patch: Patch): Generator<EngineStep, ImageRecord[]> {
@@ -177,4 +239,9 @@ function naming<T>(base: LoadedImage, plan: () => T): T {
   } catch (error) {
     throw error instanceof HotPatchError ? error.in(nameInReports(base.domain)) : error;
   }
+}
+
+/** Does it say that one process's private copy of the base differs? What may be tried again concerns everybody. */
+function isOfOneCopy(error: unknown, { domain }: LoadedImage): error is HotPatchError {
+  return error instanceof HotPatchError && domain.kind === 'user' && error.status.name !== 'STATUS_RETRY';
 }

@@ -1,4 +1,4 @@
-import { FUNCTION_ENTRY_SIZE } from '../entry.js';
+import { FUNCTION_ENTRY_SIZE, FUNCTION_PADDING } from '../entry.js';
 import type { PeImage } from '../image.js';
 import { isExecutable } from '../sections.js';
 import { hex } from '../text.js';
@@ -31,7 +31,7 @@ export function validateChunks(
       findings.push(...validateRecord(patch, image, chunk, record, `${where}, record ${j}`));
     }
   }
-  findings.push(...overlaps(patch, base, place), ...pingPong(base, place));
+  findings.push(...overlaps(patch, base, place), ...pingPong(patch, base, place));
   return findings;
 }
 
@@ -70,9 +70,14 @@ function validateRecord(
       report('record.target', `${hex(target)}, SizeOfImage ${hex(referred.optionalHeader.sizeOfImage)}`);
     } else if (referred !== undefined && type === 'FUNCTION' && !isCode(referred, target)) {
       report('record.targetCode', hex(target));
+    } else if (referred !== undefined && type === 'INDIRECT' && !isInOneSection(referred, target)) {
+      report('record.target', `${hex(target)}, where the base has no section to read from`);
     }
   }
-  if (type === 'CALL_TARGET' && rva % CALL_TARGET_ALIGNMENT !== 0) report('record.callTarget', hex(rva));
+  const marksCallTarget = type === 'CALL_TARGET' || type === 'NO_CALL_TARGET';
+  if (marksCallTarget && rva % CALL_TARGET_ALIGNMENT !== 0) report('record.callTarget', hex(rva));
+  if (type === 'NO_CALL_TARGET' && rva >= patch.optionalHeader.sizeOfImage)
+    report('record.extent', `${hex(rva)}, SizeOfImage ${hex(patch.optionalHeader.sizeOfImage)}`);
   if (type === 'FUNCTION') {
     if (
       rva < LOWEST_FUNCTION_RVA ||
@@ -129,11 +134,16 @@ function isCode(image: PeImage, rva: number): boolean {
   return section !== undefined && isExecutable(section);
 }
 
+function isInOneSection(image: PeImage, rva: number): boolean {
+  const section = image.sectionAt(rva);
+  return section !== undefined && section === image.sectionAt(rva + image.pointerSize - 1);
+}
+
 function fits(image: PeImage, { rva, length }: Extent): boolean {
   return rva >= 0 && rva + length <= image.optionalHeader.sizeOfImage;
 }
 
-const STORING = new Set(['FUNCTION', 'ABSOLUTE', 'REL32', 'INDIRECT']);
+const STORING = new Set(['FUNCTION', 'ABSOLUTE', 'REL32', 'INDIRECT', 'DYNAMIC_VALUE']);
 
 /** Two records that store into the same bytes of one image. */
 function overlaps(patch: PeImage, base: HotPatchBase, place: string): Finding[] {
@@ -160,27 +170,27 @@ function overlaps(patch: PeImage, base: HotPatchBase, place: string): Finding[] 
   return findings;
 }
 
-/** A call from the patch image to g would come back to the patch image for ever. */
-function pingPong(base: HotPatchBase, place: string): Finding[] {
-  const redirected = new Set(
-    base.chunks
-      .filter((chunk) => chunk.direction === 'forward' && chunk.type === 'FUNCTION')
-      .flatMap((chunk) => chunk.records.map((record) => record.rva)),
-  );
+/**
+ * A call from the patch image to g would come back to the patch image for ever: at the entry of g, or by the jump that the
+ * padding before it gets.
+ */
+function pingPong({ architecture }: PeImage, base: HotPatchBase, place: string): Finding[] {
+  const padding = architecture === 'arm64' ? 0 : FUNCTION_PADDING;
+  const redirected = base.chunks
+    .filter((chunk) => chunk.direction === 'forward' && chunk.type === 'FUNCTION')
+    .flatMap((chunk) => chunk.records.map(({ rva }) => rva));
+  const entries = new Set(redirected);
+  const before = (target: number) => Array.from({ length: padding + 1 }, (_, distance) => target + distance);
   return base.chunks.flatMap((chunk, i) =>
     chunk.direction === 'backward' && chunk.type === 'FUNCTION'
-      ? chunk.records.flatMap(({ rva, target }, j) =>
-          redirected.has(target)
-            ? [
-                finding(
-                  'record.pingPong',
-                  `${place}, chunk ${i}, record ${j}`,
-                  `base function ${hex(target)}`,
-                  rva,
-                ),
-              ]
-            : [],
-        )
+      ? chunk.records.flatMap(({ rva, target }, j) => {
+          const entry = before(target).find((candidate) => entries.has(candidate));
+          if (entry === undefined) return [];
+          const where = `${place}, chunk ${i}, record ${j}`;
+          return [
+            finding('record.pingPong', where, `base function ${hex(entry)}, target ${hex(target)}`, rva),
+          ];
+        })
       : [],
   );
 }

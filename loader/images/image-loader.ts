@@ -9,6 +9,7 @@ import { isProgram } from './image-kind.js';
 import { hpatOffset, ImageSection, LARGE_PAGE_ALIGNMENT } from './image-section.js';
 import { bindGuardFunctions, setSecurityCookie } from './image-security.js';
 import { LoadedImage, type LoadReason } from './loaded-image.js';
+import { refuseStoresElsewhere } from './loader-stores.js';
 import { imageViews } from './map-image.js';
 import type { LoaderOwner } from './owners.js';
 import {
@@ -140,6 +141,7 @@ export class ImageLoader {
   ): LoadedImage {
     const { name, loadReason = 'DynamicLoad' } = options;
     refuseOtherMachine(domain.architecture, domain.name, image, name);
+    refuseStoresElsewhere(image, name);
     const section = this.#openSection(domain, image, options);
     const hpatBase = section.dllBase + BigInt(hpatOffset(image, options.largePages === true));
     const reserve = this.kernel.hotPatchReserveSize;
@@ -308,6 +310,7 @@ export class ImageLoader {
 /** Refuses what cannot be loaded, before a process is created for it. */
 export function assertLoadable(image: PeImage): void {
   readDirectories(image);
+  refuseStoresElsewhere(image, fileName(image));
   imageViews(image, fileName(image));
 }
 

@@ -7,7 +7,7 @@ import {
   type PeImage,
   type Section,
 } from '../../image/index.js';
-import { KernelError } from '../common/index.js';
+import { hex, KernelError } from '../common/index.js';
 
 export const pages = (bytes: number): number => Math.ceil(bytes / PAGE_SIZE);
 
@@ -34,6 +34,7 @@ export function imageViews(image: PeImage, name: string): View[] {
       image: name,
       message: `sections are aligned to 0x${sectionAlignment.toString(16)} bytes, not to pages, so they cannot be protected one by one`,
     });
+  refuseLayout(image, name);
   const headers: View = {
     name: 'headers',
     rva: 0,
@@ -56,6 +57,39 @@ export function imageViews(image: PeImage, name: string): View[] {
       shared: (section.characteristics & IMAGE_SCN.MEM_SHARED) !== 0,
     })),
   ];
+}
+
+const IMAGE_BASE_ALIGNMENT = 0x1_0000n;
+/** Magic PE32 for IMAGE_FILE_MACHINE_I386, PE32+ for the others (PE format, "Optional Header"). */
+const POINTER_SIZE: Readonly<Record<PeImage['architecture'], 4 | 8>> = {
+  x64: 8,
+  arm64: 8,
+  x86: 4,
+};
+
+/** What the memory manager refuses before it creates an image section. */
+function refuseLayout(image: PeImage, name: string): void {
+  const { imageBase, sectionAlignment, sizeOfHeaders } = image.optionalHeader;
+  const refuse = (rule: 'imageBaseAlignment' | 'machineMagic' | 'sectionGap', message: string) =>
+    new KernelError({ rule, status: 'STATUS_INVALID_IMAGE_FORMAT', image: name, message });
+  if (imageBase % IMAGE_BASE_ALIGNMENT !== 0n)
+    throw refuse('imageBaseAlignment', `ImageBase ${hex(imageBase)} is not a multiple of 0x10000`);
+  if (POINTER_SIZE[image.architecture] !== image.pointerSize)
+    throw refuse(
+      'machineMagic',
+      `its machine is ${image.architecture}, its optional header that of ${image.pointerSize === 8 ? 'PE32+' : 'PE32'}`,
+    );
+  let end = sizeOfHeaders;
+  for (const section of image.sections) {
+    if (section.sizeInMemory === 0) continue;
+    const next = Math.ceil(end / sectionAlignment) * sectionAlignment;
+    if (section.virtualAddress !== next)
+      throw refuse(
+        'sectionGap',
+        `section ${section.name} begins at RVA ${hex(section.virtualAddress)}, and ${hex(next)} is next: a gap lies between`,
+      );
+    end = section.virtualAddress + section.sizeInMemory;
+  }
 }
 
 function protectionOf(section: Section, image: string): PageProtection {
