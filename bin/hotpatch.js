@@ -12,9 +12,12 @@ if (args.length === 1 && args[0] === '--version') {
   const isBundled = command === undefined || BUNDLED.includes(command);
   const main = isBundled && existsSync(bundle) ? bundle : whole;
   if (existsSync(main)) {
-    const { main: run, watchStreams } = await import(main.href);
+    const { main: run, watchInterrupts, watchStreams } = await import(main.href);
     watchStreams();
-    process.exitCode = await run(args);
+    watchInterrupts(args);
+    const code = await run(args);
+    // What a scenario has left behind may not go on, nor change the result.
+    process.stdout.write('', () => process.exit(code));
   } else {
     console.error('hotpatch: not built yet; run: npm run build');
     process.exitCode = 2;

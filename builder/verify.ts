@@ -1,9 +1,11 @@
 import {
   type Finding,
   type HotPatchTable,
+  type ImageArchitecture,
   type PeImage,
   type SymbolInfo,
   symbolTable,
+  trailingFill,
   validateHotPatch,
 } from '../image/index.js';
 import { hotPatchReserveSize } from '../loader/index.js';
@@ -11,7 +13,7 @@ import { DEFAULT_HOT_PATCH_TABLE_SIZE } from './build.js';
 import { examine } from './checks/index.js';
 import { compare } from './compare.js';
 import { type BuildFinding, Findings } from './finding.js';
-import { type BuildSource, Program } from './program.js';
+import { type BuildSource, isCodeAt, Program } from './program.js';
 import { findReach } from './reach.js';
 import { isShared, type RecordSet, recordsOf } from './records.js';
 import { type FunctionReport, reportFunctions } from './report.js';
@@ -93,12 +95,17 @@ function isFull({ pdb, symbols }: BuildSource): boolean {
   );
 }
 
-/** Functions that the records speak of, named after their records, where nothing else names them. */
+/**
+ * Functions that the records speak of, named after their records, where nothing else names them. Each ends where the next
+ * function begins that anything tells of, so that its neighbour's code is not taken for its own.
+ */
 function withSymbolsOf(source: BuildSource, records: RecordSet, image: 'base' | 'patch'): BuildSource {
+  const starts = functionStarts(source);
   const name = (list: RecordSet['forward'], which: string, at: 'rva' | 'target'): SymbolInfo[] =>
     list.map((record, index) => ({
       name: `function of ${which} record ${index}`,
       rva: record[at],
+      size: extentOf(source.image, record[at], starts),
       kind: 'function',
       isStatic: false,
     }));
@@ -107,4 +114,36 @@ function withSymbolsOf(source: BuildSource, records: RecordSet, image: 'base' | 
       ? [...name(records.forward, 'forward', 'rva'), ...name(records.backward, 'backward', 'target')]
       : [...name(records.forward, 'forward', 'target'), ...name(records.backward, 'backward', 'rva')];
   return { image: source.image, symbols: symbolTable(symbols) };
+}
+
+/** In ascending order: of symbols, exports, the function table and the targets of control flow guard. */
+function functionStarts({ image, symbols }: BuildSource): readonly number[] {
+  const starts = [
+    ...symbols.all.filter(({ kind }) => kind !== 'label' && kind !== 'data').map(({ rva }) => rva),
+    ...(image.exports?.functions ?? []).map(({ rva }) => rva),
+    ...image.functionTable.map(({ beginAddress }) => beginAddress),
+    ...image.guard.functions.map(({ rva }) => rva),
+  ];
+  return [...new Set(starts.filter((rva) => isCodeAt(image, rva)))].sort((one, other) => one - other);
+}
+
+/**
+ * What ends a function that nothing tells the end of: as much padding as no compiler puts inside one, `int 3` on x86
+ * processors and words that trap on ARM64.
+ */
+const PADDING: Readonly<Record<ImageArchitecture, RegExp>> = {
+  x64: /\xcc{6,}/,
+  x86: /\xcc{6,}/,
+  arm64: new RegExp(`(?:${'\0'.repeat(4)}){2,}`),
+};
+
+/** Bytes from an entry to the next function. */
+function extentOf(image: PeImage, rva: number, starts: readonly number[]): number {
+  const section = image.sectionAt(rva);
+  if (section === undefined) return 0;
+  const sectionEnd = section.virtualAddress + section.virtualSize;
+  const end = starts.find((start) => start > rva) ?? sectionEnd;
+  const bytes = image.read(rva, Math.max(0, Math.min(end, sectionEnd) - rva));
+  const padding = PADDING[image.architecture].exec(Buffer.from(bytes).toString('latin1'));
+  return padding === null ? bytes.length - trailingFill(image.architecture, bytes) : padding.index;
 }

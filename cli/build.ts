@@ -1,4 +1,3 @@
-import { copyFileSync } from 'node:fs';
 import { join, parse, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import {
@@ -14,7 +13,7 @@ import { WINDOWS_BUILDS, type WindowsBuild } from '../loader/index.js';
 import { build2003 } from './build-2003.js';
 import { printAttempt, printSuggestion } from './build-text.js';
 import { UsageError } from './errors.js';
-import { assertNotAnInput, assertWritable, readInput, writeOutput } from './files.js';
+import { assertOutput, readInput, writeOutput } from './files.js';
 import { hotPatchTableSize, numberFrom, windowsBuild } from './numbers.js';
 import { EXIT, printJson } from './output.js';
 import type { HotPatchGeneration } from './patcher.js';
@@ -109,8 +108,7 @@ export function buildCommand(): Command {
     .action((given: GivenFlags) => {
       const flags: BuildFlags = { ...given, out: given.out ?? hotPatchFileName(given.base) };
       const inputs = [flags.base, flags.fixed, flags.previous, flags.baseSymbols, flags.fixedSymbols];
-      assertNotAnInput(flags.out, [...inputs.filter((file) => file !== undefined), ...flags.object]);
-      assertWritable(flags.out);
+      assertOutput(flags.out, [...inputs.filter((file) => file !== undefined), ...flags.object]);
       if (flags.generation === '2003') {
         const base = readSource(flags.base, flags.baseSymbols);
         const fixed = readSource(flags.fixed, flags.fixedSymbols);
@@ -173,7 +171,7 @@ function copySymbols(out: string, symbolsFile: string | undefined, ofBase: strin
   const { dir, name } = parse(out);
   const copy = join(dir, `${name}${parse(symbolsFile).ext}`);
   const inputs = [symbolsFile, ofBase].map((file) => file && resolve(file));
-  if (!inputs.includes(resolve(copy))) copyFileSync(symbolsFile, copy);
+  if (!inputs.includes(resolve(copy))) writeOutput(copy, readInput(symbolsFile));
 }
 
 function readObjectFile(path: string) {

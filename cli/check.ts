@@ -11,7 +11,7 @@ import {
   readImage,
   type SymbolsOrigin,
 } from '../image/index.js';
-import { assertNotAnInput, readInput } from './files.js';
+import { assertOutput, readInput } from './files.js';
 import { hex8, table } from './layout.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
 import { Progress } from './progress.js';
@@ -36,7 +36,7 @@ export function checkCommand(): Command {
     .addHelpText('after', '\nExample:\n  hotpatch check demo.dll --symbols demo.pdb')
     .action(async (path: string, flags: CheckFlags) => {
       if (flags.sarif !== undefined)
-        assertNotAnInput(flags.sarif, [path, ...(flags.symbols === undefined ? [] : [flags.symbols])]);
+        assertOutput(flags.sarif, [path, ...(flags.symbols === undefined ? [] : [flags.symbols])]);
       const image = readImage(readInput(path), { file: path });
       const { report, origin } = await examine(image, path, flags.symbols);
       for (const error of origin.passedOver) note(`hotpatch: passed over: ${error.message}`);

@@ -3,7 +3,7 @@ import { bashCompletion } from './completion-bash.js';
 import { fishCompletion } from './completion-fish.js';
 import { describeCommand, type ShellCommand } from './completion-tree.js';
 import { zshCompletion } from './completion-zsh.js';
-import { print } from './output.js';
+import { print, printJson } from './output.js';
 
 const SHELLS: Readonly<Record<string, (commands: readonly ShellCommand[]) => string>> = {
   bash: bashCompletion,
@@ -22,9 +22,11 @@ export function completionCommand(commands: () => Promise<readonly Command[]>): 
   return new Command('completion')
     .description('Prints a script that completes commands, options and files in a shell.')
     .addArgument(new Argument('<shell>', 'which shell').choices(Object.keys(SHELLS)))
+    .option('--json', 'one JSON document on stdout')
     .addHelpText('after', HOW)
-    .action(async (shell: string) => {
-      const script = SHELLS[shell];
-      if (script !== undefined) print(script((await commands()).map(describeCommand)).trimEnd());
+    .action(async (shell: string, flags: { readonly json?: boolean }) => {
+      const script = SHELLS[shell]?.((await commands()).map(describeCommand)).trimEnd() ?? '';
+      if (flags.json === true) printJson({ shell, script });
+      else print(script);
     });
 }

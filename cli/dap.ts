@@ -2,11 +2,13 @@ import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { Command } from 'commander';
 import { HotpatchAdapter } from './dap-adapter.js';
+import { UsageError } from './errors.js';
 import { numberFrom } from './numbers.js';
-import { EXIT, note } from './output.js';
+import { EXIT, note, printJson } from './output.js';
 
 interface DapFlags {
   readonly port?: number;
+  readonly json?: boolean;
 }
 
 export function dapCommand(): Command {
@@ -17,13 +19,16 @@ export function dapCommand(): Command {
       'on the loopback interface instead of standard input and output',
       numberFrom(0, 0xffff),
     )
+    .option('--json', 'with --port: one JSON document on stdout, where it listens')
     .addHelpText(
       'after',
       '\nExample:\n  hotpatch dap --port 4711\nand in launch.json: { "type": "hotpatch", "request": "launch", "program": "scenarios/first-trampoline.ts", "debugServer": 4711 }',
     )
-    .action(async ({ port }: DapFlags) => {
+    .action(async ({ port, json }: DapFlags) => {
+      if (json === true && port === undefined)
+        throw new UsageError('--json needs --port: the protocol is on standard output');
       if (port === undefined) await overStandardStreams();
-      else await overSocket(port);
+      else await overSocket(port, json === true);
     });
 }
 
@@ -40,9 +45,10 @@ async function overStandardStreams(): Promise<void> {
 }
 
 /** A session for each client, until the process is ended. */
-async function overSocket(port: number): Promise<void> {
+async function overSocket(port: number, json: boolean): Promise<void> {
   const { server, port: taken } = await listenForDap(port);
   note(`debug adapter on 127.0.0.1:${taken}`);
+  if (json) printJson({ host: '127.0.0.1', port: taken });
   await once(server, 'close');
 }
 

@@ -6,6 +6,16 @@ import { ImageError } from '../image/index.js';
 import { ExpectationFailed } from '../lab/index.js';
 import { GuestCrash, KernelError } from '../loader/index.js';
 import { EXIT } from './output.js';
+import { NeverSettles } from './unsettled.js';
+
+/** A scenario has called `process.exit`, in the middle of the command's work. */
+export class ProcessEnded extends Error {
+  override readonly name = 'ProcessEnded';
+
+  constructor(code: number) {
+    super(`the scenario has ended the process: process.exit(${code})`);
+  }
+}
 
 /** The command was called wrongly: what is wrong with its words. */
 export class UsageError extends Error {
@@ -81,6 +91,8 @@ export function reportOf(error: unknown): ErrorReport | undefined {
       rule: error.rule,
       ...optional({ hint: error.hint }),
     };
+  if (error instanceof NeverSettles || error instanceof ProcessEnded)
+    return { exitCode: EXIT.failed, message: error.message };
   if (error instanceof ExpectationFailed) return { exitCode: EXIT.failed, message: error.message };
   if (error instanceof UsageError) return { exitCode: EXIT.usage, message: error.message };
   if (error instanceof CommanderError)

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError } from './errors.js';
+import { interruption } from './interruption.js';
 
 /**
  * Everything in a file that the user named.
@@ -34,16 +35,21 @@ export function writeOutput(path: string, contents: Uint8Array | string): void {
     const known = statSync(target, { throwIfNoEntry: false });
     if (known !== undefined && !known.isFile()) {
       writeFileSync(target, contents);
+      interruption.keep(path);
       return;
     }
     if (known !== undefined) accessSync(target, constants.W_OK);
     const temporary = join(dirname(target), `.${basename(target)}.${process.pid}.tmp`);
+    interruption.temporary(temporary);
     try {
       writeFileSync(temporary, contents, known === undefined ? {} : { mode: known.mode });
       renameSync(temporary, target);
+      interruption.keep(path);
     } catch (error) {
       rmSync(temporary, { force: true });
       throw error;
+    } finally {
+      interruption.temporary(undefined);
     }
   } catch (error) {
     throw new UsageError(
@@ -52,13 +58,22 @@ export function writeOutput(path: string, contents: Uint8Array | string): void {
   }
 }
 
-/** Long work should not find out at its end that its result cannot be written. @throws UsageError */
-export function assertWritable(path: string): void {
+/**
+ * Long work should not find out at its end that its result cannot be written, or would be written over what it has read.
+ * @throws UsageError
+ */
+export function assertOutput(out: string, inputs: readonly string[]): void {
+  assertNotAnInput(out, inputs);
+  assertWritable(out);
+}
+
+function assertWritable(path: string): void {
   try {
     const target = realPath(path);
     const known = statSync(target, { throwIfNoEntry: false });
     if (known?.isDirectory() === true) throw Object.assign(new Error(), { code: 'EISDIR' });
     accessSync(known === undefined ? dirname(target) : target, constants.W_OK);
+    interruption.await(path);
   } catch (error) {
     throw new UsageError(
       `${path}: cannot be written: ${reason(error, `there is no folder ${dirname(path)}`)}`,
@@ -76,7 +91,7 @@ function realPath(path: string): string {
  * Refuses to write over a file that is being read.
  * @throws UsageError naming both
  */
-export function assertNotAnInput(out: string, inputs: readonly string[]): void {
+function assertNotAnInput(out: string, inputs: readonly string[]): void {
   const input = inputs.find((path) => isSameFile(path, out));
   if (input !== undefined) throw new UsageError(`${out}: would be written over ${input}, which is an input`);
 }

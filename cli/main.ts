@@ -1,6 +1,9 @@
 import { Command, CommanderError } from 'commander';
-import { describeReport, reportOf } from './errors.js';
-import { EXIT, note, printJson } from './output.js';
+import { describeReport, ProcessEnded, reportOf } from './errors.js';
+import { interruption } from './interruption.js';
+import { beginDocument, consoleOnStderr, EXIT, isDocumentPrinted, note, printJson } from './output.js';
+import { reportOfScenario } from './scenario-errors.js';
+import { onExit, Unsettled } from './unsettled.js';
 import { packageVersion } from './version.js';
 
 /** Each command is loaded when it is called: a cold `hotpatch call` must not pay for the debugger. */
@@ -28,28 +31,54 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
 
 export { watchStreams } from './output.js';
 
+/** Names of all commands. */
+export const commandNames: readonly string[] = Object.keys(COMMANDS);
+
 const allCommands = () => Promise.all(Object.values(COMMANDS).map((load) => load()));
+
+/** Says what is kept when SIGINT, SIGTERM or SIGHUP ends this process. */
+export function watchInterrupts(args: readonly string[]): void {
+  const name = nameIn(args);
+  // The prompt has its own way with Ctrl+C, and a terminal to put back.
+  if (name !== undefined && !(name === 'step' && process.stdin.isTTY)) interruption.watch(name);
+}
+
+function nameIn(args: readonly string[]): string | undefined {
+  const word = args.find((arg) => !arg.startsWith('-'));
+  return word === undefined || !Object.hasOwn(COMMANDS, word) ? undefined : word;
+}
 
 /** Runs the `hotpatch` command; returns its exit code. */
 export async function main(args: readonly string[]): Promise<number> {
-  const debug = args.includes('--debug');
-  const json = args.includes('--json');
+  const end = args.indexOf('--');
+  const [own, passedOn] = end < 0 ? [args, []] : [args.slice(0, end), args.slice(end)];
+  const debug = own.includes('--debug');
+  const json = own.includes('--json');
   const program = new Command('hotpatch')
     .description('A laboratory for Windows hotpatching: real machine code, patched while it runs.')
     .version(packageVersion(), '--version', 'show the version')
     .option('--debug', 'show stack traces of errors')
     .helpCommand(true);
-  const named = COMMANDS[args.find((arg) => !arg.startsWith('-')) ?? ''];
+  const named = COMMANDS[nameIn(own) ?? ''];
   for (const command of named === undefined ? await allCommands() : [await named()])
     program.addCommand(command);
   for (const command of [program, ...program.commands])
     command.exitOverride().configureOutput({ writeErr: () => undefined });
+  beginDocument();
+  using _console = json ? consoleOnStderr() : undefined;
   try {
     process.exitCode = undefined;
-    await program.parseAsync(
-      args.filter((arg) => arg !== '--debug'),
-      { from: 'user' },
-    );
+    const words = [...own.filter((arg) => arg !== '--debug'), ...passedOn];
+    using gone = new Unsettled('the scenario');
+    using _ = onExit((code) => {
+      process.exitCode = fail(new ProcessEnded(code), { debug, json });
+    });
+    await Promise.race([
+      program.parseAsync(words, { from: 'user' }),
+      gone.error.then((error) => {
+        throw error;
+      }),
+    ]);
     return Number(process.exitCode ?? EXIT.done);
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return EXIT.done;
@@ -62,14 +91,15 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 function fail(error: unknown, { debug, json }: { debug: boolean; json: boolean }): number {
-  const report = reportOf(error) ?? {
-    exitCode: EXIT.failed,
-    message: `this is a bug in hotpatch-lab: ${error instanceof Error ? error.message : String(error)}`,
-    hint: 'run it again with --debug and report what it prints',
-  };
+  const report = reportOf(error) ??
+    reportOfScenario(error) ?? {
+      exitCode: EXIT.failed,
+      message: `this is a bug in hotpatch-lab: ${error instanceof Error ? error.message : String(error)}`,
+      hint: 'run it again with --debug and report what it prints',
+    };
   if (debug && error instanceof Error) note(error.stack ?? String(error));
   else note(`hotpatch: ${describeReport(report)}`);
-  if (json) {
+  if (json && !isDocumentPrinted()) {
     const { exitCode, ...rest } = report;
     printJson({ error: rest, exitCode });
   }

@@ -14,6 +14,7 @@ import { allowedRules } from './build.js';
 import { printFinding } from './build-text.js';
 import { UsageError } from './errors.js';
 import { readInput } from './files.js';
+import { interruption } from './interruption.js';
 import { type MadeCall, madeCalls } from './make-calls.js';
 import { numberFrom } from './numbers.js';
 import { colours, EXIT, print, printJson } from './output.js';
@@ -115,6 +116,7 @@ Example:
       using progress = new Progress();
       const result = await makeHotPatch({
         ...inputOf(words, flags),
+        onWritten: (path) => interruption.keep(path),
         onProgress: ({ architecture, stage, text }) => progress.show(`${architecture} ${stage}: ${text}`),
       });
       progress.begin('calling');

@@ -1,4 +1,6 @@
+import { Console } from 'node:console';
 import pc from 'picocolors';
+import { visibleJson, visibleText } from '../image/index.js';
 
 /** Exit codes of the command's contract. */
 export const EXIT = { done: 0, failed: 1, usage: 2, unicornMissing: 3 } as const;
@@ -14,11 +16,25 @@ function areColoursWanted({ isTTY }: { readonly isTTY?: boolean }): boolean {
   return isTTY === true && TERM !== 'dumb';
 }
 
+const isColoured = { stdout: areColoursWanted(process.stdout), stderr: areColoursWanted(process.stderr) };
+
 /** For what `print` prints. */
-export const colours = pc.createColors(areColoursWanted(process.stdout));
+export const colours = pc.createColors(isColoured.stdout);
 
 /** For what `note` prints. */
-export const noteColours = pc.createColors(areColoursWanted(process.stderr));
+export const noteColours = pc.createColors(isColoured.stderr);
+
+/** The sequences of `colours`: bold, dim, eight colours, and back. */
+const COLOUR = new RegExp(`(${'\x1b'}\\[(?:0|1|2|22|3[0-7]|39)m)`);
+
+/** What a terminal may get: nothing that a name from an image, a PDB or a guest could make it do. */
+function shown(text: string, stream: 'stdout' | 'stderr'): string {
+  if (!isColoured[stream]) return visibleText(text);
+  return text
+    .split(COLOUR)
+    .map((part, index) => (index % 2 === 1 ? part : visibleText(part)))
+    .join('');
+}
 
 /** What a shell says of a command that SIGPIPE has ended. */
 const SIGPIPE_EXIT = 128 + 13;
@@ -39,21 +55,48 @@ export function watchStreams(): void {
 }
 
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  write(`${text}\n`);
+}
+
+/** Like {@link print}, without an end of line. */
+export function write(text: string): void {
+  process.stdout.write(shown(text, 'stdout'));
 }
 
 /** Progress and diagnostics: never on stdout. */
 export function note(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${shown(text, 'stderr')}\n`);
+}
+
+let isPrinted = false;
+
+/** A new command: its JSON document is not printed yet. */
+export function beginDocument(): void {
+  isPrinted = false;
+}
+
+export function isDocumentPrinted(): boolean {
+  return isPrinted;
 }
 
 /** The one JSON document of a `--json` run; bigints as `0x…` strings. */
 export function printJson(value: unknown): void {
-  print(
-    JSON.stringify(
-      value,
-      (_key, entry) => (typeof entry === 'bigint' ? `0x${entry.toString(16)}` : entry),
-      2,
-    ),
+  const text = JSON.stringify(
+    value,
+    (_key, entry) => (typeof entry === 'bigint' ? `0x${entry.toString(16)}` : entry),
+    2,
   );
+  isPrinted = true;
+  process.stdout.write(`${visibleJson(text)}\n`);
+}
+
+/** What others log, a scenario for one, must not come into the one JSON document. */
+export function consoleOnStderr(): Disposable {
+  const before = globalThis.console;
+  globalThis.console = new Console(process.stderr, process.stderr);
+  return {
+    [Symbol.dispose]() {
+      globalThis.console = before;
+    },
+  };
 }

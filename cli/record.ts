@@ -1,9 +1,10 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { DEFAULT_LIMIT, type RecordingHead, recordScenario, renderPage } from '../viewer/index.js';
-import { describeReport, reportOf, UsageError } from './errors.js';
-import { assertNotAnInput, assertWritable, writeOutput } from './files.js';
+import { describeReport, UsageError } from './errors.js';
+import { assertOutput, writeOutput } from './files.js';
 import { wholeNumber } from './numbers.js';
 import { EXIT, note, print, printJson } from './output.js';
+import { failureOf } from './scenario-errors.js';
 import { loadScenario } from './scenario-file.js';
 
 interface RecordFlags {
@@ -34,11 +35,9 @@ export function recordCommand(): Command {
 async function record(file: string, { out, seed, instructions, json }: RecordFlags): Promise<number> {
   const scenario = await loadScenario(file);
   const seeded = seed === undefined ? {} : { seed };
-  assertNotAnInput(out, [file]);
-  assertWritable(out);
+  assertOutput(out, [file]);
   const { recording, result } = await recordScenario(scenario, { ...seeded, limit: instructions });
-  const report =
-    result.error === undefined ? undefined : (reportOf(result.error) ?? unexpected(result.error));
+  const report = result.error === undefined ? undefined : failureOf(file, result.error);
   if (recording.head.processors.length === 0) {
     if (result.error !== undefined) throw result.error;
     throw new UsageError(`${file}: the scenario boots no machine, so that there is nothing to record`);
@@ -54,10 +53,6 @@ async function record(file: string, { out, seed, instructions, json }: RecordFla
   if (report === undefined) return EXIT.done;
   note(`${file}: ${describeReport(report)}`);
   return report.exitCode;
-}
-
-function unexpected(error: unknown): { exitCode: number; message: string } {
-  return { exitCode: EXIT.failed, message: error instanceof Error ? error.message : String(error) };
 }
 
 function summary({ title, entries, instructions, events, processors, trampolines, limit }: RecordingHead) {

@@ -1,18 +1,20 @@
 import { Command } from 'commander';
-import { assertNotAnInput } from './files.js';
+import { assertOutput } from './files.js';
+import { interruption } from './interruption.js';
 import { writeJunit } from './junit.js';
 import { numberFrom, wholeNumber } from './numbers.js';
 import { colours, note, print, printJson } from './output.js';
+import { failureOf } from './scenario-errors.js';
 import {
   afterExit,
   describeFailure,
-  failureOf,
   type RunListener,
   runFiles,
   type ScenarioRun,
   type ScenarioRunsOptions,
 } from './scenario-runs.js';
 import { runSchedule } from './schedule.js';
+import { onExit } from './unsettled.js';
 
 interface RunFlags {
   readonly seed?: number;
@@ -45,7 +47,7 @@ export function runCommand(): Command {
       '\nExample:\n  hotpatch run scenarios/first-trampoline.ts\n\nThere is a result for every file, also for one that cannot be read, never settles or ends the process.',
     )
     .action(async (files: string[], flags: RunFlags) => {
-      if (flags.junit !== undefined) assertNotAnInput(flags.junit, files);
+      if (flags.junit !== undefined) assertOutput(flags.junit, files);
       if (flags.schedule === undefined) await runAll(files, flags);
       else await runSchedules(files, flags.schedule, flags);
     });
@@ -55,19 +57,25 @@ async function runAll(files: readonly string[], flags: RunFlags): Promise<void> 
   const options: ScenarioRunsOptions = {
     ...(flags.seed === undefined ? {} : { seed: flags.seed }),
     ...(flags.timeout === undefined ? {} : { timeout: flags.timeout }),
-    logToStderr: flags.json === true,
   };
   const runs: ScenarioRun[] = [];
-  const listener = listenerOf(flags);
+  const shown = listenerOf(flags);
+  const listener: RunListener = {
+    ...shown,
+    done(run) {
+      shown.done(run);
+      interruption.doing(`${runs.length} of ${files.length} scenarios have run`);
+      // So that those that have run are in it whatever comes.
+      if (flags.junit !== undefined && runs.length < files.length) writeJunit(flags.junit, runs);
+    },
+  };
   const atExit = (code: number) => {
     afterExit(files, code, options, runs, listener);
     report(runs, flags);
   };
-  process.once('exit', atExit);
-  try {
+  {
+    using _ = onExit(atExit);
     await runFiles(files, options, listener, runs);
-  } finally {
-    process.off('exit', atExit);
   }
   report(runs, flags);
 }
@@ -75,10 +83,13 @@ async function runAll(files: readonly string[], flags: RunFlags): Promise<void> 
 /** The schedules of one operation, on each file. */
 async function runSchedules(files: readonly string[], schedule: string, flags: RunFlags): Promise<void> {
   const runs: ScenarioRun[] = [];
+  const documents: object[] = [];
   for (const file of files) {
     const start = performance.now();
     try {
-      runs.push(await runSchedule(file, schedule, flags.json === true));
+      const { run, document } = await runSchedule(file, schedule, flags.json === true);
+      runs.push(run);
+      documents.push(document);
     } catch (error) {
       const seconds = (performance.now() - start) / 1000;
       const failure = failureOf(file, error);
@@ -93,9 +104,10 @@ async function runSchedules(files: readonly string[], schedule: string, flags: R
       };
       runs.push(run);
       note(`hotpatch: ${describeFailure(run)}`);
-      if (flags.json) printJson({ error: failure, exitCode: failure.exitCode });
+      documents.push({ scenario: file, error: failure, exitCode: failure.exitCode });
     }
   }
+  if (flags.json) printJson(documents.length === 1 ? documents[0] : { scenarios: documents });
   if (flags.junit !== undefined) writeJunit(flags.junit, runs);
   process.exitCode = exitCodeOf(runs);
 }

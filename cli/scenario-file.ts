@@ -4,10 +4,12 @@ import { pathToFileURL } from 'node:url';
 import type { Scenario } from '../lab/index.js';
 import { reportOf, UsageError } from './errors.js';
 import { readInput } from './files.js';
+import { rememberScenario } from './scenario-errors.js';
 
 /** Imports a scenario file; TypeScript goes through tsx, and `hotpatch-lab` is the package that runs this command. */
 export async function loadScenario(file: string): Promise<Scenario> {
   readInput(file);
+  rememberScenario(file);
   // So that an error names the line of the scenario that the user wrote.
   process.setSourceMapsEnabled(true);
   const { register } = await import('tsx/esm/api');

@@ -1,16 +1,10 @@
 import { spawnSync } from 'node:child_process';
-import { Console } from 'node:console';
-import { basename } from 'node:path';
-import {
-  ExpectationFailed,
-  runScenario,
-  type Scenario,
-  type ScenarioResult,
-  type ScenarioRunOptions,
-} from '../lab/index.js';
-import { describeReport, type ErrorReport, reportOf } from './errors.js';
-import { EXIT, note } from './output.js';
+import { runScenario, type Scenario, type ScenarioResult, type ScenarioRunOptions } from '../lab/index.js';
+import { describeReport, ProcessEnded } from './errors.js';
+import { note } from './output.js';
+import { failureOf, type ScenarioFailure } from './scenario-errors.js';
 import { loadScenario } from './scenario-file.js';
+import { Unsettled } from './unsettled.js';
 
 /** What became of one scenario file: there is one for every file, whatever the scenario does. */
 export interface ScenarioRun {
@@ -25,15 +19,6 @@ export interface ScenarioRun {
   readonly error?: ScenarioFailure;
 }
 
-export interface ScenarioFailure extends ErrorReport {
-  /** Class of the error. */
-  readonly type: string;
-  /** An expectation did not hold; otherwise the scenario came to no end, or could not be read. */
-  readonly isExpectation: boolean;
-  /** Of the scenario file, from 1. */
-  readonly line?: number;
-}
-
 export interface RunListener {
   begun(title: string): void;
   event(event: { readonly kind: string; readonly text: string }): void;
@@ -44,8 +29,6 @@ export interface ScenarioRunsOptions {
   readonly seed?: number;
   /** Seconds after which a scenario counts as one that never settles. */
   readonly timeout?: number;
-  /** What a scenario logs must not come into the one JSON document. */
-  readonly logToStderr: boolean;
 }
 
 /**
@@ -58,7 +41,6 @@ export async function runFiles(
   listener: RunListener,
   runs: ScenarioRun[],
 ): Promise<void> {
-  using _ = options.logToStderr ? consoleOnStderr() : undefined;
   for (const file of files) {
     const run = await runFile(file, options, listener);
     runs.push(run);
@@ -90,7 +72,7 @@ async function runFile(
     const scenario = await loadScenario(file);
     title = scenario.title;
     listener.begun(title);
-    using gone = new Unsettled(timeout);
+    using gone = new Unsettled('the scenario', timeout);
     return end(
       await Promise.race([
         settled(scenario, {
@@ -100,7 +82,7 @@ async function runFile(
             listener.event({ kind, text });
           },
         }),
-        gone.result,
+        gone.error.then((error) => ({ expectations: 0, error })),
       ]),
     );
   } catch (error) {
@@ -113,65 +95,6 @@ async function settled(scenario: Scenario, options: ScenarioRunOptions): Promise
   const result = await runScenario(scenario, options);
   await new Promise((resolve) => setImmediate(resolve));
   return result;
-}
-
-/** A scenario that can come to no end by itself: nothing is left that could settle it, or nobody handles its rejection. */
-class Unsettled implements Disposable {
-  readonly result: Promise<Pick<ScenarioResult, 'expectations' | 'error'>>;
-  readonly #listeners: [event: string, listener: (reason?: unknown) => void][] = [];
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(timeout: number | undefined) {
-    this.result = new Promise((resolve) => {
-      const fail = (error: unknown) => resolve({ expectations: 0, error });
-      this.#on('beforeExit', () => fail(new NeverSettles('nothing is left that could settle it')));
-      this.#on('unhandledRejection', fail);
-      this.#on('uncaughtException', fail);
-      if (timeout !== undefined)
-        this.#timer = setTimeout(
-          () => fail(new NeverSettles(`not within ${timeout} seconds`)),
-          timeout * 1000,
-        );
-    });
-  }
-
-  #on(event: string, listener: (reason?: unknown) => void): void {
-    process.on(event, listener);
-    this.#listeners.push([event, listener]);
-  }
-
-  [Symbol.dispose](): void {
-    for (const [event, listener] of this.#listeners) process.off(event, listener);
-    clearTimeout(this.#timer);
-  }
-}
-
-class NeverSettles extends Error {
-  override readonly name = 'NeverSettles';
-
-  constructor(why: string) {
-    super(`the scenario never settles: ${why}; await what it begins, and resolve what it awaits`);
-  }
-}
-
-/** What ended a scenario early, and where in its file. */
-export function failureOf(file: string, error: unknown): ScenarioFailure {
-  const place = error instanceof Error ? placeInScenario(file, error) : undefined;
-  const report = reportOf(error) ?? { exitCode: EXIT.failed, message: String(error) };
-  return {
-    ...report,
-    ...(place === undefined || report.place !== undefined ? {} : { place: `line ${place}` }),
-    ...(place === undefined ? {} : { line: Number(place.split(':')[0]) }),
-    type: error instanceof Error ? error.name : typeof error,
-    isExpectation: error instanceof ExpectationFailed,
-  };
-}
-
-/** `12:5` of the scenario, where it or what it called threw. */
-function placeInScenario(file: string, { stack = '' }: Error): string | undefined {
-  const line = stack.split('\n').find((frame) => frame.includes(basename(file)));
-  const [, place] = /:(\d+:\d+)\)?$/.exec(line ?? '') ?? [];
-  return place;
 }
 
 /** `scenarios/a.ts: line 12:5: 'It holds': expected 1 to be 2` */
@@ -195,7 +118,7 @@ export function afterExit(
 ): void {
   const file = files[runs.length];
   if (file === undefined) return;
-  const error = failureOf(file, new Error(`the scenario has ended the process: process.exit(${code})`));
+  const error = failureOf(file, new ProcessEnded(code));
   const gone: ScenarioRun = {
     file,
     title: file,
@@ -238,14 +161,4 @@ function parseRuns(text: string): ScenarioRun[] {
     note('hotpatch: the scenarios that were left could not be run');
     return [];
   }
-}
-
-function consoleOnStderr(): Disposable {
-  const before = globalThis.console;
-  globalThis.console = new Console(process.stderr, process.stderr);
-  return {
-    [Symbol.dispose]() {
-      globalThis.console = before;
-    },
-  };
 }

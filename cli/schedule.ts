@@ -23,7 +23,7 @@ import {
 } from '../proof/index.js';
 import { UsageError } from './errors.js';
 import { readInput } from './files.js';
-import { colours, EXIT, print, printJson } from './output.js';
+import { colours, EXIT, print } from './output.js';
 import { loadScenario } from './scenario-file.js';
 import type { ScenarioRun } from './scenario-runs.js';
 
@@ -37,8 +37,14 @@ const scheduleSchema = object({
   actions: array(string()),
 });
 
+export interface ScheduleRun {
+  readonly run: ScenarioRun;
+  /** For `--json`. */
+  readonly document: object;
+}
+
 /** Runs a scenario up to a hotpatch operation and that by a schedule of `hotpatch explore --json`, step by step. */
-export async function runSchedule(file: string, scheduleFile: string, json: boolean): Promise<ScenarioRun> {
+export async function runSchedule(file: string, scheduleFile: string, json: boolean): Promise<ScheduleRun> {
   const start = performance.now();
   const schedule = readSchedule(scheduleFile);
   const protocol = protocolNamed(schedule.protocol);
@@ -47,7 +53,7 @@ export async function runSchedule(file: string, scheduleFile: string, json: bool
   const operations = await scenarioOperations(await loadScenario(file));
   const operation = operations.find(({ index }) => index + 1 === schedule.operation);
   if (operation === undefined) throw new UsageError(`${file}: it has no operation ${schedule.operation}`);
-  using run = await Replay.create(operation.source, { ...schedule, protocol });
+  using replay = await Replay.create(operation.source, { ...schedule, protocol });
   const transcript: string[] = [];
   const tell = (text: string) => {
     transcript.push(text);
@@ -56,16 +62,15 @@ export async function runSchedule(file: string, scheduleFile: string, json: bool
   if (!json) print(colours.bold(`\n${operation.source.name}`));
   let broken: string | undefined;
   for (const action of parseActions(schedule.actions)) {
-    tell(run.describe(action));
-    const outcome = run.perform(action);
+    tell(replay.describe(action));
+    const outcome = replay.perform(action);
     if (outcome.kind === 'returned') tell(`    the call returned 0x${outcome.result.toString(16)}`);
     if (outcome.kind !== 'fault') continue;
     broken = outcome.text;
     break;
   }
-  if (json) printJson({ scenario: operation.source.name, ...schedule, transcript, broken: broken ?? null });
-  else print(broken === undefined ? colours.green('no property is broken') : colours.red(broken));
-  return {
+  if (!json) print(broken === undefined ? colours.green('no property is broken') : colours.red(broken));
+  const run: ScenarioRun = {
     file,
     title: operation.source.name,
     held: broken === undefined,
@@ -75,6 +80,10 @@ export async function runSchedule(file: string, scheduleFile: string, json: bool
     ...(broken === undefined
       ? {}
       : { error: { exitCode: EXIT.failed, message: broken, type: 'PropertyBroken', isExpectation: true } }),
+  };
+  return {
+    run,
+    document: { scenario: operation.source.name, ...schedule, transcript, broken: broken ?? null },
   };
 }
 

@@ -1,6 +1,8 @@
 import { type CompleterResult, createInterface } from 'node:readline';
 import type { TerminalInput, TerminalOutput, WakingEnd } from '../debugger/index.js';
+import { visibleText } from '../image/index.js';
 import { type DebugWorkerDone, startDebugThread } from './debug-thread.js';
+import { write } from './output.js';
 
 /** The debugger's prompt on standard input and output, with history and tab completion. */
 export async function stepAtTerminal(
@@ -47,7 +49,7 @@ class StandardTerminal {
       this.#answer();
     });
     this.#interface.on('SIGINT', () => {
-      if (this.#isAsked) process.stdout.write('\nq quits\n');
+      if (this.#isAsked) write('\nq quits\n');
       else this.channel.interrupt();
     });
   }
@@ -55,14 +57,14 @@ class StandardTerminal {
   receive(message: TerminalOutput): void {
     switch (message.kind) {
       case 'write':
-        process.stdout.write(message.text);
+        write(message.text);
         break;
       case 'completions':
-        this.#completed?.(message.candidates);
+        this.#completed?.(message.candidates.map(visibleText));
         break;
       case 'read':
         this.#isAsked = true;
-        this.#interface.setPrompt(message.prompt);
+        this.#interface.setPrompt(visibleText(message.prompt));
         if (process.stdin.isTTY) this.#interface.prompt();
         this.#answer();
         break;
@@ -79,7 +81,7 @@ class StandardTerminal {
     const line = this.#lines.shift() ?? (this.#isClosed ? 'q' : undefined);
     if (line === undefined) return;
     this.#isAsked = false;
-    if (!process.stdin.isTTY) process.stdout.write(`${this.#interface.getPrompt()}${line}\n`);
+    if (!process.stdin.isTTY) write(`${this.#interface.getPrompt()}${line}\n`);
     this.channel.send({ kind: 'line', text: line });
   }
 }

@@ -1,9 +1,10 @@
 import { Command } from 'commander';
 import { runDebugScript } from '../debugger/index.js';
 import type { DebugWorkerDone } from './debug-thread.js';
-import { describeReport, reportOf, UsageError } from './errors.js';
+import { describeReport, UsageError } from './errors.js';
 import { wholeNumber } from './numbers.js';
-import { EXIT, note, printJson } from './output.js';
+import { EXIT, isDocumentPrinted, note, printJson, write as writeText } from './output.js';
+import { failureOf } from './scenario-errors.js';
 import { loadScheduled } from './schedule.js';
 import { stepAtTerminal } from './step-terminal.js';
 
@@ -44,30 +45,34 @@ async function stepByScript(
   let output = '';
   const write = (text: string) => {
     if (json === true) output += text;
-    else process.stdout.write(text);
+    else writeText(text);
   };
   const scenario = await loadScheduled(file, schedule);
   const { error, mistakes } = await runDebugScript(scenario, commands, {
     write,
     ...(seed === undefined ? {} : { seed }),
   });
+  const failure = error === undefined ? undefined : failureOf(file, error);
   if (json === true) {
-    const failure = error === undefined ? {} : { error: reportOf(error) ?? { message: String(error) } };
     printJson({
       scenario: file,
       commands,
       output: output.split('\n'),
       held: error === undefined,
       mistakes,
-      ...failure,
+      ...(failure === undefined ? {} : { error: failure }),
     });
   }
-  if (error !== undefined) return reportOf(error)?.exitCode ?? EXIT.failed;
+  if (failure !== undefined) return failure.exitCode;
   return mistakes > 0 ? EXIT.failed : EXIT.done;
 }
 
 /** Says what went wrong, if anything did. */
-export function exitCodeOf({ failed, report }: DebugWorkerDone): number {
+export function exitCodeOf({ failed, report }: DebugWorkerDone, json = false): number {
   if (report !== undefined) note(`hotpatch: ${describeReport(report)}`);
+  if (json && report !== undefined && !isDocumentPrinted()) {
+    const { exitCode, ...error } = report;
+    printJson({ error, exitCode });
+  }
   return report?.exitCode ?? (failed ? EXIT.failed : EXIT.done);
 }

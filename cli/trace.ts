@@ -1,10 +1,11 @@
 import { Command } from 'commander';
 import { Coverage, eventLine, TenetTrace } from '../debugger/index.js';
 import { runScenario } from '../lab/index.js';
-import { describeReport, reportOf, UsageError } from './errors.js';
-import { assertNotAnInput, assertWritable, writeOutput } from './files.js';
+import { describeReport, UsageError } from './errors.js';
+import { assertOutput, writeOutput } from './files.js';
 import { wholeNumber } from './numbers.js';
 import { EXIT, note, printJson } from './output.js';
+import { failureOf } from './scenario-errors.js';
 import { loadScenario } from './scenario-file.js';
 
 interface TraceFlags {
@@ -37,8 +38,8 @@ export function traceCommand(): Command {
 async function trace(file: string, { seed, drcov, tenet, events, json }: TraceFlags): Promise<number> {
   if (drcov === undefined && tenet === undefined && events === undefined)
     throw new UsageError('say what to write: --drcov FILE, --tenet FILE or --events FILE');
-  for (const out of [drcov, tenet, events]) if (out !== undefined) assertNotAnInput(out, [file]);
-  for (const out of [drcov, events]) if (out !== undefined) assertWritable(out);
+  for (const out of [drcov, events]) if (out !== undefined) assertOutput(out, [file]);
+  if (tenet !== undefined) assertOutput(tenet, [file]);
   const scenario = await loadScenario(file);
   const seeded = seed === undefined ? {} : { seed };
   const coverage = drcov === undefined ? undefined : new Coverage();
@@ -58,12 +59,16 @@ async function trace(file: string, { seed, drcov, tenet, events, json }: TraceFl
   if (drcov !== undefined && coverage !== undefined) write(drcov, coverage.toDrcov());
   for (const [thread, text] of traces?.threads ?? []) write(`${tenet}.${thread.id}`, text);
   if (events !== undefined) write(events, transcript.map(eventLine).join(''));
-  const report = failed === undefined ? undefined : reportOf(failed);
+  const report = failed === undefined ? undefined : failureOf(file, failed);
   if (json === true) {
-    const error = failed === undefined ? {} : { error: report ?? { message: String(failed) } };
-    printJson({ scenario: file, held: failed === undefined, written, ...error });
+    printJson({
+      scenario: file,
+      held: failed === undefined,
+      written,
+      ...(report === undefined ? {} : { error: report }),
+    });
   }
-  if (failed === undefined) return EXIT.done;
-  note(`${file}: ${report === undefined ? String(failed) : describeReport(report)}`);
-  return report?.exitCode ?? EXIT.failed;
+  if (report === undefined) return EXIT.done;
+  note(`${file}: ${describeReport(report)}`);
+  return report.exitCode;
 }

@@ -15,7 +15,7 @@ import {
 import { allowedRules, comparing, readSource } from './build.js';
 import { printFinding } from './build-text.js';
 import { UsageError } from './errors.js';
-import { assertNotAnInput, readInput } from './files.js';
+import { assertOutput, readInput } from './files.js';
 import { hotPatchTableSize } from './numbers.js';
 import { colours, EXIT, note, noteColours, print, printJson } from './output.js';
 import { generationOf } from './patcher.js';
@@ -69,7 +69,7 @@ export function verifyCommand(): Command {
     )
     .action(async (path: string, flags: VerifyFlags) => {
       if (flags.sarif !== undefined)
-        assertNotAnInput(
+        assertOutput(
           flags.sarif,
           [path, flags.base, flags.baseSymbols, flags.patchSymbols].filter((file) => file !== undefined),
         );

@@ -109,4 +109,5 @@ export {
   type UnicornSearchOptions,
   unicornFileName,
 } from './unicorn/find.js';
+export { type LastWords, lastWords } from './unicorn/last-words.js';
 export { isGuarded } from './unicorn/library.js';

@@ -68,6 +68,7 @@ export type { StringTable } from './symbols/lines/source-files.js';
 export { flagNames, hex, nameOf } from './text.js';
 export type { Tls } from './tls.js';
 export * from './unwind/index.js';
+export { visibleJson, visibleText } from './visible-text.js';
 export * from './winnt.js';
 export {
   appendHotPatchTable,

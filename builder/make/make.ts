@@ -303,8 +303,11 @@ class Maker {
     const fixedPath = copyImage(plain.linked, join(this.#out, 'fixed'), stem, extension);
     const { built, report, functions } = last.attempt;
     const hotPatchPath =
-      built === undefined ? undefined : copyImage(last.linked, this.#out, `${stem}_hp`, extension);
-    if (built !== undefined && hotPatchPath !== undefined) writeFileSync(hotPatchPath, built.bytes);
+      built === undefined
+        ? undefined
+        : copyImage(last.linked, this.#out, `${stem}_hp`, extension, built.bytes);
+    for (const path of [basePath, fixedPath, hotPatchPath])
+      if (path !== undefined) this.input.onWritten?.(path);
     const sources = new Map(fixed.objects.map(({ key, record }) => [key, record?.source ?? key]));
     return {
       architecture: session.architecture,

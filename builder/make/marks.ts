@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { readObject, undecorate } from '../../image/index.js';
 import { compilerArguments, compilerEnvironment, storedObject } from './compile.js';
@@ -101,11 +101,22 @@ export function copyImage(
   to: string,
   stem: string,
   extension: string,
+  bytes: Uint8Array = readFileSync(from.image),
 ): string {
   mkdirSync(to, { recursive: true });
-  copyFileSync(from.pdb, join(to, `${stem}.pdb`));
-  copyFileSync(from.map, join(to, `${stem}.map`));
-  const image = join(to, `${stem}${extension}`);
-  copyFileSync(from.image, image);
-  return image;
+  putFile(join(to, `${stem}.pdb`), readFileSync(from.pdb));
+  putFile(join(to, `${stem}.map`), readFileSync(from.map));
+  return putFile(join(to, `${stem}${extension}`), bytes);
+}
+
+/** Whole or not at all. */
+function putFile(path: string, bytes: Uint8Array): string {
+  const temporary = `${path}.${process.pid}.tmp`;
+  try {
+    writeFileSync(temporary, bytes);
+    renameSync(temporary, path);
+  } finally {
+    rmSync(temporary, { force: true });
+  }
+  return path;
 }

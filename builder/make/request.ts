@@ -51,6 +51,8 @@ export interface MakeInput {
   /** Processes at a time. */
   readonly jobs?: number;
   readonly onProgress?: (progress: MakeProgress) => void;
+  /** Called with the path of each image that is whole. */
+  readonly onWritten?: (path: string) => void;
 }
 
 export interface MakeProgress {

@@ -1,4 +1,5 @@
 import * as v from 'valibot';
+import { visibleText } from '../../image/index.js';
 import { isGoal } from '../command.js';
 import { goUp, stepOver, trace } from '../commands/execution.js';
 import { parseCommand } from '../commands/index.js';
@@ -49,7 +50,7 @@ export const executionRequests: Readonly<Record<string, DapHandler>> = {
       if (parsed !== undefined) {
         const result = parsed.command.run({ view, args: parsed.args, select: () => undefined });
         if (isGoal(result)) return { goal: result, body: { result: '', variablesReference: 0 } };
-        return { body: { result: result.join('\n'), variablesReference: 0 }, isChanged: true };
+        return { body: { result: visibleText(result.join('\n')), variablesReference: 0 }, isChanged: true };
       }
       const value = evaluate(expression, view);
       const name = view.nameOf(value);

@@ -1,4 +1,5 @@
 import { type Disassembler, loadDisassembler } from '../../cpu/index.js';
+import { visibleText } from '../../image/index.js';
 import type { ScenarioResult } from '../../lab/index.js';
 import type { LabEvent } from '../../loader/index.js';
 import type { Breakpoint } from '../breakpoint.js';
@@ -77,18 +78,23 @@ export class DapFront implements FrontEnd {
       error === undefined
         ? `${title}: held ${expectations} expectation(s)`
         : `${title}: ${error instanceof Error ? error.message : String(error)}`;
-    this.#event('output', { category: error === undefined ? 'console' : 'stderr', output: `${text}\n` });
+    this.#output(error === undefined ? 'console' : 'stderr', text);
     session.breakpoints.clear();
     return { kind: 'quit' };
   }
 
   event({ kind, text }: LabEvent): void {
-    this.#event('output', { category: 'stdout', output: `${text}\n` });
+    this.#output('stdout', text);
     this.#event('hotpatch/event', { kind, text });
   }
 
   warn(text: string): void {
-    this.#event('output', { category: 'important', output: `warning: ${text}\n` });
+    this.#output('important', `warning: ${text}`);
+  }
+
+  /** Consoles of editors obey the sequences of terminals. */
+  #output(category: string, text: string): void {
+    this.#event('output', { category, output: `${visibleText(text)}\n` });
   }
 
   interrupted(): boolean {

@@ -1,3 +1,4 @@
+import { visibleText } from '../../image/index.js';
 import type { BreakpointKind } from '../breakpoint.js';
 import { trace } from '../commands/execution.js';
 import { store } from '../commands/memory.js';
@@ -212,5 +213,5 @@ function runMonitor(hex: string, view: View): Answer {
   const events: string[] = [];
   using _ = view.kernel.events.on(({ text }) => events.push(`${text}\n`));
   const shown = monitor(Buffer.from(fromHex(hex), 'latin1').toString(), view);
-  return { reply: toHex(Buffer.from(events.join('') + shown).toString('latin1')) || 'OK' };
+  return { reply: toHex(Buffer.from(visibleText(events.join('') + shown)).toString('latin1')) || 'OK' };
 }

@@ -1,4 +1,5 @@
 import { type Disassembler, loadDisassembler } from '../../cpu/index.js';
+import { visibleText } from '../../image/index.js';
 import type { ScenarioResult } from '../../lab/index.js';
 import type { LabEvent } from '../../loader/index.js';
 import { traceBack } from '../backwards.js';
@@ -68,7 +69,7 @@ export class GdbServer implements FrontEnd {
   /** GDB shows output only while it waits for a stop. */
   #show(text: string): void {
     if (this.#isRunning && !this.#isDetached)
-      this.#send(`O${toHex(`${Buffer.from(text).toString('latin1')}\n`)}`);
+      this.#send(`O${toHex(`${Buffer.from(visibleText(text)).toString('latin1')}\n`)}`);
   }
 
   warn(text: string): void {

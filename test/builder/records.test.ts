@@ -1,4 +1,4 @@
-import { readImage } from 'hotpatch-lab/image';
+import { readImage, symbolTable } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import {
   type AssemblyProgram,
@@ -71,6 +71,35 @@ describe.each(['x64', 'arm64', 'x86'] as const)('the hotpatch of demo.dll, %s', 
     });
     expect(blind.isValid).toBe(true);
     expect(blind.findings.map(({ rule }) => rule)).toContain('symbols.missing');
+  });
+});
+
+describe.each([
+  ['x64', 'demo.dll'],
+  ['x64', 'packets.sys'],
+  ['x64', 'notes.sys'],
+  ['x64', 'callout.sys'],
+  ['arm64', 'demo.dll'],
+  ['arm64', 'packets.sys'],
+  ['arm64', 'notes.sys'],
+  ['x86', 'demo.dll'],
+] as const)('the hotpatch of %s/%s', (architecture, name) => {
+  it.each([
+    ['both', true, true],
+    ['the base alone', true, false],
+    ['the hotpatch alone', false, true],
+    ['neither', false, false],
+  ])('is not refused, whoever has symbols: %s', (_who, ofBase, ofPatch) => {
+    const base = readSource(fixture(`${architecture}/base/${name}`));
+    const fixed = readSource(fixture(`${architecture}/fixed/${name}`));
+    const image = readImage(buildHotPatch({ base, fixed }).bytes, { file: name });
+    const nameless = (of: typeof base.image) => ({ image: of, symbols: symbolTable([]) });
+    const { formatFindings, findings } = verifyHotPatch({
+      base: ofBase ? base : nameless(base.image),
+      patch: ofPatch ? { ...fixed, image } : nameless(image),
+    });
+    expect(formatFindings.filter(({ severity }) => severity === 'error')).toEqual([]);
+    expect(findings.filter(({ severity }) => severity === 'refusal')).toEqual([]);
   });
 });
 

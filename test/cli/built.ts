@@ -1,0 +1,92 @@
+import { spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { build } from 'esbuild';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const ROOMS = ['cpu', 'image', 'loader', 'engine', 'builder', 'lab', 'proof', 'debugger', 'viewer', 'cli'];
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface StartOptions {
+  readonly stdout?: 'pipe' | number;
+  readonly cwd?: string;
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Called with the process and all that it has written to stderr so far, once at the beginning too. */
+  readonly onStderr?: (child: Running, stderr: string) => void;
+}
+
+export interface Running {
+  closeStdout(): void;
+  kill(signal: NodeJS.Signals): void;
+}
+
+/** The `hotpatch` command as a process of its own: the sources as they are now, each translated by esbuild. */
+export class BuiltCommand implements Disposable {
+  static async make(): Promise<BuiltCommand> {
+    mkdirSync(join(root, 'out'), { recursive: true });
+    const folder = mkdtempSync(join(root, 'out', 'command-'));
+    const entryPoints = ROOMS.flatMap((room) =>
+      readdirSync(join(root, room), { recursive: true, encoding: 'utf8' })
+        .filter((file) => /(?<!\.d)\.ts$/.test(file))
+        .map((file) => join(root, room, file)),
+    );
+    await build({
+      entryPoints,
+      outdir: folder,
+      outbase: root,
+      format: 'esm',
+      target: 'node20',
+      sourcemap: false,
+      logLevel: 'error',
+    });
+    const main = pathToFileURL(join(folder, 'cli', 'main.js')).href;
+    writeFileSync(
+      join(folder, 'hotpatch.mjs'),
+      `import { main, watchInterrupts, watchStreams } from '${main}';
+watchStreams();
+const words = process.argv.slice(2);
+watchInterrupts(words);
+const code = await main(words);
+process.stdout.write('', () => process.exit(code));
+`,
+    );
+    return new BuiltCommand(folder);
+  }
+
+  private constructor(private readonly folder: string) {}
+
+  run(words: readonly string[], options: StartOptions = {}): Promise<Ended> {
+    const child = spawn(process.execPath, [join(this.folder, 'hotpatch.mjs'), ...words], {
+      cwd: options.cwd ?? root,
+      env: { ...process.env, ...options.environment },
+      stdio: ['ignore', options.stdout ?? 'pipe', 'pipe'],
+    });
+    const running: Running = {
+      closeStdout: () => child.stdout?.destroy(),
+      kill: (signal) => child.kill(signal),
+    };
+    let [stdout, stderr] = ['', ''];
+    child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+      stdout += text;
+    });
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      stderr += text;
+      options.onStderr?.(running, stderr);
+    });
+    options.onStderr?.(running, '');
+    return new Promise((resolve) =>
+      child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr })),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
