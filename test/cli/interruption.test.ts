@@ -1,0 +1,70 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { BuiltCommand } from './built.js';
+
+const work = mkdtempSync(join(tmpdir(), 'hotpatch-ströme-'));
+let command: BuiltCommand;
+beforeAll(async () => {
+  command = await BuiltCommand.make();
+});
+afterAll(() => {
+  command[Symbol.dispose]();
+  rmSync(work, { recursive: true });
+});
+
+const scenario = (name: string, body: string) => {
+  const file = join(work, `${name}.ts`);
+  writeFileSync(
+    file,
+    `import { defineScenario } from 'hotpatch-lab';\nexport default defineScenario('${name}', async () => {\n${body}\n});\n`,
+  );
+  return file;
+};
+
+/** Where host code can be run; elsewhere the signal ends the command without a word. */
+const isSaid = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch);
+
+describe.runIf(isSaid)('SIGINT in the middle of work that never lets JavaScript hear of it', () => {
+  it.each([
+    ['run', ['--junit', 'r.xml'], 'r.xml'],
+    ['record', ['--out', 'o.html'], 'o.html'],
+    ['explore', [], undefined],
+  ])('hotpatch %s says what is kept, and leaves nothing half written', async (name, words, out) => {
+    const file = scenario(`endless-${name}`, "process.stderr.write('begun\\n');\nfor (;;);");
+    let isSent = false;
+    const { signal, stderr } = await command.run([name, file, ...words], {
+      cwd: work,
+      onStderr(child, text) {
+        if (isSent || !text.includes('begun')) return;
+        isSent = true;
+        child.kill('SIGINT');
+      },
+    });
+    expect(signal).toBe('SIGINT');
+    expect(stderr).toContain('no file was written');
+    if (out !== undefined) expect(stderr).toContain(`not written: ${out}`);
+    expect(readdirSync(work).filter((left) => !left.endsWith('.ts'))).toEqual([]);
+  });
+});
+
+const NEVER = 'await new Promise(() => {});';
+const NOBODY = "Promise.reject(new Error('own'));\nawait new Promise((done) => setTimeout(done, 200));";
+const THROWS = "console.log('noise');\nthrow new TypeError('own');";
+
+describe('--json is one document, with exit code 1,', () => {
+  it.each([
+    ['record', ['--out', 'o.html'], 'process.exit(0);'],
+    ['record', ['--out', 'o.html'], NOBODY],
+    ['trace', ['--events', 'e.jsonl'], NEVER],
+    ['explore', [], THROWS],
+    ['step', ['--command', 'g'], NEVER],
+  ])('of hotpatch %s, whatever the scenario does', async (name, words, body) => {
+    const file = scenario(`ends-${name}`, body);
+    const { code, stdout, stderr } = await command.run([name, file, ...words, '--json'], { cwd: work });
+    expect(JSON.parse(stdout)).toHaveProperty('error');
+    expect(code).toBe(1);
+    expect(stderr).not.toMatch(/bug in hotpatch-lab|at .*\.[jt]s:\d+/);
+  });
+});
