@@ -115,8 +115,7 @@ export function buildCommand(): Command {
         const allow = allowedRules(flags.allow);
         const { out, coldpatch } = flags;
         if (coldpatch !== undefined) {
-          assertNotAnInput(coldpatch, [...inputs.filter((file) => file !== undefined), out]);
-          assertWritable(coldpatch);
+          assertOutput(coldpatch, [...inputs.filter((file) => file !== undefined), out]);
         }
         build2003({ base, fixed, out, allow, coldpatch, json: flags.json === true });
         return;

@@ -3,7 +3,7 @@ import { captureKernel, captureProcess, type MemoryCapture } from '../debugger/i
 import { type Lab, type LabEvent, runScenario, type Scenario } from '../lab/index.js';
 import type { Process } from '../loader/index.js';
 import { describeReport, reportOf, UsageError } from './errors.js';
-import { assertNotAnInput, assertWritable, writeOutput } from './files.js';
+import { assertOutput, writeOutput } from './files.js';
 import { wholeNumber } from './numbers.js';
 import { EXIT, note, print, printJson } from './output.js';
 import { loadScenario } from './scenario-file.js';
@@ -47,8 +47,7 @@ async function dump(file: string, { at, out, of, seed, json }: DumpFlags): Promi
   const scenario = await loadScenario(file);
   const description = `${out}.json`;
   for (const path of [out, description]) {
-    assertNotAnInput(path, [file]);
-    assertWritable(path);
+    assertOutput(path, [file]);
   }
   const { capture, result, kinds } = await run(scenario, file, { at, of, seed });
   if (capture === undefined) {
