@@ -20,6 +20,13 @@ export interface EntryProblem {
 /** Reach of B: 26 bits of signed distance in words. */
 const ARM64_REACH = 1 << 27;
 
+/**
+ * Bytes of a field of IMAGE_REL_BASED_HIGHLOW that another load address changes: its upper half, because image bases are
+ * multiples of 64 KB (PE format, ImageBase).
+ */
+const RELOCATED_START = 2;
+const RELOCATED_END = 4;
+
 /** What is so at the entry of a function of a build. */
 export function entryFactsIn(program: Program, code: CodeFunction, need: EntryNeed): EntryFacts {
   const { image } = program;
@@ -99,14 +106,14 @@ export function entryProblems(program: Program, code: CodeFunction, reserveSize:
     if (branch > 0) problems.push({ rule: 'entry.branch', text: `${at} leads to +0x${branch.toString(16)}` });
     else if (flow !== 'call') problems.push({ rule: 'entry.loop', text: `${at} leads to the entry` });
   }
-  const [relocation] = program.relocationsIn(
-    code.rva - image.pointerSize + 1,
-    image.pointerSize + entrySize - 1,
-  );
-  if (relocation !== undefined && architecture === 'x86')
+  const [relocation] =
+    architecture === 'x86'
+      ? program.relocationsIn(code.rva - RELOCATED_END + 1, RELOCATED_END - RELOCATED_START + entrySize - 1)
+      : [];
+  if (relocation !== undefined)
     problems.push({
       rule: 'entry.relocation',
-      text: `a base relocation changes the bytes at +0x${(relocation - code.rva).toString(16)}`,
+      text: `a base relocation changes the bytes from ${signedHex(relocation + RELOCATED_START - code.rva)} on`,
     });
   const distance = image.optionalHeader.sizeOfImage + reserveSize - code.rva;
   if (architecture === 'arm64' && distance >= ARM64_REACH)
@@ -115,6 +122,10 @@ export function entryProblems(program: Program, code: CodeFunction, reserveSize:
       text: `the end of the HPAT is 0x${distance.toString(16)} bytes away`,
     });
   return problems;
+}
+
+function signedHex(offset: number): string {
+  return `${offset < 0 ? '-' : '+'}0x${Math.abs(offset).toString(16)}`;
 }
 
 export function hexBytes(bytes: Uint8Array): string {

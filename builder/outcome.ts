@@ -7,7 +7,7 @@ import type { VariableReport } from './variables.js';
 /** A function that the hotpatch redirects, or would. */
 export interface PatchedFunction {
   readonly name: string;
-  /** Source file and line, where the PDB tells. */
+  /** Where the fixed build's source begins it, where that build's PDB has lines. */
   readonly file?: string;
   readonly line?: number;
   readonly reasons: readonly string[];
@@ -50,7 +50,7 @@ export function buildReport({
   return {
     patched: functions
       .filter(({ role }) => role === 'patched')
-      .map(({ name, reasons }) => ({ name, reasons })),
+      .map(({ name, source, reasons }) => ({ name, ...source, reasons })),
     unchanged: functions.filter(({ verdict }) => verdict === 'unchanged').length,
     left: functions.filter(({ role }) => role === 'out').length,
     variables,

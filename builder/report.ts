@@ -1,6 +1,6 @@
 import type { Comparison, Verdict } from './compare.js';
 import { type Confirmations, isIn } from './confirm.js';
-import type { CodeFunction } from './program.js';
+import type { CodeFunction, Program } from './program.js';
 import type { Reach } from './reach.js';
 import type { RecordSet } from './records.js';
 
@@ -17,6 +17,8 @@ export interface FunctionReport {
   readonly role: 'patched' | 'inside' | 'redirected' | 'out';
   readonly baseRva?: number;
   readonly fixedRva?: number;
+  /** Where the fixed build's source begins it, where that build's PDB has lines. */
+  readonly source?: { readonly file: string; readonly line: number };
   readonly reasons: readonly string[];
   /** Does it have an S_HOTPATCHFUNC record? Undefined when no function has. */
   readonly isMarked?: boolean;
@@ -25,7 +27,7 @@ export interface FunctionReport {
 }
 
 export function reportFunctions(
-  { functions }: Comparison,
+  { functions, fixed: program }: Comparison,
   reach: Reach,
   records: RecordSet,
   { marked, named }: Confirmations = {},
@@ -38,6 +40,7 @@ export function reportFunctions(
     const isMarked = isIn(marked, code);
     const isNamed = isIn(named, code);
     const { role, why } = roleOf(base, fixed, { reach, forward, backward });
+    const source = role === 'patched' ? sourceOf(program, fixed) : undefined;
     return [
       {
         name: code.name,
@@ -46,12 +49,18 @@ export function reportFunctions(
         role,
         ...(base === undefined ? {} : { baseRva: base.rva }),
         ...(fixed === undefined ? {} : { fixedRva: fixed.rva }),
+        ...(source === undefined ? {} : { source }),
         reasons: [...reasons, ...why],
         ...(isMarked === undefined ? {} : { isMarked }),
         ...(isNamed === undefined ? {} : { isNamed }),
       },
     ];
   });
+}
+
+function sourceOf(program: Program, fixed: CodeFunction | undefined): FunctionReport['source'] {
+  const at = fixed === undefined ? undefined : program.source.symbols.lines?.byAddress(fixed.rva);
+  return at === undefined ? undefined : { file: at.file.name, line: at.line };
 }
 
 function roleOf(

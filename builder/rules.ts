@@ -101,8 +101,8 @@ const rules = {
     'put a no-operation before the loop; if the jump is a tail call of the function to itself, allow the rule',
   ),
   'entry.relocation': overridable(
-    'no base relocation may lie inside the first two bytes of a patched function',
-    'images are loaded at multiples of 64 KB, which leaves those two bytes alone: allow the rule if your loader does',
+    'no base relocation may change the first two bytes of a patched function',
+    'a relocated field begins before the function: look for data in its padding; allow the rule if the image is always loaded at its own base',
   ),
   'entry.range': refusal(
     'the HPAT must be in reach of a branch from the function (ARM64: 128 MB)',

@@ -107,7 +107,6 @@ async function evaluatePatch(
         cache: join(folder, 'cache'),
         harness: tree.harness,
         // Images are loaded at multiples of 64 KB here, as on Windows: the bytes that the rule is about stay.
-        allow: ['entry.relocation'],
         image: `${name.replace(/[^\w]/g, '_')}.dll`,
         ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
         onProgress: ({ stage, text }) =>

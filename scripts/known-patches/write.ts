@@ -109,8 +109,6 @@ With \`--patch FILE\` one fix is built or run: that is how each row is reproduce
 - **refused**: a rule of \`hotpatch build\` forbids it, by name. *Rightly*: objects, values or signatures that outlive the patch change.
 - **not evaluated**: it was not tried, or the build failed; the reasons are below.
 
-Images are loaded at multiples of 64 KB here, as on Windows, so \`--allow entry.relocation\` is given.
-
 ## Statistics
 
 | | |

@@ -148,7 +148,6 @@ describe.skipIf(missingForMake().length > 0)('from a diff to a hotpatch', () => 
         patch,
         architectures: [architecture],
         out: join(root, 'both'),
-        allow: ['entry.relocation'], // other() of x86 begins with a load from an address
       });
       const [made] = architectures;
       expect(made?.report.findings.filter(({ severity }) => severity === 'refusal')).toEqual([]);

@@ -30,7 +30,6 @@ describe.skipIf(!available)('fixes that a patch builder finds hard', () => {
     const attempt = attemptHotPatch({
       base,
       fixed,
-      allow: architecture === 'x86' ? ['entry.relocation'] : [],
       ...(entry.pairs === undefined ? {} : { pairs: entry.pairs }),
     });
     const { findings } = attempt.report;
@@ -48,6 +47,30 @@ describe.skipIf(!available)('fixes that a patch builder finds hard', () => {
         textOf(attempt),
       ).toEqual([]);
     if (entry.right !== undefined) await expectResults(entry, base, fixed, attempt);
+  });
+
+  it('says where the fixed source begins a patched function', () => {
+    const entry: FixCase = {
+      what: 'lines',
+      files: {
+        't.c': `EXPORT int __stdcall DriverEntry(void *driver, void *path) { return 0; }
+#if HP_FIX
+#line 70 "fixed.c"
+EXPORT NOINLINE int Changed(int x) { return x + 2; }
+#else
+#line 40 "base.c"
+EXPORT NOINLINE int Changed(int x) { return x + 1; }
+#endif
+EXPORT NOINLINE int Same(int x) { return x * 3; }
+`,
+      },
+    };
+    const [base, fixed] = ([0, 1] as const).map((fix) =>
+      build(entry, 'x64', fix, join(work, `lines-${fix}`)),
+    );
+    if (base === undefined || fixed === undefined) throw new Error('not built');
+    const { patched } = attemptHotPatch({ base, fixed }).report;
+    expect(patched).toMatchObject([{ name: 'Changed', file: expect.stringMatching(/fixed\.c$/), line: 70 }]);
   });
 });
 

@@ -75,14 +75,14 @@ export const FUNCTION_REFUSALS: readonly Refusal[] = [
       ),
   },
   {
-    what: 'a base relocation in the first two bytes, x86',
+    what: 'a base relocation that changes the first two bytes, x86',
     rule: 'entry.relocation',
     symbol: 'f',
     input: () =>
       pair(
         (b) =>
           b
-            .code('f', (layout) => [0xa1, ...dword(layout.address('counter')), 0xc3], { relocations: [1] })
+            .code('f', (layout) => [0xa1, ...dword(layout.address('counter')), 0xc3], { relocations: [-1] })
             .data('counter', [0, 0, 0, 0]),
         (b) => newF(b).data('counter', [0, 0, 0, 0]),
         'x86',
