@@ -208,7 +208,7 @@ describe('one patch by its base', () => {
     expect(single(machine, identity, { caller: process('S-1-5-21-1') })).toBe('STATUS_SUCCESS mine.sys');
     expect(single(machine, identity, { caller: process('S-1-5-21-2') })).toBe('STATUS_NOT_FOUND ');
     using everybody = await bootPatched();
-    const caller = { ...process('S-1-5-21-2'), addressSpace: everybody.addressSpace };
+    const caller = { ...everybody.admin, process: process('S-1-5-21-2').process };
     expect(single(everybody, identity, { caller })).toBe(`STATUS_SUCCESS ${PATH}`);
   });
 
