@@ -175,12 +175,17 @@ async function printExploration({ source }: ImageExploration, exploration: Explo
   print(
     `${states} states, ${transitions} transitions, ${executed} instructions executed; ${rate} transitions/s`,
   );
-  if (exploration.reduction !== undefined) print(reductionText(exploration.reduction, processors));
+  if (exploration.reduction !== undefined) print(reductionText(exploration.reduction, processors, complete));
   print(
     complete
       ? 'complete: every reachable state was visited'
       : `NOT complete: ended by ${bound ?? 'its bound'}`,
   );
+  const { mixtures = [], unjudged = [] } = exploration;
+  if (mixtures.length > 0)
+    print(`right where old and new functions met in one call: ${mixtures.map(show).join(', ')}`);
+  if (unjudged.length > 0)
+    print(colours.yellow(`not judged, neither the old nor the new result: ${unjudged.map(show).join(', ')}`));
   if (violations.length === 0) print(colours.green('no property is broken'));
   for (const { rule, text, count, schedule } of violations) {
     print(colours.red(`\n${rule}: ${PROPERTIES[rule]}`));
@@ -192,11 +197,13 @@ async function printExploration({ source }: ImageExploration, exploration: Explo
 function reductionText(
   { instructions, points, moments, allMoments, apart, sharedBytes }: Reduction,
   cpus: number,
+  complete: boolean,
 ): string {
   const places = `of a call's ${instructions} steps others can notice ${points} in some way, and of the engine's ${allMoments} moments calls can tell ${moments} apart`;
   if (cpus === 1) return places;
+  const why = complete ? 'the processors share nothing that any of them writes, so ' : '';
   return apart
-    ? `${places}; the processors share nothing that any of them writes, so each was explored by itself with the engine`
+    ? `${places}; ${why}each processor was explored by itself with the engine`
     : `${places}; the processors were explored together${sharedBytes === 0 ? '' : ` (they share ${sharedBytes} bytes that are written)`}`;
 }
 
@@ -222,6 +229,8 @@ function report(
       seconds,
       violations,
       reduction,
+      mixtures,
+      unjudged,
     } = exploration;
     return {
       operation: operation.index + 1,
@@ -236,6 +245,8 @@ function report(
       roles,
       seconds,
       ...(reduction === undefined ? {} : { reduction }),
+      ...(mixtures === undefined || mixtures.length === 0 ? {} : { mixtures }),
+      ...(unjudged === undefined || unjudged.length === 0 ? {} : { unjudged }),
       violations: violations.map(({ rule, text, count, schedule }) => ({
         rule,
         text,
