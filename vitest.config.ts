@@ -13,6 +13,25 @@ export const WHOLE: readonly string[] = [
   'test/proof/determinism.test.ts',
 ];
 
+/** Tests that take long, of what others test in small: `npm run test:long`. */
+export const LONG: readonly string[] = [
+  'test/builder/make/make.test.ts',
+  'test/cli/interruption.test.ts',
+  'test/corpus/fixes/fixes.test.ts',
+  'test/corpus/refused/2003/sources.test.ts',
+  'test/corpus/refused/sources.test.ts',
+  'test/debugger/step-command.test.ts',
+  'test/engine/apply-image-faults.test.ts',
+  'test/engine/processes.test.ts',
+  'test/engine/server-2003/conformance.test.ts',
+  'test/engine/server-2003/sequences.test.ts',
+  'test/proof/composition.test.ts',
+  'test/proof/equivalence.test.ts',
+  'test/proof/hooks.test.ts',
+  'test/proof/protocols.test.ts',
+  'test/viewer/page.test.ts',
+];
+
 export default defineConfig({
   resolve: {
     alias: [
@@ -23,7 +42,7 @@ export default defineConfig({
   },
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: [...configDefaults.exclude, ...WHOLE, EXPORT_SWEEP],
+    exclude: [...configDefaults.exclude, ...WHOLE, ...LONG, EXPORT_SWEEP],
     globalSetup: ['test/test-folder.ts'],
     pool: 'forks',
     maxWorkers: '100%',

@@ -243,5 +243,9 @@ function naming<T>(base: LoadedImage, plan: () => T): T {
 
 /** Does it say that one process's private copy of the base differs? What may be tried again concerns everybody. */
 function isOfOneCopy(error: unknown, { domain }: LoadedImage): error is HotPatchError {
-  return error instanceof HotPatchError && domain.kind === 'user' && error.status.name !== 'STATUS_RETRY';
+  return (
+    error instanceof HotPatchError &&
+    domain.kind === 'user' &&
+    (error.rule === 'record.originalBytes' || error.rule.startsWith('function.'))
+  );
 }

@@ -44,7 +44,8 @@ export class CallJudge {
     const { properties } = this.options;
     const expected = this.#expectedFrom(began);
     const broken = properties.judgeReturn(phase, end, expected, (result) => this.#allows(result, began));
-    if (broken?.rule !== 'committed' || !this.options.isShared) return broken;
+    const isOfResult = broken?.rule === 'committed' || broken?.rule === 'mixture';
+    if (!isOfResult || !this.options.isShared) return broken;
     this.unjudged.add(end.result);
     return undefined;
   }

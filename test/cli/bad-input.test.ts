@@ -150,7 +150,7 @@ describe('words that mean nothing', () => {
       args: ['build', '--base', image, '--fixed', fixed, '--out', out, '--sequence', '0'],
       text: 'it must be from 1',
     },
-    { args: ['explore', 'x.ts', '--cpus', '4'], text: 'the explorer takes 1 to 3 processors' },
+    { args: ['explore', 'x.ts', '--cpus', '5'], text: 'the explorer takes 1 to 4 processors' },
     { args: ['explore', 'x.ts', '--fetch', 'x'], text: 'Allowed choices are coherent, weak' },
     { args: ['gdb', 'x.ts', '--port', '65536'], text: 'it must be from 0 to 65535' },
     { args: ['trace', 'x.ts'], text: 'say what to write' },

@@ -234,11 +234,11 @@ describe('what did not succeed does not exit with 0', () => {
       '--operation',
       '1',
       '--most-states',
-      '100',
+      '40',
       '--json',
     );
     expect(code).toBe(1);
-    expect(json).toMatchObject({ complete: false, states: 100, explorations: [{ bound: '100 states' }] });
+    expect(json).toMatchObject({ complete: false, states: 40, explorations: [{ bound: '40 states' }] });
   });
 
   it('a command that the debugger does not have', async () => {

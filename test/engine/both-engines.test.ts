@@ -197,9 +197,10 @@ describe.each(CELLS)('what both engines do: $title', ({ candidate, kind }) => {
     expect(() => engine.load(base.image)).toThrow(HotPatchError);
     expect(running.state()).toEqual(before);
     const { f } = candidate.images(kind);
-    lab.kernel.machine.writeCode(base.domain.addressSpace, base.address(f), Uint8Array.of(0x90, 0xc3), {
-      writer: kind === 'driver' ? 'vtl1' : 'alias',
-    });
+    for (const image of loaded)
+      lab.kernel.machine.writeCode(image.domain.addressSpace, image.address(f), Uint8Array.of(0x90, 0xc3), {
+        writer: kind === 'driver' ? 'vtl1' : 'alias',
+      });
     const changed = running.state();
     expect(() => engine.load(patches[0])).toThrow(HotPatchError);
     expect(running.state()).toEqual(changed);

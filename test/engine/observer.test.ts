@@ -93,7 +93,8 @@ describe('errors of a patch', () => {
     using machine = await bench(cell);
     const [place] = machine.places;
     const entry = place?.demo.symbol('leaf_opaque') ?? 0n;
-    place?.domain.writer.writeCode(entry, Uint8Array.of(0xcc, 0xcc));
+    for (const { domain: changed } of kind.startsWith('DLL') ? machine.places : machine.places.slice(0, 1))
+      changed.writer.writeCode(entry, Uint8Array.of(0xcc, 0xcc));
     try {
       machine.load();
       expect.unreachable();

@@ -65,8 +65,9 @@ describe('Where a jump to an address may begin', () => {
     ...nodePtyImages.filter((f) => f.endsWith('conpty.dll')),
   ])('passes over no jump in %s', (file) => {
     const image = readImage(readFileSync(inRepository(file)), { file });
-    for (const { name, virtualAddress, fileSize } of image.sections) {
-      if (name !== '.text') continue;
+    const sections = image.sections.filter(({ name }) => name === '.text');
+    expect(sections).toHaveLength(1);
+    for (const { virtualAddress, fileSize } of sections) {
       const code = image.read(virtualAddress, Math.min(fileSize, 0x4000));
       for (const { at, target } of jumps(image.architecture, code).slice(0, 200))
         expect(last(image.architecture, code, target)).toBeGreaterThanOrEqual(at);

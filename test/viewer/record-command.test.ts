@@ -70,7 +70,7 @@ describe('hotpatch record', () => {
     const file = join(folder, 'failed.html');
     const { code, json, stderr } = await hotpatch('record', failing, '--out', file, '--json');
     expect(code).toBe(1);
-    expect(stderr).toContain('failing.ts: expected 1 to be 2');
+    expect(stderr).toMatch(/failing\.ts: line 5:18: expected 1 to be 2/);
     expect(json).toMatchObject({ out: file, error: { message: 'expected 1 to be 2' } });
     expect(readFileSync(file, 'utf8')).toContain('failed: expected 1 to be 2');
   });
