@@ -122,6 +122,7 @@ export {
   type PointerMemory,
   type Pool,
   type PoolBlock,
+  type PoolState,
   protectionValue,
   readPointer,
   writePointer,

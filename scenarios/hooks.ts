@@ -53,7 +53,7 @@ export default defineScenario('A hook and a hotpatch meet, and an old bug comes 
 
   say('\nA hook is set, then a hotpatch that says which bytes it expects: refused.');
   {
-    using hooked = machine(true);
+    const hooked = machine(true);
     hooked.hook(hook, hooked.function);
     expect(hooked.patch(1)).toBe('STATUS_INVALID_IMAGE_FORMAT');
     const { hooked: seen, code } = hooked.call();
@@ -62,7 +62,7 @@ export default defineScenario('A hook and a hotpatch meet, and an old bug comes 
 
   say('\nA hotpatch that does not say it: applied, and the hook is lost.');
   {
-    using hooked = machine(false);
+    const hooked = machine(false);
     hooked.hook(hook, hooked.function);
     expect(hooked.patch(1)).toBe(undefined);
     const patched = hooked.call();
@@ -77,7 +77,7 @@ export default defineScenario('A hook and a hotpatch meet, and an old bug comes 
 
   say('\nThe other way round: a hook over the hotpatch works, but holds it.');
   {
-    using hooked = machine(true);
+    const hooked = machine(true);
     expect(hooked.patch(1)).toBe(undefined);
     hooked.hook(hook, hooked.function);
     const both = hooked.call();
