@@ -16,19 +16,27 @@ export const WHOLE: readonly string[] = [
 /** Tests that take long, of what others test in small: `npm run test:long`. */
 export const LONG: readonly string[] = [
   'test/builder/make/make.test.ts',
+  'test/builder/references.test.ts',
   'test/cli/interruption.test.ts',
+  'test/cli/streams.test.ts',
   'test/corpus/fixes/fixes.test.ts',
   'test/corpus/refused/2003/sources.test.ts',
   'test/corpus/refused/sources.test.ts',
+  'test/debugger/dap.test.ts',
+  'test/debugger/gdb.test.ts',
   'test/debugger/step-command.test.ts',
   'test/engine/apply-image-faults.test.ts',
   'test/engine/processes.test.ts',
   'test/engine/server-2003/conformance.test.ts',
   'test/engine/server-2003/sequences.test.ts',
+  'test/engine/windows-build.test.ts',
   'test/proof/composition.test.ts',
   'test/proof/equivalence.test.ts',
+  'test/proof/explore-2003.test.ts',
   'test/proof/hooks.test.ts',
   'test/proof/protocols.test.ts',
+  'test/proof/replay.test.ts',
+  'test/proof/shapes.test.ts',
   'test/viewer/page.test.ts',
 ];
 
