@@ -74,18 +74,24 @@ function take(call: ServiceCall, object: bigint): void {
   if (isMutant(call, object)) mutantAt(call, object).set('OwnerThread', currentThread(call));
 }
 
-/** Takes one object, or all of them at once; the index of the one, or 0, is the result. */
+/** The objects that end the wait now: one, or all of them; undefined: it goes on. */
+function signalledOf(
+  call: ServiceCall,
+  objects: readonly bigint[],
+  waitsForAll: boolean,
+): readonly bigint[] | undefined {
+  if (waitsForAll) return objects.every((object) => isSignalled(call, object)) ? objects : undefined;
+  const one = objects.find((object) => isSignalled(call, object));
+  return one === undefined ? undefined : [one];
+}
+
+/** Takes what ends the wait; the index of the first of it is the result. */
 function takeFrom(call: ServiceCall, objects: readonly bigint[], waitsForAll: boolean): bigint | undefined {
-  if (waitsForAll) {
-    if (!objects.every((object) => isSignalled(call, object))) return undefined;
-    for (const object of objects) take(call, object);
-    return STATUS_SUCCESS;
-  }
-  const index = objects.findIndex((object) => isSignalled(call, object));
-  const object = objects[index];
-  if (object === undefined) return undefined;
-  take(call, object);
-  return BigInt(index);
+  const taken = signalledOf(call, objects, waitsForAll);
+  if (taken === undefined) return undefined;
+  for (const object of taken) take(call, object);
+  const [first] = taken;
+  return waitsForAll || first === undefined ? STATUS_SUCCESS : BigInt(objects.indexOf(first));
 }
 
 function wait(
@@ -97,10 +103,8 @@ function wait(
   const { kernel, thread } = call;
   const deadline = deadlineOf(call, timeout);
   const mayWait = deadline === undefined || deadline > kernel.scheduler.time;
-  const isSatisfied = waitsForAll
-    ? objects.every((object) => isSignalled(call, object))
-    : objects.some((object) => isSignalled(call, object));
-  if (mayWait && thread.irql >= IRQL.DISPATCH_LEVEL && !isSatisfied) return stopSwitchFromDpc(call);
+  if (mayWait && thread.irql >= IRQL.DISPATCH_LEVEL && signalledOf(call, objects, waitsForAll) === undefined)
+    return stopSwitchFromDpc(call);
   const names = objects.map((object) => thread.describe(object));
   return blocked({
     reason:
@@ -180,6 +184,12 @@ function releaseSemaphore(call: ServiceCall, semaphore: bigint, adjustment: numb
 
 /** Events, semaphores, mutexes and waiting of the kernel (wdm.h). */
 export function kernelObjects(): SimulatedExport[] {
+  const waitForOne = (name: string) =>
+    defineExport(
+      name,
+      ['pointer', 'u32', 'u32', 'u32', 'pointer'],
+      (call, object, _reason, _mode, _alertable, timeout) => wait(call, [object], false, timeout),
+    );
   const readState = (name: string) => defineExport(name, ['pointer'], state);
   return [
     defineExport('KeInitializeEvent', ['pointer', 'u32', 'u32'], (call, event, type, signalled) =>
@@ -201,17 +211,9 @@ export function kernelObjects(): SimulatedExport[] {
     ),
     defineExport('KeInitializeMutex', ['pointer', 'u32'], (call, mutex) => initializeMutex(call, mutex)),
     defineExport('KeReleaseMutex', ['pointer', 'u32'], (call, mutex) => releaseMutex(call, mutex)),
-    defineExport(
-      'KeWaitForSingleObject',
-      ['pointer', 'u32', 'u32', 'u32', 'pointer'],
-      (call, object, _reason, _mode, _alertable, timeout) => wait(call, [object], false, timeout),
-    ),
-    // KeWaitForMutexObject is a macro for it in wdm.h, and an export of its own.
-    defineExport(
-      'KeWaitForMutexObject',
-      ['pointer', 'u32', 'u32', 'u32', 'pointer'],
-      (call, object, _reason, _mode, _alertable, timeout) => wait(call, [object], false, timeout),
-    ),
+    waitForOne('KeWaitForSingleObject'),
+    // A macro for the one above in wdm.h, and an export of its own.
+    waitForOne('KeWaitForMutexObject'),
     defineExport(
       'KeWaitForMultipleObjects',
       ['u32', 'pointer', 'u32', 'u32', 'u32', 'u32', 'pointer', 'pointer'],
