@@ -3,6 +3,7 @@ import { bootOptionsFor, createEngine } from '../engine/index.js';
 import { findSymbols, IMAGE_SUBSYSTEM, type PeImage, readImage } from '../image/index.js';
 import {
   type ImageDomain,
+  insideInstruction,
   Kernel,
   type LoadedImage,
   type Thread,
@@ -119,10 +120,12 @@ function pausedCall(
   const where = locate(loaded, request.pauseAt ?? '');
   const thread = startCall(kernel, loaded.domain, target, request.arguments).thread;
   kernel.run({ until: [thread.reaches(where), thread.returns()] });
-  if (thread.finished)
+  if (thread.finished) {
+    const inside = insideInstruction(loaded, where);
     throw new UsageError(
-      `--pause-at ${request.pauseAt}: the call returned without ever reaching ${kernel.describe(where)}`,
+      `--pause-at ${request.pauseAt}: the call returned without ever reaching ${kernel.describe(where)}${inside === undefined ? '' : `, which lies ${inside}`}`,
     );
+  }
   applyPatches();
   kernel.run({ until: thread.returns() });
   return {

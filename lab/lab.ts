@@ -284,8 +284,12 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
     };
   }
 
+  get [Symbol.toStringTag](): string {
+    return 'Lab';
+  }
+
   [INSPECT](): string {
-    return printed('Lab', this.toJSON());
+    return printed(this[Symbol.toStringTag], this.toJSON());
   }
 
   [Symbol.dispose](): void {

@@ -89,6 +89,7 @@ export {
   ImageSection,
   type ImageSections,
   type ImageSession,
+  insideInstruction,
   isGuarded,
   KSCP_ROUTINES,
   type LdrHotPatchState,

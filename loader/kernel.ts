@@ -310,7 +310,11 @@ export class Kernel implements Disposable {
     };
   }
 
+  get [Symbol.toStringTag](): string {
+    return 'Kernel';
+  }
+
   [INSPECT](): string {
-    return printed('Kernel', this.toJSON());
+    return printed(this[Symbol.toStringTag], this.toJSON());
   }
 }

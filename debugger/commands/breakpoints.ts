@@ -1,3 +1,4 @@
+import { insideInstruction } from '../../loader/index.js';
 import type { Breakpoint, BreakpointKind } from '../breakpoint.js';
 import type { DebugCommand } from '../command.js';
 import { DebugError } from '../error.js';
@@ -15,9 +16,10 @@ export const breakpointCommands: readonly DebugCommand[] = [
     help: 'stop before the instruction at ADDRESS, which may be in a module that is loaded later; `demo.c:42` is a source line',
     run: ({ view, args }) => {
       if (args === '') throw new DebugError('bp needs an address, such as demo!dispatch+0x9');
-      view.session.breakpoints.add({ kind: 'execute', expression: args, address: resolve(args, view) });
+      const address = resolve(args, view);
+      view.session.breakpoints.add({ kind: 'execute', expression: args, address });
       view.session.resolveBreakpoints();
-      return [];
+      return address === undefined ? [] : warnings(address, view);
     },
   },
   {
@@ -66,6 +68,13 @@ export const breakpointCommands: readonly DebugCommand[] = [
     run: (context) => forEach(context, (breakpoint) => setEnabled(breakpoint, true)),
   },
 ];
+
+/** Code may jump there all the same: it is a warning. */
+function warnings(address: bigint, view: View): string[] {
+  const image = view.imageAt(address);
+  const inside = image === undefined ? undefined : insideInstruction(image, address);
+  return inside === undefined ? [] : [`warning: ${view.describe(address)} lies ${inside}`];
+}
 
 /** Undefined for a symbol that is not there yet; everything else that is wrong is said. */
 function resolve(expression: string, view: View): bigint | undefined {

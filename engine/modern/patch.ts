@@ -120,8 +120,12 @@ export class Patch implements HotPatch {
     return { name: this.name, state: this.state, status: this.status.name, functions: this.functions };
   }
 
+  get [Symbol.toStringTag](): string {
+    return 'Patch';
+  }
+
   [INSPECT](): string {
-    return printed('Patch', this.toJSON());
+    return printed(this[Symbol.toStringTag], this.toJSON());
   }
 }
 

@@ -70,8 +70,12 @@ export class Patch2003 implements HotPatch {
     return { name: this.name, state: this.state, status: this.status.name, functions: this.functions };
   }
 
+  get [Symbol.toStringTag](): string {
+    return 'Patch2003';
+  }
+
   [INSPECT](): string {
-    return printed('Patch2003', this.toJSON());
+    return printed(this[Symbol.toStringTag], this.toJSON());
   }
 }
 

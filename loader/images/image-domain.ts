@@ -127,7 +127,11 @@ export class ImageDomain {
     return { kind: this.kind, name: this.name, images: this.images.length };
   }
 
+  get [Symbol.toStringTag](): string {
+    return 'ImageDomain';
+  }
+
   [INSPECT](): string {
-    return printed('ImageDomain', this.toJSON());
+    return printed(this[Symbol.toStringTag], this.toJSON());
   }
 }

@@ -17,6 +17,7 @@ export {
 } from './image-loader.js';
 export { ImageSection, ImageSections } from './image-section.js';
 export { GUARD_FUNCTIONS } from './image-security.js';
+export { insideInstruction } from './instruction-boundary.js';
 export { LdrTable } from './ldr-table.js';
 export { LoadImageRoutines } from './load-image-routines.js';
 export { type LdrHotPatchState, LoadedImage, type LoadReason } from './loaded-image.js';

@@ -286,8 +286,12 @@ export class LoadedImage {
     };
   }
 
+  get [Symbol.toStringTag](): string {
+    return 'LoadedImage';
+  }
+
   [INSPECT](): string {
-    return printed('LoadedImage', this.toJSON());
+    return printed(this[Symbol.toStringTag], this.toJSON());
   }
 }
 

@@ -236,8 +236,12 @@ export class Process implements ThreadProcess {
     return { id: this.id, name: this.name, terminated: this.terminated };
   }
 
+  get [Symbol.toStringTag](): string {
+    return 'Process';
+  }
+
   [INSPECT](): string {
-    return printed('Process', this.toJSON());
+    return printed(this[Symbol.toStringTag], this.toJSON());
   }
 }
 

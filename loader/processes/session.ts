@@ -42,7 +42,11 @@ export class Session implements ImageSession {
     return { id: this.id, images: this.domain.images.length };
   }
 
+  get [Symbol.toStringTag](): string {
+    return 'Session';
+  }
+
   [INSPECT](): string {
-    return printed('Session', this.toJSON());
+    return printed(this[Symbol.toStringTag], this.toJSON());
   }
 }

@@ -1,5 +1,5 @@
 import { KernelError } from '../common/index.js';
-import type { ImageDomain } from '../images/index.js';
+import { type ImageDomain, insideInstruction } from '../images/index.js';
 import { resultRegister } from './call-result.js';
 import { GuestCrash } from './guest-crash.js';
 import type { ModeContexts } from './mode-contexts.js';
@@ -224,11 +224,17 @@ function createStack(domain: ImageDomain, { environment }: ThreadProcess, thread
   return { stack, teb };
 }
 
+function describeWish(thread: Thread, address: bigint): string {
+  const image = thread.domain.imageAt(address);
+  const inside = image === undefined ? undefined : insideInstruction(image, address);
+  return `${thread.describe(address)}${inside === undefined ? '' : `, which lies ${inside}`}`;
+}
+
 function describeUnmet(until: readonly ThreadCondition[], result: RunResult): string {
   const wishes = until.map(({ thread, address }) =>
     address === undefined
       ? `thread ${thread.id} to return`
-      : `thread ${thread.id} to reach ${thread.describe(address)}`,
+      : `thread ${thread.id} to reach ${describeWish(thread, address)}`,
   );
   const standing = until.map(({ thread }) => {
     const waits = thread.wait === undefined ? '' : `, waiting for ${thread.wait.reason}`;

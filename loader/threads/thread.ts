@@ -239,7 +239,11 @@ export class Thread {
     return { id: this.id, name: this.name, state: this.state, process: this.process.id };
   }
 
+  get [Symbol.toStringTag](): string {
+    return 'Thread';
+  }
+
   [INSPECT](): string {
-    return printed('Thread', this.toJSON());
+    return printed(this[Symbol.toStringTag], this.toJSON());
   }
 }

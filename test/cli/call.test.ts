@@ -207,6 +207,11 @@ describe('hotpatch call with unusable input', () => {
       2,
       /without ever reaching demo!fib/,
     ],
+    [
+      ['call', BASE, 'fib', '1', '--pause-at', 'fib+5'],
+      2,
+      /without ever reaching demo!fib\+0x5, which lies inside the instruction at demo!fib\+0x4/,
+    ],
     [['call', BASE], 2, /missing required argument/],
     [['frobnicate'], 2, /unknown command/],
     [['call', BASE, 'hp_entry', '--frobnicate'], 2, /unknown option/],

@@ -77,6 +77,10 @@ describe('mistakes at the prompt', () => {
     ['? 1/0', 'error: division by zero'],
     ['bc 7', 'error: there is no breakpoint 7; bl lists them'],
     ['bp hpimport!nosuch', "error: cannot resolve 'hpimport!nosuch'"],
+    [
+      'bp hpimport!imp_add+4',
+      'warning: hpimport!imp_add+0x4 lies inside the instruction at hpimport!imp_add+0x3',
+    ],
     ['ba w4', 'error: ba needs an access, a size and an address'],
     ['r nosuch', "error: there is no register 'nosuch'"],
     ['.unpatch', 'error: there is no patch in force'],

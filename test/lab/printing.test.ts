@@ -1,6 +1,16 @@
 import { inspect } from 'node:util';
+import { processError } from '@vitest/utils/error';
 import { Lab } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
+
+function thrown(call: () => void): unknown {
+  try {
+    call();
+  } catch (error) {
+    return error;
+  }
+  throw new Error('it threw nothing');
+}
 
 const fixture = (path: string) => `test/fixtures/x64/${path}`;
 
@@ -26,14 +36,12 @@ describe('printing', () => {
   });
 
   it.each(Object.entries(parts))('of a comparison with a %s that fails is short', (_name, part) => {
-    let message = '';
-    try {
-      expect(part).toEqual({ nothing: true });
-    } catch (error) {
-      const { diff = '' } = error as { diff?: string };
-      message = `${(error as Error).message}\n${diff}`;
-    }
-    expect(message).toContain('nothing');
-    expect(message.split('\n').length).toBeLessThan(60);
+    const error = processError(thrown(() => expect({ part }).toEqual({ nothing: true }))) as {
+      readonly message: string;
+      readonly diff: string;
+    };
+    expect(error.diff).toContain('nothing');
+    expect(error.message.length).toBeLessThan(200);
+    expect(error.diff.split('\n').length).toBeLessThan(30);
   });
 });
