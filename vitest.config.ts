@@ -24,6 +24,7 @@ export const LONG: readonly string[] = [
   'test/corpus/refused/sources.test.ts',
   'test/debugger/dap.test.ts',
   'test/debugger/gdb.test.ts',
+  'test/debugger/live.test.ts',
   'test/debugger/step-command.test.ts',
   'test/engine/apply-image-faults.test.ts',
   'test/engine/processes.test.ts',

@@ -3,17 +3,26 @@ import { DebugSession, Event, InitializedEvent, OutputEvent, TerminatedEvent } f
 import type { DebugProtocol } from '@vscode/debugprotocol';
 import * as v from 'valibot';
 import type { DapInput, DapOutput, WakingEnd } from '../debugger/index.js';
-import { startDebugThread } from './debug-thread.js';
+import { type DebugWorkerData, startDebugThread } from './debug-thread.js';
 import { describeReport } from './errors.js';
 
 /** What `launch.json` says: a scenario, or an image with a call of one of its functions. */
-const LAUNCH = v.object({
-  program: v.string(),
+const COMMON = {
   cwd: v.optional(v.string()),
   seed: v.optional(v.number()),
   stopOnEntry: v.optional(v.boolean()),
   sourcePaths: v.optional(v.array(v.string())),
-});
+};
+const LAUNCH = v.union([
+  v.object({ ...COMMON, program: v.string() }),
+  v.object({
+    ...COMMON,
+    image: v.string(),
+    /** `Total 3 4`, as for `hotpatch call`; more come with `hotpatch/call`. */
+    call: v.string(),
+    processors: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(64)), 2),
+  }),
+]);
 
 const CAPABILITIES: DebugProtocol.Capabilities = {
   supportsConfigurationDoneRequest: true,
@@ -32,6 +41,14 @@ const CAPABILITIES: DebugProtocol.Capabilities = {
   supportsTerminateRequest: true,
 };
 
+const STDERR = v.object({ category: v.literal('stderr'), output: v.string() });
+
+function targetOf(launch: v.InferOutput<typeof LAUNCH>): Pick<DebugWorkerData, 'file' | 'live'> {
+  if ('program' in launch) return { file: resolve(launch.program) };
+  const { image, call, processors } = launch;
+  return { live: { image: resolve(image), call, processors } };
+}
+
 /**
  * The adapter's side of the protocol. The scenario runs in a thread of its own, which answers what is about the machine;
  * requests that come while it runs stop it for a moment.
@@ -47,6 +64,8 @@ export class HotpatchAdapter extends DebugSession {
   readonly #open = new Map<number, DebugProtocol.Request>();
   #launch: DebugProtocol.Request | undefined;
   #isReady = false;
+  /** What the debuggee has said last of what went wrong. */
+  #lastError: string | undefined;
   #firstThread = 0;
 
   constructor() {
@@ -85,15 +104,16 @@ export class HotpatchAdapter extends DebugSession {
   #start(request: DebugProtocol.Request): void {
     const parsed = v.safeParse(LAUNCH, request.arguments);
     if (!parsed.success) {
-      this.#fail(request, `launch: ${parsed.issues.map(({ message }) => message).join('; ')}`);
+      const why = parsed.issues.map(({ message }) => message).join('; ');
+      this.#fail(request, `launch: give program, or image and call: ${why}`);
       return;
     }
-    const { program, cwd, seed, stopOnEntry = false, sourcePaths } = parsed.output;
+    const { cwd, seed, stopOnEntry = false, sourcePaths } = parsed.output;
     this.#launch = request;
     this.#stopOnEntry = stopOnEntry;
     if (cwd !== undefined) process.chdir(cwd);
     const { channel, done } = startDebugThread<DapOutput, DapInput>(
-      { file: resolve(program), seed, sourceFolders: sourcePaths, frontEnd: 'dap' },
+      { ...targetOf(parsed.output), seed, sourceFolders: sourcePaths, frontEnd: 'dap' },
       (message) => this.#receive(message),
     );
     this.#channel = channel;
@@ -118,6 +138,7 @@ export class HotpatchAdapter extends DebugSession {
         this.#isRunning = message.isRunning;
         return;
       case 'event':
+        if (v.is(STDERR, message.body)) this.#lastError = message.body.output.trim();
         this.sendEvent(new Event(message.event, message.body));
         return;
       case 'response':
@@ -161,7 +182,7 @@ export class HotpatchAdapter extends DebugSession {
   }
 
   #terminated(problem: string | undefined): void {
-    const why = problem ?? 'the scenario has ended';
+    const why = problem ?? this.#lastError ?? 'the scenario has ended';
     for (const request of [...this.#early.splice(0), ...this.#open.values()]) this.#fail(request, why);
     this.#open.clear();
     if (this.#launch !== undefined) this.#fail(this.#launch, why);

@@ -2,8 +2,18 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 import { type ChannelEnds, WakingEnd } from '../debugger/index.js';
 import type { ErrorReport } from './errors.js';
 
+/** An image that is asked for its calls one by one, in place of a scenario. */
+export interface LiveTarget {
+  readonly image: string;
+  readonly call: string;
+  readonly processors: number;
+}
+
 export interface DebugWorkerData {
-  readonly file: string;
+  /** A scenario. */
+  readonly file?: string;
+  /** In its place; behind the debug adapter only. */
+  readonly live?: LiveTarget | undefined;
   readonly seed: number | undefined;
   /** File of an interleaving. */
   readonly schedule?: string | undefined;

@@ -12,6 +12,7 @@ import { parseArgument } from './arguments.js';
 import { locate } from './call-report.js';
 import { UsageError } from './errors.js';
 import { readInput } from './files.js';
+import { callWords } from './live-call.js';
 import { commonGeneration, ENGINE_OF } from './patcher.js';
 
 export interface ImageFlags {
@@ -64,8 +65,7 @@ function named(path: string, symbolsFile?: string): NamedImage {
 
 /** `F 1 "two words" @file buf:16 $1`: words as on the command line of `hotpatch call`, and results of earlier calls. */
 function callOf(option: string, text: string): ImageCall {
-  const words = text.match(/"[^"]*"|\S+/g) ?? [];
-  const [name, ...parameters] = words;
+  const [name, ...parameters] = callWords(text);
   if (name === undefined) throw new UsageError(`${option} '${text}': write FUNCTION ARGUMENTS`);
   return { target: (base) => locate(base, name), arguments: parameters.map(argumentOf) };
 }

@@ -11,6 +11,7 @@ export * from './gdb/index.js';
 export type { GdbRegister } from './gdb/target-description.js';
 export { describeHop } from './hops.js';
 export type { LineStep } from './line-step.js';
+export { type LiveCall, LiveMachine, type LiveMachineOptions, type LiveResult } from './live-machine.js';
 export { comparePositions, formatPosition, type Position, parsePosition } from './position.js';
 export { Prompt, type Terminal } from './prompt.js';
 export { RemoteTerminal, type TerminalInput, type TerminalOutput } from './remote-terminal.js';

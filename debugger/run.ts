@@ -177,6 +177,17 @@ export class DebugRun implements SliceRunner {
     throw new RunAbandoned();
   }
 
+  /** Between slices: what is to happen from the next one on. */
+  resume(goal: Goal): void {
+    this.#goal = goal;
+  }
+
+  /** Nothing is left to run: a search in the past is over, and a moment that was to be reached is this one. */
+  settle(): void {
+    if (this.#goal.kind === 'searchBack') this.abandon(this.searchResult);
+    this.#goal = { kind: 'go' };
+  }
+
   /** What a search in the past leads to: the last hit, or the start. */
   get searchResult(): Goal {
     const found = this.#found;

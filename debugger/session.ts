@@ -2,6 +2,7 @@ import type { Lab } from '../lab/index.js';
 import { runScenario, type Scenario, type ScenarioResult } from '../lab/index.js';
 import type { LabEvent, Thread } from '../loader/index.js';
 import { Breakpoints } from './breakpoint.js';
+import type { LiveCall, LiveMachine } from './live-machine.js';
 import { comparePositions, type Position, START } from './position.js';
 import { DebugRun, type RunOwner } from './run.js';
 import { addressesOfLine, parseSourcePlace, SourceFiles } from './source.js';
@@ -15,6 +16,8 @@ export interface FrontEnd {
   stopped(stop: Stop, session: DebugSession): Goal;
   /** The scenario is over; its machine is gone. A goal in the past runs it again. */
   ended(result: ScenarioResult, session: DebugSession): Goal;
+  /** A live machine has done all that it was asked for: another call, or a way into the past. */
+  idle?(stop: Stop, machine: LiveMachine, session: DebugSession): LiveCall | Goal;
   /** A line of the transcript. */
   event(event: LabEvent): void;
   /** Something that the user should know. */
@@ -48,19 +51,22 @@ export class DebugSession implements RunOwner {
   #actionsDone = 0;
   #position: Position | undefined;
   #hasWarned = false;
+  /** The next call of a live machine is where the run stops first, not the entry point of its image. */
+  #stopsAtCall = false;
   #modulesChanged = false;
 
   constructor(
     private readonly scenario: Scenario,
     private readonly frontEnd: FrontEnd,
-    private readonly options: { readonly seed?: number } = {},
+    private readonly options: { readonly seed?: number; readonly startsAtCall?: boolean } = {},
   ) {}
 
   /** Runs the scenario, again and again as the user goes back in time, until the front end quits. */
   async run(): Promise<ScenarioResult> {
     let goal: Goal = { kind: 'start' };
     for (;;) {
-      const run: DebugRun = new DebugRun(this, goal);
+      this.#stopsAtCall = goal.kind === 'start' && this.options.startsAtCall === true;
+      const run: DebugRun = new DebugRun(this, this.#stopsAtCall ? { kind: 'go' } : goal);
       const result = await this.#runOnce(run);
       if (run.abandonedFor?.kind === 'quit') return withoutError(result);
       goal = run.abandonedFor ?? this.#ended(run, result);
@@ -98,6 +104,26 @@ export class DebugSession implements RunOwner {
     this.#actions.push({ position: this.#position ?? START, perform });
     this.#actionsDone++;
     return this.current.act(() => perform(this.current.labOf(thread), thread));
+  }
+
+  /** A live machine has done all that it was asked for: what the front end wants next; undefined: nothing. */
+  nextCall(machine: LiveMachine): LiveCall | undefined {
+    const { current, frontEnd } = this;
+    current.settle();
+    const { last } = current.history;
+    if (last === undefined || frontEnd.idle === undefined) return undefined;
+    const position = { sequence: last.sequence, steps: last.steps };
+    this.#position = position;
+    const next = frontEnd.idle({ reason: { kind: 'idle' }, thread: last.thread, position }, machine, this);
+    if ('kind' in next) return current.abandon(next);
+    this.#stopsAtCall = true;
+    return next;
+  }
+
+  /** A live machine is about to make a call. */
+  beginCall(): void {
+    if (this.#stopsAtCall && !this.current.travelling) this.current.resume({ kind: 'start' });
+    this.#stopsAtCall = false;
   }
 
   /** Looks for what breakpoints name among the modules that are loaded now. */

@@ -19,6 +19,8 @@ export type StopReason =
   /** The thread that was stepped is no more; this is another one. */
   | { readonly kind: 'threadEnded'; readonly ended: Thread }
   | { readonly kind: 'interrupted' }
+  /** A live machine has done all that it was asked for: no thread runs. */
+  | { readonly kind: 'idle' }
   /** Images were loaded or unloaded; only for front ends that ask for it. */
   | { readonly kind: 'modules' };
 

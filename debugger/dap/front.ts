@@ -6,6 +6,7 @@ import type { Breakpoint } from '../breakpoint.js';
 import type { BlockingEnd } from '../channel.js';
 import { evaluate } from '../expression.js';
 import { reasonLine } from '../listing.js';
+import type { LiveCall, LiveMachine } from '../live-machine.js';
 import type { DebugSession, FrontEnd } from '../session.js';
 import type { Goal, Stop, StopReason } from '../stop.js';
 import { View } from '../view.js';
@@ -23,8 +24,12 @@ const REASONS: Readonly<Record<StopReason['kind'], string>> = {
   position: 'step',
   threadEnded: 'step',
   interrupted: 'pause',
+  idle: 'step',
   modules: 'step',
 };
+
+/** Goals that lead on need a thread that runs; these lead elsewhere. */
+const FROM_IDLE: ReadonlySet<Goal['kind']> = new Set(['travel', 'searchBack', 'start', 'quit']);
 
 /** Does the condition of the breakpoint hold? One that cannot be evaluated does, so that somebody sees it. */
 function counts(reason: StopReason, view: View): boolean {
@@ -46,14 +51,18 @@ export class DapFront implements FrontEnd {
   #scope: StopScope | undefined;
   /** What goes on when a stop was only for a request. */
   #goal: Goal = { kind: 'go' };
+  /** Between two calls of a live machine. */
+  #isIdle = false;
 
-  static async create(channel: BlockingEnd<DapInput, DapOutput>): Promise<DapFront> {
-    return new DapFront(channel, await loadDisassembler());
+  /** `live`: what is debugged, if it is a machine that is asked for its calls. */
+  static async create(channel: BlockingEnd<DapInput, DapOutput>, live?: LiveMachine): Promise<DapFront> {
+    return new DapFront(channel, await loadDisassembler(), live);
   }
 
   private constructor(
     private readonly channel: BlockingEnd<DapInput, DapOutput>,
     private readonly disassembler: Disassembler,
+    private readonly live: LiveMachine | undefined,
   ) {}
 
   stopped(stop: Stop, session: DebugSession): Goal {
@@ -61,16 +70,30 @@ export class DapFront implements FrontEnd {
     const view = new View(session, stop, stop.thread, this.disassembler);
     if (!counts(stop.reason, view)) return this.#goal;
     this.#scope = new StopScope(view);
-    if (!this.#isReady) this.channel.send({ kind: 'ready', thread: view.thread.id });
-    else if (stop.reason.kind === 'modules') {
-      this.#modules(view);
+    if (stop.reason.kind === 'modules') {
+      if (this.#isReady) this.#modules(view);
       return this.#goal;
     }
+    if (!this.#isReady) this.channel.send({ kind: 'ready', thread: view.thread.id });
     const isQuiet = stop.reason.kind === 'interrupted';
     if (!isQuiet) this.channel.send({ kind: 'running', isRunning: false });
     if (!isQuiet && this.#isReady) this.#tell(view, stop.reason);
     this.#isReady = true;
     return this.#serve(view, isQuiet);
+  }
+
+  idle(stop: Stop, machine: LiveMachine, session: DebugSession): LiveCall | Goal {
+    if (this.#isClosed) return { kind: 'quit' };
+    const view = new View(session, stop, stop.thread, this.disassembler);
+    this.#scope = new StopScope(view);
+    this.channel.send({ kind: 'running', isRunning: false });
+    this.#event('hotpatch/idle', { results: machine.results });
+    this.#isIdle = true;
+    try {
+      return this.#serveIdle(view);
+    } finally {
+      this.#isIdle = false;
+    }
   }
 
   ended({ title, expectations, error }: ScenarioResult, session: DebugSession): Goal {
@@ -129,6 +152,32 @@ export class DapFront implements FrontEnd {
     }
   }
 
+  /** Answers until a call is asked for, or a moment in the past. */
+  #serveIdle(view: View): LiveCall | Goal {
+    for (;;) {
+      const input = this.channel.receive();
+      if (input.kind === 'request' && input.whileRunning) this.channel.interrupted();
+      if (input.kind === 'closed') {
+        this.#isClosed = true;
+        return { kind: 'quit' };
+      }
+      const answer = this.#answer(input, view);
+      if (answer === undefined) continue;
+      const { goal, call } = answer;
+      if (goal !== undefined && !FROM_IDLE.has(goal.kind)) {
+        this.#fail(input, 'no call runs: make one');
+        continue;
+      }
+      const next = call ?? goal;
+      if (next !== undefined) {
+        this.#goal = { kind: 'go' };
+        this.channel.send({ kind: 'running', isRunning: true });
+      }
+      this.#respond(input, answer);
+      if (next !== undefined) return next;
+    }
+  }
+
   #answer(request: DapRequest, view: View): DapAnswer | undefined {
     try {
       const handler = DAP_REQUESTS[request.command];
@@ -139,12 +188,17 @@ export class DapFront implements FrontEnd {
         session: view.session,
         arguments: request.arguments ?? {},
         breakpoints: this.#breakpoints,
+        live: this.live,
+        isIdle: this.#isIdle,
       });
     } catch (error) {
-      const message = error instanceof Error ? error.message : String(error);
-      this.channel.send({ kind: 'failure', id: request.id, message });
+      this.#fail(request, error instanceof Error ? error.message : String(error));
       return undefined;
     }
+  }
+
+  #fail({ id }: DapRequest, message: string): void {
+    this.channel.send({ kind: 'failure', id, message });
   }
 
   #respond({ id }: DapRequest, { body, isChanged }: DapAnswer): void {

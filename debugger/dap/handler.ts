@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 import type { Breakpoint } from '../breakpoint.js';
+import type { LiveCall, LiveMachine } from '../live-machine.js';
 import type { DebugSession } from '../session.js';
 import type { Goal } from '../stop.js';
 import type { StopScope } from './scope.js';
@@ -8,6 +9,8 @@ import type { StopScope } from './scope.js';
 export interface DapAnswer {
   readonly body?: unknown;
   readonly goal?: Goal;
+  /** Between two calls of a live machine: the next one. */
+  readonly call?: LiveCall;
   /** The machine was changed: what the client shows is old. */
   readonly isChanged?: boolean;
 }
@@ -18,6 +21,10 @@ export interface DapContext {
   readonly arguments: unknown;
   /** What each `set…Breakpoints` request has set, by the request and what it is about. */
   readonly breakpoints: Map<string, readonly Breakpoint[]>;
+  /** What is debugged, if it is a machine that is asked for its calls. */
+  readonly live: LiveMachine | undefined;
+  /** It has done all that it was asked for: no thread runs. */
+  readonly isIdle: boolean;
 }
 
 export type DapHandler = (context: DapContext) => DapAnswer;

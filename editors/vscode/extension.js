@@ -35,6 +35,13 @@ async function revert() {
   if (session?.type === 'hotpatch') await session.customRequest('hotpatch/revert', {});
 }
 
+async function call() {
+  const session = vscode.debug.activeDebugSession;
+  if (session?.type !== 'hotpatch') return;
+  const text = await vscode.window.showInputBox({ title: 'Call', prompt: 'FUNCTION ARGUMENTS' });
+  if (text !== undefined) await session.customRequest('hotpatch/call', { call: text });
+}
+
 exports.activate = (context) => {
   context.subscriptions.push(
     vscode.debug.registerDebugAdapterDescriptorFactory('hotpatch', {
@@ -42,5 +49,6 @@ exports.activate = (context) => {
     }),
     vscode.commands.registerCommand('hotpatch.apply', apply),
     vscode.commands.registerCommand('hotpatch.revert', revert),
+    vscode.commands.registerCommand('hotpatch.call', call),
   );
 };
