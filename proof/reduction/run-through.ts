@@ -8,7 +8,7 @@ import type {
 } from '../../cpu/index.js';
 import { PAGE_SIZE } from '../../cpu/index.js';
 import { standsIn } from '../../engine/index.js';
-import { type ImageDomain, Process, type Thread } from '../../loader/index.js';
+import { type Crash, type ImageDomain, Process, type Thread } from '../../loader/index.js';
 import type { CodeMemory } from '../explore/code-memory.js';
 import type { EngineNode } from '../explore/engine-graph.js';
 import type { ExecutedInstruction, FetchView } from '../explore/executor.js';
@@ -92,6 +92,11 @@ class Stop extends Error {
   override readonly name = 'Stop';
 }
 
+/** Ends a run where nobody has handled an exception, before the process or the system ends of it. */
+class Crashed extends Error {
+  override readonly name = 'Crashed';
+}
+
 /** One call on one emulated processor, which runs through everything that nobody else can notice. */
 export class CallRunner {
   readonly points: GuestPoints;
@@ -107,8 +112,6 @@ export class CallRunner {
   readonly #used = new Set<bigint>();
   #watch: Watch | undefined;
   readonly #observation: Disposable;
-  /** Why the process or the system has ended, which no snapshot takes back. */
-  #ended: string | undefined;
   readonly #initialContext: ProcessorContext;
   readonly #stack: Uint8Array;
   readonly #initialRegisters: ReadonlyMap<string, bigint>;
@@ -146,8 +149,10 @@ export class CallRunner {
     return this.options.place;
   }
 
-  /** `base!f+0x2` */
+  /** `base!f+0x2`, `ucrtbase.dll!getenv` */
   describe(address: bigint): string {
+    const service = this.place.services.at(address);
+    if (service !== undefined) return `${service.module}!${service.entry.name}`;
     return this.place.imageAt(address)?.describe(address) ?? this.options.subject.lab.describe(address);
   }
 
@@ -243,8 +248,8 @@ export class CallRunner {
 
   #load(point: GuestPoint, view: FetchView, node: EngineNode, shared: number): void {
     const { subject, thread, processor, memory, visible } = this.options;
-    if (this.#ended !== undefined) throw new BoundReached(`the end of what ran: ${this.#ended}`);
     thread.state = 'running';
+    thread.crash = undefined;
     thread.callouts.splice(0);
     thread.attach(processor);
     subject.lab.kernel.machine.restore(point.snapshot);
@@ -276,21 +281,38 @@ export class CallRunner {
     using _runner = scheduler.use({
       runSlice: (_thread, _processor, options, run) => watch.runSlice(options, run),
     });
+    using _crashes = subject.lab.kernel.events.on(({ kind }) => {
+      if (kind === 'threadCrashed') throw new Crashed();
+    });
     while (!watch.isOver) {
       if (processor.pc === thread.architecture.returnAddress && thread.callouts.length === 0) break;
-      scheduler.runThread(thread, Math.min(SLICE, watch.left));
+      const crash = this.#runSlice(watch);
       watch.served();
-      if (thread.finished || thread.processor !== processor) {
-        const { crash } = thread;
-        if (crash === undefined)
-          throw new BoundReached(`a wait, which the explorer cannot end: ${this.describe(thread.pc)}`);
-        this.#ended = crash.text;
+      if (crash !== undefined) {
         watch.fail(crash.text);
         break;
       }
+      if (thread.finished || thread.processor !== processor)
+        throw new BoundReached(
+          thread.process.terminated
+            ? `the end of the process, which the call asks for at ${this.describe(thread.pc)}`
+            : `a wait, which the explorer cannot end: ${this.describe(thread.pc)}`,
+        );
     }
     this.#watch = undefined;
     subject.lab.kernel.machine.time = time + watch.steps;
+  }
+
+  /** @returns what nobody has handled */
+  #runSlice(watch: Watch): Crash | undefined {
+    const { subject, thread } = this.options;
+    try {
+      subject.lab.kernel.scheduler.runThread(thread, Math.min(SLICE, watch.left));
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof Crashed) || thread.crash === undefined) throw error;
+      return thread.crash;
+    }
   }
 
   #end(watch: Watch): RunEnd {
@@ -404,6 +426,8 @@ class Watch {
   usesShared = false;
   /** Where it lets others see a pointer to memory that only it has. */
   handedOver: bigint | undefined;
+  /** Not yet looked at for pointers. */
+  readonly #written: { readonly address: bigint; readonly size: number }[] = [];
   /** Steps at the beginning of this piece of a run. */
   #base = 0;
   #serving = false;
@@ -506,6 +530,7 @@ class Watch {
   served(): void {
     if (!this.#serving) return;
     this.#serving = false;
+    this.#lookAtWritten();
     if (this.stopAt !== undefined) this.isOver = true;
   }
 
@@ -559,7 +584,22 @@ class Watch {
     return [...this.runner.options.processor.generalRegisters()].join();
   }
 
+  /** Is there now a pointer to memory that only this call has in what it has written for others to see? */
+  #lookAtWritten(): void {
+    if (this.#written.length === 0) return;
+    const { processor, place } = this.runner.options;
+    const { pointerSize } = place.architecture;
+    for (const { address, size } of this.#written.splice(0)) {
+      const bytes = Buffer.from(processor.addressSpace.read(address, size));
+      for (let at = 0; at + pointerSize <= size; at += pointerSize) {
+        const value = pointerSize === 8 ? bytes.readBigUInt64LE(at) : BigInt(bytes.readUInt32LE(at));
+        if (this.runner.isOwn(value)) this.handedOver ??= this.#current;
+      }
+    }
+  }
+
   #begin(address: bigint, size: number): void {
+    this.#lookAtWritten();
     this.#current = address;
     this.#touch(address, size);
     this.steps += 1;
@@ -590,6 +630,7 @@ class Watch {
 
   /** What the last step has touched. */
   finish(nextAddress: bigint | undefined): void {
+    this.#lookAtWritten();
     const { codePages } = this.runner.options.visible;
     const next = nextAddress === undefined ? -1 : (codePages.get(Number(nextAddress >> 12n)) ?? -1);
     this.#note(this.#last, next);
@@ -625,8 +666,10 @@ class Watch {
         size,
         access === 'write' && !this.#isSame(address, size, value) ? CHANGED : READ,
       );
-      if (value !== undefined && size === runner.place.architecture.pointerSize && runner.isOwn(value))
-        this.handedOver ??= this.#current;
+      const { pointerSize } = runner.place.architecture;
+      if (access === 'write' && value !== undefined && size === pointerSize) {
+        if (runner.isOwn(value)) this.handedOver ??= this.#current;
+      } else if (access === 'write' && size >= pointerSize) this.#written.push({ address, size });
     }
     const isShared = visible.conflicts.any(address, size) !== 0;
     if (!isChanged && !isShared) return;
