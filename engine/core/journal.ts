@@ -10,6 +10,11 @@ export class Journal {
     this.#changes.push({ undo, image });
   }
 
+  /** From now on nothing of what was changed so far is taken back. */
+  forget(): void {
+    this.#changes.length = 0;
+  }
+
   /**
    * Takes everything back, last one first.
    * @param kept images that keep what was stored into them: threads are in them, and go on as they have begun

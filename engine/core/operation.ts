@@ -69,6 +69,11 @@ export class Operation {
     });
   }
 
+  /** What was done until now stays, whatever comes: threads may have seen it, and taking it back would not look at them. */
+  settle(): void {
+    this.#journal.forget();
+  }
+
   serialise(facts: { readonly ifRestored?: true } = {}): EngineStep {
     this.kernel.machine.serialise();
     return this.emit({ kind: 'serialised', text: '  every processor is serialised', ...facts });
@@ -76,7 +81,7 @@ export class Operation {
 
   /**
    * Runs the operation's steps. When they fail, or whoever steps through them leaves them on the way, everything is taken
-   * back and every processor serialised; a system that has stopped stays as it is.
+   * back and every processor serialised, but for what was settled; a system that has stopped stays as it is.
    * @param kept images that keep what was stored into them
    */
   *run<T>(

@@ -11,7 +11,7 @@ import { type Swap, swapCode, verifySwaps } from './swap.js';
  * it the original ones return, last one first.
  */
 export function* applyCodePatch(
-  { operation, options }: ApplyContext,
+  context: ApplyContext,
   domain: ImageDomain,
   information: CodeInformation,
 ): Generator<EngineStep, void> {
@@ -25,7 +25,7 @@ export function* applyCodePatch(
     verify(domain, swap, information);
     return swap;
   });
-  yield* swapCode(operation, domain, isActive ? swaps : swaps.reverse(), options);
+  yield* swapCode(context, [{ domain, swaps: isActive ? swaps : swaps.reverse() }]);
 }
 
 function swapOf(

@@ -3,7 +3,6 @@ import type { ImageDomain, LoadedImage } from '../../loader/index.js';
 import { type EngineStep, HotPatchError, type Operation, refuseFindings } from '../core/index.js';
 import { Chain } from './chain.js';
 import type { ApplyContext } from './context.js';
-import type { LoadPatch2003Options } from './options.js';
 import {
   Application2003,
   type AppliedHook,
@@ -12,18 +11,18 @@ import {
   type Patch2003,
 } from './patch.js';
 import { Planner } from './plan.js';
-import { swapCode, verifySwaps } from './swap.js';
+import { type CodeSwap, verifySwaps } from './swap.js';
 
 /**
- * One hotpatch for one target: load the hotpatch image beside it, apply the fixups, compare, enter it into the module's
- * patch list, and put it in force. The same work whoever does it: MmHotPatchRoutine in kernel space,
+ * One hotpatch for one target, as far as nobody sees it: load the hotpatch image beside it, apply the fixups, compare, and
+ * enter it into the module's patch list. The same work whoever does it: MmHotPatchRoutine in kernel space,
  * LdrHotPatchRoutine in a process.
  */
-export function* applyToTarget(
+export function* enterTarget(
   context: ApplyContext,
   patch: Patch2003,
   target: LoadedImage,
-  { active = true, dllBase }: LoadPatch2003Options,
+  dllBase: bigint | undefined,
 ): Generator<EngineStep, Application2003> {
   const { operation, lists, options } = context;
   refuseForTarget(patch, target);
@@ -65,52 +64,42 @@ export function* applyToTarget(
       forgetApplication(application);
     },
   );
-  if (active) yield* enable(context, application);
   return application;
 }
 
-/** Puts the hooks in force. */
-export function* enable(context: ApplyContext, application: Application2003): Generator<EngineStep, void> {
-  const chain = new Chain(context.lists, application);
-  chain.refuseCovered();
-  chain.refuseShared(context.operation.kernel, context.options.spareOccupiedPadding !== false);
-  yield* swap(context, application, chain, true);
-}
+/** What is to become of a hotpatch that a module has. `clear`: nothing, but hooks that disabled ones left are tried again. */
+export type Change2003 = 'enable' | 'disable' | 'clear';
 
-/** Gives every place what the hotpatches that stay in force have there, else its original bytes. */
-export function* disable(context: ApplyContext, application: Application2003): Generator<EngineStep, void> {
-  const chain = new Chain(context.lists, application);
-  chain.refuseCovered();
-  yield* swap(context, application, chain, false);
-}
-
-/** Hooks that disabled hotpatches left in the application's module, tried again. */
-export function* clearLeftHooks(
-  context: ApplyContext,
-  application: Application2003,
-): Generator<EngineStep, void> {
-  yield* swap(context, application, new Chain(context.lists, application), application.active, true);
-}
-
-function* swap(
-  context: ApplyContext,
-  application: Application2003,
-  chain: Chain,
-  active: boolean,
-  onlyLeft = false,
-): Generator<EngineStep, void> {
-  const { operation, options } = context;
+/**
+ * The stores of one module: its hooks are put in force, or every place is given what the hotpatches that stay in force have
+ * there, else its original bytes.
+ * @throws HotPatchError when the order of hotpatches forbids it, or the module does not hold what is expected
+ */
+export function swapFor(context: ApplyContext, application: Application2003, change: Change2003): CodeSwap {
+  const { operation, options, lists } = context;
   const { domain } = application.target;
+  const chain = new Chain(lists, application);
+  if (change !== 'clear') chain.refuseCovered();
+  if (change === 'enable') chain.refuseShared(operation.kernel, options.spareOccupiedPadding !== false);
   operation.change(() => undefined, chain.snapshot());
-  const swaps = onlyLeft ? chain.clearing() : active ? chain.enabling() : chain.disabling();
+  const swaps = {
+    enable: () => chain.enabling(),
+    disable: () => chain.disabling(),
+    clear: () => chain.clearing(),
+  }[change]();
   if (domain.kind === 'user')
     operation.tell(
       'systemCall',
-      `  NtSetSystemInformation(SystemHotpatchInformation, CodeInfo, ${swaps.length} descriptor(s)${active && !onlyLeft ? ', ACTIVE' : ''})`,
+      `  NtSetSystemInformation(SystemHotpatchInformation, CodeInfo, ${swaps.length} descriptor(s)${change === 'enable' ? ', ACTIVE' : ''})`,
     );
   verifySwaps(domain, swaps);
-  yield* swapCode(operation, domain, swaps, options);
-  application.active = active;
+  return {
+    domain,
+    swaps,
+    stored: () => {
+      if (change !== 'clear') application.active = change === 'enable';
+    },
+  };
 }
 
 /** The image room's rules, against the very file that is mapped. */

@@ -9,6 +9,8 @@ export interface ApplyContext {
   readonly options: HotPatch2003Options;
   readonly lists: PatchList;
   readonly host: Server2003Host | undefined;
+  /** The operation cannot be given up any more: what is known of its hotpatch follows what is in memory. */
+  settled(): void;
 }
 
 /** The system that the engine is a part of, as far as a request can concern it. */

@@ -1,6 +1,6 @@
 import { formatAddress } from '../../cpu/index.js';
 import { type NtStatus, ntStatus, type PeImage } from '../../image/index.js';
-import { type Kernel, type LoadedImage, type PlainEventKind, processOf } from '../../loader/index.js';
+import type { Kernel, LoadedImage, PlainEventKind } from '../../loader/index.js';
 import {
   asHotPatchError,
   drive,
@@ -14,9 +14,8 @@ import {
   performOperation,
   storeAsKernel,
 } from '../core/index.js';
-import { applyToTarget, clearLeftHooks, disable, enable } from './apply.js';
+import { type Change2003, swapFor } from './apply.js';
 import type { ApplyContext, EngineServices, Server2003Host } from './context.js';
-import { injectRoutine } from './inject.js';
 import { threadsInOldCode } from './old-code.js';
 import type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
 import {
@@ -28,8 +27,10 @@ import {
   patch2003,
 } from './patch.js';
 import { PatchFiles, readPatch2003 } from './patch-files.js';
+import { changeTargets, type EnterOptions } from './patch-targets.js';
 import { defineServices } from './services.js';
 import { type SetInformationCaller, setSystemInformation } from './set-system-information.js';
+import { swapCode } from './swap.js';
 
 /**
  * The hotpatch engine of Windows Server 2003 SP1: `.hotp1` images, NtSetSystemInformation(SystemHotpatchInformation), a
@@ -129,11 +130,8 @@ export class Server2003Engine implements HotPatchEngine {
       );
       return patch;
     }
-    yield* this.#transaction(patch.name, function* (context) {
-      for (const target of targets) yield* applySteps(context, patch, target, options);
-    });
-    this.#settle(patch);
-    this.#tellState(patch);
+    const { active = true, dllBase } = options;
+    yield* this.#changeSteps(patch, targets, active, { dllBase });
     return patch;
   }
 
@@ -145,7 +143,7 @@ export class Server2003Engine implements HotPatchEngine {
   }
 
   *unloadSteps(patch: HotPatch): Generator<EngineStep, void> {
-    yield* this.#swapSteps(patch2003(patch), 'applied', 'inactive', disable);
+    yield* this.#swapSteps(patch2003(patch), 'applied', 'inactive');
   }
 
   /** Puts a disabled hotpatch in force again. */
@@ -155,51 +153,42 @@ export class Server2003Engine implements HotPatchEngine {
   }
 
   *enableSteps(patch: Patch2003): Generator<EngineStep, void> {
-    yield* this.#swapSteps(patch, 'inactive', 'applied', enable);
+    yield* this.#swapSteps(patch, 'inactive', 'applied');
   }
 
   /** One target alone, as a request of its own process asks: apply it, enable it, or disable it. */
   patchOne(patch: Patch2003, target: LoadedImage, active: boolean): void {
     const facts = () => this.#facts([target], active);
-    performOperation(this.kernel, facts, () => this.#patchOneSteps(patch, target, active));
+    performOperation(this.kernel, facts, () =>
+      this.#changeSteps(patch, [target], active, { injects: false }),
+    );
   }
 
   /** Several targets, all of them or none: kernel space at once, processes by the routine that is injected into them. */
   patchEach(patch: Patch2003, targets: readonly LoadedImage[], active: boolean): void {
     const facts = () => this.#facts(targets, active);
-    performOperation(this.kernel, facts, () => this.#patchEachSteps(patch, targets, active));
+    performOperation(this.kernel, facts, () => this.#changeSteps(patch, targets, active));
   }
 
-  *#patchOneSteps(patch: Patch2003, target: LoadedImage, active: boolean): Generator<EngineStep, void> {
-    const known = this.#applicationOf(patch, target);
-    if (known?.active === active) return;
-    yield* this.#transaction(patch.name, (context): Generator<EngineStep, unknown> => {
-      if (known === undefined) return applyToTarget(context, patch, target, { active });
-      return active ? enable(context, known) : disable(context, known);
-    });
-    this.#settle(patch);
-    this.#tellState(patch);
-  }
-
-  *#patchEachSteps(
+  /** Modules in which it is so already are left alone. */
+  *#changeSteps(
     patch: Patch2003,
     targets: readonly LoadedImage[],
     active: boolean,
+    options: EnterOptions = {},
   ): Generator<EngineStep, void> {
-    const known = new Map(targets.map((target) => [target, this.#applicationOf(patch, target)]));
-    yield* this.#transaction(patch.name, function* (context) {
-      for (const target of targets) {
-        const application = known.get(target);
-        if (application === undefined) yield* applySteps(context, patch, target, { active });
-        else if (application.active !== active)
-          yield* unlessEnded(
-            context,
-            target,
-            active ? enable(context, application) : disable(context, application),
-          );
-      }
-    });
-    this.#settle(patch);
+    const change: Change2003 = active ? 'enable' : 'disable';
+    const changes = targets
+      .map((target) => ({ target, application: this.#applicationOf(patch, target), change }))
+      .filter(({ application }) => application?.active !== active);
+    if (changes.length === 0) return;
+    const settled = () => this.#settle(patch);
+    yield* this.#transaction(
+      patch.name,
+      (context) => changeTargets(context, patch, changes, { ...options, active }),
+      settled,
+    );
+    settled();
     this.#tellState(patch);
   }
 
@@ -210,7 +199,11 @@ export class Server2003Engine implements HotPatchEngine {
   restoreLeftHooks(): void {
     for (const application of [...this.#lists.all].reverse())
       if (application.hooks.some(({ left }) => left))
-        drive(this.#transaction(application.patch.name, (context) => clearLeftHooks(context, application)));
+        drive(
+          this.#transaction(application.patch.name, (context) =>
+            swapCode(context, [swapFor(context, application, 'clear')]),
+          ),
+        );
   }
 
   /** Threads that still run, or will return into, code that a hotpatch has replaced: they finish in the old code. */
@@ -228,13 +221,14 @@ export class Server2003Engine implements HotPatchEngine {
     return this.#files.targetsOf(patch);
   }
 
-  /** Runs steps with a journal; when they fail, every store is taken back, last one first. */
+  /** Runs steps with a journal; when they fail before they are settled, every store is taken back, last one first. */
   *#transaction<T>(
     name: string,
     steps: (context: ApplyContext) => Generator<EngineStep, T>,
+    settled: () => void = () => undefined,
   ): Generator<EngineStep, T> {
     const operation = new Operation(this.kernel, storeAsKernel);
-    const context = { operation, options: this.options, lists: this.#lists, host: this.#host };
+    const context = { operation, options: this.options, lists: this.#lists, host: this.#host, settled };
     try {
       return yield* operation.run(() => steps(context));
     } catch (error) {
@@ -250,7 +244,6 @@ export class Server2003Engine implements HotPatchEngine {
     patch: Patch2003,
     from: Patch2003['state'],
     to: Patch2003['state'],
-    swap: (context: ApplyContext, application: Application2003) => Generator<EngineStep, void>,
   ): Generator<EngineStep, void> {
     if (patch.state !== from)
       throw new HotPatchError({
@@ -260,11 +253,13 @@ export class Server2003Engine implements HotPatchEngine {
         message: `the hotpatch is ${patch.state}, not ${from}`,
       });
     this.#tell('swapBegun', `${to === 'applied' ? 'enable' : 'disable'} ${patch.name}`);
-    yield* this.#transaction(patch.name, function* (context) {
-      for (const application of patch.applications)
-        yield* unlessEnded(context, application.target, swap(context, application));
-    });
-    changePatch2003(patch, { state: to });
+    const change: Change2003 = to === 'applied' ? 'enable' : 'disable';
+    const changes = patch.applications
+      .filter(({ active }) => active === (from === 'applied'))
+      .map((application) => ({ target: application.target, application, change }));
+    const settled = () => changePatch2003(patch, { state: to });
+    yield* this.#transaction(patch.name, (context) => changeTargets(context, patch, changes), settled);
+    settled();
     this.#tellState(patch);
   }
 
@@ -306,39 +301,4 @@ export class Server2003Engine implements HotPatchEngine {
     for (const application of this.#lists.of(image)) forgetApplication(application);
     this.#lists.forget(image);
   }
-}
-
-/** Applies to one target: in kernel space at once, in a process on a thread that is injected into it. */
-function* applySteps(
-  context: ApplyContext,
-  patch: Patch2003,
-  target: LoadedImage,
-  options: LoadPatch2003Options,
-): Generator<EngineStep, void> {
-  const process = processOf(target.domain);
-  if (process !== undefined) {
-    yield* unlessEnded(context, target, injectRoutine(context, process, patch, target, options));
-    return;
-  }
-  context.operation.tell(
-    'kernelPath',
-    `MmHotPatchRoutine: ${patch.name} for ${target.baseDllName} in ${target.domain.name}`,
-  );
-  yield* applyToTarget(context, patch, target, options);
-}
-
-/** A process may end on the way: it is left out. */
-function* unlessEnded(
-  { operation }: ApplyContext,
-  { domain }: LoadedImage,
-  steps: Generator<EngineStep, unknown>,
-): Generator<EngineStep, void> {
-  const { process, name } = domain;
-  try {
-    yield* steps;
-  } catch (error) {
-    if (process?.terminated !== true) throw error;
-  }
-  if (process?.terminated === true)
-    operation.tell('processEnded', `${name} has ended meanwhile: it is left out`);
 }

@@ -9,7 +9,7 @@ import {
   type StoreTarget,
   threadsStandingIn,
 } from '../core/index.js';
-import type { HotPatch2003Options } from './options.js';
+import type { ApplyContext } from './context.js';
 
 /** One store into code, and when it must be left out. */
 export interface Swap {
@@ -44,34 +44,59 @@ export function verifySwaps(
   }
 }
 
+/** The stores into the code of one address space. */
+export interface CodeSwap {
+  readonly domain: ImageDomain;
+  readonly swaps: readonly Swap[];
+  /** All of them are done. */
+  stored?(): void;
+}
+
 /**
  * ExApplyCodePatch's last part: the stores, in the order given, while no processor executes anything (modelled: that NT
- * synchronises is known, how is not). Each of them is one store.
+ * synchronises is known, how is not). Each of them is one store. When the processors are let go all places have theirs, and
+ * the operation cannot be given up any more: threads may have entered what was stored.
  */
 export function* swapCode(
+  { operation, options, settled }: ApplyContext,
+  places: readonly CodeSwap[],
+): Generator<EngineStep, void> {
+  const { gatherProcessors = true, spareOccupiedPadding = true } = options;
+  const parts = places.map((place) => ({
+    domain: place.domain,
+    commit: function* (): Generator<EngineStep, void> {
+      if (places.length > 1) operation.tell('systemCall', `  ExApplyCodePatch in ${place.domain.name}`);
+      for (const swap of place.swaps) yield* swapOne(operation, place.domain, swap, spareOccupiedPadding);
+      place.stored?.();
+    },
+  }));
+  const gathering = gatherProcessors ? 'all processors are held' : undefined;
+  for (const step of changeLiveCode(operation, parts, gathering)) {
+    if (step.kind === 'rendezvous' && step.phase === 'end') {
+      operation.settle();
+      settled();
+    }
+    yield step;
+  }
+}
+
+function* swapOne(
   operation: Operation,
   domain: ImageDomain,
-  swaps: readonly Swap[],
-  { gatherProcessors = true, spareOccupiedPadding = true }: HotPatch2003Options,
+  swap: Swap,
+  spares: boolean,
 ): Generator<EngineStep, void> {
   const { kernel } = operation;
-  const commit = function* (): Generator<EngineStep, void> {
-    for (const swap of swaps) {
-      const left = spareOccupiedPadding && isOccupied(kernel, domain, swap);
-      swap.settled?.(left);
-      if (left)
-        operation.tell('hookLeft', `  the ${swap.target} of ${swap.symbol} stays: a thread stands in it`);
-      else {
-        const { target, location: address, bytes, symbol } = swap;
-        if (spareOccupiedPadding) refuseOccupied(kernel, { domain, unsafe: swap.unsafe, symbol });
-        const unlessOccupied =
-          spareOccupiedPadding && swap.leaveWhile?.length !== 0 ? swap.leaveWhile : undefined;
-        yield operation.store({ domain, target, address, bytes, symbol, unlessOccupied });
-      }
-    }
-  };
-  const gathering = gatherProcessors ? 'all processors are held' : undefined;
-  yield* changeLiveCode(operation, [{ domain, commit }], gathering);
+  const { target, location: address, bytes, symbol, leaveWhile, unsafe } = swap;
+  const left = spares && isOccupied(kernel, domain, swap);
+  swap.settled?.(left);
+  if (left) {
+    operation.tell('hookLeft', `  the ${target} of ${symbol} stays: a thread stands in it`);
+    return;
+  }
+  if (spares) refuseOccupied(kernel, { domain, unsafe, symbol });
+  const unlessOccupied = spares && leaveWhile?.length !== 0 ? leaveWhile : undefined;
+  yield operation.store({ domain, target, address, bytes, symbol, unlessOccupied });
 }
 
 function isOccupied(kernel: Kernel, domain: ImageDomain, { leaveWhile = [] }: Swap): boolean {

@@ -1,4 +1,5 @@
 import type { Patch2003 } from 'hotpatch-lab';
+import type { EngineStep } from 'hotpatch-lab/engine';
 import { describe, expect, it } from 'vitest';
 import { systemState } from '../../../proof/index.js';
 import { buildPatch, indirectHooks, nearHooks, type Processor, type Running, run } from './support.js';
@@ -229,23 +230,32 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
   it.each([
     ['fails', (steps: Generator) => expect(() => steps.throw(new Error('stopped'))).toThrow('stopped')],
     ['is left where it is', (steps: Generator) => expect(steps.return(undefined).done).toBe(true)],
-  ])('an operation that %s leaves the hotpatch as it was, in force or left', async (_, leave) => {
-    using running = await run(form);
-    const { engine, lab } = running;
-    const patch = engine.load(patchOf(running, form));
-    const stop = (steps: Generator) => {
-      const known = [left(patch), patch.applications.map(({ active }) => active), patch.state];
-      const before = systemState(lab).memory;
-      for (let count = 0; count < 8; count++) expect(steps.next().done).toBe(false);
-      leave(steps);
-      expect([left(patch), patch.applications.map(({ active }) => active), patch.state]).toEqual(known);
-      expect(systemState(lab).memory).toEqual(before);
-    };
-    stop(engine.unloadSteps(patch));
-    standAt(running, form, 0);
-    engine.unload(patch);
-    stop(engine.enableSteps(patch));
-  });
+  ])(
+    'an operation that %s while all are held leaves the hotpatch as it was, in force or left',
+    async (_, leave) => {
+      using running = await run(form);
+      const { engine, lab } = running;
+      const patch = engine.load(patchOf(running, form));
+      const stop = (steps: Generator<EngineStep>) => {
+        const known = [left(patch), patch.applications.map(({ active }) => active), patch.state];
+        const before = systemState(lab).memory;
+        const places = new Set<string>();
+        for (let step = steps.next(); step.value.kind !== 'serialised'; step = steps.next()) {
+          if (step.value.kind === 'store') places.add(step.value.place);
+          expect(lab.kernel.scheduler.gathered).toBe(true);
+        }
+        expect(places.size).toBe(2);
+        leave(steps);
+        expect(lab.kernel.scheduler.gathered).toBe(false);
+        expect([left(patch), patch.applications.map(({ active }) => active), patch.state]).toEqual(known);
+        expect(systemState(lab).memory).toEqual(before);
+      };
+      stop(engine.unloadSteps(patch));
+      standAt(running, form, 0);
+      engine.unload(patch);
+      stop(engine.enableSteps(patch));
+    },
+  );
 });
 
 describe('a hotpatch over others', () => {

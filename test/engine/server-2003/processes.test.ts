@@ -1,3 +1,4 @@
+import { FIXUP_TYPE } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { type EngineStep, observeOperations, type Patch2003 } from '../../../engine/index.js';
 import { systemState } from '../../../proof/index.js';
@@ -12,7 +13,18 @@ function drive(steps: Generator<EngineStep, Patch2003>, after: number, act: () =
   }
 }
 
-const stepsOf = ({ engine, target }: Running) => engine.loadSteps(buildPatch(target, { processor: 'x64' }));
+/** Two fixups make two steps in each process before any code is changed. */
+const FIXUPS = 2;
+const stepsOf = ({ engine, target }: Running) =>
+  engine.loadSteps(
+    buildPatch(target, {
+      processor: 'x64',
+      section: ({ good, layout }) => ({
+        ...good,
+        fixups: [0, 8].map((offset) => ({ rva: layout.rva('value') + offset, type: FIXUP_TYPE.PC64 })),
+      }),
+    }),
+  );
 
 const countSteps = async () => {
   using running = await run({ processor: 'x64' });
@@ -93,14 +105,14 @@ describe('a process that ends while a hotpatch is applied', () => {
   it('does not keep the others from being given back when one of them refuses', async () => {
     using running = await run({ processor: 'x64', processes: 3 });
     const { lab, loaded } = running;
-    const [, second, third] = loaded;
+    const [first, second, third] = loaded;
     if (second === undefined || third === undefined) throw new Error('there are three');
     // The third module is not what the hotpatch's validations expect.
     const f = third.symbol('f');
     third.domain.writer.writeCode(f + 3n, Uint8Array.of(7));
     const before = systemState(lab).memory;
-    const perProcess = (await countSteps()) / 2;
-    expect(() => drive(stepsOf(running), perProcess + 1, () => end(running, 0))).toThrow('validation.bytes');
+    expect(() => drive(stepsOf(running), FIXUPS + 1, () => end(running, 0))).toThrow('validation.bytes');
+    expect(first?.domain.process?.terminated).toBe(true);
     expect(lab.kernel.call64(second.symbol('f'), [], { domain: second.domain })).toBe(1n);
     expect(lab.kernel.threads).toEqual([]);
     const kept = [...systemState(lab).memory].filter(([name]) => before.has(name));

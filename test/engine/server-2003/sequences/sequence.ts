@@ -1,4 +1,4 @@
-import { HotPatchError, type Patch2003 } from '../../../../engine/index.js';
+import { type EngineStep, HotPatchError, type Patch2003 } from '../../../../engine/index.js';
 import type { BuiltImage, PeImage } from '../../../../image/index.js';
 import { Lab } from '../../../../lab/index.js';
 import { SeededRandom } from '../../../../loader/common/index.js';
@@ -193,34 +193,53 @@ export class Sequence {
   }
 
   /**
-   * An operation with threads that run between its steps; it goes on to its end, or is left where it is. Not once the
-   * processors were let go in one process: taking that back does not look at threads (docs/two-generations.md).
+   * An operation with threads that run between its steps; it goes on to its end, or is left where it is: then it is as if
+   * it had never begun, or done, once the processors were let go.
    */
   #partly(): void {
     const { engine } = this.machine.lab;
+    const isLoad = this.#pick(3) === 0;
+    const hotpatch = this.#one(this.machine.hotpatches);
     const patch = this.#one(this.#patches);
-    const isLeft = this.#pick(2) === 0;
-    if (patch === undefined) return;
-    const before = patch.state;
-    const kind = before === 'applied' ? 'unload' : 'enable';
-    this.#try(`${kind} ${patch.name} in steps${isLeft ? ', left' : ''}`, () => {
-      const steps = before === 'applied' ? engine.unloadSteps(patch) : engine.enableSteps(patch);
-      const most = this.#pick(10);
-      let isHeld = false;
-      let wasLetGo = false;
-      for (let count = 0; ; count++) {
-        const { done, value } = steps.next();
-        if (done === true) return;
-        if (value.kind === 'rendezvous') isHeld = value.phase === 'begin';
-        wasLetGo ||= value.kind === 'rendezvous' && value.phase === 'end';
-        if (isLeft && !wasLetGo && count >= most) {
-          steps.return(undefined as never);
-          if (patch.state !== before) this.broken.push(`${patch.name} is ${patch.state} after it was left`);
-          return;
-        }
-        if (!isHeld) this.#goOn(1);
+    const leaveAfter = this.#pick(2) === 0 ? this.#pick(16) : undefined;
+    const how = leaveAfter === undefined ? ' in steps' : ' in steps, left';
+    if (isLoad) {
+      if (hotpatch === undefined || this.#patches.some(({ image }) => image === hotpatch.image)) return;
+      const known = engine.patches.length;
+      this.#try(`load ${hotpatch.text}${how}`, () => {
+        const isDone = this.#stepThrough(engine.loadSteps(hotpatch.image), leaveAfter);
+        const loaded = engine.patches.slice(known);
+        this.#patches.push(...loaded);
+        if (loaded.map(({ state }) => state).join() !== (isDone ? 'applied' : ''))
+          this.broken.push(`${hotpatch.text} is in the list, or not, after it was left`);
+      });
+    } else if (patch !== undefined) {
+      const before = patch.state;
+      const kind = before === 'applied' ? 'unload' : 'enable';
+      this.#try(`${kind} ${patch.name}${how}`, () => {
+        const steps = before === 'applied' ? engine.unloadSteps(patch) : engine.enableSteps(patch);
+        if (this.#stepThrough(steps, leaveAfter) !== (patch.state !== before))
+          this.broken.push(`${patch.name} is ${patch.state} after it was left`);
+      });
+    }
+  }
+
+  /** @returns whether it must have been done: it came to its end, or was left once the processors had been let go */
+  #stepThrough(steps: Generator<EngineStep, unknown>, leaveAfter: number | undefined): boolean {
+    let isHeld = false;
+    let wasLetGo = false;
+    for (let count = 0; ; count++) {
+      const { done, value } = steps.next();
+      if (done === true) return true;
+      if (value.kind === 'rendezvous') isHeld = value.phase === 'begin';
+      wasLetGo ||= value.kind === 'rendezvous' && value.phase === 'end';
+      if (!isHeld) for (let times = this.#pick(4); times > 0; times--) this.#goOn(1);
+      if (leaveAfter !== undefined && (count >= leaveAfter || (wasLetGo && leaveAfter > 10))) {
+        steps.return(undefined);
+        this.#count(wasLetGo ? 'left when done' : 'left before');
+        return wasLetGo;
       }
-    });
+    }
   }
 
   #try(text: string, action: () => void): void {
