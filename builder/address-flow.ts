@@ -1,3 +1,5 @@
+import type { ImageArchitecture } from '../image/index.js';
+import type { Reference } from './code-stream.js';
 import type { CodeFunction, Place, Program } from './program.js';
 import { conventionOf, registerFlow } from './register-flow.js';
 
@@ -98,15 +100,29 @@ type Step = ReturnType<typeof registerFlow>['steps'][number];
 function takenAddress(program: Program, { instruction, memory }: Step): number | undefined {
   const [reference, second] = instruction.references.filter(({ kind }) => kind === 'data');
   if (reference === undefined) return undefined;
-  if (program.image.architecture === 'arm64')
-    return isArm64Add(instruction.bytes) || isArm64Address(instruction.bytes) ? reference.target : undefined;
+  return TAKEN[program.image.architecture](instruction.bytes, memory, reference, second);
+}
+
+type Taken = (
+  bytes: Uint8Array,
+  memory: Step['memory'],
+  first: Reference,
+  second: Reference | undefined,
+) => number | undefined;
+
+const arm64Taken: Taken = (bytes, _memory, { target }) =>
+  isArm64Add(bytes) || isArm64Address(bytes) ? target : undefined;
+
+const x86Taken: Taken = (_bytes, memory, first, second) => {
   const isAccess = memory.some(
     ({ isRead, isWritten, base }) =>
       (isRead || isWritten) && (base === '' || base === 'rip' || base === 'none'),
   );
   // 32-bit code: the address of what is read or written, then a number that is an address too.
-  return isAccess ? second?.target : reference.target;
-}
+  return isAccess ? second?.target : first.target;
+};
+
+const TAKEN: Readonly<Record<ImageArchitecture, Taken>> = { x64: x86Taken, x86: x86Taken, arm64: arm64Taken };
 
 function isArm64Add(bytes: Uint8Array): boolean {
   return bytes.length === 4 && (bytes[3] ?? 0) === 0x91;

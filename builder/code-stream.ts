@@ -1,4 +1,5 @@
 import { type InstructionFlow, instructionFacts, retarget } from '../cpu/index.js';
+import type { ImageArchitecture } from '../image/index.js';
 import { resolvePages } from './arm64-pages.js';
 import type { CodeFunction, Program } from './program.js';
 
@@ -29,13 +30,24 @@ export interface CodeStream {
   readonly references: readonly Reference[];
 }
 
+const NO_PAGES = (): undefined => undefined;
+
+/** Pairs of instructions that make one address. */
+const PAGES: Readonly<
+  Record<ImageArchitecture, (bytes: Uint8Array, rva: number) => ReturnType<typeof resolvePages> | undefined>
+> = {
+  x64: NO_PAGES,
+  x86: NO_PAGES,
+  arm64: resolvePages,
+};
+
 /** Decodes a function from its first byte to its last. */
 export function decodeFunction(program: Program, code: CodeFunction): CodeStream {
   const { image } = program;
   const { architecture } = image;
   const base = image.optionalHeader.imageBase;
   const bytes = image.read(code.rva, code.size);
-  const pages = architecture === 'arm64' ? resolvePages(bytes, code.rva) : undefined;
+  const pages = PAGES[architecture](bytes, code.rva);
   const instructions: CodeInstruction[] = [];
   for (let offset = 0; offset < bytes.length; ) {
     const at = base + BigInt(code.rva + offset);

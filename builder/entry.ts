@@ -6,6 +6,7 @@ import {
   entryFacts,
   entryNeedOf,
   FUNCTION_ENTRY_SIZE,
+  type ImageArchitecture,
   type EntryProblem as Problem,
   entryProblems as problemsOf,
 } from '../image/index.js';
@@ -17,8 +18,19 @@ export interface EntryProblem {
   readonly text: string;
 }
 
-/** Reach of B: 26 bits of signed distance in words. */
-const ARM64_REACH = 1 << 27;
+/** Bytes that the branch at an entry must not reach: B has 26 bits of signed distance in words. The others' jump near. */
+const REACH: Readonly<Record<ImageArchitecture, number>> = {
+  x64: Number.POSITIVE_INFINITY,
+  x86: Number.POSITIVE_INFINITY,
+  arm64: 1 << 27,
+};
+
+/** Does code hold addresses, which the loader relocates? The others' code is relative to itself. */
+const HAS_ADDRESSES_IN_CODE: Readonly<Record<ImageArchitecture, boolean>> = {
+  x64: false,
+  x86: true,
+  arm64: false,
+};
 
 /**
  * Bytes of a field of IMAGE_REL_BASED_HIGHLOW that another load address changes: its upper half, because image bases are
@@ -106,17 +118,16 @@ export function entryProblems(program: Program, code: CodeFunction, reserveSize:
     if (branch > 0) problems.push({ rule: 'entry.branch', text: `${at} leads to +0x${branch.toString(16)}` });
     else if (flow !== 'call') problems.push({ rule: 'entry.loop', text: `${at} leads to the entry` });
   }
-  const [relocation] =
-    architecture === 'x86'
-      ? program.relocationsIn(code.rva - RELOCATED_END + 1, RELOCATED_END - RELOCATED_START + entrySize - 1)
-      : [];
+  const [relocation] = HAS_ADDRESSES_IN_CODE[architecture]
+    ? program.relocationsIn(code.rva - RELOCATED_END + 1, RELOCATED_END - RELOCATED_START + entrySize - 1)
+    : [];
   if (relocation !== undefined)
     problems.push({
       rule: 'entry.relocation',
       text: `a base relocation changes the bytes from ${signedHex(relocation + RELOCATED_START - code.rva)} on`,
     });
   const distance = image.optionalHeader.sizeOfImage + reserveSize - code.rva;
-  if (architecture === 'arm64' && distance >= ARM64_REACH)
+  if (distance >= REACH[architecture])
     problems.push({
       rule: 'entry.range',
       text: `the end of the HPAT is 0x${distance.toString(16)} bytes away`,

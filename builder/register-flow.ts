@@ -8,6 +8,11 @@ interface Convention {
   /** Not preserved by a call, and not its result. */
   readonly clobbered: readonly string[];
   readonly results: readonly string[];
+  /**
+   * Bytes from the stack pointer at the entry to the first parameter on the stack: behind the return address, on x64 behind
+   * the room for four register parameters too. Undefined where the stack is not looked at.
+   */
+  readonly stackParametersAt?: number;
 }
 
 const range = (prefix: string, from: number, to: number) =>
@@ -19,6 +24,7 @@ const CONVENTIONS: Record<ArchitectureName, Convention> = {
     parameters: ['rcx', 'rdx', 'r8', 'r9', ...range('xmm', 0, 5)],
     clobbered: ['rcx', 'rdx', 'r8', 'r9', 'r10', 'r11', ...range('xmm', 1, 5)],
     results: ['rax', 'xmm0'],
+    stackParametersAt: 40,
   },
   arm64: {
     parameters: [...range('x', 0, 8), ...range('v', 0, 7)],
@@ -29,6 +35,7 @@ const CONVENTIONS: Record<ArchitectureName, Convention> = {
     parameters: ['rcx', 'rdx'],
     clobbered: ['rcx', ...range('xmm', 0, 7)],
     results: ['rax'],
+    stackParametersAt: 4,
   },
 };
 
@@ -92,7 +99,7 @@ function computeFlow(program: Program, code: CodeFunction): RegisterFlow {
   return {
     steps,
     liveIn: new Set(convention.parameters.filter((name) => first.has(name))),
-    stackParameters: program.image.architecture === 'arm64' ? new Set() : stackReads(program, steps),
+    stackParameters: stackReads(program, steps, convention.stackParametersAt),
     definesResult:
       convention.parameters.includes(convention.results[0] ?? '') || definesResult(steps, convention.results),
     written: new Set(steps.flatMap(({ writes, changes }) => [...writes, ...changes])),
@@ -199,10 +206,9 @@ function definesResult(steps: readonly Step[], [result = '']: readonly string[])
 }
 
 /** Distances above the return address that are read: with the stack pointer, or a frame pointer, followed along the code. */
-function stackReads(program: Program, steps: readonly Step[]): Set<number> {
+function stackReads(program: Program, steps: readonly Step[], first: number | undefined): Set<number> {
+  if (first === undefined) return new Set();
   const { pointerSize } = program.image;
-  // x64 callers leave room for four register parameters above the return address.
-  const first = program.image.architecture === 'x64' ? pointerSize * 5 : pointerSize;
   const reads = new Set<number>();
   const seen = new Set<number>();
   const work: { index: number; depth: number; frame: number | undefined }[] = [

@@ -83,7 +83,7 @@ function runCalls(request: CallRequest, image: PeImage): CallReport {
   const patcher = createPatcher(createEngine(engine, kernel));
   const domain = domainFor(kernel, image);
   const table =
-    domain.kind === 'user' ? kernel.userServices({ wow64: architecture === 'x86' }) : kernel.services;
+    domain.kind === 'user' ? kernel.userServices({ wow64: kernel.boot.runsWow64 }) : kernel.services;
   for (const text of request.stub ?? []) stub(table, text);
   for (const file of request.with) load(kernel, domain, file);
   const loaded = load(kernel, domain, request.image, image, request.symbols);
@@ -191,7 +191,7 @@ function stub(table: ReturnType<Kernel['userServices']>, text: string): void {
 
 /** Drivers go into kernel space, everything else into a process of its own. */
 export function domainFor(kernel: Kernel, image: PeImage): ImageDomain {
-  if (image.optionalHeader.subsystem === IMAGE_SUBSYSTEM.NATIVE || image.architecture === 'x86')
+  if (image.optionalHeader.subsystem === IMAGE_SUBSYSTEM.NATIVE || kernel.boot.runsWow64)
     return kernel.domain;
   return kernel.createProcess({ name: 'call.exe' }).domain;
 }

@@ -30,10 +30,36 @@ export interface Assembly {
   readonly statements: readonly AssembledStatement[];
 }
 
-const PADDING: Record<ArchitectureName, Uint8Array> = {
-  x64: Uint8Array.of(0x90),
-  x86: Uint8Array.of(0x90),
-  arm64: Uint8Array.of(0x1f, 0x20, 0x03, 0xd5),
+/** How source for an architecture is written. */
+interface Syntax {
+  readonly hashIsComment: boolean;
+  /** Names that cannot be labels. */
+  readonly reserved: RegExp;
+  /** A nop, which alignment is filled with. */
+  readonly padding: Uint8Array;
+  /** Bytes of `.word`. */
+  readonly wordSize: 2 | 4;
+  readonly assemble: typeof assembleArm64;
+}
+
+const x86Syntax = (bits: 32 | 64): Syntax => ({
+  hashIsComment: true,
+  reserved: X86_RESERVED,
+  padding: Uint8Array.of(0x90),
+  wordSize: 2,
+  assemble: (...parameters) => assembleX86(bits, ...parameters),
+});
+
+const SYNTAX: Readonly<Record<ArchitectureName, Syntax>> = {
+  x64: x86Syntax(64),
+  x86: x86Syntax(32),
+  arm64: {
+    hashIsComment: false,
+    reserved: ARM64_RESERVED,
+    padding: Uint8Array.of(0x1f, 0x20, 0x03, 0xd5),
+    wordSize: 4,
+    assemble: assembleArm64,
+  },
 };
 
 const MOST_PASSES = 64;
@@ -56,8 +82,9 @@ export async function assembleListing(
   source: string,
   { address, symbols = {} }: AssembleOptions,
 ): Promise<Assembly> {
-  const statements = parseSource(source, architecture !== 'arm64');
-  const reserved = architecture === 'arm64' ? ARM64_RESERVED : X86_RESERVED;
+  const syntax = SYNTAX[architecture];
+  const { reserved } = syntax;
+  const statements = parseSource(source, syntax.hashIsComment);
   checkLabels(statements, reserved);
   const encode = remember(await loadKeystone(architecture));
   const given: Lookup = (name) =>
@@ -89,7 +116,7 @@ export async function assembleListing(
         placed.set(symbol, value);
         continue;
       }
-      const bytes = assembleStatement(architecture, encode, statement, at, lookup);
+      const bytes = assembleStatement(syntax, encode, statement, at, lookup);
       result.push({ line: statement.line, address: at, bytes });
       at += BigInt(bytes.length);
     }
@@ -106,7 +133,7 @@ export async function assembleListing(
 }
 
 function assembleStatement(
-  architecture: ArchitectureName,
+  { assemble, padding, wordSize }: Syntax,
   encode: EncodeInstruction,
   statement: Statement,
   at: bigint,
@@ -115,13 +142,7 @@ function assembleStatement(
   const { name, operands } = statement.operation ?? { name: '', operands: [] };
   try {
     if (name.startsWith('.')) {
-      const wordSize = architecture === 'arm64' ? 4 : 2;
-      return assembleDirective(statement, name, operands, {
-        at,
-        lookup,
-        padding: PADDING[architecture],
-        wordSize,
-      });
+      return assembleDirective(statement, name, operands, { at, lookup, padding, wordSize });
     }
     if (!/^[a-z][\w.]*$/.test(name))
       throw new AssemblerError('unknownInstruction', statement, 'there is no such instruction');
@@ -130,9 +151,7 @@ function assembleStatement(
     );
     if (unknown !== undefined)
       throw new AssemblerError('undefinedSymbol', statement, `${unknown.text} is not defined`);
-    return architecture === 'arm64'
-      ? assembleArm64(encode, statement, name, operands, at, lookup)
-      : assembleX86(architecture, encode, statement, name, operands, at, lookup);
+    return assemble(encode, statement, name, operands, at, lookup);
   } catch (error) {
     if (error instanceof AssemblerError || !(error instanceof CpuError)) throw error;
     throw new AssemblerError(error.rule, statement, error.message, error);

@@ -1,4 +1,5 @@
 import type { Capstone, CapstoneInstruction } from '@alexaltea/capstone-js';
+import { ADDRESS_BITS } from './architecture/address-bits.js';
 import type { ArchitectureName } from './architecture/architecture.js';
 import { CpuError, messageOf } from './error.js';
 
@@ -48,9 +49,22 @@ export async function disassemble(
 
 /** A 64-bit address as WinDbg prints it, `fffff800``12345678`; 8 digits for x86. */
 export function formatAddress(architecture: ArchitectureName, address: bigint): string {
-  if (architecture === 'x86') return BigInt.asUintN(32, address).toString(16).padStart(8, '0');
+  if (ADDRESS_BITS[architecture] === 32) return BigInt.asUintN(32, address).toString(16).padStart(8, '0');
   const digits = BigInt.asUintN(64, address).toString(16).padStart(16, '0');
   return `${digits.slice(0, 8)}\`${digits.slice(8)}`;
+}
+
+/** How text of an architecture looks. */
+interface Style {
+  readonly instruction: (
+    architecture: ArchitectureName,
+    decoded: CapstoneInstruction,
+    options: DisassembleOptions,
+    at: bigint,
+  ) => string;
+  /** Of bytes that are no instruction; how many of them make one line. */
+  readonly data: (bytes: Uint8Array) => string;
+  readonly dataLength: number;
 }
 
 async function createDisassembler(): Promise<Disassembler> {
@@ -66,8 +80,8 @@ async function createDisassembler(): Promise<Disassembler> {
   return (architecture, bytes, address, options = {}) => {
     const handle = handles.get(architecture) ?? open[architecture]();
     handles.set(architecture, handle);
-    const style = architecture === 'arm64' ? arm64Text : x86Text;
-    const width = architecture === 'x86' ? 32 : 64;
+    const style = STYLES[architecture];
+    const width = ADDRESS_BITS[architecture];
     const limit = options.count ?? Number.POSITIVE_INFINITY;
     const result: DisassembledInstruction[] = [];
     let offset = 0;
@@ -79,11 +93,11 @@ async function createDisassembler(): Promise<Disassembler> {
     while (offset < bytes.length && result.length < limit) {
       const wanted = Number.isFinite(limit) ? limit - result.length : 0;
       for (const decoded of decode(handle, bytes.subarray(offset), address + BigInt(offset), wanted)) {
-        push(decoded.size, (at) => style(architecture, decoded, options, at));
+        push(decoded.size, (at) => style.instruction(architecture, decoded, options, at));
       }
       if (offset < bytes.length && result.length < limit) {
-        const length = architecture === 'arm64' ? Math.min(4, bytes.length - offset) : 1;
-        push(length, () => dataText(architecture, bytes.subarray(offset, offset + length)));
+        const length = Math.min(style.dataLength, bytes.length - offset);
+        push(length, () => style.data(bytes.subarray(offset, offset + length)));
       }
     }
     return result;
@@ -100,8 +114,9 @@ function decode(handle: Capstone, bytes: Uint8Array, address: bigint, count: num
   }
 }
 
-function dataText(architecture: ArchitectureName, bytes: Uint8Array): string {
-  if (architecture !== 'arm64') return `db      ${windbgNumber(BigInt(bytes[0] ?? 0), 2)}`;
+const x86Data = (bytes: Uint8Array): string => `db      ${windbgNumber(BigInt(bytes[0] ?? 0), 2)}`;
+
+function arm64Data(bytes: Uint8Array): string {
   const digits = [...bytes].map((byte) => byte.toString(16).padStart(2, '0'));
   if (bytes.length < 4) return `.byte       ${digits.map((digit) => `0x${digit}`).join(',')}`;
   return `.word       0x${digits.reverse().join('')}`;
@@ -116,7 +131,7 @@ function windbgNumber(value: bigint, digits = 1): string {
 
 function place(architecture: ArchitectureName, address: bigint, { symbol }: DisassembleOptions): string {
   const plain = formatAddress(architecture, address);
-  const name = symbol?.(BigInt.asUintN(architecture === 'x86' ? 32 : 64, address));
+  const name = symbol?.(BigInt.asUintN(ADDRESS_BITS[architecture], address));
   return name === undefined ? plain : `${name} (${plain})`;
 }
 
@@ -160,3 +175,10 @@ function arm64Text(
     target === null ? operands : `${target[1] ?? ''}${place(architecture, BigInt(target[2] ?? 0), options)}`;
   return `${name} ${text.replaceAll(', ', ',')}`;
 }
+
+const X86_STYLE: Style = { instruction: x86Text, data: x86Data, dataLength: 1 };
+const STYLES: Readonly<Record<ArchitectureName, Style>> = {
+  x64: X86_STYLE,
+  x86: X86_STYLE,
+  arm64: { instruction: arm64Text, data: arm64Data, dataLength: 4 },
+};

@@ -56,12 +56,12 @@ export function instructionFacts(
   bytes: Uint8Array,
   at: bigint,
 ): InstructionFacts {
-  return architecture === 'arm64' ? arm64Facts(bytes, at) : x86Facts(architecture, bytes, at);
+  return DECODERS[architecture].facts(bytes, at);
 }
 
 /** {@link InstructionFacts.length} alone. */
 export function instructionLength(architecture: ArchitectureName, bytes: Uint8Array, at: bigint): number {
-  return architecture === 'arm64' ? 4 : x86Facts(architecture, bytes, at).length;
+  return DECODERS[architecture].length(bytes, at);
 }
 
 /**
@@ -74,7 +74,23 @@ export function retarget(
   at: bigint,
   target: bigint,
 ): Uint8Array {
-  return architecture === 'arm64'
-    ? retargetArm64(bytes, at, target)
-    : retargetX86(architecture, bytes, at, target);
+  return DECODERS[architecture].retarget(bytes, at, target);
 }
+
+interface Decoder {
+  facts(bytes: Uint8Array, at: bigint): InstructionFacts;
+  length(bytes: Uint8Array, at: bigint): number;
+  retarget(bytes: Uint8Array, at: bigint, target: bigint): Uint8Array;
+}
+
+const x86Decoder = (bits: 32 | 64): Decoder => ({
+  facts: (bytes, at) => x86Facts(bits, bytes, at),
+  length: (bytes, at) => x86Facts(bits, bytes, at).length,
+  retarget: (bytes, at, target) => retargetX86(bits, bytes, at, target),
+});
+
+const DECODERS: Readonly<Record<ArchitectureName, Decoder>> = {
+  x64: x86Decoder(64),
+  x86: x86Decoder(32),
+  arm64: { facts: arm64Facts, length: () => 4, retarget: retargetArm64 },
+};

@@ -2,6 +2,7 @@ import { AddressSpace } from './address-space.js';
 import type { Architecture, ArchitectureName } from './architecture/architecture.js';
 import { architectureNamed } from './architecture/index.js';
 import { type Counting, defaultCounting } from './counting.js';
+import { ENGINE_TRAITS } from './engine-traits.js';
 import { CpuError } from './error.js';
 import { FetchUnit, InstructionFetch, type InstructionFetchMode } from './instruction-fetch.js';
 import { PageTable, type PageTableRange } from './page-table.js';
@@ -97,7 +98,7 @@ export class Machine implements Disposable {
     this.instructionFetch = new InstructionFetch(
       mode,
       this.#units.flatMap((unit) => (unit.companion === undefined ? [unit] : [unit, unit.companion])),
-      this.architecture.engine === 'x86-64',
+      ENGINE_TRAITS[this.architecture.engine].snoopsStoresIntoCode,
       () => this.memory,
     );
     this.memory = new PhysicalMemory(memorySize, {

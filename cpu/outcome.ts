@@ -6,7 +6,7 @@ import type { Fault } from './exit.js';
 import type { Processor } from './processor.js';
 import { PAGE_SHIFT } from './protection.js';
 import type { Refusal } from './translator.js';
-import type { Engine } from './unicorn/engine.js';
+import type { Engine, EngineKind } from './unicorn/engine.js';
 import { ABORTED } from './unicorn/guard.js';
 import { ENDED, engineErrorName, isSysenter } from './unicorn/names.js';
 import { clearPendingException } from './unicorn/pending-exception.js';
@@ -78,7 +78,7 @@ export function outcomeOf(segment: Segment, processor: Processor, engine: Engine
   if (stop === undefined) {
     if (segment.isPaused) return { completed: begun };
     if (begun > limit) return { completed: limit };
-    if (segment.confined !== undefined && !isHalt(segment.confined)) return { completed: begun };
+    if (segment.confined !== undefined && !isHalt(processor, segment.confined)) return { completed: begun };
     if (!isBehindHalt(processor)) {
       throw unexplained(processor, 'without a reason');
     }
@@ -117,8 +117,7 @@ function refused(
   }
   const exact = refusal.access === 'execute' ? pc : engine.refusedAddress;
   const isExact = Number(exact >> PAGE_SHIFT) === refusal.page;
-  const isX86 = engine.kind === 'x86-64';
-  const isModified = isX86 && refusal.access === 'read' && isReadModifyWrite(processor, fetchOne(processor));
+  const isModified = refusal.access === 'read' && readsToModify(processor);
   const fault: Fault = {
     address: isExact ? exact : BigInt(refusal.page) << PAGE_SHIFT,
     access: isModified ? 'write' : refusal.access,
@@ -135,9 +134,26 @@ function exception(vector: number, processor: Processor, engine: Engine): Delive
     pc: processor.pc,
     register: (name: string) => processor.get(name),
   };
-  if (engine.kind === 'arm64') return arm64Exception(vector, { ...moment, isHardware: false });
-  return withCause(x86Exception(vector, { ...moment, isHardware: clearPendingException(engine) }), processor);
+  return DELIVERIES[engine.kind](vector, moment, processor, engine);
 }
+
+/** Intel's processors ask for the right to write before they read; the syndrome of an A64 atomic says what it is by itself. */
+const readsToModify = (processor: Processor): boolean =>
+  READS_TO_MODIFY[processor.architecture.engine](processor);
+
+const READS_TO_MODIFY: Readonly<Record<EngineKind, (processor: Processor) => boolean>> = {
+  'x86-64': (processor) => isReadModifyWrite(processor, fetchOne(processor)),
+  arm64: () => false,
+};
+
+type Moment = Omit<Parameters<typeof x86Exception>[1], 'isHardware'>;
+type Deliver = (vector: number, moment: Moment, processor: Processor, engine: Engine) => Delivery;
+
+const DELIVERIES: Readonly<Record<EngineKind, Deliver>> = {
+  'x86-64': (vector, moment, processor, engine) =>
+    withCause(x86Exception(vector, { ...moment, isHardware: clearPendingException(engine) }), processor),
+  arm64: (vector, moment) => arm64Exception(vector, { ...moment, isHardware: false }),
+};
 
 /** What Windows finds out by looking at the instruction. */
 function withCause(delivery: Delivery, processor: Processor): Delivery {
@@ -153,16 +169,18 @@ function withCause(delivery: Delivery, processor: Processor): Delivery {
 }
 
 /** Without prefixes: with one it is no HLT that anybody writes. */
-const isHalt = (instruction: Uint8Array): boolean =>
-  instruction[0] === HLT ||
-  (instruction.byteLength === 4 && [WFI, WFE].includes(Buffer.from(instruction).readUInt32LE(0)));
+const isHalt = (processor: Processor, instruction: Uint8Array): boolean =>
+  HALTS[processor.architecture.engine](instruction);
+
+const HALTS: Readonly<Record<EngineKind, (instruction: Uint8Array) => boolean>> = {
+  'x86-64': ([opcode]) => opcode === HLT,
+  arm64: (instruction) => [WFI, WFE].includes(Buffer.from(instruction).readUInt32LE(0)),
+};
 
 function isBehindHalt(processor: Processor): boolean {
   const { pc } = processor;
-  const isArm = processor.architecture.engine === 'arm64';
-  const bytes = processor.fetchBytes(pc - (isArm ? 4n : 1n), isArm ? 4 : 1);
-  if (!isArm) return bytes[0] === HLT;
-  return [WFI, WFE].includes(new DataView(bytes.buffer).getUint32(0, true));
+  const { minimumInstructionLength: length } = processor.architecture;
+  return isHalt(processor, processor.fetchBytes(pc - BigInt(length), length));
 }
 
 function unexplained(processor: Processor, how: string): CpuError {

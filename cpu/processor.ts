@@ -8,8 +8,25 @@ import { ProcessorContext } from './processor-context.js';
 import type { ProcessorOwner } from './processor-owner.js';
 import { PAGE_SHIFT } from './protection.js';
 import { Runner, type RunOptions } from './runner.js';
-import type { Engine } from './unicorn/engine.js';
+import type { Engine, EngineKind } from './unicorn/engine.js';
 import { initialContext, type ModeName, modeBits, withMode } from './unicorn/mode.js';
+
+/** What the registers of an engine say of the mode that it is in. */
+interface ModeRegisters {
+  ring(processor: Processor): Ring;
+  bits(processor: Processor): 32 | 64;
+}
+
+const MODES: Readonly<Record<EngineKind, ModeRegisters>> = {
+  'x86-64': {
+    ring: (processor) => Number(processor.get('cs') & 3n) as Ring,
+    bits: (processor) => (processor.get('cs') === 0x23n ? 32 : 64),
+  },
+  arm64: {
+    ring: (processor) => ((processor.get('pstate') & 0xcn) === 0n ? 3 : 0),
+    bits: () => 64,
+  },
+};
 
 /** One virtual processor: its own registers, translations and view of the code, on the machine's shared memory. */
 export class Processor {
@@ -65,7 +82,7 @@ export class Processor {
   }
 
   get ring(): Ring {
-    return this.#isArm ? ((this.get('pstate') & 0xcn) === 0n ? 3 : 0) : (Number(this.get('cs') & 3n) as Ring);
+    return MODES[this.architecture.engine].ring(this);
   }
 
   set ring(ring: Ring) {
@@ -74,7 +91,7 @@ export class Processor {
 
   /** 32 in compatibility mode, as WOW64 code runs. */
   get bits(): 32 | 64 {
-    return this.#isArm || this.get('cs') !== 0x23n ? 64 : 32;
+    return MODES[this.architecture.engine].bits(this);
   }
 
   /** Ring 0 is always 64-bit; 32-bit user code needs an x86 or x64 processor. Registers keep their values. */
@@ -84,10 +101,6 @@ export class Processor {
     const bitsOfMode = modeBits(this.architecture.engine, mode);
     this.#engine.restoreContext(withMode(this.#engine.saveContext(), bitsOfMode));
     this.fetchUnit.flushTranslations();
-  }
-
-  get #isArm(): boolean {
-    return this.architecture.engine === 'arm64';
   }
 
   /** `register` as in the processor manual, lower case, or `pc` and `sp`. Vector registers have 128 bits. */

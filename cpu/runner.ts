@@ -17,7 +17,7 @@ import { randomNumbers } from './schedule.js';
 import { type AppliedEffect, FetchEffectHooks } from './serialising.js';
 import type { Translator } from './translator.js';
 import type { BlockLog } from './unicorn/block-log.js';
-import { type Engine, NO_LIMIT } from './unicorn/engine.js';
+import { type Engine, type EngineKind, NO_LIMIT } from './unicorn/engine.js';
 
 export interface RunOptions {
   /** Stop after so many. Default: no limit. */
@@ -25,6 +25,9 @@ export interface RunOptions {
   /** Stop before executing there; but not at the very first instruction of this run. */
   readonly breakpoints?: Iterable<bigint>;
 }
+
+/** #UD; the synchronous exception of ARM64. */
+const INVALID_OPCODE_VECTOR: Readonly<Record<EngineKind, number>> = { 'x86-64': 6, arm64: 1 };
 
 /**
  * Runs a processor's engine in segments: whatever needs the engine to stand still (filling a demand-zero page, forgetting
@@ -52,9 +55,12 @@ export class Runner {
   /** The block that was last unknown to the engine. */
   #unknown: bigint | undefined;
 
+  readonly #alignmentMask: bigint;
+
   constructor(processor: Processor, owner: ProcessorOwner) {
     this.#processor = processor;
     this.#owner = owner;
+    this.#alignmentMask = BigInt(processor.architecture.minimumInstructionLength - 1);
     this.#lanes = new Lanes(processor, owner, (translator) => this.#events(translator));
   }
 
@@ -150,7 +156,7 @@ export class Runner {
   }
 
   #isMisaligned(address: bigint): boolean {
-    return this.engine.kind === 'arm64' && (address & 3n) !== 0n;
+    return (address & this.#alignmentMask) !== 0n;
   }
 
   /** A new block is about to be executed; in a callback of the engine. */
@@ -209,7 +215,7 @@ export class Runner {
 
   /** The instruction at which Unicorn's translator gives up is none of its processors. */
   #untranslatable(instruction: bigint): ExitWithoutCount {
-    const vector = this.engine.kind === 'arm64' ? 1 : 6;
+    const vector = INVALID_OPCODE_VECTOR[this.engine.kind];
     return { reason: 'exception', name: 'invalidOpcode', vector, instruction };
   }
 

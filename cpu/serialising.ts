@@ -57,16 +57,24 @@ export function isX86Serialising(bytes: Uint8Array, at: number): boolean {
 export const isSerialize = (bytes: Uint8Array, at: number): boolean =>
   bytes[at] === TWO_BYTE && bytes[at + 1] === GROUP_7 && bytes[at + 2] === SERIALIZE;
 
+const FETCH_EFFECTS: Readonly<Record<EngineKind, (page: Uint8Array) => number[]>> = {
+  'x86-64': x86FetchEffects,
+  arm64: arm64FetchEffects,
+};
+
 /** Offsets in a page of code where an instruction with an effect on fetching may begin. */
-export function findFetchEffects(kind: EngineKind, page: Uint8Array): number[] {
+export const findFetchEffects = (kind: EngineKind, page: Uint8Array): number[] => FETCH_EFFECTS[kind](page);
+
+function arm64FetchEffects(page: Uint8Array): number[] {
+  const offsets: number[] = [];
+  const view = new DataView(page.buffer, page.byteOffset, page.byteLength);
+  for (let at = 0; at + 4 <= page.byteLength; at += 4)
+    if (arm64FetchEffect(view.getUint32(at, true)) !== undefined) offsets.push(at);
+  return offsets;
+}
+
+function x86FetchEffects(page: Uint8Array): number[] {
   const offsets = new Set<number>();
-  if (kind === 'arm64') {
-    const view = new DataView(page.buffer, page.byteOffset, page.byteLength);
-    for (let at = 0; at + 4 <= page.byteLength; at += 4) {
-      if (arm64FetchEffect(view.getUint32(at, true)) !== undefined) offsets.add(at);
-    }
-    return [...offsets];
-  }
   for (let at = 0; at < page.byteLength; at++) {
     if (!isX86Serialising(page, at)) continue;
     offsets.add(at);
@@ -105,37 +113,7 @@ export class FetchEffectHooks {
 
   /** What is to be done when the instruction at `address` has been executed. */
   effect(address: bigint, processor: Processor): AppliedEffect {
-    const { addressSpace, fetchUnit } = processor;
-    const fetch = this.#fetch;
-    if (this.#engine.kind === 'x86-64') {
-      const bytes = fetchInstruction(processor, address);
-      const isMissing = isSerialize(bytes, 0);
-      const isSerialising = isX86Serialising(
-        bytes,
-        bytes.findIndex((byte) => !isX86Prefix(byte)),
-      );
-      return {
-        emulated: isMissing,
-        apply: () => {
-          if (isMissing) processor.pc = address + 3n;
-          if (isSerialising) fetch.serialise(fetchUnit);
-        },
-      };
-    }
-    const word = new DataView(processor.fetchBytes(address, 4).buffer).getUint32(0, true);
-    const register = word & 0x1f;
-    const line = register === 31 ? 0n : processor.get(`x${register}`);
-    const effects: Readonly<Record<FetchEffect, () => void>> = {
-      synchronise: () => fetch.synchroniseContext(fetchUnit),
-      invalidateAll: () => fetch.invalidateAll([fetchUnit]),
-      invalidateAllShared: () => fetch.invalidateAll(fetch.units),
-      invalidateLine: () => {
-        const { frame } = addressSpace.query(line);
-        if (frame !== undefined) fetch.invalidateLine(frame, Number(line % BigInt(PAGE_SIZE)));
-      },
-    };
-    const effect = arm64FetchEffect(word);
-    return { emulated: false, apply: effect === undefined ? () => {} : effects[effect] };
+    return EFFECTS[this.#engine.kind](this.#fetch, address, processor);
   }
 
   add(addresses: readonly bigint[]): void {
@@ -175,3 +153,41 @@ const LIMIT = 100_000;
 const LONGEST_INSTRUCTION = 15;
 /** Bytes of the neighbouring pages in which an instruction may begin or end; whole A64 instructions. */
 const REACH = 16;
+
+type EffectOf = (fetch: InstructionFetch, address: bigint, processor: Processor) => AppliedEffect;
+
+const x86Effect: EffectOf = (fetch, address, processor) => {
+  const bytes = fetchInstruction(processor, address);
+  const isMissing = isSerialize(bytes, 0);
+  const isSerialising = isX86Serialising(
+    bytes,
+    bytes.findIndex((byte) => !isX86Prefix(byte)),
+  );
+  return {
+    emulated: isMissing,
+    apply: () => {
+      if (isMissing) processor.pc = address + 3n;
+      if (isSerialising) fetch.serialise(processor.fetchUnit);
+    },
+  };
+};
+
+const arm64Effect: EffectOf = (fetch, address, processor) => {
+  const { addressSpace, fetchUnit } = processor;
+  const word = new DataView(processor.fetchBytes(address, 4).buffer).getUint32(0, true);
+  const register = word & 0x1f;
+  const line = register === 31 ? 0n : processor.get(`x${register}`);
+  const effects: Readonly<Record<FetchEffect, () => void>> = {
+    synchronise: () => fetch.synchroniseContext(fetchUnit),
+    invalidateAll: () => fetch.invalidateAll([fetchUnit]),
+    invalidateAllShared: () => fetch.invalidateAll(fetch.units),
+    invalidateLine: () => {
+      const { frame } = addressSpace.query(line);
+      if (frame !== undefined) fetch.invalidateLine(frame, Number(line % BigInt(PAGE_SIZE)));
+    },
+  };
+  const effect = arm64FetchEffect(word);
+  return { emulated: false, apply: effect === undefined ? () => {} : effects[effect] };
+};
+
+const EFFECTS: Readonly<Record<EngineKind, EffectOf>> = { 'x86-64': x86Effect, arm64: arm64Effect };

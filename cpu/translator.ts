@@ -1,6 +1,7 @@
 import { forbidden, permissionsIn } from './access-check.js';
 import { x64 } from './architecture/x64.js';
 import { x86 } from './architecture/x86.js';
+import { ENGINE_TRAITS } from './engine-traits.js';
 import type { FaultAccess, FaultCause } from './exit.js';
 import type { FetchUnit } from './instruction-fetch.js';
 import type { PageEntry } from './page-table.js';
@@ -9,6 +10,7 @@ import type { ProcessorOwner } from './processor-owner.js';
 import { EXECUTE, PAGE_SHIFT, READ, WRITE } from './protection.js';
 import type { BlockLog } from './unicorn/block-log.js';
 import { REFUSED, type Translation } from './unicorn/callbacks.js';
+import type { EngineKind } from './unicorn/engine.js';
 import { DESCRIPTOR_TABLE_PAGE } from './unicorn/mode.js';
 import { ACCESS, accessOf } from './unicorn/names.js';
 
@@ -47,7 +49,7 @@ export class Translator {
   readonly unit: FetchUnit;
   readonly #processor: Processor;
   readonly #owner: ProcessorOwner;
-  readonly #isX86: boolean;
+  readonly #traits: (typeof ENGINE_TRAITS)[EngineKind];
   #separation: Separation | undefined;
   /** The access is not the engine's. */
   #isEmulated = false;
@@ -56,7 +58,7 @@ export class Translator {
     this.#processor = processor;
     this.#owner = owner;
     this.unit = unit;
-    this.#isX86 = owner.architecture.engine === 'x86-64';
+    this.#traits = ENGINE_TRAITS[owner.architecture.engine];
   }
 
   /**
@@ -149,16 +151,16 @@ export class Translator {
 
   #isReturn(page: number, access: FaultAccess): boolean {
     if (access !== 'execute') return false;
-    const isCompatible = this.#isX86 && this.#processor.bits === 32;
+    const isCompatible = this.#processor.bits === 32;
     return page === (isCompatible ? COMPATIBILITY_RETURN_PAGE : RETURN_PAGE);
   }
 
   #outside(page: number, access: FaultAccess): Translation {
     if (this.#isReturn(page, access)) return this.#refuse({ kind: 'returned', page, access: 'execute' });
-    if (page === DESCRIPTOR_TABLE_PAGE && access === 'read' && this.#isX86) {
+    if (page === DESCRIPTOR_TABLE_PAGE && access === 'read' && this.#traits.hasDescriptorTables) {
       return this.#owner.descriptorTableFrame * 8 + READ;
     }
-    const isCanonical = !this.#isX86 || page < LOWER_END || page >= UPPER_START;
+    const isCanonical = !this.#traits.hasNoncanonical || page < LOWER_END || page >= UPPER_START;
     return this.#fault(page, access, isCanonical ? 'notCommitted' : 'noncanonical');
   }
 

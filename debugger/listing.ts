@@ -74,7 +74,7 @@ function leftoverLine(address: bigint, bytes: Uint8Array): DisassembledInstructi
 
 /** `fffff800``100010a0 ebf9            jmp     …` */
 export function instructionLine(view: View, { address, bytes, text }: DisassembledInstruction): string {
-  const width = view.architecture.name === 'arm64' ? 8 : 16;
+  const width = Math.min(16, 2 * view.architecture.maximumInstructionLength);
   return `${view.format(address)} ${Buffer.from(bytes).toString('hex').padEnd(width)} ${text}`;
 }
 

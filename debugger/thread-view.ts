@@ -115,8 +115,10 @@ export class ThreadView {
     if (wanted === 'pc' || wanted === programCounter) return this.thread.pc;
     if (wanted === 'sp' || wanted === stackPointer) return this.thread.sp;
     if (wanted === '$ra') return this.stack()[1]?.pc ?? this.architecture.returnAddress;
-    const half = this.architecture.name === 'arm64' ? /^w(\d+)$/.exec(wanted) : null;
-    if (half !== null) return BigInt.asUintN(32, this.register(`x${half[1] ?? ''}`) ?? 0n);
+    const [, half] = /^w(\d+)$/.exec(wanted) ?? [];
+    const whole = half === undefined ? undefined : `x${half}`;
+    if (whole !== undefined && registers.includes(whole))
+      return BigInt.asUintN(32, this.thread.register(whole));
     if (!registers.includes(wanted) && !registerFile.has(wanted)) return undefined;
     return this.thread.register(wanted);
   }

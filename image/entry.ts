@@ -253,12 +253,13 @@ function fillAtEnd(architecture: ImageArchitecture, gap: Uint8Array): Fill {
   let executable = false;
   for (let before = farthest; before > 0; before -= chain.get(before) ?? before) {
     starts.push(before);
-    executable ||= architecture !== 'arm64' && gap[gap.length - before] !== INT3;
+    executable ||= RUNS_ON[architecture](gap, gap.length - before);
   }
   return { length: farthest, starts, executable };
 }
 
 type FillLength = (bytes: Uint8Array, at: number) => number;
+type FillTest = (bytes: Uint8Array, at: number) => boolean;
 
 const INT3 = 0xcc;
 
@@ -267,6 +268,15 @@ const FILL_INSTRUCTION: Readonly<Record<ImageArchitecture, FillLength>> = {
   x64: x86FillLength,
   x86: x86FillLength,
   arm64: (bytes, at) => (bytes.subarray(at, at + 4).every((byte) => byte === 0) ? 4 : 0),
+};
+
+const isNoInt3: FillTest = (bytes, at) => bytes[at] !== INT3;
+
+/** Does fill lead on to what is behind it, when somebody runs into it? Words of zeros are no A64 instructions. */
+const RUNS_ON: Readonly<Record<ImageArchitecture, FillTest>> = {
+  x64: isNoInt3,
+  x86: isNoInt3,
+  arm64: () => false,
 };
 
 /** int 3, and nop in all its lengths: 90 and 0F 1F /0, with prefixes 66 and 2E (Intel SDM, "NOP"). */

@@ -1,3 +1,4 @@
+export { ADDRESS_BITS, INSTRUCTION_ALIGNMENT, POINTER_SIZE } from './architecture.js';
 export type { Certificate } from './certificates.js';
 export * from './check/index.js';
 export { computeCheckSum } from './checksum.js';
@@ -23,6 +24,7 @@ export {
   FUNCTION_ENTRY_SIZE,
   FUNCTION_PADDING,
   fillBefore,
+  PADDING_NEEDED,
   type ReadEntryCode,
   startOfCodeBefore,
   trailingFill,

@@ -27,11 +27,19 @@ export function recogniseEntry(
   read: ReadMemory,
   entry: bigint,
 ): EntryRedirection {
-  return machine === 'arm64' ? recogniseArm64(read, entry) : recogniseX86(machine, read, entry);
+  return RECOGNISERS[machine](read, entry);
 }
 
-function recogniseX86(machine: 'x64' | 'x86', read: ReadMemory, entry: bigint): EntryRedirection {
-  const wrap = (address: bigint) => BigInt.asUintN(machine === 'x86' ? 32 : 64, address);
+/** Where the pointer of the `FF 25` at `at` lies: RIP-relative, or an address. */
+type PointerPlace = (at: bigint, operand: number) => bigint;
+
+function recogniseX86(
+  bits: 32 | 64,
+  pointerPlace: PointerPlace,
+  read: ReadMemory,
+  entry: bigint,
+): EntryRedirection {
+  const wrap = (address: bigint) => BigInt.asUintN(bits, address);
   const at = (address: bigint, length: number) => view(read(wrap(address), length), length);
   const first = at(entry, 6);
   if (first === undefined) return { kind: 'none' };
@@ -48,8 +56,7 @@ function recogniseX86(machine: 'x64' | 'x86', read: ReadMemory, entry: bigint): 
   const slot = at(target, 6);
   if (padding !== wrap(entry - BigInt(PADDING_JUMP)) || slot?.getUint16(0, true) !== 0x25ff)
     return { kind: 'hook', target };
-  const operand = slot.getInt32(2, true);
-  const dataSlot = wrap(machine === 'x64' ? target + 6n + BigInt(operand) : BigInt(operand));
+  const dataSlot = wrap(pointerPlace(target, slot.getInt32(2, true)));
   return dataSlot === wrap(target + SLOT_DISTANCE)
     ? { kind: 'hotpatch', codeSlot: target, dataSlot }
     : { kind: 'hook', target };
@@ -77,3 +84,11 @@ function recogniseArm64(read: ReadMemory, entry: bigint): EntryRedirection {
 function view(bytes: Uint8Array, length: number): DataView | undefined {
   return bytes.length < length ? undefined : new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
+
+type Recogniser = (read: ReadMemory, entry: bigint) => EntryRedirection;
+
+const RECOGNISERS: Readonly<Record<ImageArchitecture, Recogniser>> = {
+  x64: (read, entry) => recogniseX86(64, (at, operand) => at + 6n + BigInt(operand), read, entry),
+  x86: (read, entry) => recogniseX86(32, (_, operand) => BigInt(operand), read, entry),
+  arm64: recogniseArm64,
+};

@@ -211,7 +211,7 @@ export class Kernel implements Disposable {
 
   /** The exports that every process of this width can import. */
   userServices(options: { readonly wow64?: boolean } = {}): ExportTable {
-    return this.#parts.exports.user(options.wow64 ?? this.boot.architecture === 'x86');
+    return this.#parts.exports.user(options.wow64 ?? this.boot.runsWow64);
   }
 
   /** A logon session with its own session space. */

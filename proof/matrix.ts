@@ -1,4 +1,5 @@
 import type { ArchitectureName } from '../cpu/index.js';
+import { FUNCTION_ENTRY_SIZE } from '../image/index.js';
 import type { Exploration, ExploreOptions } from './explore/exploration.js';
 import { explore } from './explore/explore.js';
 import { type WriteProtocol, windows } from './protocols/index.js';
@@ -64,7 +65,7 @@ export async function exploreCell(
   { mostSeconds = 600, reduction = true }: Pick<ExploreOptions, 'mostSeconds' | 'reduction'> = {},
 ): Promise<Exploration> {
   const { architecture, operation, generation, places, processors, fetch } = cell;
-  const shape = firstInstruction(architecture, architecture === 'arm64' ? 4 : 2);
+  const shape = firstInstruction(architecture, FUNCTION_ENTRY_SIZE[architecture]);
   const source = await shapeSubject(shape, operation, generation, places);
   const result = await explore(source, { protocol: windows, processors, fetch, mostSeconds, reduction });
   if (result === undefined) throw new RangeError(`${cell.form} has no ${operation}`);

@@ -1,4 +1,4 @@
-import { type ArchitectureName, isExecutable } from '../cpu/index.js';
+import { type ArchitectureName, architectureNamed, isExecutable } from '../cpu/index.js';
 import { HotPatchError, type Patch } from '../engine/index.js';
 import { Lab } from '../lab/index.js';
 import type { BootOptions, LoadedImage, Process, Thread } from '../loader/index.js';
@@ -66,7 +66,7 @@ export class Sequence implements Disposable {
   #count = 0;
 
   static async create(images: SequenceImages, boot: Partial<BootOptions> = {}): Promise<Sequence> {
-    const architecture = images.architecture === 'arm64' ? 'arm64' : 'x64';
+    const architecture = architectureNamed(images.architecture).system;
     const lab = await Lab.boot({ architecture, processors: 2, memorySize: 32 * 1024 * 1024, ...boot });
     return new Sequence(lab, images);
   }
@@ -157,7 +157,7 @@ export class Sequence implements Disposable {
   }
 
   #start(): void {
-    const wow64 = this.images.architecture === 'x86';
+    const wow64 = architectureNamed(this.images.architecture).system !== this.images.architecture;
     const process = this.lab.createProcess({ name: `process${this.#count++}.exe`, wow64 });
     this.#instances.push({ process, image: this.#loadDll(process) });
   }

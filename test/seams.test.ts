@@ -43,3 +43,33 @@ describe('methods of living objects', () => {
     expect(found(line)).toEqual([line]);
   });
 });
+
+/** The host's processor: it picks what is fetched, and which machine code this process can run. */
+const OF_THE_HOST: readonly string[] = ['cpu/unicorn/find.ts', 'cpu/unicorn/host-code.ts'];
+const COMPARISON = /[!=]== '(?:x64|x86|arm64|x86-64)'/;
+
+describe('what differs between architectures', () => {
+  it('stands in architecture objects and in records that the compiler wants complete', () => {
+    const rooms = [
+      'cpu',
+      'image',
+      'loader',
+      'engine',
+      'builder',
+      'lab',
+      'proof',
+      'debugger',
+      'viewer',
+      'cli',
+    ];
+    const files = execFileSync('git', ['ls-files', ...rooms.map((room) => `${room}/**.ts`)], {
+      cwd: root,
+      encoding: 'utf8',
+    })
+      .split('\n')
+      .filter((file) => file !== '');
+    expect(files.length).toBeGreaterThan(500);
+    const asking = files.filter((file) => COMPARISON.test(readFileSync(join(root, file), 'utf8')));
+    expect(asking).toEqual(OF_THE_HOST);
+  });
+});

@@ -187,5 +187,5 @@ function reliesOn(program: Program, code: CodeFunction, index: number): string[]
 
 /** The name of a register in the manuals of the processor. */
 function sourceRegister(program: Program, name: string): string {
-  return program.image.architecture === 'x86' ? name.replace(/^r/, 'e') : name;
+  return program.image.pointerSize === 4 ? name.replace(/^r/, 'e') : name;
 }

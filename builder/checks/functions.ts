@@ -1,3 +1,4 @@
+import type { ImageArchitecture } from '../../image/index.js';
 import { HPAT_PAIR_SIZE } from '../../loader/index.js';
 import { staysAsItIs } from '../compare.js';
 import { entryProblems } from '../entry.js';
@@ -71,10 +72,13 @@ function decorated(code: CodeFunction): string | undefined {
   return code.symbols.map(({ rawName }) => rawName).find((name) => name !== undefined && /@\d+$/.test(name));
 }
 
+/** Can the return instruction remove parameters? */
+const CAN_POP: Readonly<Record<ImageArchitecture, boolean>> = { x64: true, x86: true, arm64: false };
+
 /** Bytes that `ret imm16` removes; empty for plain `ret` and for functions that never return. */
 function poppedBytes(program: Program, code: CodeFunction): string {
   const RET_IMM16 = 0xc2;
-  if (program.image.architecture === 'arm64') return '';
+  if (!CAN_POP[program.image.architecture]) return '';
   const counts = program
     .stream(code)
     .instructions.filter(({ flow }) => flow === 'return')

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../cpu/index.js';
-import type { ImageArchitecture } from '../../image/index.js';
+import { type ImageArchitecture, POINTER_SIZE } from '../../image/index.js';
 import { calleePops, type SimulatedModule, simulatedModules } from '../../loader/index.js';
 import { MakeError, shortened } from './error.js';
 import { inParallel, run } from './process.js';
@@ -102,7 +102,7 @@ export async function importLibrary(
     [
       '-m',
       TARGETS[architecture].dlltoolMachine,
-      ...(architecture === 'x86' ? ['-k'] : []),
+      ...DECORATION[architecture].dlltool,
       '-d',
       `${stem}.def`,
       '-l',
@@ -118,6 +118,15 @@ export async function importLibrary(
     });
   return library;
 }
+
+/** How names of stdcall functions are written: `_name@8` in objects of x86, which llvm-dlltool -k leaves to the DLL's plain name. */
+const DECORATION: Readonly<
+  Record<ImageArchitecture, { readonly stdcall: boolean; readonly dlltool: readonly string[] }>
+> = {
+  x64: { stdcall: false, dlltool: [] },
+  x86: { stdcall: true, dlltool: ['-k'] },
+  arm64: { stdcall: false, dlltool: [] },
+};
 
 /** kernelbase.dll is what kernel32.dll leads to: programs name the latter. */
 function modulesFor(architecture: ImageArchitecture, isDriver: boolean): SimulatedModule[] {
@@ -141,8 +150,8 @@ const POSIX_NAMES: readonly string[] =
 
 function definitionOf(module: SimulatedModule, architecture: ImageArchitecture): string {
   const names = module.exports.map((entry) => {
-    const pops = calleePops(entry, architecture === 'x86' ? 4 : 8);
-    const isDecorated = architecture === 'x86' && entry.convention === 'stdcall';
+    const pops = calleePops(entry, POINTER_SIZE[architecture]);
+    const isDecorated = DECORATION[architecture].stdcall && entry.convention === 'stdcall';
     return isDecorated ? `${entry.name}@${pops}` : entry.name;
   });
   const known = new Set(module.exports.map(({ name }) => name));

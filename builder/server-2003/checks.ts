@@ -1,11 +1,11 @@
-import { hasHotp1Section, type PeImage } from '../../image/index.js';
+import { HAS_HOTP1, hasHotp1Section, type PeImage } from '../../image/index.js';
 import { exportChanges } from '../checks/exports.js';
 import { checkRoom } from '../checks/images.js';
 import type { Findings } from '../finding.js';
 
 /** Are they two plain builds of which that generation could make a hotpatch? Asked before anything is compared. */
 export function checkImages(base: PeImage, fixed: PeImage, findings: Findings): void {
-  if (base.architecture === 'arm64')
+  if (!HAS_HOTP1[base.architecture])
     findings.report('image.machine', `that generation is for I386 and AMD64, the base is ${base.machine}`);
   else if (base.machine !== fixed.machine)
     findings.report('image.machine', `the base is ${base.machine}, the fixed build ${fixed.machine}`);

@@ -4,6 +4,7 @@ import {
   HOOK_TYPE,
   type Hotp1HookInput,
   type Hotp1ValidationInput,
+  type ImageArchitecture,
   isExecutable,
   type PeImage,
   VALIDATION_HOOK_ONLY,
@@ -26,13 +27,16 @@ export interface HookSet {
   readonly validations: readonly Hotp1ValidationInput[];
 }
 
+/** Has the target's architecture hooks that jump through a pointer (AMD64_IND)? */
+const HAS_INDIRECT: Readonly<Record<ImageArchitecture, boolean>> = { x64: true, x86: false, arm64: false };
+
 const PADDING_SIZE: Readonly<Record<HookForm, number>> = { near: 5, indirect: 6 };
 const ENTRY_SIZE = 2;
 const POINTER_SIZE = 8;
 
 /** The form that so many functions of a target can have: indirect on x64 where there is room for the pointers. */
 export function formFor(image: PeImage, count: number, wanted: HookForm = 'indirect'): HookForm {
-  if (image.architecture !== 'x64' || pointerCells(image).length < count) return 'near';
+  if (!HAS_INDIRECT[image.architecture] || pointerCells(image).length < count) return 'near';
   return wanted;
 }
 

@@ -26,15 +26,28 @@ export type Architecture =
   | (ArchitectureBase & { readonly name: 'arm64'; readonly encode: Arm64Encoder });
 
 export interface ArchitectureBase {
+  /** Of the kernel below: programs of x86 run on an x64 one, under WOW64. */
+  readonly system: 'x64' | 'arm64';
   readonly pointerSize: 4 | 8;
+  /** Bits of an address; what is above them is cut off. */
+  readonly addressBits: 32 | 64;
+  /** Must bits 48 to 63 of an address repeat bit 47, or is using it a fault of its own kind (Intel SDM vol. 1, 3.3.7.1)? */
+  readonly hasNoncanonical: boolean;
   readonly programCounter: string;
   readonly stackPointer: string;
+  /** Where user code finds its TEB. */
+  readonly threadRegister: 'gs.base' | 'fs.base' | 'x18';
   /** General registers in the order of the processor manual, then pc and flags. */
   readonly registers: readonly string[];
   /** In bytes, at a call instruction. */
   readonly stackAlignment: number;
-  readonly minimumInstructionLength: number;
+  /** Bytes of the return address that a call leaves on the stack; 0 where it is in a register. */
+  readonly returnAddressSize: 0 | 4 | 8;
+  /** In bytes; instructions lie at multiples of it. */
+  readonly minimumInstructionLength: 1 | 4;
   readonly maximumInstructionLength: number;
+  /** Are floating-point arguments counted apart from the others? */
+  readonly countsFloatsApart: boolean;
   /** A fetch from here ends the run as `returned`. Not in any page table. */
   readonly returnAddress: bigint;
   /** What service pages and padding are filled with. */

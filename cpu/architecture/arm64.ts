@@ -1,6 +1,7 @@
 import { arm64Encoder } from '../encode/arm64.js';
 import { instructionLength } from '../instruction.js';
 import { ARM64_REGISTERS } from '../unicorn/registers.js';
+import { ADDRESS_BITS } from './address-bits.js';
 import { type Architecture, argumentBits, bitsToFloat, byteOffset, floatBits } from './architecture.js';
 
 const REGISTER_ARGUMENTS = 8;
@@ -13,13 +14,19 @@ const general = Array.from({ length: 31 }, (_, index) => `x${index}`);
  */
 export const arm64: Architecture = {
   name: 'arm64',
+  system: 'arm64',
   pointerSize: 8,
+  addressBits: ADDRESS_BITS.arm64,
+  hasNoncanonical: false,
   programCounter: 'pc',
   stackPointer: 'sp',
+  threadRegister: 'x18',
   registers: [...general, 'sp', 'pc', 'nzcv'],
   stackAlignment: 16,
+  returnAddressSize: 0,
   minimumInstructionLength: 4,
   maximumInstructionLength: 4,
+  countsFloatsApart: true,
   returnAddress: 0xffff_ffff_ffff_f000n,
   breakpoint: arm64Encoder.breakpoint(),
   engine: 'arm64',

@@ -2,6 +2,7 @@ import { x64Encoder } from '../encode/x86.js';
 import { instructionLength } from '../instruction.js';
 import type { Processor } from '../processor.js';
 import { X86_REGISTERS } from '../unicorn/registers.js';
+import { ADDRESS_BITS } from './address-bits.js';
 import { type Architecture, argumentBits, bitsToFloat, byteOffset, floatBits } from './architecture.js';
 
 const INTEGER_ARGUMENTS = ['rcx', 'rdx', 'r8', 'r9'] as const;
@@ -11,16 +12,22 @@ const SHADOW_SPACE = 32n;
 /** x64 with the Microsoft calling convention (learn.microsoft.com, "x64 calling convention"). */
 export const x64: Architecture = {
   name: 'x64',
+  system: 'x64',
   pointerSize: 8,
+  addressBits: ADDRESS_BITS.x64,
+  hasNoncanonical: true,
   programCounter: 'rip',
   stackPointer: 'rsp',
+  threadRegister: 'gs.base',
   registers: [
     ...['rax', 'rcx', 'rdx', 'rbx', 'rsp', 'rbp', 'rsi', 'rdi'],
     ...['r8', 'r9', 'r10', 'r11', 'r12', 'r13', 'r14', 'r15', 'rip', 'rflags'],
   ],
   stackAlignment: 16,
+  returnAddressSize: 8,
   minimumInstructionLength: 1,
   maximumInstructionLength: 15,
+  countsFloatsApart: false,
   returnAddress: 0xffff_ffff_ffff_f000n,
   breakpoint: Uint8Array.of(0xcc),
   engine: 'x86-64',

@@ -3,6 +3,7 @@ import { CpuError } from '../error.js';
 import { instructionLength } from '../instruction.js';
 import type { Processor } from '../processor.js';
 import { X86_REGISTERS } from '../unicorn/registers.js';
+import { ADDRESS_BITS } from './address-bits.js';
 import { type Architecture, argumentBits, bitsToFloat, byteOffset } from './architecture.js';
 import { extendedToNumber, numberToExtended } from './extended-float.js';
 
@@ -13,13 +14,19 @@ import { extendedToNumber, numberToExtended } from './extended-float.js';
  */
 export const x86: Architecture = {
   name: 'x86',
+  system: 'x64',
   pointerSize: 4,
+  addressBits: ADDRESS_BITS.x86,
+  hasNoncanonical: false,
   programCounter: 'eip',
   stackPointer: 'esp',
+  threadRegister: 'fs.base',
   registers: ['eax', 'ecx', 'edx', 'ebx', 'esp', 'ebp', 'esi', 'edi', 'eip', 'eflags'],
   stackAlignment: 4,
+  returnAddressSize: 4,
   minimumInstructionLength: 1,
   maximumInstructionLength: 15,
+  countsFloatsApart: false,
   returnAddress: 0xffff_f000n,
   breakpoint: Uint8Array.of(0xcc),
   engine: 'x86-64',

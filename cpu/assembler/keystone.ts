@@ -44,12 +44,12 @@ export async function loadKeystone(architecture: ArchitectureName): Promise<Enco
 }
 
 function open(keystone: KeystoneModule, architecture: ArchitectureName): Keystone {
-  if (architecture === 'arm64')
-    return new keystone.Keystone(keystone.ARCH_ARM64, keystone.MODE_LITTLE_ENDIAN);
-  return new keystone.Keystone(
-    keystone.ARCH_X86,
-    architecture === 'x64' ? keystone.MODE_64 : keystone.MODE_32,
-  );
+  const modes: Record<ArchitectureName, readonly [architecture: number, mode: number]> = {
+    x64: [keystone.ARCH_X86, keystone.MODE_64],
+    x86: [keystone.ARCH_X86, keystone.MODE_32],
+    arm64: [keystone.ARCH_ARM64, keystone.MODE_LITTLE_ENDIAN],
+  };
+  return new keystone.Keystone(...modes[architecture]);
 }
 
 function explain(code: number): [rule: CpuRule, reason?: string] {

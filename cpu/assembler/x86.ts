@@ -37,7 +37,7 @@ const PREFIXED_SHAPE = new RegExp(`^r${OPERANDS}$`);
  * Every number of the source is looked for in what came out: keystone cuts off numbers that are too wide.
  */
 export function assembleX86(
-  architecture: 'x64' | 'x86',
+  bits: 32 | 64,
   encode: EncodeInstruction,
   statement: Statement,
   name: string,
@@ -51,14 +51,14 @@ export function assembleX86(
   const isShort = parts.some((part) => isName(part, 'short'));
   parts = parts.filter((part) => !isName(part, 'short') && !isName(part, 'offset'));
   checkShape(statement, parts, PREFIX.test(name) ? PREFIXED_SHAPE : SHAPE);
-  const relative = architecture === 'x64' ? ripRelative(parts) : undefined;
+  const relative = bits === 64 ? ripRelative(parts) : undefined;
   const text = `${name} ${renderOperands(relative?.parts ?? parts)}`;
   let bytes = encode(statement, text, at);
-  if (relative !== undefined) bytes = retargetX86(architecture, bytes, at, relative.target);
+  if (relative !== undefined) bytes = retargetX86(bits, bytes, at, relative.target);
   if (isShort && bytes.length !== 2) {
     throw new AssemblerError('branchOutOfRange', statement, 'the target is out of reach of a short jump');
   }
-  checkNumbers(architecture, statement, name, relative?.parts ?? parts, bytes, at);
+  checkNumbers(bits, statement, name, relative?.parts ?? parts, bytes, at);
   return bytes;
 }
 
@@ -90,7 +90,7 @@ function ripRelative(parts: readonly OperandPart[]): { parts: OperandPart[]; tar
 }
 
 function checkNumbers(
-  architecture: 'x64' | 'x86',
+  bits: 32 | 64,
   statement: Statement,
   name: string,
   parts: readonly OperandPart[],
@@ -101,10 +101,10 @@ function checkNumbers(
     (part, index): part is Sum => part.kind === 'sum' && part.hasConstant && !isText(parts[index - 1], '('),
   );
   if (written.length === 0 || name === 'int') return;
-  const encoded = withInstruction(architecture, bytes, at, (instruction) =>
+  const encoded = withInstruction(bits, bytes, at, (instruction) =>
     instruction.isInvalid || instruction.length !== bytes.length
       ? undefined
-      : encodedNumbers(instruction, architecture),
+      : encodedNumbers(instruction, bits),
   );
   // A second instruction or prefix that iced reads differently: nothing to compare with.
   if (encoded === undefined) return;
@@ -132,9 +132,8 @@ interface EncodedNumber {
 }
 
 /** Numbers of an instruction with the width in which they take effect. */
-function encodedNumbers(instruction: Instruction, architecture: 'x64' | 'x86'): EncodedNumber[] {
+function encodedNumbers(instruction: Instruction, bits: 32 | 64): EncodedNumber[] {
   const { OpKind } = iced();
-  const width = architecture === 'x64' ? 64 : 32;
   const numbers: EncodedNumber[] = [];
   for (let index = 0; index < instruction.opCount; index++) {
     const kind = instruction.opKind(index);
@@ -143,7 +142,7 @@ function encodedNumbers(instruction: Instruction, architecture: 'x64' | 'x86'): 
       case OpKind.NearBranch16:
       case OpKind.NearBranch32:
       case OpKind.NearBranch64:
-        numbers.push({ value: instruction.nearBranchTarget, bits: width, isBranch: true });
+        numbers.push({ value: instruction.nearBranchTarget, bits, isBranch: true });
         break;
       case OpKind.FarBranch16:
       case OpKind.FarBranch32:
@@ -174,7 +173,7 @@ function encodedNumbers(instruction: Instruction, architecture: 'x64' | 'x86'): 
         const displacement = instruction.memoryDisplacement;
         numbers.push({
           value: instruction.isIpRelMemoryOperand ? displacement - next : displacement,
-          bits: width,
+          bits,
         });
         break;
       }

@@ -8,11 +8,9 @@ import { memoryAddress, readGeneral } from './x86-operands.js';
  */
 type Look<T> = (processor: Processor, bytes: Uint8Array) => T;
 
-const architectureOf = (processor: Processor): 'x64' | 'x86' => (processor.bits === 32 ? 'x86' : 'x64');
-
 /** Whether a divide error is one of a divisor that is not 0: the quotient does not fit. */
 export const isDivideOverflow: Look<boolean> = (processor, bytes) =>
-  withInstruction(architectureOf(processor), bytes, processor.pc, (instruction) => {
+  withInstruction(processor.bits, bytes, processor.pc, (instruction) => {
     const { Mnemonic, OpKind, Code } = iced();
     const { mnemonic } = instruction;
     if (mnemonic !== Mnemonic.Div && mnemonic !== Mnemonic.Idiv) return false;
@@ -26,7 +24,7 @@ export const isDivideOverflow: Look<boolean> = (processor, bytes) =>
 
 /** Whether only the kernel may execute the instruction (and, for I/O, whoever has the privilege level for it). */
 export const isPrivileged: Look<boolean> = (processor, bytes) =>
-  withInstruction(architectureOf(processor), bytes, processor.pc, (instruction) => instruction.isPrivileged);
+  withInstruction(processor.bits, bytes, processor.pc, (instruction) => instruction.isPrivileged);
 
 let readModifyWrite: ReadonlySet<number> | undefined;
 
@@ -44,7 +42,7 @@ const modifying = ({ Mnemonic }: Iced): ReadonlySet<number> =>
  * is one of a write (Intel SDM vol. 3, "Page-Fault Exceptions", W/R; measured on a processor).
  */
 export const isReadModifyWrite: Look<boolean> = (processor, bytes) =>
-  withInstruction(architectureOf(processor), bytes, processor.pc, (instruction) => {
+  withInstruction(processor.bits, bytes, processor.pc, (instruction) => {
     const { OpKind } = iced();
     readModifyWrite ??= modifying(iced());
     const isMemory = instruction.opCount > 0 && instruction.op0Kind === OpKind.Memory;

@@ -5,8 +5,8 @@ import { iced, withInstruction } from './x86.js';
 let factory: InstructionInfoFactory | undefined;
 const names = new Map<number, { readonly name: string; readonly isWhole: boolean }>();
 
-export function registersX86(architecture: 'x64' | 'x86', bytes: Uint8Array, at: bigint): RegisterUse {
-  return withInstruction(architecture, bytes, at, (instruction) => {
+export function registersX86(bits: 32 | 64, bytes: Uint8Array, at: bigint): RegisterUse {
+  return withInstruction(bits, bytes, at, (instruction) => {
     const { InstructionInfoFactory, Mnemonic, OpKind } = iced();
     factory ??= new InstructionInfoFactory();
     const info = factory.info(instruction);

@@ -37,5 +37,11 @@ export interface RegisterUse {
 
 /** What the instruction that `bytes` begins with reads and writes. System registers and flags are left out. */
 export function registerUse(architecture: ArchitectureName, bytes: Uint8Array, at: bigint): RegisterUse {
-  return architecture === 'arm64' ? registersArm64(bytes) : registersX86(architecture, bytes, at);
+  return READERS[architecture](bytes, at);
 }
+
+const READERS: Readonly<Record<ArchitectureName, (bytes: Uint8Array, at: bigint) => RegisterUse>> = {
+  x64: (bytes, at) => registersX86(64, bytes, at),
+  x86: (bytes, at) => registersX86(32, bytes, at),
+  arm64: registersArm64,
+};

@@ -17,13 +17,12 @@ const LONGEST_INSTRUCTION = 15;
 
 /** Calls `use` with the first instruction of `bytes`; both objects are freed afterwards. */
 export function withInstruction<T>(
-  architecture: 'x64' | 'x86',
+  bits: 32 | 64,
   bytes: Uint8Array,
   at: bigint,
   use: (instruction: Instruction, decoder: Decoder) => T,
 ): T {
   const { Decoder, DecoderOptions } = iced();
-  const bits = architecture === 'x64' ? 64 : 32;
   const decoder = new Decoder(bits, bytes.subarray(0, LONGEST_INSTRUCTION), DecoderOptions.None);
   try {
     decoder.ip = BigInt.asUintN(bits, at);
@@ -38,9 +37,9 @@ export function withInstruction<T>(
   }
 }
 
-export function x86Facts(architecture: 'x64' | 'x86', bytes: Uint8Array, at: bigint): InstructionFacts {
+export function x86Facts(bits: 32 | 64, bytes: Uint8Array, at: bigint): InstructionFacts {
   if (bytes.length === 0) return { length: 1, flow: 'invalid', serialising: false };
-  return withInstruction(architecture, bytes, at, (instruction) => {
+  return withInstruction(bits, bytes, at, (instruction) => {
     if (instruction.isInvalid) return { length: 1, flow: 'invalid', serialising: false };
     const target = branchTarget(instruction);
     const pcRelative =
@@ -59,13 +58,8 @@ export function x86Facts(architecture: 'x64' | 'x86', bytes: Uint8Array, at: big
   });
 }
 
-export function retargetX86(
-  architecture: 'x64' | 'x86',
-  bytes: Uint8Array,
-  at: bigint,
-  target: bigint,
-): Uint8Array {
-  return withInstruction(architecture, bytes, at, (instruction, decoder) => {
+export function retargetX86(bits: 32 | 64, bytes: Uint8Array, at: bigint, target: bigint): Uint8Array {
+  return withInstruction(bits, bytes, at, (instruction, decoder) => {
     const isBranch = !instruction.isInvalid && branchTarget(instruction) !== undefined;
     if (!isBranch && (instruction.isInvalid || !instruction.isIpRelMemoryOperand)) {
       throw new CpuError('notPcRelative', `the instruction at ${hex(at)} has no PC-relative operand`, {
@@ -76,8 +70,7 @@ export function retargetX86(
     const offset = isBranch ? offsets.immediateOffset : offsets.displacementOffset;
     const size = isBranch ? offsets.immediateSize : offsets.displacementSize;
     offsets.free();
-    const width = architecture === 'x64' ? 64 : 32;
-    const distance = BigInt.asIntN(width, target - at - BigInt(instruction.length));
+    const distance = BigInt.asIntN(bits, target - at - BigInt(instruction.length));
     if (BigInt.asIntN(size * 8, distance) !== distance) {
       throw new CpuError(
         'branchOutOfRange',

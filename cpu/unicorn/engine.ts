@@ -41,6 +41,12 @@ interface Remains {
 /** Closes engines that were forgotten instead of disposed of. */
 const abandoned = new FinalizationRegistry<Remains>(({ native }) => closeEngine(unicorn(), native));
 
+/** What keeps code from the translator that it would abort on; x86's it refuses itself. */
+const SCREENS: Readonly<Record<EngineKind, (memory: Uint8Array) => Screen | undefined>> = {
+  'x86-64': () => undefined,
+  arm64: (memory) => new Screen(memory),
+};
+
 export interface Hook extends Disposable {
   readonly kind: number;
 }
@@ -86,7 +92,7 @@ export class Engine implements Disposable {
     this.registers = registers;
     this.#general = registers.batch(general);
     this.#state = registers.batch(registers.stateNames);
-    this.#screen = kind === 'arm64' ? new Screen(memory) : undefined;
+    this.#screen = SCREENS[kind](memory);
     this.#events =
       this.#screen === undefined
         ? events

@@ -53,7 +53,7 @@ const known = new Map<EngineKind, ReadonlyMap<ModeName, ModeBits>>();
 export function modeBits(kind: EngineKind, mode: ModeName): ModeBits {
   let modes = known.get(kind);
   if (modes === undefined) {
-    modes = kind === 'arm64' ? probeArm64() : probeX86();
+    modes = PROBES[kind]();
     known.set(kind, modes);
   }
   const bits = modes.get(mode);
@@ -167,4 +167,9 @@ const PROBE_EVENTS: EngineEvents = {
   block: none,
   translated: none,
   memory: none,
+};
+
+const PROBES: Readonly<Record<EngineKind, () => ReadonlyMap<ModeName, ModeBits>>> = {
+  'x86-64': probeX86,
+  arm64: probeArm64,
 };

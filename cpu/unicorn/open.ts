@@ -18,6 +18,26 @@ export function control(
   check(functions.control(engine, request, ...typedValues), `uc_ctl ${request & 0xff}`);
 }
 
+type Control = readonly [request: number, type: string, value: number];
+
+/** What uc_open and uc_ctl are told for each kind, before the engine is used. */
+const KINDS: Readonly<
+  Record<
+    EngineKind,
+    { readonly architecture: number; readonly mode: number; readonly controls: readonly Control[] }
+  >
+> = {
+  'x86-64': { architecture: uc.UC_ARCH_X86, mode: uc.UC_MODE_64, controls: [] },
+  arm64: {
+    architecture: uc.UC_ARCH_ARM64,
+    mode: uc.UC_MODE_LITTLE_ENDIAN,
+    controls: [
+      [uc.UC_CTL_CPU_MODEL, 'int', uc.UC_CPU_ARM64_MAX],
+      [uc.UC_CTL_UC_PAGE_SIZE, 'uint32_t', PAGE],
+    ],
+  },
+};
+
 /** An engine in virtual-TLB mode, without memory. */
 export function openEngine(functions: UnicornFunctions, kind: EngineKind): HostPointer {
   if (!canReserve(CODE_BUFFER * 2)) {
@@ -26,15 +46,11 @@ export function openEngine(functions: UnicornFunctions, kind: EngineKind): HostP
     });
   }
   const out = new BigUint64Array(new ArrayBuffer(8));
-  const [architecture, mode] =
-    kind === 'arm64' ? [uc.UC_ARCH_ARM64, uc.UC_MODE_LITTLE_ENDIAN] : [uc.UC_ARCH_X86, uc.UC_MODE_64];
+  const { architecture, mode, controls } = KINDS[kind];
   check(functions.open(architecture, mode, out), 'uc_open');
   const engine = out[0] ?? 0n;
   try {
-    if (kind === 'arm64') {
-      control(functions, engine, uc.UC_CTL_CPU_MODEL, 'int', uc.UC_CPU_ARM64_MAX);
-      control(functions, engine, uc.UC_CTL_UC_PAGE_SIZE, 'uint32_t', PAGE);
-    }
+    for (const [request, type, value] of controls) control(functions, engine, request, type, value);
     control(functions, engine, uc.UC_CTL_TCG_BUFFER_SIZE, 'uint32_t', CODE_BUFFER);
     control(functions, engine, uc.UC_CTL_TLB_TYPE, 'int', uc.UC_TLB_VIRTUAL);
     // With an empty list of exits the `until` of uc_emu_start means nothing, so that no address is special.

@@ -77,11 +77,8 @@ function openNative(functions: UnicornFunctions, kind: EngineKind, hasBlocks: bo
     hook(uc.UC_HOOK_TLB_FILL);
     hook(uc.UC_HOOK_INTR);
     hook(uc.UC_HOOK_EDGE_GENERATED);
-    if (kind === 'x86-64') {
-      for (const instruction of [uc.UC_X86_INS_SYSCALL, uc.UC_X86_INS_SYSENTER]) {
-        hook(uc.UC_HOOK_INSN, instruction, 'int', instruction);
-      }
-    }
+    for (const instruction of HOOKED_INSTRUCTIONS[kind])
+      hook(uc.UC_HOOK_INSN, instruction, 'int', instruction);
     const context = new ContextBuffer(functions, handle);
     const initial = context.save(handle);
     executeFirstBlocks(functions, kind, handle);
@@ -109,6 +106,12 @@ export function hookBlocks(functions: UnicornFunctions, handle: HostPointer, log
 
 const none = (): void => {};
 /** jmp +0; jmp +0xffc and b +4; b +0xffc: the last one leads to a page that is refused. */
+/** System calls that are no interrupts to Unicorn. */
+const HOOKED_INSTRUCTIONS: Readonly<Record<EngineKind, readonly number[]>> = {
+  'x86-64': [uc.UC_X86_INS_SYSCALL, uc.UC_X86_INS_SYSENTER],
+  arm64: [],
+};
+
 const TWO_BLOCKS: Readonly<Record<EngineKind, readonly number[]>> = {
   'x86-64': [0xeb, 0x00, 0xe9, 0xfc, 0x0f, 0x00, 0x00],
   arm64: [0x01, 0x00, 0x00, 0x14, 0xff, 0x03, 0x00, 0x14],

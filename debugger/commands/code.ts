@@ -53,7 +53,9 @@ export function addressAndCount(
 }
 
 function before(view: View, address: bigint) {
-  if (view.architecture.name === 'arm64') return instructionsBetween(view, address - 0x80n, address);
+  const { minimumInstructionLength: length, maximumInstructionLength } = view.architecture;
+  // Where all instructions have one length, none needs to be known to begin with.
+  if (length === maximumInstructionLength) return instructionsBetween(view, address - 0x80n, address);
   const { start } = functionAround(view, address - 1n);
   return instructionsBetween(view, start, address);
 }

@@ -3,6 +3,7 @@ import {
   isExecutable,
   isX64Entry,
   type PeImage,
+  POINTER_SIZE,
   type PrologStepArm64,
   readUnwindInfoArm64,
   readUnwindInfoX64,
@@ -17,20 +18,18 @@ import { CallFrames, DW_CFA } from './dwarf.js';
  * pushed nothing. Epilogs are not described.
  */
 export function debugFrame(image: LoadedImage): Uint8Array {
-  const { name } = image.domain.architecture;
-  if (name === 'x86') return new Uint8Array();
-  const frames =
-    name === 'x64' ? new CallFrames(X64_RETURN_ADDRESS, X64_START) : new CallFrames(X30, ARM64_START);
-  const covered = name === 'x64' ? x64Functions(image.image, frames) : arm64Functions(image.image, frames);
+  const { functions, returnAddress, start } = UNWINDING[image.domain.architecture.name];
+  if (functions === undefined) return new Uint8Array();
+  const frames = new CallFrames(returnAddress, start);
+  const covered = functions(image.image, frames);
   for (const [start, end] of gaps(image, covered)) frames.add(start, end - start, []);
   return frames.bytes();
 }
 
 /** Unwind data that ends every stack that leads to these addresses. */
 export function stackEnd(architecture: ArchitectureName, start: bigint, size: number): Uint8Array {
-  const returnAddress = { x64: X64_RETURN_ADDRESS, arm64: X30, x86: X86_RETURN_ADDRESS }[architecture];
-  const atStart = architecture === 'arm64' ? ARM64_START : [DW_CFA.defCfa(architecture === 'x64' ? 7 : 4, 0)];
-  const frames = new CallFrames(returnAddress, atStart, architecture === 'x86' ? 4 : 8);
+  const { returnAddress, stackPointer } = UNWINDING[architecture];
+  const frames = new CallFrames(returnAddress, [DW_CFA.defCfa(stackPointer, 0)], POINTER_SIZE[architecture]);
   frames.add(start, size, [DW_CFA.undefined(returnAddress)]);
   return frames.bytes();
 }
@@ -178,3 +177,18 @@ function arm64Number(register: string): number {
   if (register === 'lr') return X30;
   return register.startsWith('x') ? Number(register.slice(1)) : -1;
 }
+
+/** Registers by DWARF's numbers; images of x86 have no unwind data. */
+interface Unwinding {
+  readonly returnAddress: number;
+  readonly stackPointer: number;
+  /** The rules at a function's first byte. */
+  readonly start: readonly (readonly number[])[];
+  readonly functions?: (image: PeImage, frames: CallFrames) => Range[];
+}
+
+const UNWINDING: Readonly<Record<ArchitectureName, Unwinding>> = {
+  x64: { returnAddress: X64_RETURN_ADDRESS, stackPointer: 7, start: X64_START, functions: x64Functions },
+  x86: { returnAddress: X86_RETURN_ADDRESS, stackPointer: 4, start: [] },
+  arm64: { returnAddress: X30, stackPointer: SP, start: ARM64_START, functions: arm64Functions },
+};

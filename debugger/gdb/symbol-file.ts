@@ -29,8 +29,8 @@ interface ElfSection {
  * to where the image is. The HPAT behind the image is a section of its own.
  */
 export function symbolFile(image: LoadedImage): Uint8Array {
-  const { name } = image.domain.architecture;
-  const is64 = name !== 'x86';
+  const { name, pointerSize } = image.domain.architecture;
+  const is64 = pointerSize === 8;
   const sections: ElfSection[] = [{ name: '', type: 0, flags: 0, address: 0, size: 0 }];
   for (const section of image.image.sections)
     sections.push({
@@ -82,8 +82,8 @@ export function symbolFile(image: LoadedImage): Uint8Array {
  * The program that GDB takes the images for libraries of. All it has is the place that the first function of a thread
  * returns to, where a stack ends.
  */
-export function programFile({ name, returnAddress }: Architecture): Uint8Array {
-  const is64 = name !== 'x86';
+export function programFile({ name, pointerSize, returnAddress }: Architecture): Uint8Array {
+  const is64 = pointerSize === 8;
   // A caller is looked up by the byte before the return address.
   const start = returnAddress - 0x10n;
   const dwarf = stackEnd(name, start, 0x20);

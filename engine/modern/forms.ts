@@ -1,3 +1,4 @@
+import type { ImageArchitecture } from '../../image/index.js';
 import type { Kernel, LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from '../core/index.js';
 import type { TrampolineForm } from './trampoline.js';
@@ -13,7 +14,8 @@ import {
 export function formFor(kernel: Kernel, image: LoadedImage): TrampolineForm {
   const { architecture } = image.image;
   if (kernel.hpatLayout === 'pointers') {
-    if (architecture === 'x64') return x64EarlierTrampoline;
+    const earlier = EARLIER[architecture];
+    if (earlier !== undefined) return earlier;
     throw new HotPatchError({
       rule: 'hpat.layout',
       status: 'STATUS_NOT_SUPPORTED',
@@ -21,19 +23,18 @@ export function formFor(kernel: Kernel, image: LoadedImage): TrampolineForm {
       message: `an HPAT that is an array of pointers is for x64 images only, not ${architecture}`,
     });
   }
-  switch (architecture) {
-    case 'x64':
-      return image.jumpHpat === undefined ? x64Trampoline : x64RetpolineTrampoline;
-    case 'x86':
-      return x86Trampoline;
-    case 'arm64':
-      return arm64Trampoline;
-    default:
-      throw new HotPatchError({
-        rule: 'image.machine',
-        status: 'STATUS_NOT_SUPPORTED',
-        image: image.baseDllName,
-        message: `${image.image.machine} images cannot be hotpatched`,
-      });
-  }
+  return CURRENT[architecture](image.jumpHpat !== undefined);
 }
+
+/** Of an HPAT that is an array of pointers. */
+const EARLIER: Readonly<Record<ImageArchitecture, TrampolineForm | undefined>> = {
+  x64: x64EarlierTrampoline,
+  x86: undefined,
+  arm64: undefined,
+};
+
+const CURRENT: Readonly<Record<ImageArchitecture, (hasRetpolinePage: boolean) => TrampolineForm>> = {
+  x64: (hasRetpolinePage) => (hasRetpolinePage ? x64RetpolineTrampoline : x64Trampoline),
+  x86: () => x86Trampoline,
+  arm64: () => arm64Trampoline,
+};

@@ -126,7 +126,7 @@ function memoryOf({ addressSpace, domain, memory }: HotPatchCaller): CallerMemor
         pointerSize: architecture.pointerSize,
         ring,
         vtl,
-        hasNoncanonical: architecture.name === 'x64',
+        hasNoncanonical: architecture.hasNoncanonical,
         touchGuard: () => false,
       }),
   );

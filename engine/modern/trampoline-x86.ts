@@ -1,4 +1,4 @@
-import { x64Encoder, x86Encoder } from '../../cpu/index.js';
+import { type X86Encoder, x64Encoder, x86Encoder } from '../../cpu/index.js';
 import type { HotPatchAddressTable } from '../../loader/index.js';
 import {
   pointerBytes,
@@ -88,8 +88,7 @@ function codeStore(request: TrampolineRequest, encode: CodeSlot): TrampolineStor
 }
 
 /** 22631 and newer: `E9 rel32` to the code slot, `EB F9` at the entry; the code slot is `FF 25` through the data slot. */
-function pairsTrampoline(processor: 'x64' | 'x86'): TrampolineForm {
-  const encoder = processor === 'x64' ? x64Encoder : x86Encoder;
+function pairsTrampoline(processor: 'x64' | 'x86', encoder: X86Encoder): TrampolineForm {
   return x86Form({
     name: processor,
     paddingUsed: 5,
@@ -102,8 +101,8 @@ function pairsTrampoline(processor: 'x64' | 'x86'): TrampolineForm {
   });
 }
 
-export const x64Trampoline = pairsTrampoline('x64');
-export const x86Trampoline = pairsTrampoline('x86');
+export const x64Trampoline = pairsTrampoline('x64', x64Encoder);
+export const x86Trampoline = pairsTrampoline('x86', x86Encoder);
 
 /** Up to about 19041: `FF 25` in all six bytes of padding, straight through the pointer; `EB F8` at the entry. */
 export const x64EarlierTrampoline = x86Form({

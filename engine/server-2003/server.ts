@@ -64,7 +64,7 @@ export class Server2003 implements Disposable {
   /** A process starts: it maps ntdll, from the section of the kernel and not from the disk. */
   startProcess(name: string, options: { readonly wow64?: boolean } = {}): Process {
     // All processes of a 32-bit system are what a 64-bit one runs under WOW64.
-    const is32BitSystem = this.kernel.boot.architecture === 'x86';
+    const is32BitSystem = this.kernel.boot.runsWow64;
     const process = this.kernel.createProcess({ name, ...(is32BitSystem ? { wow64: true } : options) });
     const ntdll = this.#ntdlls.get(process.wow64 && !is32BitSystem ? SYSWOW64 : SYSTEM32);
     if (ntdll?.image.architecture === process.domain.architecture.name) {

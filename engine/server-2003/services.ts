@@ -1,3 +1,4 @@
+import { architectureNamed } from '../../cpu/index.js';
 import { defineExport } from '../../loader/index.js';
 import type { EngineServices } from './context.js';
 import { LDR_HOT_PATCH_ROUTINE, serveRoutine } from './inject.js';
@@ -13,8 +14,8 @@ export function defineServices(engine: EngineServices): void {
     'NtSetSystemInformation',
     (call) => ntSetSystemInformation(engine, call).value,
   );
-  // x86 programs on ARM64 are not modelled.
-  const widths = kernel.architecture.name === 'arm64' ? [false] : [false, true];
+  const runsWow64 = kernel.architecture.name === architectureNamed('x86').system;
+  const widths = runsWow64 ? [false, true] : [false];
   for (const wow64 of widths) {
     const services = kernel.userServices({ wow64 });
     services.define({

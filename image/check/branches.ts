@@ -11,9 +11,7 @@ export function lastPossibleJump(
   rva: number,
   isTarget: (rva: number) => boolean,
 ): number {
-  return architecture === 'arm64'
-    ? lastArm64Jump(code, rva, isTarget)
-    : lastX86Jump(code, rva, isTarget, architecture === 'x86');
+  return LAST_JUMP[architecture](code, rva, isTarget);
 }
 
 const OPERAND_SIZE = 0x66;
@@ -64,3 +62,11 @@ function lastArm64Jump(code: Uint8Array, rva: number, isTarget: (rva: number) =>
   }
   return -1;
 }
+
+type LastJump = (code: Uint8Array, rva: number, isTarget: (rva: number) => boolean) => number;
+
+const LAST_JUMP: Readonly<Record<ImageArchitecture, LastJump>> = {
+  x64: (code, rva, isTarget) => lastX86Jump(code, rva, isTarget, false),
+  x86: (code, rva, isTarget) => lastX86Jump(code, rva, isTarget, true),
+  arm64: lastArm64Jump,
+};

@@ -1,13 +1,17 @@
+import { INSTRUCTION_ALIGNMENT } from '../architecture.js';
 import {
   type EntryProblem,
   entryNeedOf,
   entryProblems,
   FUNCTION_ENTRY_SIZE,
   FUNCTION_PADDING,
+  PADDING_NEEDED,
 } from '../entry.js';
 import type { PeImage } from '../image.js';
+import type { ImageArchitecture } from '../mapped-file.js';
 import type { Pdb } from '../symbols/pdb.js';
 import { hex } from '../text.js';
+import { FUNCTION_TABLE_ENTRY_SIZE } from '../unwind/index.js';
 import { IMAGE_DLLCHARACTERISTICS, IMAGE_DLLCHARACTERISTICS_EX, IMAGE_GUARD, IMAGE_SCN } from '../winnt.js';
 import { type CodeSurvey, entryInFile, type InstructionDecoder, surveyCode } from './code.js';
 import { type CheckSymbols, type FunctionPlace, functionEnds, listFunctions } from './functions.js';
@@ -64,6 +68,9 @@ export function checkImage(
   return { architecture: image.architecture, ready, findings, functions: checked };
 }
 
+/** Loaders of old 32-bit systems wanted this size in the directory, whatever the load configuration's own was. */
+const FIXED_DIRECTORY_SIZE: Readonly<Partial<Record<ImageArchitecture, number>>> = { x86: 64 };
+
 function checkHeaders(image: PeImage): CheckFinding[] {
   const findings: CheckFinding[] = [];
   const { checkSum, dllCharacteristics } = image.optionalHeader;
@@ -81,7 +88,7 @@ function checkHeaders(image: PeImage): CheckFinding[] {
     const { size, directorySize } = loadConfig;
     if (!loadConfig.has('hotPatchTableOffset'))
       findings.push(checkFinding('loadConfig.size', `Size is ${hex(size)}`));
-    if (directorySize !== size && !(image.architecture === 'x86' && directorySize === 64)) {
+    if (directorySize !== size && directorySize !== FIXED_DIRECTORY_SIZE[image.architecture]) {
       findings.push(checkFinding('loadConfig.directorySize', `${hex(directorySize)} and ${hex(size)}`));
     }
     const { CF_INSTRUMENTED, CF_FUNCTION_TABLE_PRESENT, XFG_ENABLED } = IMAGE_GUARD;
@@ -96,7 +103,7 @@ function checkHeaders(image: PeImage): CheckFinding[] {
   if ((image.exDllCharacteristics & IMAGE_DLLCHARACTERISTICS_EX.HOTPATCH_COMPATIBLE) === 0) {
     findings.push(checkFinding('exDllCharacteristics.hotPatchCompatible'));
   }
-  if (image.architecture !== 'x86' && image.functionTable.length === 0)
+  if (FUNCTION_TABLE_ENTRY_SIZE[image.architecture] !== 0 && image.functionTable.length === 0)
     findings.push(checkFinding('unwind.absent'));
   return findings;
 }
@@ -106,10 +113,11 @@ function checkSymbols(
   { origin, pdb }: CheckSymbols & { pdb?: Pdb | undefined },
 ): CheckFinding[] {
   const findings: CheckFinding[] = [];
+  const needsPadding = PADDING_NEEDED[image.architecture] !== 0;
   if (origin.kind !== 'pdb' && origin.kind !== 'map') {
-    findings.push(checkFinding(image.architecture === 'arm64' ? 'symbols.absent' : 'symbols.incomplete'));
+    findings.push(checkFinding(needsPadding ? 'symbols.incomplete' : 'symbols.absent'));
   }
-  if (image.architecture === 'arm64') return findings;
+  if (!needsPadding) return findings;
   const withCode = new Set(pdb?.modules.filter(({ contribution }) => contribution.size > 0));
   for (const module of withCode) {
     const { compile } = module;
@@ -143,7 +151,7 @@ function checkFunction(
 
   for (const problem of entryProblems(entry, entryNeedOf(architecture)))
     report(ENTRY_RULES[problem], detailOf(problem, firstInstruction.length, fill.length));
-  if (architecture === 'arm64' && place.rva % 4 !== 0) report('function.alignment', hex(place.rva));
+  if (place.rva % INSTRUCTION_ALIGNMENT[architecture] !== 0) report('function.alignment', hex(place.rva));
   if (entry.fallsThrough) report('function.fallThrough', `from ${before?.name}`);
   const section = image.sectionAt(place.rva);
   if (section !== undefined && (section.characteristics & IMAGE_SCN.MEM_DISCARDABLE) !== 0)

@@ -1,3 +1,4 @@
+import { INSTRUCTION_ALIGNMENT } from '../architecture.js';
 import { type EntryFacts, entryFacts, FUNCTION_ENTRY_SIZE } from '../entry.js';
 import type { PeImage } from '../image.js';
 import { isExecutable } from '../sections.js';
@@ -39,7 +40,7 @@ export function surveyCode(
 ): CodeSurvey {
   const { architecture } = image;
   const entrySize = FUNCTION_ENTRY_SIZE[architecture];
-  const step = architecture === 'arm64' ? 4 : 1;
+  const step = INSTRUCTION_ALIGNMENT[architecture];
   const inside = new Set<number>();
   for (const { rva } of functions) for (let by = step; by < entrySize; by += step) inside.add(rva + by);
   const insideEntries = new Map<number, number>();

@@ -1,3 +1,4 @@
+import type { ImageArchitecture } from '../mapped-file.js';
 import { Struct } from '../struct.js';
 
 /**
@@ -11,6 +12,9 @@ export const HOTP1_VERSION = 0x00010000;
 /** Least size of the section: HOTPATCH_HEADER with the widest member of its TargetModuleIdValue union. */
 export const HOTP1_HEADER_SIZE = 80;
 export const MODULE_ID_VALUE_SIZE = 24;
+
+/** Are there hotpatches of that generation for an architecture? */
+export const HAS_HOTP1: Readonly<Record<ImageArchitecture, boolean>> = { x64: true, x86: true, arm64: false };
 
 /** HOTPATCH_HEADER up to its union TargetModuleIdValue, which follows at +0x38. */
 export const HOTPATCH_HEADER = new Struct('HOTPATCH_HEADER', {

@@ -19,6 +19,7 @@ export {
   FIXUP_TYPE,
   type FixupType,
   fixupTypeName,
+  HAS_HOTP1,
   HOOK_OPTION,
   HOOK_TYPE,
   HOTP1_HEADER_SIZE,

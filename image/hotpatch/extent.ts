@@ -1,3 +1,4 @@
+import { POINTER_SIZE } from '../architecture.js';
 import { FUNCTION_PADDING } from '../entry.js';
 import type { ImageArchitecture } from '../mapped-file.js';
 import type { HotPatchType } from './format.js';
@@ -6,6 +7,13 @@ export interface Extent {
   readonly rva: number;
   readonly length: number;
 }
+
+/** Where the extent of a FUNCTION begins before its entry. */
+const BEFORE_ENTRY: Readonly<Record<ImageArchitecture, number>> = {
+  x64: FUNCTION_PADDING,
+  x86: FUNCTION_PADDING,
+  arm64: 0,
+};
 
 /**
  * The bytes of the modified image that Windows locks and checks for a record; undefined for types without an extent.
@@ -18,12 +26,12 @@ export function recordExtent(
 ): Extent | undefined {
   switch (type) {
     case 'FUNCTION':
-      return architecture === 'arm64' ? { rva, length: 8 } : { rva: rva - FUNCTION_PADDING, length: 8 };
+      return { rva: rva - BEFORE_ENTRY[architecture], length: 8 };
     case 'ABSOLUTE':
     case 'INDIRECT':
     case 'CALL_TARGET':
     case 'DYNAMIC_VALUE':
-      return { rva, length: architecture === 'x86' ? 4 : 8 };
+      return { rva, length: POINTER_SIZE[architecture] };
     case 'REL32':
       return { rva, length: 4 };
     case 'NONE':

@@ -1,4 +1,5 @@
-import { FUNCTION_ENTRY_SIZE, FUNCTION_PADDING } from '../entry.js';
+import { INSTRUCTION_ALIGNMENT } from '../architecture.js';
+import { FUNCTION_ENTRY_SIZE, PADDING_NEEDED } from '../entry.js';
 import type { PeImage } from '../image.js';
 import { isExecutable } from '../sections.js';
 import { hex } from '../text.js';
@@ -86,7 +87,8 @@ function validateRecord(
       report('record.function', hex(rva));
       return findings;
     }
-    if (architecture === 'arm64' && (rva % 4 !== 0 || target % 4 !== 0)) {
+    const alignment = INSTRUCTION_ALIGNMENT[architecture];
+    if (rva % alignment !== 0 || target % alignment !== 0) {
       report('record.alignment', `${hex(rva)} to ${hex(target)}`);
     }
   }
@@ -175,7 +177,7 @@ function overlaps(patch: PeImage, base: HotPatchBase, place: string): Finding[] 
  * padding before it gets.
  */
 function pingPong({ architecture }: PeImage, base: HotPatchBase, place: string): Finding[] {
-  const padding = architecture === 'arm64' ? 0 : FUNCTION_PADDING;
+  const padding = PADDING_NEEDED[architecture];
   const redirected = base.chunks
     .filter((chunk) => chunk.direction === 'forward' && chunk.type === 'FUNCTION')
     .flatMap((chunk) => chunk.records.map(({ rva }) => rva));

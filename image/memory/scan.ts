@@ -1,5 +1,8 @@
+import { POINTER_SIZE } from '../architecture.js';
 import { listFunctions } from '../check/functions.js';
+import { PADDING_NEEDED } from '../entry.js';
 import type { PeImage } from '../image.js';
+import type { ImageArchitecture } from '../mapped-file.js';
 import { type EntryRedirection, recogniseEntry } from '../recognise.js';
 import { isExecutable } from '../sections.js';
 import { symbolsFromExports } from '../symbols/export-symbols.js';
@@ -147,13 +150,11 @@ class ModuleScan {
     const place = this.#place(rva, name);
     const redirection = recogniseEntry(architecture, this.#read, place.address);
     if (redirection.kind === 'hotpatch') return this.#hotpatch(place, 'slot', redirection);
-    if (architecture !== 'arm64') {
-      const other = this.#otherForm(place);
-      if (other !== undefined) return other;
-    }
+    const other = usesPadding(architecture) ? this.#otherForm(place) : undefined;
+    if (other !== undefined) return other;
     const hook = this.#hook(image, place, redirection);
     if (hook !== undefined) return hook;
-    const left = architecture === 'arm64' ? undefined : this.#leftJump(architecture, place.address);
+    const left = usesPadding(architecture) ? this.#leftJump(architecture, place.address) : undefined;
     return left === undefined ? undefined : { ...place, verdict: 'reverted', shape: 'slot', ...left };
   }
 
@@ -233,7 +234,10 @@ class ModuleScan {
   }
 
   /** The jump that a patch which was taken back has left before an entry. */
-  #leftJump(architecture: 'x64' | 'x86', entry: bigint): { codeSlot: bigint; dataSlot: bigint } | undefined {
+  #leftJump(
+    architecture: ImageArchitecture,
+    entry: bigint,
+  ): { codeSlot: bigint; dataSlot: bigint } | undefined {
     const [first] = this.#read(entry - PADDING.E9, 1);
     if (first !== 0xe9) return undefined;
     // What the recogniser would say if the two bytes of the entry were still there.
@@ -250,27 +254,19 @@ class ModuleScan {
 
   /** RVAs behind the jumps of trampolines, wherever they are in code: functions that no table names. */
   *#trampolines(image: PeImage): Generator<number> {
-    const isArm = image.architecture === 'arm64';
+    const candidates = TRAMPOLINES[image.architecture];
     for (const section of image.sections.filter(isExecutable)) {
       const code = image.read(section.virtualAddress, section.sizeInMemory > 0 ? bytesIn(image, section) : 0);
-      const view = new DataView(code.buffer, code.byteOffset, code.length);
-      if (isArm) {
-        for (let at = 0; at + 4 <= code.length; at += 4)
-          if (code[at + 3] === 0x14 || code[at + 3] === 0x15) {
-            const rva = section.virtualAddress + at;
-            const address = this.own.module.base + BigInt(rva);
-            if (recogniseEntry('arm64', this.#read, address).kind === 'hotpatch') yield rva;
-          }
-        continue;
-      }
-      for (let at = 0; at + 7 <= code.length; at++)
-        if ((code[at] === 0xe9 && code[at + 5] === 0xeb && code[at + 6] === 0xf9) || isEarlier(view, at))
-          yield section.virtualAddress + at + (code[at] === 0xe9 ? 5 : 6);
+      const isHotPatched = (entry: number): boolean => {
+        const address = this.own.module.base + BigInt(section.virtualAddress + entry);
+        return recogniseEntry(image.architecture, this.#read, address).kind === 'hotpatch';
+      };
+      for (const entry of candidates(code, isHotPatched)) yield section.virtualAddress + entry;
     }
   }
 
   #pointer(address: bigint): bigint | undefined {
-    const size = this.dump.architecture === 'x86' ? 4 : 8;
+    const size = POINTER_SIZE[this.dump.architecture];
     const bytes = this.#read(address, size);
     if (bytes.length < size) return undefined;
     const view = new DataView(bytes.buffer, bytes.byteOffset, size);
@@ -340,3 +336,24 @@ const isPatchOf = (patch: PeImage, { checkSum, timeDateStamp }: DumpModule): boo
   patchedBases(patch).some(
     (base) => base.originalCheckSum === checkSum && base.originalTimeDateStamp === timeDateStamp,
   );
+
+const usesPadding = (architecture: ImageArchitecture): boolean => PADDING_NEEDED[architecture] !== 0;
+
+type FindTrampolines = (code: Uint8Array, isHotPatched: (entry: number) => boolean) => Generator<number>;
+
+/** Offsets in code of entries that a trampoline begins at, by the bytes of its first hop. */
+const TRAMPOLINES: Readonly<Record<ImageArchitecture, FindTrampolines>> = {
+  x64: x86Trampolines,
+  x86: x86Trampolines,
+  *arm64(code, isHotPatched) {
+    for (let at = 0; at + 4 <= code.length; at += 4)
+      if ((code[at + 3] === 0x14 || code[at + 3] === 0x15) && isHotPatched(at)) yield at;
+  },
+};
+
+function* x86Trampolines(code: Uint8Array): Generator<number> {
+  const view = new DataView(code.buffer, code.byteOffset, code.length);
+  for (let at = 0; at + 7 <= code.length; at++)
+    if ((code[at] === 0xe9 && code[at + 5] === 0xeb && code[at + 6] === 0xf9) || isEarlier(view, at))
+      yield at + (code[at] === 0xe9 ? 5 : 6);
+}

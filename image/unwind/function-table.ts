@@ -18,7 +18,7 @@ export interface FunctionTableEntryArm64 {
 
 export type FunctionTableEntry = FunctionTableEntryX64 | FunctionTableEntryArm64;
 
-export const FUNCTION_TABLE_ENTRY_SIZE = { x64: 12, arm64: 8 } as const;
+export const FUNCTION_TABLE_ENTRY_SIZE = { x64: 12, arm64: 8, x86: 0 } as const;
 
 /** The exception directory in file order, which linkers sort by begin address. */
 export function readFunctionTable(image: PeImage): FunctionTableEntry[] {

@@ -1,3 +1,5 @@
+import { POINTER_SIZE } from '../architecture.js';
+import { PADDING_NEEDED } from '../entry.js';
 import type { HotPatchTableInput } from '../hotpatch/encode.js';
 import { type PeImage, readImage } from '../image.js';
 import { loadConfigStruct } from '../load-config.js';
@@ -101,7 +103,7 @@ export class ImageBuilder {
   }
 
   get pointerSize(): 4 | 8 {
-    return this.architecture === 'x86' ? 4 : 8;
+    return POINTER_SIZE[this.architecture];
   }
 
   /** Declares a section (bits of IMAGE_SCN), or changes the characteristics of one of the usual ones. */
@@ -112,8 +114,7 @@ export class ImageBuilder {
 
   /** A function in `.text`, padded before its entry as a linker does with /FUNCTIONPADMIN. */
   code(name: string, contents: Contents, options: CodeOptions = {}): this {
-    const padding =
-      options.padding ?? this.options.functionPadding ?? (this.architecture === 'arm64' ? 0 : 6);
+    const padding = options.padding ?? this.options.functionPadding ?? PADDING_NEEDED[this.architecture];
     this.#add({
       name,
       section: '.text',

@@ -174,6 +174,15 @@ export interface FunctionTableSpec {
   readonly unwind: number | string;
 }
 
+type FunctionEntry = (begin: number, end: number, unwind: number) => Uint8Array;
+
+/** RUNTIME_FUNCTION (winnt.h); 32-bit images have no such table of Windows' own. */
+const FUNCTION_ENTRY: Readonly<Record<ImageArchitecture, FunctionEntry>> = {
+  x64: u32s,
+  x86: u32s,
+  arm64: (begin, _, unwind) => u32s(begin, unwind),
+};
+
 /** The function table, sorted by address as the system's search demands. */
 export function functionTable(
   architecture: ImageArchitecture,
@@ -188,9 +197,7 @@ export function functionTable(
           unwind: typeof unwind === 'string' ? layout.rva(unwind) : unwind,
         }))
         .sort((a, b) => a.begin - b.begin)
-        .map(({ begin, end, unwind }) =>
-          architecture === 'arm64' ? u32s(begin, unwind) : u32s(begin, end, unwind),
-        ),
+        .map(({ begin, end, unwind }) => FUNCTION_ENTRY[architecture](begin, end, unwind)),
     );
 }
 

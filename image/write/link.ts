@@ -1,3 +1,4 @@
+import { POINTER_SIZE } from '../architecture.js';
 import { computeCheckSum } from '../checksum.js';
 import {
   DATA_DIRECTORY_SIZE,
@@ -59,10 +60,12 @@ const DEFAULT_BASE = {
   8: { program: 0x1_4000_0000n, dll: 0x1_8000_0000n },
 } as const;
 
+const WIDTH = { 4: IMAGE_FILE['32BIT_MACHINE'], 8: IMAGE_FILE.LARGE_ADDRESS_AWARE } as const;
+
 /** Makes the file: parts into sections, relocations, directories, headers, checksum. */
 export function link(input: LinkInput): Linked {
   const { options, architecture } = input;
-  const pointerSize = architecture === 'x86' ? 4 : 8;
+  const pointerSize = POINTER_SIZE[architecture];
   const optional = pointerSize === 8 ? OPTIONAL_HEADER64 : OPTIONAL_HEADER32;
   const sectionTable = OPTIONAL_HEADER_AT + optional.size + DATA_DIRECTORY_SIZE * DIRECTORY_NAMES.length;
   const sizeOfHeaders = alignUp(
@@ -144,7 +147,7 @@ function writeFileHeader(
     sizeOfOptionalHeader: optionalSize,
     characteristics:
       IMAGE_FILE.EXECUTABLE_IMAGE |
-      (architecture === 'x86' ? IMAGE_FILE['32BIT_MACHINE'] : IMAGE_FILE.LARGE_ADDRESS_AWARE) |
+      WIDTH[POINTER_SIZE[architecture]] |
       (options.dll ? IMAGE_FILE.DLL : 0) |
       (options.relocationsStripped ? IMAGE_FILE.RELOCS_STRIPPED : 0),
   });

@@ -32,6 +32,9 @@ export interface Placed {
   readonly layout: Layout;
 }
 
+/** What link fills code with: int 3; zeros where words of them are no instructions. */
+const CODE_FILL: Readonly<Record<ImageArchitecture, number>> = { x64: 0xcc, x86: 0xcc, arm64: 0 };
+
 /** Gives every part its address and writes its bytes into its section. */
 export function place(input: PlaceInput): Placed {
   const names = new Set([...input.items.map((item) => item.name), ...input.aliases.keys()]);
@@ -64,7 +67,7 @@ export function place(input: PlaceInput): Placed {
       at += item.size;
       if (item.uninitialized === undefined) endOfData = at;
     }
-    const fill = name === '.text' && input.architecture !== 'arm64' ? 0xcc : 0;
+    const fill = name === '.text' ? CODE_FILL[input.architecture] : 0;
     const data = new Uint8Array(endOfData - rva).fill(fill);
     sections.push({ name, characteristics, rva, virtualSize: at - rva, pointerToRawData, data });
     pointerToRawData += alignUp(data.length, FILE_ALIGNMENT);

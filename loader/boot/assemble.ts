@@ -75,7 +75,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
     ...(options.memorySize === undefined ? {} : { memorySize: options.memorySize }),
     beforeAllocation: () => seams.before?.({ kind: 'page' }),
   });
-  const architecture = boot.architecture === 'x86' ? architectureNamed('x64') : machine.architecture;
+  const architecture = architectureNamed(machine.architecture.system);
   const events = new EventLog();
   const layoutRandom = new SeededRandom(seed + 0x5eed);
   const modes = new ModeContexts(machine);
@@ -235,7 +235,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
     ? processes.createMinimal('HotPatch', space.createHotPatchDomain())
     : undefined;
   announcePhase1(boot, events);
-  const domain = boot.architecture === 'x86' ? processes.create({ name: 'program.exe' }).domain : system;
+  const domain = boot.runsWow64 ? processes.create({ name: 'program.exe' }).domain : system;
   return {
     boot,
     seams,

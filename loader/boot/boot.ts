@@ -1,9 +1,12 @@
-import { type ArchitectureName, PAGE_SIZE } from '../../cpu/index.js';
+import { type ArchitectureName, architectureNamed, PAGE_SIZE } from '../../cpu/index.js';
 import { type EventLog, hex, KernelError } from '../common/index.js';
 import { type HpatLayout, hotPatchReserveSize } from '../images/index.js';
 import type { HeapMode } from '../memory/index.js';
 import type { BootSeams } from './seams.js';
 import { loaderBuild, type WindowsBuild } from './windows-build.js';
+
+/** Are there return trampolines against speculation? */
+const HAS_RETPOLINE: Readonly<Record<ArchitectureName, boolean>> = { x64: true, x86: true, arm64: false };
 
 export interface BootOptions {
   /** x86: a 64-bit kernel of the x86 family whose programs are 32-bit ones, under WOW64. */
@@ -48,6 +51,8 @@ export interface BootDecisions {
   readonly vbs: boolean;
   readonly retpoline: boolean;
   readonly kernelControlFlowGuard: boolean;
+  /** Are its programs 32-bit ones, under WOW64? */
+  readonly runsWow64: boolean;
   readonly hpatLayout: HpatLayout;
   readonly seed: number;
   readonly heap: HeapMode;
@@ -68,13 +73,14 @@ export function decideBoot(options: BootOptions): BootDecisions {
   const build = loaderBuild(options.windowsBuild);
   return {
     architecture,
+    runsWow64: architectureNamed(architecture).system !== architecture,
     windowsBuild: options.windowsBuild,
     speculationControlPages: build.speculationControlPages,
     processors,
     hotPatchTableSize,
     hotPatchReserveSize: hotPatchReserveSize(hotPatchTableSize),
     vbs,
-    retpoline: options.retpoline === true && architecture !== 'arm64',
+    retpoline: options.retpoline === true && HAS_RETPOLINE[architecture],
     kernelControlFlowGuard: options.kernelControlFlowGuard ?? false,
     hpatLayout: options.hpatLayout ?? build.hpatLayout,
     seed,

@@ -17,7 +17,7 @@ const EMULATED: ReadonlyMap<number, bigint> = new Map([
 
 /** Does what an `mrs` that was refused in user mode should have done; false when it is not such an instruction. */
 export function emulateRegisterRead(thread: Thread, processor: Processor): boolean {
-  if (thread.architecture.name !== 'arm64' || thread.domain.ring !== 3) return false;
+  if (thread.domain.ring !== 3) return false;
   const { pc } = processor;
   const word = thread.addressSpace.readU32(pc);
   const value = EMULATED.get((word & MRS_MASK) >>> 0);

@@ -1,4 +1,4 @@
-import { CpuError, type Exit, PAGE_SIZE, type Processor } from '../../cpu/index.js';
+import { type ArchitectureName, CpuError, type Exit, PAGE_SIZE, type Processor } from '../../cpu/index.js';
 import { type Blocked, isBlocked, KernelError } from '../common/index.js';
 import { GuestAccessViolation } from '../memory/index.js';
 import { processOf } from '../processes/index.js';
@@ -67,9 +67,16 @@ function handle(kernel: ServiceOwner, thread: Thread, processor: Processor, exit
   if (service !== undefined) serveExport(kernel, thread, processor, service);
   else if (exit.reason === 'systemCall' && thread.domain.kind === 'user')
     serveSystemCall(kernel, thread, processor, exit);
-  else if (!(isInvalidOpcode(exit) && emulateRegisterRead(thread, processor)))
+  else if (!(isInvalidOpcode(exit) && EMULATED[thread.architecture.name](thread, processor)))
     handleException(kernel, thread, processor, exit);
 }
+
+/** What Windows does in the place of an instruction that the processor refuses in user mode. */
+const EMULATED: Readonly<Record<ArchitectureName, typeof emulateRegisterRead>> = {
+  x64: () => false,
+  x86: () => false,
+  arm64: emulateRegisterRead,
+};
 
 const isInvalidOpcode = (exit: Exit): boolean => exit.reason === 'exception' && exit.name === 'invalidOpcode';
 
@@ -114,13 +121,9 @@ function serveExport(
   { entry }: PlacedExport,
 ): void {
   const { architecture } = thread;
-  const call = serviceCall(kernel, thread, processor, (index) => {
-    const onStack = architecture.stackArgument(processor, index);
-    return onStack === undefined
-      ? architecture.argument(processor, index)
-      : thread.memory.readPointer(onStack);
-  });
-  if (architecture.name !== 'arm64') thread.memory.probe(processor.sp, architecture.pointerSize, 'read');
+  const call = serviceCall(kernel, thread, processor, (index) => asOfFunction(thread, processor, index));
+  if (architecture.returnAddressSize !== 0)
+    thread.memory.probe(processor.sp, architecture.returnAddressSize, 'read');
   const pops = { calleePops: calleePops(entry, call.pointerSize) };
   complete(call, serveOrRaise(call, entry), (on) => architecture.returnFromCall(on, pops));
 }
@@ -255,25 +258,28 @@ function raiseFault(
   );
 }
 
-/**
- * A system service called by its instruction: number in eax (or the immediate of svc), arguments as the stubs of ntdll
- * leave them: r10, rdx, r8, r9 and the stack; x0 to x7; on x86 behind the address in edx.
- */
+const asOfFunction = (thread: Thread, processor: Processor, index: number): bigint => {
+  const { architecture } = thread;
+  const onStack = architecture.stackArgument(processor, index);
+  return onStack === undefined ? architecture.argument(processor, index) : thread.memory.readPointer(onStack);
+};
+
+/** Where the stubs of ntdll leave argument `index` of a system service. */
+const SYSTEM_CALL_ARGUMENT: Readonly<Record<ArchitectureName, typeof asOfFunction>> = {
+  x64: (thread, processor, index) =>
+    index === 0 ? processor.get('r10') : asOfFunction(thread, processor, index),
+  x86: (thread, processor, index) => BigInt(thread.memory.readU32(processor.get('edx') + BigInt(4 * index))),
+  arm64: asOfFunction,
+};
+
+/** A system service called by its instruction: number in eax (or the immediate of svc). */
 function serveSystemCall(
   kernel: ServiceOwner,
   thread: Thread,
   processor: Processor,
   exit: Exit & { reason: 'systemCall' },
 ): void {
-  const { architecture } = thread;
-  const call = serviceCall(kernel, thread, processor, (index) => {
-    if (architecture.name === 'x64' && index === 0) return processor.get('r10');
-    if (architecture.name === 'x86')
-      return BigInt(thread.memory.readU32(processor.get('edx') + BigInt(4 * index)));
-    const onStack = architecture.stackArgument(processor, index);
-    return onStack === undefined
-      ? architecture.argument(processor, index)
-      : thread.memory.readPointer(onStack);
-  });
+  const argument = SYSTEM_CALL_ARGUMENT[thread.architecture.name];
+  const call = serviceCall(kernel, thread, processor, (index) => argument(thread, processor, index));
   complete(call, kernel.systemServices.dispatch(exit.number, call), () => {});
 }

@@ -1,4 +1,4 @@
-import type { ImageArchitecture } from '../../image/index.js';
+import { type ImageArchitecture, POINTER_SIZE } from '../../image/index.js';
 import type { SimulatedModule } from '../dispatch/index.js';
 import { kernelbase } from './kernelbase.js';
 import { memoryExports } from './memory.js';
@@ -40,5 +40,5 @@ export function simulatedModules(of: {
   readonly kind: 'kernel' | 'user';
   readonly architecture: ImageArchitecture;
 }): SimulatedModule[] {
-  return of.kind === 'kernel' ? kernelModules() : userModules(of.architecture === 'x86');
+  return of.kind === 'kernel' ? kernelModules() : userModules(POINTER_SIZE[of.architecture] === 4);
 }

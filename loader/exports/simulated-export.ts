@@ -71,7 +71,7 @@ export function readArguments(
   parameters: readonly ArgumentType[],
 ): (number | bigint | string)[] {
   const { pointerSize, memory } = call;
-  const countsFloatsApart = call.thread.architecture.name === 'arm64';
+  const { countsFloatsApart } = call.thread.architecture;
   let slot = 0;
   let floats = 0;
   return parameters.map((type) => {

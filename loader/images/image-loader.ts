@@ -1,4 +1,10 @@
-import { type Architecture, CpuError, formatAddress, PAGE_SIZE } from '../../cpu/index.js';
+import {
+  type Architecture,
+  type ArchitectureName,
+  CpuError,
+  formatAddress,
+  PAGE_SIZE,
+} from '../../cpu/index.js';
 import { type PeImage, type Section, type SymbolTable, symbolsFromExports } from '../../image/index.js';
 import { hex, KernelError } from '../common/index.js';
 import { type BoundImport, bindImports, resolveImports } from './bind-imports.js';
@@ -31,6 +37,15 @@ export interface LoadOptions {
   /** Map a driver with 2 MB pages: its HPAT lies behind its end rounded up to 2 MB. */
   readonly largePages?: boolean;
 }
+
+/** What is public of pages against speculation: x64's alone (docs/fidelity.md#builds-of-windows). */
+const SPECULATION_PAGES: Readonly<
+  Record<ArchitectureName, { readonly user: boolean; readonly kernel: boolean }>
+> = {
+  x64: { user: true, kernel: true },
+  x86: { user: false, kernel: false },
+  arm64: { user: false, kernel: false },
+};
 
 /**
  * Loads images into any domain, in one order: map the image and everything it imports, bind, prepare (cookie, guard,
@@ -227,15 +242,15 @@ export class ImageLoader {
   /** Of x64, which is all that is public; only what is hotpatchable has one (docs/fidelity.md#builds-of-windows). */
   #hasSpeculationControlPage(domain: ImageDomain): boolean {
     const { speculationControlPages, hotPatchReserveSize } = this.kernel;
-    const isX64User = domain.kind === 'user' && domain.architecture.name === 'x64';
-    return speculationControlPages && hotPatchReserveSize !== 0 && isX64User;
+    const { user } = SPECULATION_PAGES[domain.architecture.name];
+    return speculationControlPages && hotPatchReserveSize !== 0 && domain.kind === 'user' && user;
   }
 
   /** The stubs are x64's, for drivers (docs/fidelity.md#hpat-and-trampolines). */
   #hasRetpolinePage(domain: ImageDomain): boolean {
     return (
       (this.kernel.retpoline || this.kernel.speculationControlPages) &&
-      domain.architecture.name === 'x64' &&
+      SPECULATION_PAGES[domain.architecture.name].kernel &&
       domain.kind !== 'user' &&
       domain.kind !== 'secure'
     );

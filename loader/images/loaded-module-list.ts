@@ -79,7 +79,7 @@ export class LoadedModuleList {
     this.#entries.set(loaded.dllBase, { address, strings, holders: 1 });
     const exceptions = image.directory('exception');
     if (exceptions !== undefined) {
-      const size = FUNCTION_TABLE_ENTRY_SIZE[image.architecture === 'arm64' ? 'arm64' : 'x64'];
+      const size = FUNCTION_TABLE_ENTRY_SIZE[image.architecture];
       space.writeU64(address + ENTRY.exceptionTable, loaded.address(exceptions.virtualAddress));
       space.writeU32(address + ENTRY.exceptionTableSize, image.functionTable.length * size);
     }

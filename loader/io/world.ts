@@ -46,7 +46,7 @@ export class IoWorld {
       ring: domain.ring,
       vtl: domain.vtl,
       pointerSize: this.pointerSize,
-      hasNoncanonical: domain.architecture.name === 'x64',
+      hasNoncanonical: domain.architecture.hasNoncanonical,
       touchGuard: () => false,
     });
     const recordsAt = PLACES[this.pointerSize].records;

@@ -157,10 +157,9 @@ export class ProcessEnvironment implements ThreadEnvironment {
     this.#process.domain.freeMemory(teb, TEB_AREA_SIZE);
   }
 
-  /** Points the register that user code finds its TEB with: gs on x64, fs on x86, x18 on ARM64. */
+  /** Points the register that user code finds its TEB with at it. */
   setTebRegister(processor: Processor, teb: bigint): void {
-    const { name } = this.#process.domain.architecture;
-    processor.set(name === 'x64' ? 'gs.base' : name === 'x86' ? 'fs.base' : 'x18', teb);
+    processor.set(this.#process.domain.architecture.threadRegister, teb);
   }
 
   /** What the C runtime keeps for the thread: zeros at first. */

@@ -44,7 +44,8 @@ export class ProcessTable {
   create(options: ProcessOptions): Process {
     const { name, session, image } = options;
     const { kernel } = this;
-    const is32Bit = (image?.architecture ?? kernel.programs) === 'x86';
+    const programs = architectureNamed(image?.architecture ?? kernel.programs);
+    const is32Bit = programs.system !== programs.name;
     const wow64 = options.wow64 ?? is32Bit;
     const world = this.#world(wow64);
     if (image !== undefined) {
@@ -141,7 +142,7 @@ export class ProcessTable {
   #world(wow64: boolean): UserWorld {
     const known = this.#worlds.get(wow64);
     if (known !== undefined) return known;
-    if (wow64 && this.kernel.system.architecture.name === 'arm64')
+    if (wow64 && architectureNamed('x86').system !== this.kernel.system.architecture.name)
       throw new KernelError({
         rule: 'wow64OnArm64',
         status: 'STATUS_IMAGE_MACHINE_TYPE_MISMATCH',

@@ -117,7 +117,7 @@ export class Thread {
       ring,
       vtl,
       pointerSize: architecture.pointerSize,
-      hasNoncanonical: architecture.name === 'x64',
+      hasNoncanonical: architecture.hasNoncanonical,
       touchGuard: (address) => this.stack.isBelowLimit(address) && this.stack.touchGuard(),
     });
   }

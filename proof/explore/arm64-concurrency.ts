@@ -1,3 +1,12 @@
+import type { ArchitectureName } from '../../cpu/index.js';
+
+/** Does the architecture say which instructions may be changed while another processor runs them? */
+export const LIMITS_CHANGES: Readonly<Record<ArchitectureName, boolean>> = {
+  x64: false,
+  x86: false,
+  arm64: true,
+};
+
 /** Instructions that may be replaced, and be the replacement, while a processor executes them: mask and value. */
 const CONCURRENT: readonly (readonly [mask: number, value: number, name: string])[] = [
   [0xfc000000, 0x14000000, 'b'],

@@ -1,6 +1,6 @@
 import { type ArchitectureName, CpuError } from '../../cpu/index.js';
 import type { PlacedRange, ProtocolStep, StoreProtocolStep } from '../recording.js';
-import { mayChangeConcurrently } from './arm64-concurrency.js';
+import { LIMITS_CHANGES, mayChangeConcurrently } from './arm64-concurrency.js';
 
 /** A page that the protocol stores to, and where. */
 export interface ChangedPage {
@@ -234,7 +234,7 @@ export class EngineGraph {
 
   /** The words of A64 code that differ, and that the architecture does not allow to change under execution. */
   #hazards(before: readonly number[], after: readonly number[]): PlacedRange[] {
-    if (this.architecture !== 'arm64') return [];
+    if (!LIMITS_CHANGES[this.architecture]) return [];
     return this.pages.flatMap(({ place, executable, addresses }, page) => {
       if (!executable || before[page] === after[page]) return [];
       return wordsOf(addresses).flatMap((start) => {

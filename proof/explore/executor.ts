@@ -88,8 +88,7 @@ export class Executor {
     const { architecture } = thread;
     const names = NONVOLATILE[architecture.name];
     this.#initialRegisters = new Map(names.map((name) => [name, this.#processor.get(name)]));
-    const popped = architecture.name === 'arm64' ? 0 : architecture.pointerSize;
-    this.#stackPointerAfterReturn = this.#processor.sp + BigInt(popped);
+    this.#stackPointerAfterReturn = this.#processor.sp + BigInt(architecture.returnAddressSize);
   }
 
   /** `base!f+0x2` */

@@ -1,5 +1,5 @@
 import type { ExpectedResults } from '../subject.js';
-import { mayChangeConcurrently } from './arm64-concurrency.js';
+import { LIMITS_CHANGES, mayChangeConcurrently } from './arm64-concurrency.js';
 import type { EngineGraph, EngineNode } from './engine-graph.js';
 import type { Executed, ExecutedInstruction, Executor, FetchView } from './executor.js';
 import type { CallPhase } from './local-states.js';
@@ -143,7 +143,7 @@ export class Properties {
   }
 
   #isUnsynchronised(view: FetchView, node: EngineNode, { address }: ExecutedInstruction): boolean {
-    if (this.graph.architecture !== 'arm64') return false;
+    if (!LIMITS_CHANGES[this.graph.architecture]) return false;
     return this.graph.pages.some(({ base, addresses }, page) => {
       if (this.seen[page] !== true) return false;
       const seen = view[page] ?? 0;

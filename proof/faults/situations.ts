@@ -78,6 +78,12 @@ function imagesFor({ architecture, place }: SituationKind): Promise<Images> {
 }
 
 /** `NTSTATUS __PatchMainCallout__(ctx*, 12)` that has nothing against it. */
+const RETURN: Readonly<Record<ArchitectureName, readonly number[]>> = {
+  x64: [0xc3],
+  x86: [0xc3],
+  arm64: [0xc0, 0x03, 0x5f, 0xd6],
+};
+
 const CALLOUT: Readonly<Record<ArchitectureName, FunctionSource>> = {
   x64: { name: PATCH_MAIN_CALLOUT, code: ['xor eax, eax; ret'] },
   x86: { name: PATCH_MAIN_CALLOUT, code: ['xor eax, eax; ret 8'] },
@@ -98,7 +104,7 @@ async function build(architecture: ArchitectureName, form: ImageForm): Promise<I
     subsystem: 'WINDOWS_CUI',
     dll: false,
   })
-    .code('main', architecture === 'arm64' ? [0xc0, 0x03, 0x5f, 0xd6] : [0xc3])
+    .code('main', RETURN[architecture])
     .loadConfig();
   if (form === 'dll') program.import(BASE_NAME, ['caller']);
   return {

@@ -2,6 +2,7 @@ import {
   type ArchitectureName,
   arm64Encoder,
   instructionLength,
+  type X86Encoder,
   x64Encoder,
   x86Encoder,
 } from '../../cpu/index.js';
@@ -53,17 +54,47 @@ const FAR_JUMP: Readonly<Record<ArchitectureName, (from: bigint, to: bigint) => 
     bytes(arm64Encoder.loadLiteral('x17', 0n, 8n), arm64Encoder.branchRegister('x17'), address64(to)),
 };
 
-/** Where the relative jump at `at` leads, if there is one. */
-function jumpAt({ architecture, read }: HookRequest, at: bigint): bigint | undefined {
-  if (architecture === 'arm64') {
-    const branch = arm64Encoder.decode(read(at, 4), at);
-    return branch?.form === 'branch' ? branch.target : undefined;
-  }
+function arm64JumpAt(read: HookRequest['read'], at: bigint): bigint | undefined {
+  const branch = arm64Encoder.decode(read(at, 4), at);
+  return branch?.form === 'branch' ? branch.target : undefined;
+}
+
+function x86JumpAt(read: HookRequest['read'], at: bigint): bigint | undefined {
   const code = read(at, 5);
   const view = new DataView(code.buffer, code.byteOffset, 5);
   if (code[0] === 0xeb) return at + 2n + BigInt(view.getInt8(1));
   return code[0] === 0xe9 ? at + 5n + BigInt(view.getInt32(1, true)) : undefined;
 }
+
+/** What hook libraries have for each architecture of their own. */
+interface Dialect {
+  /** Where the relative jump at `at` leads, if there is one. */
+  jumpAt(read: HookRequest['read'], at: bigint): bigint | undefined;
+  /** The shortest jump to the handler. */
+  jump(at: bigint, to: bigint): Uint8Array;
+  /** Where the jump goes into a function that the system has hotpatched; undefined: such a function is refused. */
+  placeInHotPatched(entry: bigint): bigint | undefined;
+  /** Are the bytes between the jump and the next whole instruction overwritten? */
+  readonly fills: boolean;
+}
+
+const x86Dialect = (encoder: X86Encoder): Dialect => ({
+  jumpAt: x86JumpAt,
+  jump: encoder.nearJump,
+  placeInHotPatched: (entry) => entry - 5n,
+  fills: true,
+});
+
+const DIALECTS: Readonly<Record<ArchitectureName, Dialect>> = {
+  x64: x86Dialect(x64Encoder),
+  x86: x86Dialect(x86Encoder),
+  arm64: {
+    jumpAt: arm64JumpAt,
+    jump: arm64Encoder.branch,
+    placeInHotPatched: () => undefined,
+    fills: false,
+  },
+};
 
 /** The instructions that `size` bytes at `at` cut into, moved elsewhere, with a jump back behind them. */
 function relocated(
@@ -78,8 +109,8 @@ function relocated(
   let end = trampoline;
   while (length < size) {
     const from = at + BigInt(length);
-    const count = architecture === 'arm64' ? 4 : instructionLength(architecture, read(from, 15), from);
-    const target = fixesJumps ? jumpAt(request, from) : undefined;
+    const count = instructionLength(architecture, read(from, 15), from);
+    const target = fixesJumps ? DIALECTS[architecture].jumpAt(read, from) : undefined;
     const part = target === undefined ? read(from, count) : FAR_JUMP[architecture](end, target);
     parts.push(part);
     end += BigInt(part.length);
@@ -108,7 +139,7 @@ function overwriting(
       const code = jump(request, at);
       const trampoline = relocated(request, at, code.length, options.fixesJumps ?? true);
       const filled = bytes(code, new Uint8Array(trampoline.length - code.length).fill(0xcc));
-      const written = request.architecture === 'arm64' ? code : filled;
+      const written = DIALECTS[request.architecture].fills ? filled : code;
       return {
         memory: [
           trampoline,
@@ -125,32 +156,26 @@ function overwriting(
 
 const X86_FAMILY = ['x64', 'x86'] as const;
 
-const nearJump = ({ architecture, handler }: HookRequest, at: bigint): Uint8Array =>
-  (architecture === 'x64' ? x64Encoder : x86Encoder).nearJump(at, handler);
+const shortestJump = ({ architecture, handler }: HookRequest, at: bigint): Uint8Array =>
+  DIALECTS[architecture].jump(at, handler);
 
 /** Copies bytes without a look at what they are: the way of many games' hooks. */
-export const plainJump = overwriting('plain 5-byte jump', X86_FAMILY, nearJump, { fixesJumps: false });
+export const plainJump = overwriting('plain 5-byte jump', X86_FAMILY, shortestJump, { fixesJumps: false });
 
 /** Disassembles, and moves relative jumps with their targets. */
-export const relocatingJump = overwriting('SafetyHook-like', X86_FAMILY, nearJump);
+export const relocatingJump = overwriting('SafetyHook-like', X86_FAMILY, shortestJump);
 
 /** Knows functions that the system has hotpatched: hooks the jump in their padding, and refuses on ARM64. */
-export const detoursLike = overwriting(
-  'Detours-like',
-  ['x64', 'x86', 'arm64'],
-  (request, at) =>
-    request.architecture === 'arm64' ? arm64Encoder.branch(at, request.handler) : nearJump(request, at),
-  {
-    place(request) {
-      const found = recogniseEntry(request.architecture, request.read, request.function);
-      if (found.kind !== 'hotpatch') return request.function;
-      return request.architecture === 'arm64' ? undefined : request.function - 5n;
-    },
+export const detoursLike = overwriting('Detours-like', ['x64', 'x86', 'arm64'], shortestJump, {
+  place(request) {
+    const found = recogniseEntry(request.architecture, request.read, request.function);
+    if (found.kind !== 'hotpatch') return request.function;
+    return DIALECTS[request.architecture].placeInHotPatched(request.function);
   },
-);
+});
 
 /** Refuses a function that ends, by a jump, before its own jump would. */
-export const minHookLike = overwriting('MinHook-like', X86_FAMILY, nearJump, {
+export const minHookLike = overwriting('MinHook-like', X86_FAMILY, shortestJump, {
   place: (request) => (request.read(request.function, 1)[0] === 0xeb ? undefined : request.function),
 });
 
@@ -183,7 +208,7 @@ export const paddingJump: InlineHook = {
         },
       ],
       jumps: [
-        { address: padding, bytes: nearJump(request, padding) },
+        { address: padding, bytes: shortestJump(request, padding) },
         { address: at, bytes: bytes([0xeb, 0xf9]) },
       ],
     };

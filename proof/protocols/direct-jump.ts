@@ -1,4 +1,4 @@
-import { x64Encoder, x86Encoder } from '../../cpu/index.js';
+import { type ArchitectureName, type X86Encoder, x64Encoder, x86Encoder } from '../../cpu/index.js';
 import type { ProtocolStep, Recording, Redirection } from '../recording.js';
 import type { WriteProtocol } from './write-protocol.js';
 
@@ -65,9 +65,16 @@ function isBackward({ patchImages }: Recording) {
     );
 }
 
+/** Of architectures whose functions have padding, or a jump over several bytes. */
+const ENCODERS: Readonly<Record<ArchitectureName, X86Encoder | undefined>> = {
+  x64: x64Encoder,
+  x86: x86Encoder,
+  arm64: undefined,
+};
+
 function jumpsOf({ architecture, redirections }: Recording): Jump[] | undefined {
-  if (architecture === 'arm64' || !redirections.some(({ target }) => target !== undefined)) return undefined;
-  const encoder = architecture === 'x64' ? x64Encoder : x86Encoder;
+  const encoder = ENCODERS[architecture];
+  if (encoder === undefined || !redirections.some(({ target }) => target !== undefined)) return undefined;
   return redirections.flatMap(({ place, entry, target, symbol }) =>
     target === undefined ? [] : [{ place, entry, target, symbol, bytes: encoder.nearJump(entry, target) }],
   );
@@ -133,9 +140,8 @@ export const server2003: WriteProtocol = {
   operations: ['apply'],
   steps(recording) {
     const { architecture, redirections } = recording;
-    if (architecture === 'arm64') return undefined;
-    const encoder = architecture === 'x64' ? x64Encoder : x86Encoder;
-    if (!redirections.some(({ target }) => target !== undefined)) return undefined;
+    const encoder = ENCODERS[architecture];
+    if (encoder === undefined || !redirections.some(({ target }) => target !== undefined)) return undefined;
     const stage = ({ place, entry, target, symbol }: Redirection): ProtocolStep[] => {
       if (target === undefined) return [];
       const padding = entry - PADDING_SIZE;

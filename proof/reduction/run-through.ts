@@ -137,8 +137,7 @@ export class CallRunner {
     this.#initialRegisters = new Map(
       NONVOLATILE[architecture.name].map((name) => [name, processor.get(name)]),
     );
-    const popped = architecture.name === 'arm64' ? 0 : architecture.pointerSize;
-    this.#stackPointerAfterReturn = processor.sp + BigInt(popped);
+    this.#stackPointerAfterReturn = processor.sp + BigInt(architecture.returnAddressSize);
   }
 
   [Symbol.dispose](): void {

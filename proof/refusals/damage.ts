@@ -7,6 +7,7 @@ import {
   ImageBuilder,
   type ImageBuilderOptions,
   type Layout,
+  PADDING_NEEDED,
   type PeImage,
   readImage,
 } from '../../image/index.js';
@@ -72,7 +73,7 @@ export function damageBase(architecture: ArchitectureName): BuiltImage {
     .data('constant', [1, 2, 3, 4], { section: '.rdata' })
     .export('f')
     .loadConfig();
-  if (architecture !== 'arm64')
+  if (PADDING_NEEDED[architecture] !== 0)
     builder
       .code('tiny', [0xc3])
       .code('crowded', RETURN[architecture](3), { padding: 0, alignment: 1 })

@@ -17,6 +17,8 @@ interface Dialect {
   add(to: string, from: string, amount: number): string;
   shiftLeft(register: string, by: number): string;
   double(to: string, from: string): string;
+  /** One off the argument, and back to the label until nothing is left. */
+  countDown(label: string): string;
 }
 
 const X86: Omit<Dialect, 'enter' | 'leave'> = {
@@ -27,6 +29,7 @@ const X86: Omit<Dialect, 'enter' | 'leave'> = {
   add: (to, from, amount) => `lea ${to}, [${from}+${amount}]`,
   shiftLeft: (register, by) => `shl ${register}, ${by}`,
   double: (to, from) => `lea ${to}, [${from}+${from}]`,
+  countDown: (label) => `dec ecx; jne ${label}`,
 };
 
 const DIALECTS: Readonly<Record<ArchitectureName, Dialect>> = {
@@ -42,6 +45,7 @@ const DIALECTS: Readonly<Record<ArchitectureName, Dialect>> = {
     add: (to, from, amount) => `add ${to}, ${from}, #${amount}`,
     shiftLeft: (register, by) => `lsl ${register}, ${register}, #${by}`,
     double: (to, from) => `add ${to}, ${from}, ${from}`,
+    countDown: (label) => `subs w0, w0, #1; b.ne ${label}`,
   },
 };
 
@@ -57,7 +61,7 @@ function callerWith({ enter, leave }: Dialect, before: string, ...calls: readonl
 export function jumpsToItself(architecture: ArchitectureName): Shape {
   const dialect = DIALECTS[architecture];
   const { argument, result, other, add, set } = dialect;
-  const round = architecture === 'arm64' ? 'subs w0, w0, #1; b.ne top' : 'dec ecx; jne top';
+  const round = dialect.countDown('top');
   const loop = (amount: number) =>
     `top: ${add(other, other, amount)}; ${round}; mov ${result}, ${other}; ret`;
   const patch = (amount: number) => ({

@@ -1,4 +1,4 @@
-import type { ArchitectureName } from '../../cpu/index.js';
+import { type ArchitectureName, architectureNamed } from '../../cpu/index.js';
 import type { FunctionSource, Piece, Placement } from './program.js';
 import type { Shape } from './shape.js';
 
@@ -57,9 +57,7 @@ export function firstInstruction(
   const body = (addend: number, factor: number) =>
     `${BODY[architecture](addend, factor)}${END[architecture]}`;
   const replacement = (addend: number, factor: number) => ({
-    functions: [
-      { name: 'g', code: [`${architecture === 'arm64' ? `${first}; ` : ''}${body(addend, factor)}`] },
-    ],
+    functions: [{ name: 'g', code: [`${OWN_FIRST[architecture](first)}${body(addend, factor)}`] }],
     forward: { f: 'g' },
   });
   return {
@@ -82,6 +80,13 @@ export function caller(architecture: ArchitectureName, ...calls: readonly Piece[
   return { name: 'caller', code: [before, ...calls, after] };
 }
 
+/** What a replacement begins with: on ARM64 the first instruction is half of the work. */
+const OWN_FIRST: Readonly<Record<ArchitectureName, (first: string) => string>> = {
+  x64: () => '',
+  x86: () => '',
+  arm64: (first) => `${first}; `,
+};
+
 const CALLER: Readonly<Record<ArchitectureName, readonly [string, string]>> = {
   x64: ['sub rsp, 40; mov ecx, 7', 'add rsp, 40; ret'],
   x86: ['push 0; push 7', 'add esp, 8; ret'],
@@ -91,7 +96,7 @@ const CALLER: Readonly<Record<ArchitectureName, readonly [string, string]>> = {
 /** First instructions of every length in the middle of a line, and one at every alignment. */
 export function firstInstructionShapes(architecture: ArchitectureName): Shape[] {
   const lengths = Object.keys(FIRST_INSTRUCTIONS[architecture]).map(Number);
-  const step = architecture === 'arm64' ? 4 : 1;
+  const step = architectureNamed(architecture).minimumInstructionLength;
   const offsets = Array.from({ length: 16 / step }, (_, index) => index * step);
   const longest = Math.max(...lengths);
   return [

@@ -1,5 +1,18 @@
-import { type ArchitectureName, arm64Encoder, assemble, x64Encoder, x86Encoder } from '../../cpu/index.js';
-import { type BuiltImage, type Contents, ImageBuilder, type PeImage } from '../../image/index.js';
+import {
+  type ArchitectureName,
+  arm64Encoder,
+  assemble,
+  type X86Encoder,
+  x64Encoder,
+  x86Encoder,
+} from '../../cpu/index.js';
+import {
+  type BuiltImage,
+  type Contents,
+  ImageBuilder,
+  PADDING_NEEDED,
+  type PeImage,
+} from '../../image/index.js';
 
 /** Assembly text that runs at any address, or a call or jump to a function of the same image. */
 export type Piece = string | { readonly call: string } | { readonly jump: string };
@@ -113,7 +126,7 @@ async function addFunctions(
   let at = 0;
   for (const one of assembled) {
     const { modulo, offset } = one.source.placement ?? { modulo: 16, offset: 0 };
-    const least = at + (architecture === 'arm64' ? 0 : 6);
+    const least = at + PADDING_NEEDED[architecture];
     const entry = least + ((((offset - least) % modulo) + modulo) % modulo);
     builder.code(one.source.name, contents(architecture, one), { alignment: 1, padding: entry - at });
     at = entry + one.size;
@@ -154,8 +167,15 @@ function contents(architecture: ArchitectureName, { source, parts, size }: Assem
 }
 
 function encode(architecture: ArchitectureName, form: 'call' | 'jump', from: bigint, to: bigint): Uint8Array {
-  if (architecture === 'arm64')
-    return form === 'call' ? arm64Encoder.call(from, to) : arm64Encoder.branch(from, to);
-  const encoder = architecture === 'x64' ? x64Encoder : x86Encoder;
-  return form === 'call' ? encoder.call(from, to) : encoder.nearJump(from, to);
+  return BRANCHES[architecture][form](from, to);
 }
+
+type Branches = Readonly<Record<'call' | 'jump', (from: bigint, to: bigint) => Uint8Array>>;
+
+const x86Branches = ({ call, nearJump }: X86Encoder): Branches => ({ call, jump: nearJump });
+
+const BRANCHES: Readonly<Record<ArchitectureName, Branches>> = {
+  x64: x86Branches(x64Encoder),
+  x86: x86Branches(x86Encoder),
+  arm64: { call: arm64Encoder.call, jump: arm64Encoder.branch },
+};

@@ -3,6 +3,7 @@ import type { HotPatch2003Options, Patch2003 } from '../../engine/index.js';
 import {
   type BuiltImage,
   encodeHotp1,
+  HAS_HOTP1,
   HOOK_TYPE,
   type Hotp1HookInput,
   ImageBuilder,
@@ -34,7 +35,7 @@ export async function shape2003Subject(
   options: Shape2003Options = {},
 ): Promise<SubjectSource> {
   const { architecture } = shape;
-  if (architecture === 'arm64') throw new RangeError('the 2003 generation knew no ARM64');
+  if (!HAS_HOTP1[architecture]) throw new RangeError(`the 2003 generation knew no ${architecture}`);
   const built = await buildBase(architecture, shape.base);
   const base = options.padding === 'nop' ? withNops(built) : built.image;
   const patches = await Promise.all(

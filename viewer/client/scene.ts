@@ -1,3 +1,4 @@
+import { POINTER_SIZE } from '../recording/architecture.js';
 import { CodeBook, type CodeRange } from '../recording/code-book.js';
 import type { Recording, RecordingHead, ThreadFacts } from '../recording/format.js';
 import { formatAddress, type KnownTrampoline, Names } from '../recording/names.js';
@@ -58,7 +59,7 @@ export class Scene {
 
   /** Bytes of a pointer of the code that runs. */
   get pointerSize(): 4 | 8 {
-    return this.head.domains[this.domain]?.architecture === 'x86' ? 4 : 8;
+    return POINTER_SIZE[this.head.domains[this.domain]?.architecture ?? 'x64'];
   }
 
   get trampoline(): KnownTrampoline | undefined {

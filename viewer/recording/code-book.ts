@@ -1,4 +1,5 @@
-import type { CodeFacts, RecordedArchitecture, RecordingHead } from './format.js';
+import { type RecordedArchitecture, UNKNOWN_LENGTH } from './architecture.js';
+import type { CodeFacts, RecordingHead } from './format.js';
 import type { Replay } from './replay.js';
 
 export interface CodeRange {
@@ -100,7 +101,7 @@ function knownLines({ lines }: CodeFacts): ReadonlyMap<number, readonly KnownLin
 }
 
 function unknownLine({ architecture }: CodeRange, rest: Uint8Array): KnownLine {
-  const bytes = rest.slice(0, architecture === 'arm64' ? 4 : 1);
+  const bytes = rest.slice(0, UNKNOWN_LENGTH[architecture]);
   return { bytes, text: `db      ${hexBytes(bytes)}` };
 }
 

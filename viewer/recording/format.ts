@@ -1,3 +1,7 @@
+import type { RecordedArchitecture } from './architecture.js';
+
+export type { RecordedArchitecture } from './architecture.js';
+
 import { ByteReader, ByteWriter } from './bytes.js';
 
 /**
@@ -36,8 +40,6 @@ export interface RecordingHead {
   readonly services: readonly ServiceFacts[];
   readonly code: readonly CodeFacts[];
 }
-
-export type RecordedArchitecture = 'x64' | 'arm64' | 'x86';
 
 export interface ProcessorFacts {
   /** Of those that share a physical memory. */

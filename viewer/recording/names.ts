@@ -1,3 +1,4 @@
+import { POINTER_SIZE } from './architecture.js';
 import type { DomainFacts, ImageFacts, RecordingHead, TrampolineFacts } from './format.js';
 
 /** Bytes between two slots of an HPAT. */
@@ -135,7 +136,8 @@ function symbolBefore(symbols: ImageFacts['symbols'], rva: number): readonly [nu
 
 /** `fffff800``10001234`; 8 digits in 32-bit code. */
 export function formatAddress(domain: DomainFacts | undefined, address: bigint): string {
-  if (domain?.architecture === 'x86') return BigInt.asUintN(32, address).toString(16).padStart(8, '0');
+  if (domain !== undefined && POINTER_SIZE[domain.architecture] === 4)
+    return BigInt.asUintN(32, address).toString(16).padStart(8, '0');
   const digits = BigInt.asUintN(64, address).toString(16).padStart(16, '0');
   return `${digits.slice(0, 8)}\`${digits.slice(8)}`;
 }

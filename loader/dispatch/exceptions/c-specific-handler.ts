@@ -1,3 +1,4 @@
+import type { ArchitectureName } from '../../../cpu/index.js';
 import { CONTEXT_SET, type GuestCall, type GuestProcedure, takeStack } from '../../threads/index.js';
 import type { ServiceCall } from '../service-call.js';
 import { DISPOSITION, EXCEPTION_EXIT_UNWIND, EXCEPTION_TARGET_UNWIND, EXCEPTION_UNWINDING } from './codes.js';
@@ -20,18 +21,20 @@ const ARM64_INSTRUCTION = 4;
 export function* cSpecificHandler(call: ServiceCall): GuestProcedure {
   const { thread } = call;
   const { memory: space } = thread;
-  const isArm = thread.architecture.name === 'arm64';
   const [record, establisherFrame, context, dispatcher] = [0, 1, 2, 3].map((index) =>
     call.argument(index),
   ) as [bigint, bigint, bigint, bigint];
   const field = (offset: bigint) => space.readU64(dispatcher + offset);
   const imageBase = field(DISPATCHER_CONTEXT.imageBase);
-  const unwound = isArm && space.readU8(dispatcher + DISPATCHER_CONTEXT.controlPcIsUnwound) !== 0;
-  const pc = Number(field(DISPATCHER_CONTEXT.controlPc) - imageBase) - (unwound ? ARM64_INSTRUCTION : 0);
+  const { pointer, registers, behindCall } = FRAMES[thread.architecture.name](
+    call,
+    dispatcher,
+    establisherFrame,
+  );
+  const pc = Number(field(DISPATCHER_CONTEXT.controlPc) - imageBase) - behindCall;
   const scopes = readScopes(call, field(DISPATCHER_CONTEXT.handlerData));
   const first = space.readU32(dispatcher + DISPATCHER_CONTEXT.scopeIndex);
   const flags = space.readU32(record + 4n);
-  const frame = isArm ? armFrame(call, dispatcher) : { pointer: establisherFrame, registers: [] };
 
   if ((flags & (EXCEPTION_UNWINDING | EXCEPTION_EXIT_UNWIND)) !== 0) {
     const target = Number(field(DISPATCHER_CONTEXT.targetIp) - imageBase);
@@ -43,8 +46,8 @@ export function* cSpecificHandler(call: ServiceCall): GuestProcedure {
       space.writeU32(dispatcher + DISPATCHER_CONTEXT.scopeIndex, index + 1);
       yield {
         target: imageBase + BigInt(scope.handlerAddress),
-        arguments: [1n, frame.pointer],
-        registers: frame.registers,
+        arguments: [1n, pointer],
+        registers,
       };
     }
     return DISPOSITION.continueSearch;
@@ -58,8 +61,8 @@ export function* cSpecificHandler(call: ServiceCall): GuestProcedure {
     if (index < first || !covers(scope, pc) || scope.jumpTarget === 0) continue;
     const filter: GuestCall = {
       target: imageBase + BigInt(scope.handlerAddress),
-      arguments: [pointers, frame.pointer],
-      registers: frame.registers,
+      arguments: [pointers, pointer],
+      registers,
     };
     const verdict = scope.handlerAddress === EXECUTE_HANDLER ? 1 : Number(BigInt.asIntN(32, yield filter));
     if (verdict < 0) return DISPOSITION.continueExecution;
@@ -77,14 +80,36 @@ export function* cSpecificHandler(call: ServiceCall): GuestProcedure {
   return DISPOSITION.continueSearch;
 }
 
-/** ARM64 filters and termination handlers get the preserved registers of their function, and its frame pointer as x1. */
-function armFrame({ thread }: ServiceCall, dispatcher: bigint) {
+/** What filters and termination handlers get of the function that they are of. */
+interface HandlerFrame {
+  readonly pointer: bigint;
+  readonly registers: readonly (readonly [name: string, value: bigint])[];
+  /** Bytes by which the dispatcher's place lies behind the call that the frame is in. */
+  readonly behindCall: number;
+}
+type FrameOf = (call: ServiceCall, dispatcher: bigint, establisherFrame: bigint) => HandlerFrame;
+
+const establisher: FrameOf = (_call, _dispatcher, pointer) => ({ pointer, registers: [], behindCall: 0 });
+
+const FRAMES: Readonly<Record<ArchitectureName, FrameOf>> = {
+  x64: establisher,
+  x86: establisher,
+  arm64: armFrame,
+};
+
+/** The preserved registers of the function, and its frame pointer as x1. */
+function armFrame({ thread }: ServiceCall, dispatcher: bigint): HandlerFrame {
   const { memory: space } = thread;
+  const isUnwound = space.readU8(dispatcher + DISPATCHER_CONTEXT.controlPcIsUnwound) !== 0;
   const at = space.readU64(dispatcher + DISPATCHER_CONTEXT.nonVolatileRegisters);
   const registers = NON_VOLATILE_INTEGERS.map(
     (name, index) => [name, space.readU64(at + BigInt(8 * index))] as const,
   );
-  return { pointer: registers.at(-1)?.[1] ?? 0n, registers };
+  return {
+    pointer: registers.at(-1)?.[1] ?? 0n,
+    registers,
+    behindCall: isUnwound ? ARM64_INSTRUCTION : 0,
+  };
 }
 
 function readScopes({ thread }: ServiceCall, table: bigint): Scope[] {

@@ -1,3 +1,5 @@
+import type { ArchitectureName } from '../../../cpu/index.js';
+import { FUNCTION_TABLE_ENTRY_SIZE } from '../../../image/index.js';
 import { writePointer } from '../../memory/index.js';
 import {
   type ExceptionDetails,
@@ -8,6 +10,13 @@ import {
 } from '../../threads/index.js';
 import type { FrameHandler } from '../unwinder.js';
 import { captureContext, contextSize, recordSize, writeContext, writeExceptionRecord } from './context.js';
+
+/** Has DISPATCHER_CONTEXT the fields ControlPcIsUnwound and NonVolatileRegisters (winnt.h)? */
+const TELLS_OF_UNWOUND_FRAMES: Readonly<Record<ArchitectureName, boolean>> = {
+  x64: false,
+  x86: false,
+  arm64: true,
+};
 
 /** What the dispatcher puts on the thread's stack for handlers to read and change. */
 export interface GuestExceptionFrame {
@@ -111,7 +120,7 @@ export function describeFrame(
     const index = image.image.functionTable.findIndex(
       ({ beginAddress }) => beginAddress === handler.beginAddress,
     );
-    const size = architecture.name === 'x64' ? 12 : 8;
+    const size = FUNCTION_TABLE_ENTRY_SIZE[architecture.name];
     space.writeU64(
       at(DISPATCHER_CONTEXT.functionEntry),
       image.address(directory.virtualAddress + size * index),
@@ -123,7 +132,7 @@ export function describeFrame(
   space.writeU64(at(DISPATCHER_CONTEXT.languageHandler), handler.handler);
   space.writeU64(at(DISPATCHER_CONTEXT.handlerData), handler.handlerData);
   space.writeU32(at(DISPATCHER_CONTEXT.scopeIndex), call.scopeIndex);
-  if (architecture.name !== 'arm64') return;
+  if (!TELLS_OF_UNWOUND_FRAMES[architecture.name]) return;
   space.writeU8(at(DISPATCHER_CONTEXT.controlPcIsUnwound), call.unwoundToCall ? 1 : 0);
   space.writeU64(at(DISPATCHER_CONTEXT.nonVolatileRegisters), area.nonVolatileRegisters);
   NON_VOLATILE.forEach((name, index) => {

@@ -1,4 +1,4 @@
-import type { Processor } from '../../../cpu/index.js';
+import type { ArchitectureName, Processor } from '../../../cpu/index.js';
 import { ImageError } from '../../../image/index.js';
 import {
   CONTEXT_SET,
@@ -26,7 +26,12 @@ const EXCEPTION_CONTINUE_EXECUTION = -1;
 export function isHandlerInSight(thread: Thread): boolean {
   const { exceptionHandlers } = thread.process;
   if (exceptionHandlers.vectored.length > 0 || exceptionHandlers.unhandledFilter !== 0n) return true;
-  if (thread.architecture.name === 'x86') return registrations(thread).next().done !== true;
+  return HANDLERS[thread.architecture.name].isInSight(thread);
+}
+
+const isRegistered = (thread: Thread): boolean => registrations(thread).next().done !== true;
+
+function isInTables(thread: Thread): boolean {
   const { registers } = thread.architecture;
   try {
     const walker = new FrameWalker(thread, new Map(registers.map((name) => [name, thread.register(name)])));
@@ -74,9 +79,7 @@ function* dispatch(thread: Thread, frame: GuestExceptionFrame): Generator<GuestC
   const { exceptionHandlers } = thread.process;
   for (const target of [...exceptionHandlers.vectored])
     if (wantsToContinue(yield { target, arguments: [frame.pointers] })) return 'continue';
-  const outcome = yield* thread.architecture.name === 'x86'
-    ? dispatchByChain(thread, frame)
-    : dispatchByTables(thread, frame);
+  const outcome = yield* HANDLERS[thread.architecture.name].dispatch(thread, frame);
   const { unhandledFilter } = exceptionHandlers;
   if (outcome === 'continue' || unhandledFilter === 0n) return outcome;
   const verdict = yield { target: unhandledFilter, arguments: [frame.pointers] };
@@ -109,3 +112,16 @@ export function* raiseInCaller(
   }
   return yield* raise(thread, exception, (_processor, last) => options.unhandled(kernel, thread, last));
 }
+
+/** Where handlers are found: in the chain of registrations at the start of the TEB, or in the tables of images. */
+interface Handlers {
+  isInSight(thread: Thread): boolean;
+  dispatch(thread: Thread, frame: GuestExceptionFrame): Generator<GuestCall, Outcome, bigint>;
+}
+
+const TABLES: Handlers = { isInSight: isInTables, dispatch: dispatchByTables };
+const HANDLERS: Readonly<Record<ArchitectureName, Handlers>> = {
+  x64: TABLES,
+  x86: { isInSight: isRegistered, dispatch: dispatchByChain },
+  arm64: TABLES,
+};

@@ -1,3 +1,4 @@
+import type { ArchitectureName } from '../../../cpu/index.js';
 import type { ServiceCall, SimulatedExport } from '../../dispatch/index.js';
 import { abandonBelow, CONTEXT_SET } from '../../threads/index.js';
 import { cdecl } from '../simulated-export.js';
@@ -23,32 +24,36 @@ const X86: readonly Field[] = [
   ['edi', 8, 4],
   ['esi', 0xc, 4],
 ];
-const LAYOUT = {
-  x64: { fields: X64, stack: 0x10, counter: 0x50 },
-  arm64: { fields: ARM64, stack: 0x70, counter: 0x68 },
-  x86: { fields: X86, stack: 0x10, counter: 0x14 },
-} as const;
+interface JumpBuffer {
+  readonly fields: readonly Field[];
+  readonly frame?: number;
+  readonly stack: number;
+  readonly counter: number;
+  /** The chain of handlers at this moment, which longjmp goes back to. */
+  readonly registration?: number;
+}
+const LAYOUT: Readonly<Record<ArchitectureName, JumpBuffer>> = {
+  x64: { fields: X64, frame: 0, stack: 0x10, counter: 0x50 },
+  arm64: { fields: ARM64, frame: 0, stack: 0x70, counter: 0x68 },
+  x86: { fields: X86, stack: 0x10, counter: 0x14, registration: 0x18 },
+};
 
 function save(call: ServiceCall, buffer: bigint, frame: bigint): number {
   const { memory, processor, thread } = call;
   const { architecture } = thread;
-  const { fields, stack, counter } = LAYOUT[architecture.name];
+  const layout = LAYOUT[architecture.name];
   const at = (offset: number) => buffer + BigInt(offset);
-  for (const [name, offset, size] of fields) {
+  for (const [name, offset, size] of layout.fields) {
     const value = processor.get(name);
     if (size === 4) memory.writeU32(at(offset), Number(value & 0xffff_ffffn));
     else memory.writeU64(at(offset), value);
     if (size === 16) memory.writeU64(at(offset + 8), value >> 64n);
   }
-  if (architecture.name !== 'x86') memory.writeU64(buffer, frame);
-  const popped = architecture.name === 'arm64' ? 0n : BigInt(architecture.pointerSize);
-  memory.writePointer(at(stack), processor.sp + popped);
-  const returnAddress =
-    architecture.name === 'arm64' ? processor.get('x30') : memory.readPointer(processor.sp);
-  memory.writePointer(at(counter), returnAddress);
-  // Registration: the chain of handlers at this moment, which longjmp goes back to.
-  if (architecture.name === 'x86' && thread.teb !== undefined)
-    memory.writeU32(at(0x18), memory.readU32(thread.teb));
+  if (layout.frame !== undefined) memory.writeU64(at(layout.frame), frame);
+  memory.writePointer(at(layout.stack), processor.sp + BigInt(architecture.returnAddressSize));
+  memory.writePointer(at(layout.counter), architecture.returnAddressAtEntry(processor));
+  if (layout.registration !== undefined && thread.teb !== undefined)
+    memory.writeU32(at(layout.registration), memory.readU32(thread.teb));
   return 0;
 }
 
@@ -56,7 +61,7 @@ function save(call: ServiceCall, buffer: bigint, frame: bigint): number {
 function restore(call: ServiceCall, buffer: bigint, value: number): typeof CONTEXT_SET {
   const { memory, processor, thread } = call;
   const { architecture } = thread;
-  const { fields, stack, counter } = LAYOUT[architecture.name];
+  const { fields, stack, counter, registration } = LAYOUT[architecture.name];
   const at = (offset: number) => buffer + BigInt(offset);
   const registers = fields.map(([name, offset, size]): readonly [string, bigint] => {
     if (size === 4) return [name, BigInt(memory.readU32(at(offset)))];
@@ -65,8 +70,8 @@ function restore(call: ServiceCall, buffer: bigint, value: number): typeof CONTE
   });
   const sp = memory.readPointer(at(stack));
   const pc = memory.readPointer(at(counter));
-  if (architecture.name === 'x86' && thread.teb !== undefined)
-    memory.writeU32(thread.teb, memory.readU32(at(0x18)));
+  if (registration !== undefined && thread.teb !== undefined)
+    memory.writeU32(thread.teb, memory.readU32(at(registration)));
   for (const [name, bits] of registers) processor.set(name, bits);
   processor.sp = sp;
   processor.pc = pc;

@@ -1,3 +1,4 @@
+import type { ArchitectureName } from '../../../cpu/index.js';
 import type { ServiceCall, SimulatedExport } from '../../dispatch/index.js';
 import type { GuestCall, GuestProcedure } from '../../threads/index.js';
 import { cdecl, wide } from '../simulated-export.js';
@@ -195,10 +196,30 @@ export function stdlibExports(): SimulatedExport[] {
   ];
 }
 
-/** lldiv_t has 16 bytes: through a hidden pointer on x64 and x86, in x0 and x1 on ARM64. */
+type StorePair = (call: ServiceCall, quotient: bigint, rest: bigint) => bigint;
+
+const throughPointer: StorePair = (call, quotient, rest) => {
+  const target = call.argument(0);
+  call.memory.writeU64(target, quotient);
+  call.memory.writeU64(target + 8n, rest);
+  return target;
+};
+
+/** lldiv_t has 16 bytes: through a hidden pointer, the first argument, on x64 and x86, in x0 and x1 on ARM64. */
+const LONG_PAIR: Readonly<Record<ArchitectureName, { readonly first: number; readonly store: StorePair }>> = {
+  x64: { first: 1, store: throughPointer },
+  x86: { first: 1, store: throughPointer },
+  arm64: {
+    first: 0,
+    store({ processor }, quotient, rest) {
+      processor.set('x1', BigInt.asUintN(64, rest));
+      return BigInt.asUintN(64, quotient);
+    },
+  },
+};
+
 function longDivision(call: ServiceCall) {
-  const isArm = call.thread.architecture.name === 'arm64';
-  const first = isArm ? 0 : 1;
+  const { first, store } = LONG_PAIR[call.thread.architecture.name];
   const number = (index: number): bigint =>
     call.pointerSize === 8
       ? BigInt.asIntN(64, call.argument(first + index))
@@ -206,15 +227,7 @@ function longDivision(call: ServiceCall) {
   const [a, b] = [number(0), number(1)];
   // Division by zero faults in the guest's own way on x86; here it gives zero, as on ARM64.
   const quotient = b === 0n ? 0n : a / b;
-  const rest = a - quotient * b;
-  if (isArm) {
-    call.processor.set('x1', BigInt.asUintN(64, rest));
-    return BigInt.asUintN(64, quotient);
-  }
-  const target = call.argument(0);
-  call.memory.writeU64(target, quotient);
-  call.memory.writeU64(target + 8n, rest);
-  return target;
+  return store(call, quotient, a - quotient * b);
 }
 
 /** Between bytes and UTF-16 in the locale "C": characters are bytes. */
