@@ -201,7 +201,7 @@ function boot({ image: path, processors }: LiveMachineOptions): Booted {
 
 /** Drivers go into kernel space, everything else into a process. */
 function domainFor(lab: Lab, image: PeImage): ImageDomain {
-  if (image.optionalHeader.subsystem === IMAGE_SUBSYSTEM.NATIVE || image.architecture === 'x86')
+  if (image.optionalHeader.subsystem === IMAGE_SUBSYSTEM.NATIVE || lab.kernel.boot.runsWow64)
     return lab.kernel.domain;
   return lab.createProcess('live.exe').domain;
 }
