@@ -5,7 +5,6 @@ import {
   type ImageCall,
   imageOperations,
   type NamedImage,
-  type OperationKind,
   type ScenarioOperation,
 } from '../proof/index.js';
 import { parseArgument } from './arguments.js';
@@ -52,10 +51,10 @@ export function operationsOfImage(flags: ImageFlags): ImageExploration[] {
     mixture,
     hotPatchTableSize,
   });
-  return operations.map(({ kind, source }, index) => ({ index, kind, source }));
+  return operations.map((operation, index) => ({ index, ...operation }));
 }
 
-export type ImageExploration = Pick<ScenarioOperation, 'index' | 'source'> & { readonly kind: OperationKind };
+export type ImageExploration = Pick<ScenarioOperation, 'index' | 'kind' | 'engine' | 'source'>;
 
 function named(path: string, symbolsFile?: string): NamedImage {
   const image = readImage(readInput(path), { file: path });

@@ -17,6 +17,7 @@ import { UsageError } from './errors.js';
 import { type ImageExploration, type ImageFlags, operationsOfImage } from './explore-image.js';
 import { hotPatchTableSize, wholeNumber } from './numbers.js';
 import { colours, EXIT, print, printJson } from './output.js';
+import { GENERATION_OF } from './patcher.js';
 import { Progress } from './progress.js';
 import { loadScenario } from './scenario-file.js';
 
@@ -235,6 +236,7 @@ function report(
     return {
       operation: operation.index + 1,
       kind: operation.kind,
+      generation: GENERATION_OF[operation.engine],
       states,
       transitions,
       executed,

@@ -53,6 +53,12 @@ export const ENGINE_OF: Readonly<Record<HotPatchGeneration, EngineName>> = {
   '2003': 'server-2003',
 };
 
+/** Which generation an engine is of. */
+export const GENERATION_OF: Readonly<Record<EngineName, HotPatchGeneration>> = {
+  modern: 'modern',
+  'server-2003': '2003',
+};
+
 export function createPatcher(engine: HotPatchEngine): Patcher {
   const patches: HotPatch[] = [];
   return {

@@ -2,7 +2,14 @@ import type { EngineName } from '../engine/index.js';
 import { type PeImage, readImage, type SymbolTable } from '../image/index.js';
 import { Lab } from '../lab/index.js';
 import type { ImageDomain, LoadedImage } from '../loader/index.js';
-import type { Mixture, OperationKind, Subject, SubjectCall, SubjectSource } from './subject.js';
+import {
+  type Mixture,
+  type OperationKind,
+  operationTitle,
+  type Subject,
+  type SubjectCall,
+  type SubjectSource,
+} from './subject.js';
 
 /** An image with what is known about it. */
 export interface NamedImage {
@@ -44,6 +51,7 @@ export interface ImageSubjectOptions {
 /** An operation on an image that is loaded with hotpatches for it. */
 export interface ImageOperation {
   readonly kind: OperationKind;
+  readonly engine: EngineName;
   readonly source: SubjectSource;
 }
 
@@ -69,8 +77,9 @@ function operation(
 ): ImageOperation {
   const { base, calls } = options;
   const what = patch ?? before.at(-1);
+  const { engine = 'modern' } = options;
   const source: SubjectSource = {
-    name: `${base.name}, ${what?.name ?? ''}: ${kind}`,
+    name: `${base.name}, ${what?.name ?? ''}: ${operationTitle(kind, engine)}`,
     roles: calls.length,
     mixture: options.mixture ?? 'per-activation',
     create: async ({ processors = calls.length, instructionFetch = 'coherent', generation = {} } = {}) => {
@@ -96,7 +105,7 @@ function operation(
       }
     },
   };
-  return { kind, source };
+  return { kind, engine, source };
 }
 
 function subjectOn(

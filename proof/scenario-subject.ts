@@ -1,10 +1,16 @@
-import { observeOperations, type RequestedOperation, type StoreStep } from '../engine/index.js';
+import {
+  type EngineName,
+  observeOperations,
+  type RequestedOperation,
+  type StoreStep,
+} from '../engine/index.js';
 import type { Lab } from '../lab/index.js';
 import { currentScenarioRun, runScenario, type Scenario } from '../lab/index.js';
 import type { BootOptions, LabEvent } from '../loader/index.js';
 import { lastCalls, type ScenarioCall, ThreadCoverage } from './scenario-calls.js';
 import {
   type OperationKind,
+  operationTitle,
   placeOf,
   type Subject,
   type SubjectCall,
@@ -17,6 +23,8 @@ export interface ScenarioOperation {
   /** Counted from 0 in the order of the scenario. */
   readonly index: number;
   readonly kind: OperationKind;
+  /** Whose operation it is. */
+  readonly engine: EngineName;
   /** One for each process, session or kernel that the scenario calls functions in; the last one first. */
   readonly calls: readonly [SubjectCall, ...SubjectCall[]];
   readonly source: SubjectSource;
@@ -101,11 +109,12 @@ export async function scenarioOperations(scenario: Scenario): Promise<ScenarioOp
     const reachesChange = (call: ScenarioCall) => coverage.get(call.lab)?.reaches(call, one.entries) ?? false;
     const [first, ...others] = await callsFor(scenario, one, calls, reachesChange);
     if (first === undefined) continue;
-    const name = `${scenario.title}, operation ${index + 1}: ${one.kind}`;
+    const engine = one.lab.engine.name;
+    const name = `${scenario.title}, operation ${index + 1}: ${operationTitle(one.kind, engine)}`;
     const create: SubjectSource['create'] = (options) =>
       stopAt(scenario, one.attempt, [first, ...others], options);
     const source = { name, create, roles: 1 + others.length };
-    operations.push({ index, kind: one.kind, calls: [first, ...others], source });
+    operations.push({ index, kind: one.kind, engine, calls: [first, ...others], source });
   }
   return operations;
 }

@@ -1,4 +1,4 @@
-import type { EngineStep, OperationKind } from '../engine/index.js';
+import type { EngineName, EngineStep, OperationKind } from '../engine/index.js';
 import type { Lab } from '../lab/index.js';
 import { type BootOptions, type ImageDomain, KernelError } from '../loader/index.js';
 
@@ -24,6 +24,15 @@ export interface Subject extends Disposable {
   /** Begins the operation: the real engine, which yields after each step that it has done. */
   steps(): Generator<EngineStep, unknown>;
 }
+
+const GENERATIONS: Readonly<Record<EngineName, string>> = {
+  modern: 'modern generation',
+  'server-2003': '2003 generation',
+};
+
+/** `apply, 2003 generation`: an operation in titles. */
+export const operationTitle = (kind: OperationKind, engine: EngineName): string =>
+  `${kind}, ${GENERATIONS[engine]}`;
 
 /** Results of the call as 32-bit values. */
 export interface ExpectedResults {
