@@ -1,4 +1,4 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { type ArchitectureName, instructionFacts, loadDisassembler } from '../cpu/index.js';
 import {
   type CheckFinding,
@@ -14,6 +14,7 @@ import {
 import { assertOutput, readInput } from './files.js';
 import { hex8, table } from './layout.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
+import type { HotPatchGeneration } from './patcher.js';
 import { Progress } from './progress.js';
 import { writeSarif } from './sarif.js';
 import { checkSarif } from './sarif-findings.js';
@@ -21,6 +22,7 @@ import { checkSarif } from './sarif-findings.js';
 interface CheckFlags {
   readonly symbols?: string;
   readonly all?: boolean;
+  readonly generation: HotPatchGeneration;
   readonly sarif?: string;
   readonly json?: boolean;
 }
@@ -31,6 +33,11 @@ export function checkCommand(): Command {
     .argument('<image>', 'a driver, DLL or program')
     .option('--symbols <file>', 'PDB or map of the image; default: what lies beside it')
     .option('--all', 'list the functions that can be patched too')
+    .addOption(
+      new Option('--generation <name>', 'whose hotpatches it is to carry')
+        .choices(['modern', '2003'])
+        .default('modern'),
+    )
     .option('--sarif <file>', 'also write the findings as SARIF 2.1.0')
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  hotpatch check demo.dll --symbols demo.pdb')
@@ -38,7 +45,7 @@ export function checkCommand(): Command {
       if (flags.sarif !== undefined)
         assertOutput(flags.sarif, [path, ...(flags.symbols === undefined ? [] : [flags.symbols])]);
       const image = readImage(readInput(path), { file: path });
-      const { report, origin } = await examine(image, path, flags.symbols);
+      const { report, origin } = await examine(image, path, flags);
       for (const error of origin.passedOver) note(`hotpatch: passed over: ${error.message}`);
       if (flags.sarif !== undefined) writeSarif(flags.sarif, checkSarif(path, image, report));
       if (flags.json) printJson(jsonOf(path, report, origin));
@@ -50,13 +57,15 @@ export function checkCommand(): Command {
 async function examine(
   image: PeImage,
   path: string,
-  symbolsFile: string | undefined,
+  { symbols: symbolsFile, generation }: CheckFlags,
 ): Promise<{ readonly report: CheckReport; readonly origin: SymbolsOrigin }> {
   using progress = new Progress();
   progress.begin('reading symbols');
   const symbols = findSymbols({ image, path }, { symbolsFile });
   progress.begin('looking for functions');
-  const report = checkImage(image, symbols, await decoderFor(image.architecture, progress));
+  const report = checkImage(image, symbols, await decoderFor(image.architecture, progress), {
+    generation,
+  });
   return { report, origin: symbols.origin };
 }
 
@@ -76,6 +85,7 @@ function jsonOf(path: string, report: CheckReport, origin: SymbolsOrigin): objec
   return {
     image: path,
     architecture: report.architecture,
+    generation: report.generation,
     ready: report.ready,
     symbols: { kind: origin.kind, ...(origin.file === undefined ? {} : { file: origin.file }) },
     findings: report.findings,
@@ -89,7 +99,12 @@ function jsonOf(path: string, report: CheckReport, origin: SymbolsOrigin): objec
 function printReport(path: string, report: CheckReport, origin: SymbolsOrigin, all: boolean): void {
   const bad = report.functions.filter(({ patchable }) => !patchable);
   const from = origin.file === undefined ? origin.kind : `${origin.kind} ${origin.file}`;
-  print(colours.bold(`${path}: ${report.architecture}, ${report.functions.length} functions (${from})`));
+  const generation = report.generation === '2003' ? ', generation 2003' : '';
+  print(
+    colours.bold(
+      `${path}: ${report.architecture}${generation}, ${report.functions.length} functions (${from})`,
+    ),
+  );
   for (const finding of report.findings) print(findingLine(finding));
   const listed = report.functions.filter(({ reasons }) => all || reasons.length > 0);
   if (listed.length > 0) {

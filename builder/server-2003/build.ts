@@ -1,6 +1,9 @@
 import {
   appendHotp1Section,
+  endlessCode,
+  type HookForm,
   type Hotp1Input,
+  hookFormFor,
   MODULE_ID_METHOD,
   moduleIdValue,
   type PeImage,
@@ -16,8 +19,7 @@ import type { Examination } from '../examination.js';
 import { type BuildFinding, Findings } from '../finding.js';
 import { type BuildSource, Program } from '../program.js';
 import { checkImages, checkInterface } from './checks.js';
-import { checkEntry, formFor, type HookedFunction, type HookForm, hookFunctions } from './hooks.js';
-import { endlessCode } from './loops.js';
+import { checkEntry, type HookedFunction, hookFunctions } from './hooks.js';
 import { fixupOf, Redirector } from './redirect.js';
 import { targetOrigin, writeRedirected } from './write.js';
 
@@ -72,7 +74,7 @@ export function buildHotPatch2003(input: Build2003Input): Built2003 {
   const changed = changedFunctions(comparison);
   const redirector = new Redirector(comparison, findings);
   redirector.run(changed.map(({ fixed }) => fixed));
-  const form = formFor(image, changed.length, input.form);
+  const form = hookFormFor(image, changed.length, input.form);
   check(comparison, changed, form, findings);
   refuse(findings);
 
@@ -125,7 +127,7 @@ function check(
   for (const { base: code } of changed) {
     checkEntry(base, code, form, findings);
     checkFolding(comparison, code, findings);
-    const endless = endlessCode(base, code);
+    const endless = endlessCode(base.stream(code).instructions);
     if (endless !== undefined)
       findings.report('hotp1.neverLeaves', `from +0x${endless.toString(16)} on nothing leads out`, code.name);
   }

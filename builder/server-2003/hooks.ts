@@ -1,21 +1,18 @@
 import {
   type EntryProblem,
+  HOOK_FORM_NEEDS,
   HOOK_OPTION,
   HOOK_TYPE,
+  type HookForm,
   type Hotp1HookInput,
   type Hotp1ValidationInput,
-  type ImageArchitecture,
-  isExecutable,
-  type PeImage,
+  pointerCells,
   VALIDATION_HOOK_ONLY,
 } from '../../image/index.js';
 import { entryProblemTexts } from '../entry.js';
 import type { Findings } from '../finding.js';
 import type { CodeFunction, Program } from '../program.js';
 import type { BuildRuleId } from '../rules.js';
-
-/** How x64 functions are hooked: a near jump in the padding, or an indirect one through a pointer in the target. */
-export type HookForm = 'near' | 'indirect';
 
 export interface HookedFunction {
   readonly base: CodeFunction;
@@ -27,19 +24,6 @@ export interface HookSet {
   readonly validations: readonly Hotp1ValidationInput[];
 }
 
-/** Has the target's architecture hooks that jump through a pointer (AMD64_IND)? */
-const HAS_INDIRECT: Readonly<Record<ImageArchitecture, boolean>> = { x64: true, x86: false, arm64: false };
-
-const PADDING_SIZE: Readonly<Record<HookForm, number>> = { near: 5, indirect: 6 };
-const ENTRY_SIZE = 2;
-const POINTER_SIZE = 8;
-
-/** The form that so many functions of a target can have: indirect on x64 where there is room for the pointers. */
-export function formFor(image: PeImage, count: number, wanted: HookForm = 'indirect'): HookForm {
-  if (!HAS_INDIRECT[image.architecture] || pointerCells(image).length < count) return 'near';
-  return wanted;
-}
-
 /** Hooks and validations for every function that the fix changes. The order of the hooks is that of their stores. */
 export function hookFunctions(
   program: Program,
@@ -49,7 +33,7 @@ export function hookFunctions(
   const hooks: Hotp1HookInput[] = [];
   const validations: Hotp1ValidationInput[] = [];
   const cells = form === 'indirect' ? cellsOf(program, functions) : undefined;
-  const size = PADDING_SIZE[form];
+  const { padding: size, entry: entrySize } = HOOK_FORM_NEEDS[form];
   for (const [index, { base, fixed }] of functions.entries()) {
     const padding = base.rva - size;
     const validation = validations.length;
@@ -66,8 +50,8 @@ export function hookFunctions(
       hooks.push({ type: HOOK_TYPE.AMD64_CNT, hookRva: cell, hotpRva: fixed.rva });
       hooks.push({ ...common, type: HOOK_TYPE.AMD64_IND, options: size });
     }
-    const back = -(size + ENTRY_SIZE) & 0xff;
-    hooks.push({ type: HOOK_TYPE.X86_JMP2B, options: ENTRY_SIZE, hookRva: base.rva, hotpRva: back });
+    const back = -(size + entrySize) & 0xff;
+    hooks.push({ type: HOOK_TYPE.X86_JMP2B, options: entrySize, hookRva: base.rva, hotpRva: back });
     for (const { rva, length } of fixedRanges(program, base))
       validations.push({ source: Uint8Array.from(program.image.read(rva, length)), targetRva: rva });
   }
@@ -105,16 +89,6 @@ function cellsOf({ image, functions }: Program, hooked: readonly HookedFunction[
   });
 }
 
-/** Unused aligned pointers behind the code of the target, up to the end of its last page of code. */
-function pointerCells(image: PeImage): number[] {
-  const room = image.sections.filter(isExecutable).map((section) => {
-    const start = Math.ceil((section.virtualAddress + section.virtualSize) / POINTER_SIZE);
-    const end = Math.floor((section.virtualAddress + section.sizeInMemory) / POINTER_SIZE);
-    return Array.from({ length: Math.max(0, end - start) }, (_, index) => (start + index) * POINTER_SIZE);
-  });
-  return room.reduce((most, cells) => (cells.length > most.length ? cells : most), []);
-}
-
 const ENTRY_RULES: Readonly<Record<EntryProblem, BuildRuleId>> = {
   padding: 'hotp1.padding',
   split: 'hotp1.padding',
@@ -124,15 +98,11 @@ const ENTRY_RULES: Readonly<Record<EntryProblem, BuildRuleId>> = {
 
 /** What keeps a function of the target from being hooked: padding, first instruction, branches, relocations. */
 export function checkEntry(program: Program, code: CodeFunction, form: HookForm, findings: Findings): void {
-  const size = PADDING_SIZE[form];
-  for (const { problem, text } of entryProblemTexts(program, code, {
-    padding: size,
-    jump: size,
-    entry: ENTRY_SIZE,
-  }))
+  const need = HOOK_FORM_NEEDS[form];
+  for (const { problem, text } of entryProblemTexts(program, code, need))
     findings.report(ENTRY_RULES[problem], text, code.name);
-  checkFlow(program, code, ENTRY_SIZE, findings);
-  const [relocation] = program.relocationsIn(code.rva - size, size + ENTRY_SIZE);
+  checkFlow(program, code, need.entry, findings);
+  const [relocation] = program.relocationsIn(code.rva - need.padding, need.padding + need.entry);
   if (relocation !== undefined)
     findings.report('hotp1.entry', `a base relocation is at RVA 0x${relocation.toString(16)}`, code.name);
 }

@@ -1,5 +1,6 @@
 import { instructionFacts } from '../../cpu/index.js';
 import {
+  endlessCode,
   entryFacts,
   entryPlace,
   HOOK_TYPE,
@@ -19,7 +20,6 @@ import { hexBytes } from '../entry.js';
 import { type BuildFinding, Findings } from '../finding.js';
 import { type BuildSource, Program } from '../program.js';
 import { checkFlow } from './hooks.js';
-import { endlessCode } from './loops.js';
 
 export interface Verification2003 {
   readonly generation: '2003';
@@ -63,7 +63,7 @@ export function verifyHotPatch2003(input: {
       functions.push({ name, baseRva, fixedRva: isShort ? (jump?.hotpRva ?? 0) : hook.hotpRva });
       if (code?.rva !== baseRva) continue;
       checkFlow(program, code, hookSize(hook) ?? 0, findings);
-      const endless = endlessCode(program, code);
+      const endless = endlessCode(program.stream(code).instructions);
       if (endless !== undefined)
         findings.report(
           'hotp1.neverLeaves',

@@ -1,19 +1,20 @@
 import { INSTRUCTION_ALIGNMENT } from '../architecture.js';
 import {
+  type EntryNeed,
   type EntryProblem,
   entryNeedOf,
   entryProblems,
   FUNCTION_ENTRY_SIZE,
-  FUNCTION_PADDING,
   PADDING_NEEDED,
 } from '../entry.js';
+import { HAS_HOTP1, HOOK_FORM_NEEDS, hookFormFor } from '../hotp1/index.js';
 import type { PeImage } from '../image.js';
 import type { ImageArchitecture } from '../mapped-file.js';
 import type { Pdb } from '../symbols/pdb.js';
 import { hex } from '../text.js';
 import { FUNCTION_TABLE_ENTRY_SIZE } from '../unwind/index.js';
 import { IMAGE_DLLCHARACTERISTICS, IMAGE_DLLCHARACTERISTICS_EX, IMAGE_GUARD, IMAGE_SCN } from '../winnt.js';
-import { type CodeSurvey, entryInFile, type InstructionDecoder, surveyCode } from './code.js';
+import { type CodeSurvey, entryInFile, type InstructionDecoder, neverLeaves, surveyCode } from './code.js';
 import { type CheckSymbols, type FunctionPlace, functionEnds, listFunctions } from './functions.js';
 import { type CheckFinding, type CheckRuleId, checkFinding } from './rules.js';
 
@@ -38,6 +39,7 @@ export interface FunctionCheck {
 
 export interface CheckReport {
   readonly architecture: PeImage['architecture'];
+  readonly generation: 'modern' | '2003';
   /** No finding of severity `error`, and every function is patchable. */
   readonly ready: boolean;
   /** About the image as a whole. */
@@ -45,42 +47,66 @@ export interface CheckReport {
   readonly functions: readonly FunctionCheck[];
 }
 
+export interface CheckOptions {
+  /** Whose hotpatches it is to carry. Default `modern`. */
+  readonly generation?: 'modern' | '2003';
+}
+
 /**
  * Is this image ready to be hotpatched? What its build must have done right, and function by function whether the
- * trampoline has room. On ARM64 nothing is needed before a function, but a PDB or map is, to find it.
+ * trampoline has room. On ARM64 nothing is needed before a function, but a PDB or map is, to find it. Hotpatches of the 2003
+ * generation need no table in the load configuration, and five bytes of padding where their jump in it is a near one.
  * @throws ImageError when a directory that the check needs cannot be read
  */
 export function checkImage(
   image: PeImage,
   symbols: CheckSymbols & { readonly pdb?: Pdb | undefined },
   decoder: InstructionDecoder,
+  { generation = 'modern' }: CheckOptions = {},
 ): CheckReport {
   const ends = functionEnds(image);
   const functions = listFunctions(image, symbols, ends);
   const lacksUnwindData = ({ rva }: FunctionPlace) => ends.size > 0 && !ends.has(rva);
   const survey = surveyCode(image, functions, decoder, lacksUnwindData);
+  const need =
+    generation === '2003' ? HOOK_FORM_NEEDS[hookFormFor(image, 1)] : entryNeedOf(image.architecture);
   const checked = functions.map((place, i) =>
-    checkFunction(image, place, functions[i - 1], survey, lacksUnwindData(place), decoder),
+    checkFunction(image, place, functions[i - 1], {
+      survey,
+      lacksUnwindData: lacksUnwindData(place),
+      decoder,
+      need,
+      neverLeaves: generation === '2003' ? neverLeaves(image, place, functions[i + 1], decoder) : undefined,
+    }),
   );
-  const findings = [...checkHeaders(image), ...checkSymbols(image, symbols)];
+  const headers = generation === '2003' ? checkHeaders2003(image) : checkHeaders(image);
+  const findings = [...headers, ...checkSymbols(image, symbols)];
   const ready =
     findings.every(({ severity }) => severity !== 'error') && checked.every(({ patchable }) => patchable);
-  return { architecture: image.architecture, ready, findings, functions: checked };
+  return { architecture: image.architecture, generation, ready, findings, functions: checked };
+}
+
+function checkSumFindings({ optionalHeader: { checkSum }, computedCheckSum }: PeImage): CheckFinding[] {
+  if (checkSum === 0) return [checkFinding('checkSum.absent')];
+  if (checkSum === computedCheckSum) return [];
+  return [checkFinding('checkSum.wrong', `${hex(checkSum)} instead of ${hex(computedCheckSum)}`)];
+}
+
+function checkHeaders2003(image: PeImage): CheckFinding[] {
+  return [
+    ...(HAS_HOTP1[image.architecture] ? [] : [checkFinding('image.machine', image.machine)]),
+    ...checkSumFindings(image),
+    ...(image.isRelocationStripped ? [checkFinding('relocations.stripped')] : []),
+  ];
 }
 
 /** Loaders of old 32-bit systems wanted this size in the directory, whatever the load configuration's own was. */
 const FIXED_DIRECTORY_SIZE: Readonly<Partial<Record<ImageArchitecture, number>>> = { x86: 64 };
 
 function checkHeaders(image: PeImage): CheckFinding[] {
-  const findings: CheckFinding[] = [];
-  const { checkSum, dllCharacteristics } = image.optionalHeader;
+  const findings = checkSumFindings(image);
+  const { dllCharacteristics } = image.optionalHeader;
   const { loadConfig } = image;
-  if (checkSum === 0) findings.push(checkFinding('checkSum.absent'));
-  else if (checkSum !== image.computedCheckSum) {
-    findings.push(
-      checkFinding('checkSum.wrong', `${hex(checkSum)} instead of ${hex(image.computedCheckSum)}`),
-    );
-  }
   if (image.fileHeader.timeDateStamp === 0) findings.push(checkFinding('timeDateStamp.absent'));
   if (image.isRelocationStripped) findings.push(checkFinding('relocations.stripped'));
   if (loadConfig === undefined) findings.push(checkFinding('loadConfig.absent'));
@@ -133,13 +159,20 @@ function isCompiler(language: number): boolean {
   return ![3, 7, 8, 9].includes(language);
 }
 
+interface FunctionFacts {
+  readonly survey: CodeSurvey;
+  readonly lacksUnwindData: boolean;
+  readonly decoder: InstructionDecoder;
+  readonly need: EntryNeed;
+  /** Offset of code that never leaves the function, where that matters. */
+  readonly neverLeaves: number | undefined;
+}
+
 function checkFunction(
   image: PeImage,
   place: FunctionPlace,
   before: FunctionPlace | undefined,
-  survey: CodeSurvey,
-  lacksUnwindData: boolean,
-  decoder: InstructionDecoder,
+  { survey, lacksUnwindData, decoder, need, neverLeaves }: FunctionFacts,
 ): FunctionCheck {
   const { architecture } = image;
   const entrySize = FUNCTION_ENTRY_SIZE[architecture];
@@ -149,8 +182,8 @@ function checkFunction(
   const { fill, firstInstruction } = entry;
   const address = image.optionalHeader.imageBase + BigInt(place.rva);
 
-  for (const problem of entryProblems(entry, entryNeedOf(architecture)))
-    report(ENTRY_RULES[problem], detailOf(problem, firstInstruction.length, fill.length));
+  for (const problem of entryProblems(entry, need))
+    report(ENTRY_RULES[problem], detailOf(problem, firstInstruction.length, fill.length, need.padding));
   if (place.rva % INSTRUCTION_ALIGNMENT[architecture] !== 0) report('function.alignment', hex(place.rva));
   if (entry.fallsThrough) report('function.fallThrough', `from ${before?.name}`);
   const section = image.sectionAt(place.rva);
@@ -166,6 +199,7 @@ function checkFunction(
   if (survey.loopsToEntry.has(place.rva)) report('function.loopToEntry');
   const [relocation] = image.relocationsIn(place.rva, entrySize);
   if (relocation !== undefined) report('function.relocation', `${relocation.type} at ${hex(relocation.rva)}`);
+  if (neverLeaves !== undefined) report('function.neverLeaves', `from +${hex(neverLeaves)} on`);
   if (place.aliases.length > 0) report('function.folded', place.aliases.join(', '));
   if (lacksUnwindData && survey.callsOthers.has(place.rva)) report('function.unwind');
 
@@ -196,8 +230,13 @@ const ENTRY_RULES: Readonly<Record<EntryProblem, CheckRuleId>> = {
   invalid: 'function.invalid',
 };
 
-function detailOf(problem: EntryProblem, length: number, padding: number): string | undefined {
+function detailOf(
+  problem: EntryProblem,
+  length: number,
+  padding: number,
+  needed: number,
+): string | undefined {
   if (problem === 'invalid') return undefined;
   if (problem === 'split') return SPLIT;
-  return problem === 'padding' ? `${padding} of ${FUNCTION_PADDING}` : `${length} byte`;
+  return problem === 'padding' ? `${padding} of ${needed}` : `${length} byte`;
 }

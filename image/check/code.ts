@@ -3,6 +3,7 @@ import { type EntryFacts, entryFacts, FUNCTION_ENTRY_SIZE } from '../entry.js';
 import type { PeImage } from '../image.js';
 import { isExecutable } from '../sections.js';
 import { lastPossibleJump } from './branches.js';
+import { endlessCode, type FlowInstruction } from './endless.js';
 import type { FunctionPlace } from './functions.js';
 
 /** What the check needs to know of an instruction; the processor room has it. */
@@ -76,6 +77,28 @@ function functionBytes(image: PeImage, place: FunctionPlace, next: FunctionPlace
   const endOfData = section.virtualAddress + section.fileSize;
   const end = Math.min(place.end ?? endOfData, next?.rva ?? endOfData, endOfData);
   return end > place.rva ? image.read(place.rva, end - place.rva) : new Uint8Array(0);
+}
+
+/** Offset of code of the function that never leaves it, as far as it can be decoded. */
+export function neverLeaves(
+  image: PeImage,
+  place: FunctionPlace,
+  next: FunctionPlace | undefined,
+  decoder: InstructionDecoder,
+): number | undefined {
+  const code = functionBytes(image, place, next);
+  const start = image.optionalHeader.imageBase + BigInt(place.rva);
+  const instructions: FlowInstruction[] = [];
+  for (let offset = 0; offset < code.length; ) {
+    const facts = decoder.facts(code.subarray(offset, offset + LONGEST_INSTRUCTION), start + BigInt(offset));
+    const { length, flow, target } = facts;
+    const to = target === undefined ? undefined : Number(target - start);
+    const branch = to !== undefined && to >= 0 && to < code.length ? to : undefined;
+    instructions.push({ offset, length, flow, branch });
+    if (flow === 'invalid') break;
+    offset += length;
+  }
+  return endlessCode(instructions);
 }
 
 /** What is so at a function's entry in the file. */

@@ -9,9 +9,14 @@ interface CheckRuleData {
 
 /** What an image needs so that its functions can be hotpatched. `function.*`: about one function. */
 export const CHECK_RULES = {
+  'image.machine': {
+    severity: 'error',
+    description: 'hotpatches of the 2003 generation are for I386 and AMD64',
+    advice: 'build the image for x86 or x64',
+  },
   'checkSum.absent': {
     severity: 'error',
-    description: 'CheckSum is zero: a hotpatch finds its base by CheckSum and TimeDateStamp',
+    description: 'CheckSum is zero: a hotpatch finds its base by it',
     advice: 'link with /RELEASE',
   },
   'checkSum.wrong': {
@@ -89,8 +94,13 @@ export const CHECK_RULES = {
   },
   'function.padding': {
     severity: 'error',
-    description: 'fewer than 6 bytes of padding before the function',
+    description: 'too few bytes of padding before the function',
     advice: 'link with /FUNCTIONPADMIN:6 and compile with -ffunction-sections (or /Gy)',
+  },
+  'function.neverLeaves': {
+    severity: 'error',
+    description: 'code of the function never leaves it: a thread in there would run the old code for ever',
+    advice: 'end the loop from outside',
   },
   'function.firstInstruction': {
     severity: 'error',

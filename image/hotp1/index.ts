@@ -38,6 +38,7 @@ export {
   shortJumpTarget,
   VALIDATION_HOOK_ONLY,
 } from './format.js';
+export { HOOK_FORM_NEEDS, type HookForm, hookFormFor, pointerCells } from './hook-forms.js';
 export {
   continuationOf,
   entriesOf,

@@ -29,7 +29,7 @@ describe('hotpatch check', () => {
     const { code, stdout } = await hotpatch('check', 'node_modules/node-pty/prebuilds/win32-x64/winpty.dll');
     expect(code).toBe(1);
     expect(stdout).toMatch(/not ready: 7\d\d of 9\d\d functions cannot be patched, 2 errors about the image/);
-    expect(stdout).toContain('error: fewer than 6 bytes of padding before the function: 0 of 6');
+    expect(stdout).toContain('error: too few bytes of padding before the function: 0 of 6');
     expect(stdout).toContain('checkSum.absent: link with /RELEASE');
     expect(stdout).toContain('function.padding: link with /FUNCTIONPADMIN:6');
   });

@@ -130,6 +130,17 @@ describe.each(['x86', 'x64'] as const)('hotpatches of 2003 at the command line, 
     });
   });
 
+  it('check says whether an image can carry them', async () => {
+    const good = await hotpatch('check', base, '--generation', '2003');
+    expect(good).toMatchObject({ code: 0, stderr: '' });
+    expect(good.stdout).toContain(`: ${architecture}, generation 2003, `);
+    expect(good.stdout).toContain('ready: every function can be patched');
+    const { code, json } = await hotpatch('check', base, '--json');
+    expect([code, (json as { generation: string }).generation]).toEqual([1, 'modern']);
+    const wrong = await hotpatch('check', base, '--generation', '2004');
+    expect(wrong).toMatchObject({ code: 2, stderr: expect.stringContaining('modern, 2003') });
+  });
+
   it('inspect shows the section', async () => {
     const path = file('patch2/shell_hp.dll');
     const text = await hotpatch('inspect', path, '--only', 'hotpatch');
