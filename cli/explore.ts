@@ -109,7 +109,7 @@ export function exploreCommand(): Command {
       }
       if (results.length === 0)
         throw new UsageError(`protocol '${flags.protocol}' does not do what ${file ?? flags.image} does`);
-      if (flags.json) printJson(report(results, flags));
+      if (flags.json) printJson(await report(results, flags));
       if (results.some(({ exploration: { violations, complete } }) => violations.length > 0 || !complete))
         process.exitCode = EXIT.failed;
     });
@@ -213,11 +213,16 @@ const callsText = (calls: number | undefined): string =>
 
 const show = (value: number): string => `0x${value.toString(16)}`;
 
-function report(
+async function report(
   results: readonly { operation: ImageExploration; exploration: Exploration }[],
   { protocol: name, cpus, fetch }: ExploreFlags,
-): object {
-  const explorations = results.map(({ operation, exploration }) => {
+): Promise<object> {
+  const lines = await Promise.all(
+    results.map(({ exploration }) =>
+      Promise.all(exploration.violations.map(({ schedule }) => formatSchedule(schedule))),
+    ),
+  );
+  const explorations = results.map(({ operation, exploration }, result) => {
     const {
       states,
       transitions,
@@ -249,10 +254,11 @@ function report(
       ...(reduction === undefined ? {} : { reduction }),
       ...(mixtures === undefined || mixtures.length === 0 ? {} : { mixtures }),
       ...(unjudged === undefined || unjudged.length === 0 ? {} : { unjudged }),
-      violations: violations.map(({ rule, text, count, schedule }) => ({
+      violations: violations.map(({ rule, text, count, schedule }, index) => ({
         rule,
         text,
         count,
+        lines: lines[result]?.[index] ?? [],
         schedule: { operation: operation.index + 1, ...scheduleDocument(schedule) },
       })),
     };

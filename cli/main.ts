@@ -20,6 +20,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   step: async () => (await import('./step.js')).stepCommand(),
   gdb: async () => (await import('./gdb.js')).gdbCommand(),
   dap: async () => (await import('./dap.js')).dapCommand(),
+  workbench: async () => (await import('./workbench.js')).workbenchCommand(),
   record: async () => (await import('./record.js')).recordCommand(),
   trace: async () => (await import('./trace.js')).traceCommand(),
   dump: async () => (await import('./dump.js')).dumpCommand(),
@@ -40,7 +41,9 @@ const allCommands = () => Promise.all(Object.values(COMMANDS).map((load) => load
 export function watchInterrupts(args: readonly string[]): void {
   const name = nameIn(args);
   // The prompt has its own way with Ctrl+C, and a terminal to put back.
-  if (name !== undefined && !(name === 'step' && process.stdin.isTTY)) interruption.watch(name);
+  // The workbench ends its processes, and removes what it has built.
+  if (name === undefined || name === 'workbench' || (name === 'step' && process.stdin.isTTY)) return;
+  interruption.watch(name);
 }
 
 function nameIn(args: readonly string[]): string | undefined {

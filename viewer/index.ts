@@ -26,3 +26,4 @@ export {
   unpackRecording,
 } from './recording/format.js';
 export { Replay } from './recording/replay.js';
+export { themeStyles } from './styles/theme.js';

@@ -2,11 +2,12 @@ export { type BuildHow, type CompileStep, readCompileCommands } from './build-co
 export { cacheFolder } from './cache.js';
 export { MakeError, type MakeErrorDetails, type MakeRule } from './error.js';
 export type { FirstChange, ShownInstruction } from './first-change.js';
-export { makeHotPatch } from './make.js';
+export { makeBase, makeHotPatch } from './make.js';
 export { isProjectName, newProject, type ProjectKind } from './new-project.js';
 export { applyHunks, type FilePatch, type Hunk, parsePatch } from './patch-file.js';
 export {
   MAKE_STAGES,
+  type MadeBase,
   type MadeHotPatch,
   type MakeInput,
   type MakeProgress,

@@ -32,7 +32,7 @@ import {
   stemOf,
 } from './product.js';
 import { mayReplay, recompile, searchFlags } from './replay.js';
-import type { MadeHotPatch, MakeInput, MakeResult, MakeStage } from './request.js';
+import type { MadeBase, MadeHotPatch, MakeInput, MakeResult, MakeStage } from './request.js';
 import { type Fixed, noChange, type Round, readSource, type Shape, wantedMarks } from './round.js';
 import { type CompileRecord, readRecords, type Session } from './session.js';
 import { findToolchain } from './toolchain.js';
@@ -44,6 +44,29 @@ import { applyPatches, fingerprint, hashText, isInside, type PatchedFile } from 
  * @throws MakeError when a step fails; a rule that forbids the hotpatch is a verdict, not an error
  */
 export async function makeHotPatch(input: MakeInput): Promise<MakeResult> {
+  const made: MadeHotPatch[] = [];
+  let patchedFiles: readonly PatchedFile[] = [];
+  await forEachArchitecture(input, async (maker) => {
+    const one = await maker.make();
+    made.push(one.made);
+    patchedFiles = one.patchedFiles;
+  });
+  return { patchedFiles: patchedFiles.map(({ path }) => path), architectures: made };
+}
+
+/**
+ * The base alone, as {@link makeHotPatch} with the same input would build it, byte for byte.
+ * @throws MakeError when it cannot be built
+ */
+export async function makeBase(input: Omit<MakeInput, 'patches' | 'from'>): Promise<readonly MadeBase[]> {
+  const made: MadeBase[] = [];
+  await forEachArchitecture({ ...input, patches: [] }, async (maker) => {
+    made.push(await maker.makeBase());
+  });
+  return made;
+}
+
+async function forEachArchitecture(input: MakeInput, make: (maker: Maker) => Promise<void>): Promise<void> {
   const toolchain = findToolchain(input.sysroot === undefined ? {} : { sysroot: input.sysroot });
   const out = resolve(input.out);
   const cache = resolve(input.cache ?? cacheFolder());
@@ -56,8 +79,6 @@ export async function makeHotPatch(input: MakeInput): Promise<MakeResult> {
         hint: 'give another folder with --out',
       });
   const before = plan.root === undefined ? undefined : fingerprint(plan.root);
-  const made: MadeHotPatch[] = [];
-  let patchedFiles: readonly PatchedFile[] = [];
   for (const architecture of new Set<ImageArchitecture>(input.architectures ?? ['x64'])) {
     const base: BaseInput = {
       source: plan.root ?? plan.folder,
@@ -73,9 +94,7 @@ export async function makeHotPatch(input: MakeInput): Promise<MakeResult> {
     };
     const lock = await lockFolder(join(cache, 'locks', hashText(plan.hash, architecture).slice(0, 24)));
     try {
-      const one = await new Maker(input, base, out).make();
-      made.push(one.made);
-      patchedFiles = one.patchedFiles;
+      await make(new Maker(input, base, out));
     } finally {
       lock[Symbol.dispose]();
     }
@@ -86,7 +105,6 @@ export async function makeHotPatch(input: MakeInput): Promise<MakeResult> {
       message: `the build command wrote into ${plan.root}, not into the copy that it was run in`,
       hint: 'let it use relative paths, or its own working folder ($PWD)',
     });
-  return { patchedFiles: patchedFiles.map(({ path }) => path), architectures: made };
 }
 
 /** One architecture. */
@@ -106,15 +124,10 @@ class Maker {
   }
 
   async make(): Promise<{ made: MadeHotPatch; patchedFiles: readonly PatchedFile[] }> {
-    const { input } = this;
-    mkdirSync(this.#out, { recursive: true });
-    if (input.from === undefined) rmSync(this.#work, { recursive: true, force: true });
-    mkdirSync(this.#work, { recursive: true });
-    try {
+    return this.#inWork(async () => {
       const base = await this.#timed('base', () => this.#base());
       try {
-        const harness = await this.#harness(base.session, base);
-        const shape = await this.#shape(base, harness);
+        const shape = await this.#shape(base, await this.#harness(base.session, base));
         const baseLinked = await this.#timed('base', () =>
           this.#link(base.session, shape, 'base', shape.baseObjects),
         );
@@ -123,6 +136,30 @@ class Maker {
       } finally {
         restore(base.folder, base.session.tree);
       }
+    });
+  }
+
+  async makeBase(): Promise<MadeBase> {
+    return this.#inWork(async () => {
+      const base = await this.#timed('base', () => this.#base());
+      const shape = await this.#shape(base, await this.#harness(base.session, base));
+      const linked = await this.#link(base.session, shape, 'base', shape.baseObjects);
+      const stem = shape.image.replace(/\.\w+$/, '');
+      const path = copyImage(linked, this.#out, stem, extname(shape.image));
+      this.input.onWritten?.(path);
+      const { architecture } = base.session;
+      return { architecture, base: path, baseWasCached: base.wasCached, exports: shape.exports };
+    });
+  }
+
+  /** Its folder of objects, logs and links is there meanwhile. */
+  async #inWork<T>(work: () => Promise<T>): Promise<T> {
+    const { input } = this;
+    mkdirSync(this.#out, { recursive: true });
+    if (input.from === undefined) rmSync(this.#work, { recursive: true, force: true });
+    mkdirSync(this.#work, { recursive: true });
+    try {
+      return await work();
     } finally {
       if (input.keepWork !== true) rmSync(join(this.#work, '..'), { recursive: true, force: true });
     }

@@ -95,6 +95,15 @@ export interface MadeHotPatch {
   readonly milliseconds: Readonly<Partial<Record<MakeStage, number>>>;
 }
 
+/** A base that was built alone. */
+export interface MadeBase {
+  readonly architecture: ImageArchitecture;
+  /** Path of the image; symbols lie beside it. */
+  readonly base: string;
+  readonly baseWasCached: boolean;
+  readonly exports: readonly string[];
+}
+
 export interface MakeResult {
   readonly patchedFiles: readonly string[];
   readonly architectures: readonly MadeHotPatch[];

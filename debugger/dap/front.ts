@@ -139,6 +139,9 @@ export class DapFront implements FrontEnd {
       if (answer?.goal !== undefined) {
         this.#goal = answer.goal;
         this.channel.send({ kind: 'running', isRunning: true });
+        // The protocol wants to be told where a request does not say so by its name.
+        if (input.command === 'evaluate')
+          this.#event('continued', { threadId: view.thread.id, allThreadsContinued: true });
         this.#respond(input, answer);
         return answer.goal;
       }

@@ -5,7 +5,19 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const ROOMS = ['cpu', 'image', 'loader', 'engine', 'builder', 'lab', 'proof', 'debugger', 'viewer', 'cli'];
+const ROOMS = [
+  'cpu',
+  'image',
+  'loader',
+  'engine',
+  'builder',
+  'lab',
+  'proof',
+  'debugger',
+  'viewer',
+  'workbench',
+  'cli',
+];
 const SETTINGS = [
   'package.json',
   'package-lock.json',

@@ -2,7 +2,7 @@
  * Bundles the `hotpatch` command into dist/command: one file for what every command needs and one for what several share,
  * in place of hundreds that Node would open one by one. bin/hotpatch.js says which commands are started from there.
  */
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
@@ -31,9 +31,30 @@ await build({
     'esbuild',
     'typescript',
     'vitest',
+    'ws',
   ],
   // For packages that are CommonJS.
   banner: {
     js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
   },
 });
+
+// The workbench's page: its program with the editors in it, so that nothing is asked of a network.
+await build({
+  entryPoints: [at('workbench/client/main.ts')],
+  outfile: at('dist/workbench/client/page.js'),
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  target: 'es2022',
+  logLevel: 'warning',
+});
+writeFileSync(
+  at('dist/workbench/client/page.LICENSES.txt'),
+  readdirSync(at('node_modules/@codemirror'))
+    .map((name) => `@codemirror/${name}`)
+    .concat('codemirror', '@lezer/common', '@lezer/cpp', '@lezer/highlight', '@lezer/lr')
+    .concat('@marijn/find-cluster-break', 'crelt', 'style-mod', 'w3c-keyname')
+    .map((name) => `${name}\n\n${readFileSync(at(`node_modules/${name}/LICENSE`), 'utf8')}\n`)
+    .join('\n'),
+);

@@ -5,7 +5,19 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const ROOMS = ['cpu', 'image', 'loader', 'engine', 'builder', 'lab', 'proof', 'debugger', 'viewer', 'cli'];
+const ROOMS = [
+  'cpu',
+  'image',
+  'loader',
+  'engine',
+  'builder',
+  'lab',
+  'proof',
+  'debugger',
+  'viewer',
+  'workbench',
+  'cli',
+];
 
 export interface Ended {
   readonly code: number | null;

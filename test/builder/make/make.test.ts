@@ -15,6 +15,7 @@ import {
   MakeError,
   type MakeInput,
   type MakeResult,
+  makeBase,
   makeHotPatch,
   missingForMake,
 } from '../../../builder/index.js';
@@ -83,6 +84,20 @@ const ruleOf = async (work: Promise<unknown>): Promise<string> => {
 };
 
 describe.skipIf(missingForMake().length > 0)('from a diff to a hotpatch', () => {
+  it('builds the base alone as it is built for a hotpatch, byte for byte', async () => {
+    const file = join(root, 'tree', 'other.c');
+    const patch =
+      '--- a/other.c\n+++ b/other.c\n@@ -3,1 +3,1 @@\n-int other(int x) { calls += x; shared++; return calls; }\n+int other(int x) { calls -= x; shared++; return calls; }\n';
+    const harness = join(root, 'shared.c');
+    writeFileSync(harness, 'int shared = 3;\n');
+    const input = { source: [file], harness: [harness], cache: join(root, 'cache') };
+    const [alone] = await makeBase({ ...input, out: join(root, 'alone') });
+    const { architectures } = await make({ ...input, patch, out: join(root, 'both') });
+    expect(alone?.exports).toEqual(expect.arrayContaining(['other', 'shared']));
+    expect(architectures[0]?.hotPatch).toMatch(/other_hp\.dll$/);
+    expect(readFileSync(alone?.base ?? '')).toEqual(readFileSync(architectures[0]?.base ?? ''));
+  });
+
   it('for three architectures: functions, records, and code that runs as the fixed build does', async () => {
     const { code, json } = await hotpatch(
       'make',
