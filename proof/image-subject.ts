@@ -24,7 +24,8 @@ export type ImageArgument = bigint | Uint8Array | { readonly resultOf: number };
 export interface ImageCall {
   /** Where the function is in the base, once that is loaded. */
   readonly target: (base: LoadedImage) => bigint;
-  readonly arguments: readonly ImageArgument[];
+  /** Or what prepares them, once for each processor's call: it may make calls itself. */
+  readonly arguments: readonly ImageArgument[] | ((base: LoadedImage, lab: Lab) => readonly bigint[]);
 }
 
 export interface ImageSubjectOptions {
@@ -124,14 +125,21 @@ function subjectOn(
       domains[index] = processes && index > 0 ? lab.createProcess(`explored${index + 1}.exe`).domain : one;
   }
   const loaded = new Map<ImageDomain, { readonly image: LoadedImage; readonly results: bigint[] }>();
-  const parametersOf = (domain: ImageDomain, call: ImageCall, results: readonly bigint[]): bigint[] =>
-    call.arguments.map((argument) => {
+  const parametersOf = (
+    domain: ImageDomain,
+    base: LoadedImage,
+    call: ImageCall,
+    results: readonly bigint[],
+  ): readonly bigint[] => {
+    if (typeof call.arguments === 'function') return call.arguments(base, lab);
+    return call.arguments.map((argument) => {
       if (typeof argument === 'bigint') return argument;
       if ('resultOf' in argument) return resultNumber(results, argument.resultOf);
       const address = domain.allocateMemory('pool', Math.max(1, argument.length));
       domain.addressSpace.write(address, argument);
       return address;
     });
+  };
   for (const domain of domains) {
     if (loaded.has(domain)) continue;
     for (const other of options.with ?? [])
@@ -139,7 +147,9 @@ function subjectOn(
     const image = lab.kernel.loadImage(base.image, { domain, ...described(base) });
     const results: bigint[] = [];
     for (const call of options.before ?? [])
-      results.push(lab.kernel.call64(call.target(image), parametersOf(domain, call, results), { domain }));
+      results.push(
+        lab.kernel.call64(call.target(image), parametersOf(domain, image, call, results), { domain }),
+      );
     loaded.set(domain, { image, results });
   }
   const made = calls.map((call, index): SubjectCall => {
@@ -148,7 +158,7 @@ function subjectOn(
     if (known === undefined) throw new RangeError('the base is loaded where its calls are made');
     return {
       target: call.target(known.image),
-      arguments: parametersOf(domain, call, known.results),
+      arguments: parametersOf(domain, known.image, call, known.results),
       place: domain.name,
     };
   });

@@ -99,20 +99,21 @@ class ReducedExploration {
     let handedOver: string | undefined;
     for (;;) {
       using round = this.#round(conflicts, handedOver === undefined);
-      handedOver ??= handedOverIn(round);
+      handedOver ??= handedOverIn(round, this.#conflicts(round));
       if (handedOver !== undefined && round.isShared) {
         conflicts = NO_CONFLICTS;
         continue;
       }
       const result = this.#search(round, handedOver);
-      const later = round.isShared ? handedOverIn(round) : undefined;
+      const known = round.conflicts;
+      const used = this.#conflicts(round);
+      const later = round.isShared ? handedOverIn(round, used) : undefined;
       handedOver ??= later;
       if (later !== undefined) {
         conflicts = NO_CONFLICTS;
         continue;
       }
-      const known = round.conflicts;
-      conflicts = this.#conflicts(round);
+      conflicts = used;
       if (conflicts.size === known.size) return result;
     }
   }
@@ -127,7 +128,7 @@ class ReducedExploration {
     for (;;) {
       const made = this.#roundWith(conflicts, isShared && this.#processors > 1);
       const found = this.#conflicts(made);
-      if (found.size === conflicts.size || handedOverIn(made) !== undefined) return made;
+      if (found.size === conflicts.size || handedOverIn(made, found) !== undefined) return made;
       conflicts = found;
       made[Symbol.dispose]();
     }
@@ -401,6 +402,8 @@ function merged(violations: readonly Violation[]): Violation[] {
 const union = (sets: readonly ReadonlySet<number>[]): number[] =>
   [...new Set(sets.flatMap((set) => [...set]))].sort((a, b) => a - b);
 
+const MOST_THREADS = 128;
+
 /** A thread whose heap arena nobody has used before it: all that it finds there is its own. */
 function freshThread({ lab }: Subject, call: SubjectCall, role: number): Thread {
   const { kernel } = lab;
@@ -415,10 +418,15 @@ function freshThread({ lab }: Subject, call: SubjectCall, role: number): Thread 
       return thread;
     }
     used.push(thread);
+    if (used.length > MOST_THREADS)
+      throw new RangeError(`all ${MOST_THREADS} parts of the heap are in use: no thread has one of its own`);
   }
 }
 
-/** Where a call lets other processors see a pointer to memory that only it has. */
-function handedOverIn({ runners }: Round): string | undefined {
-  return runners.find(({ handedOver }) => handedOver !== undefined)?.handedOver;
+/** Where a call stores a pointer to memory that only it has in a cell that other processors use. */
+function handedOverIn({ runners }: Pick<Round, 'runners'>, conflicts: Conflicts): string | undefined {
+  for (const { handedOver, options } of runners)
+    for (const [cell, where] of handedOver)
+      if (conflicts.of(options.role).any(cell, options.place.architecture.pointerSize) !== 0) return where;
+  return undefined;
 }

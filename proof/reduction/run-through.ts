@@ -103,8 +103,8 @@ export class CallRunner {
   readonly initial: GuestPoint;
   /** Memory that other processors may use, too: what the call does there. */
   readonly data = new ByteMap();
-  /** Where it lets other processors see a pointer to memory that only it has. */
-  handedOver: string | undefined;
+  /** Cells that it stores pointers to memory in that only it has, where others may look; and where it does so. */
+  readonly handedOver = new Map<bigint, string>();
   /** Steps executed on the emulated processor. */
   executed = 0;
   #runs = 0;
@@ -205,7 +205,8 @@ export class CallRunner {
     const { processor, thread } = this.options;
     const isBack = processor.pc === thread.architecture.returnAddress;
     watch.finish(isBack ? undefined : processor.pc);
-    if (watch.handedOver !== undefined) this.handedOver ??= this.describe(watch.handedOver);
+    for (const [cell, at] of watch.handedOver)
+      if (!this.handedOver.has(cell)) this.handedOver.set(cell, this.describe(at));
     const { steps, firstTouch, touches, first, interrupted, usesShared } = watch;
     for (const address of watch.read.keys()) this.#used.add(address);
     const read = [...watch.read.values()].map((byte) => ({
@@ -377,6 +378,12 @@ export class CallRunner {
     if (table === undefined) return false;
     return this.initial.snapshot.tables.get(table)?.entries.has(page) !== true;
   }
+
+  /** Does a value lead to memory that only this call has? */
+  isOwnPointer(value: bigint): boolean {
+    const { addressSpace } = this.options.processor;
+    return addressSpace.query(value).state === 'committed' && this.isOwn(value);
+  }
 }
 
 /** Pages of a user stack that stay without memory. */
@@ -423,8 +430,8 @@ class Watch {
   /** Run again, and stop after so many steps: the one behind them can be noticed, which its accesses have shown. */
   stopAt: number | undefined;
   usesShared = false;
-  /** Where it lets others see a pointer to memory that only it has. */
-  handedOver: bigint | undefined;
+  /** Cells outside of its own memory that it has stored pointers into it in, and where it did. */
+  readonly handedOver = new Map<bigint, bigint>();
   /** Not yet looked at for pointers. */
   readonly #written: { readonly address: bigint; readonly size: number }[] = [];
   /** Steps at the beginning of this piece of a run. */
@@ -583,6 +590,10 @@ class Watch {
     return [...this.runner.options.processor.generalRegisters()].join();
   }
 
+  #handOver(cell: bigint): void {
+    if (!this.handedOver.has(cell)) this.handedOver.set(cell, this.#current);
+  }
+
   /** Is there now a pointer to memory that only this call has in what it has written for others to see? */
   #lookAtWritten(): void {
     if (this.#written.length === 0) return;
@@ -592,7 +603,7 @@ class Watch {
       const bytes = Buffer.from(processor.addressSpace.read(address, size));
       for (let at = 0; at + pointerSize <= size; at += pointerSize) {
         const value = pointerSize === 8 ? bytes.readBigUInt64LE(at) : BigInt(bytes.readUInt32LE(at));
-        if (this.runner.isOwn(value)) this.handedOver ??= this.#current;
+        if (this.runner.isOwnPointer(value)) this.#handOver(address + BigInt(at));
       }
     }
   }
@@ -667,7 +678,7 @@ class Watch {
       );
       const { pointerSize } = runner.place.architecture;
       if (access === 'write' && value !== undefined && size === pointerSize) {
-        if (runner.isOwn(value)) this.handedOver ??= this.#current;
+        if (runner.isOwnPointer(value)) this.#handOver(address);
       } else if (access === 'write' && size >= pointerSize) this.#written.push({ address, size });
     }
     const isShared = visible.conflicts.any(address, size) !== 0;

@@ -16,43 +16,19 @@ export type Argument = bigint | number | string | Uint8Array;
 /** How a call of guest code ended. */
 export type Outcome = { readonly value: bigint } | { readonly ended: string };
 
-/** A process with a library in it, on a machine whose heap checks its bounds: functions are called by name. */
-export class LibraryProcess implements Disposable {
-  readonly kernel: Kernel;
-  readonly image: LoadedImage;
+/** A library that is loaded somewhere: its functions are called by name. */
+export class CalledLibrary {
   readonly #domain: ImageDomain;
-  readonly #engine: ModernEngine;
-  #patch: ReturnType<ModernEngine['load']> | undefined;
 
-  constructor(path: string) {
-    const image = readImage(readFileSync(path), { file: path });
-    const { architecture } = image;
-    this.kernel = Kernel.boot({ architecture, processors: 1, heap: 'checked', memorySize: 0x1400_0000 });
-    this.#engine = new ModernEngine(this.kernel);
-    this.#domain =
-      architecture === 'x86' ? this.kernel.domain : this.kernel.createProcess({ name: 'known.exe' }).domain;
-    this.image = this.kernel.loadImage(image, {
-      domain: this.#domain,
-      name: basename(path),
-      symbols: symbolsOf(image, path),
-    });
+  constructor(
+    readonly kernel: Kernel,
+    readonly image: LoadedImage,
+  ) {
+    this.#domain = image.domain;
   }
 
   get pointerSize(): 4 | 8 {
     return this.kernel.machine.architecture.pointerSize;
-  }
-
-  /** Applies a hotpatch; returns the host's microseconds that it took. */
-  patch(path: string): number {
-    const image = readImage(readFileSync(path), { file: path });
-    const start = performance.now();
-    this.#patch = this.#engine.load(image, { name: basename(path), symbols: symbolsOf(image, path) });
-    return (performance.now() - start) * 1000;
-  }
-
-  unpatch(): void {
-    if (this.#patch !== undefined) this.#engine.unload(this.#patch);
-    this.#patch = undefined;
   }
 
   /** Bytes that lie in memory of their own, a NUL behind a string. */
@@ -99,11 +75,27 @@ export class LibraryProcess implements Disposable {
     return address === 0n ? '(null)' : this.#domain.addressSpace.readCString(address, 0x10000);
   }
 
+  /** Where functions begin, those that have a symbol. */
+  entries(names: readonly string[]): bigint[] {
+    return names.flatMap((name) => {
+      try {
+        return [this.image.symbol(name)];
+      } catch {
+        return [];
+      }
+    });
+  }
+
+  /** What is passed for an argument: text and bytes get memory of their own. */
+  value(argument: Argument): bigint {
+    return typeof argument === 'string' || argument instanceof Uint8Array
+      ? this.put(argument)
+      : BigInt(argument);
+  }
+
   /** A thread that will call a function. */
   start(name: string, ...args: readonly Argument[]): Thread {
-    const values = args.map((value) =>
-      typeof value === 'string' || value instanceof Uint8Array ? this.put(value) : value,
-    );
+    const values = args.map((value) => this.value(value));
     return this.kernel.createThread(this.image.symbol(name), values, { domain: this.#domain, name: 'call' });
   }
 
@@ -119,6 +111,7 @@ export class LibraryProcess implements Disposable {
 
   finish(thread: Thread): bigint {
     this.kernel.run({ until: thread.returns() });
+    this.kernel.destroyThread(thread);
     return BigInt.asUintN(this.pointerSize * 8, thread.returnValue ?? 0n);
   }
 
@@ -129,20 +122,50 @@ export class LibraryProcess implements Disposable {
       .map(({ virtualAddress, virtualSize }) => this.read(this.image.address(virtualAddress), virtualSize));
     return Buffer.concat(parts);
   }
+}
+
+/** A process with a library in it, on a machine of its own whose heap checks its bounds. */
+export class LibraryProcess extends CalledLibrary implements Disposable {
+  readonly #engine: ModernEngine;
+  #patch: ReturnType<ModernEngine['load']> | undefined;
+
+  constructor(path: string) {
+    const image = readImage(readFileSync(path), { file: path });
+    const { architecture } = image;
+    const kernel = Kernel.boot({ architecture, processors: 1, heap: 'checked', memorySize: 0x1400_0000 });
+    const domain =
+      architecture === 'x86' ? kernel.domain : kernel.createProcess({ name: 'known.exe' }).domain;
+    const engine = new ModernEngine(kernel);
+    super(kernel, kernel.loadImage(image, { domain, name: basename(path), symbols: symbolsOf(image, path) }));
+    this.#engine = engine;
+  }
+
+  /** Applies a hotpatch; returns the host's microseconds that it took. */
+  patch(path: string): number {
+    const image = readImage(readFileSync(path), { file: path });
+    const start = performance.now();
+    this.#patch = this.#engine.load(image, { name: basename(path), symbols: symbolsOf(image, path) });
+    return (performance.now() - start) * 1000;
+  }
+
+  unpatch(): void {
+    if (this.#patch !== undefined) this.#engine.unload(this.#patch);
+    this.#patch = undefined;
+  }
 
   [Symbol.dispose](): void {
     this.kernel[Symbol.dispose]();
   }
 }
 
-function symbolsOf(image: PeImage, path: string) {
+export function symbolsOf(image: PeImage, path: string) {
   return findSymbols({ image, path }, {}).table;
 }
 
 /** What a story of calls tells, or what ended it. */
-export function tell(process: LibraryProcess, story: (process: LibraryProcess) => string): string {
+export function tell<L extends CalledLibrary>(library: L, story: (library: L) => string): string {
   try {
-    return story(process);
+    return story(library);
   } catch (error) {
     if (error instanceof GuestCrash) return `fault: ${plainFault(error.message)}`;
     if (error instanceof KernelError) return `stopped (${error.rule}): ${plainFault(error.reason)}`;

@@ -1,16 +1,16 @@
-import type { LibraryProcess } from './caller.js';
+import type { CalledLibrary } from './caller.js';
 import type { KnownCase } from './cases.js';
 
 const AF_INET6 = 23;
 
-function network(c: LibraryProcess, text: string): string {
+function network(c: CalledLibrary, text: string): string {
   const space = c.space(64);
   const bits = c.int('ares_inet_net_pton', AF_INET6, text, space + 32n, 16);
   return `${bits} ${Buffer.from(c.read(space, 64)).toString('hex')}`;
 }
 
 /** ares_channeldata, of which ares_set_sortlist uses the pointer to the list and its length only. */
-function sortList(c: LibraryProcess, text: string): string {
+function sortList(c: CalledLibrary, text: string): string {
   return `status ${c.int('ares_set_sortlist', c.space(0x2000), text)}`;
 }
 

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { deflateSync } from 'node:zlib';
-import type { LibraryProcess } from './caller.js';
+import type { CalledLibrary } from './caller.js';
 import type { KnownCase } from './cases.js';
 
 function chunk(type: string, data: Uint8Array): Buffer {
@@ -79,7 +79,7 @@ const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest(
 const PNG_IMAGE_VERSION = 1;
 
 /** A png_image: { opaque, version, width, height, format, flags, colormap_entries, warning_or_error, message[64] }. */
-function image(p: LibraryProcess, fields: Partial<Record<'width' | 'height' | 'format', number>> = {}) {
+function image(p: CalledLibrary, fields: Partial<Record<'width' | 'height' | 'format', number>> = {}) {
   const at = p.space(112);
   const field = (index: number) => at + BigInt(p.pointerSize + 4 * index);
   const set = (index: number, value: number) => {
@@ -95,10 +95,10 @@ function image(p: LibraryProcess, fields: Partial<Record<'width' | 'height' | 'f
 }
 
 /** A block of the library's own heap, whose bounds are checked. */
-const block = (p: LibraryProcess, size: number) => p.call('png_malloc_base', 0, size);
+const block = (p: CalledLibrary, size: number) => p.call('png_malloc_base', 0, size);
 
 /** Reads a picture as 8-bit RGB. */
-function readRgb(p: LibraryProcess, file: Uint8Array, size: number, stride = size * 3, format = 2): string {
+function readRgb(p: CalledLibrary, file: Uint8Array, size: number, stride = size * 3, format = 2): string {
   const picture = image(p);
   const begun = p.int('png_image_begin_read_from_memory', picture.at, p.put(file), file.length);
   picture.setFormat(format); // 2: PNG_FORMAT_RGB
@@ -110,7 +110,7 @@ function readRgb(p: LibraryProcess, file: Uint8Array, size: number, stride = siz
 
 /** Writes a picture into memory. */
 function write(
-  p: LibraryProcess,
+  p: CalledLibrary,
   format: number,
   pixels: Uint8Array,
   stride: number,
@@ -130,7 +130,7 @@ function write(
 const pattern = (size: number) => Uint8Array.from({ length: size }, (_, i) => (i * 31 + (i >> 5)) & 0xff);
 
 /** png_struct and png_info of a reader. */
-function reader(p: LibraryProcess) {
+function reader(p: CalledLibrary) {
   const png = p.call('png_create_read_struct', '1.6.39', 0, 0, 0);
   return { png, info: p.call('png_create_info_struct', png) };
 }

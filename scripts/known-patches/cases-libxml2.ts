@@ -1,4 +1,4 @@
-import type { LibraryProcess } from './caller.js';
+import type { CalledLibrary } from './caller.js';
 import type { KnownCase } from './cases.js';
 
 const XML_PARSE_RECOVER = 1;
@@ -11,10 +11,10 @@ const OFFSETS = {
   4: { contextDict: 296n, nodeNs: 36n },
 } as const;
 
-const parse = (x: LibraryProcess, text: string, options = 0) =>
+const parse = (x: CalledLibrary, text: string, options = 0) =>
   x.call('xmlReadMemory', x.put(text), text.length, 0, 0, options);
 
-function dump(x: LibraryProcess, doc: bigint): string {
+function dump(x: CalledLibrary, doc: bigint): string {
   if (doc === 0n) return 'no document';
   const [text, size] = [x.space(16), x.space(16)];
   x.call('xmlDocDumpMemory', doc, text, size);
@@ -24,23 +24,23 @@ function dump(x: LibraryProcess, doc: bigint): string {
     .trim();
 }
 
-const root = (x: LibraryProcess, doc: bigint) => x.call('xmlDocGetRootElement', doc);
+const root = (x: CalledLibrary, doc: bigint) => x.call('xmlDocGetRootElement', doc);
 
-function schema(x: LibraryProcess, body: string): string {
+function schema(x: CalledLibrary, body: string): string {
   const text = `<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema">${body}</xs:schema>`;
   const context = x.call('xmlSchemaNewMemParserCtxt', x.put(text), text.length);
   return x.call('xmlSchemaParse', context) === 0n ? 'no schema' : 'a schema';
 }
 
 /** A parser context whose first document ends in the middle of an element that declares a prefix. */
-function staleContext(x: LibraryProcess): bigint {
+function staleContext(x: CalledLibrary): bigint {
   const context = x.call('xmlNewParserCtxt');
   const broken = '<a xmlns:p="urn:x"><b><';
   x.call('xmlCtxtReadMemory', context, x.put(broken), broken.length, 0, 0, 0);
   return context;
 }
 
-function prefixOf(x: LibraryProcess, context: bigint): string {
+function prefixOf(x: CalledLibrary, context: bigint): string {
   const text = '<p:e/>';
   const doc = x.call('xmlCtxtReadMemory', context, x.put(text), text.length, 0, 0, XML_PARSE_RECOVER);
   if (doc === 0n) return 'no document';
@@ -50,23 +50,23 @@ function prefixOf(x: LibraryProcess, context: bigint): string {
 }
 
 /** What xmlParserCtxt.nsNr says. */
-function declared(x: LibraryProcess, context: bigint): number {
+function declared(x: CalledLibrary, context: bigint): number {
   return Buffer.from(x.read(context + (x.pointerSize === 8 ? 492n : 328n), 4)).readInt32LE();
 }
 
-function matches(x: LibraryProcess, expression: string, text: string): string {
+function matches(x: CalledLibrary, expression: string, text: string): string {
   const pattern = x.call('xmlPatterncompile', expression, 0, 0, 0);
   if (pattern === 0n) return 'no pattern';
   return `matches: ${x.int('xmlPatternMatch', pattern, root(x, parse(x, text)))}`;
 }
 
-function validate(x: LibraryProcess, prefix: number, name: number): string {
+function validate(x: CalledLibrary, prefix: number, name: number): string {
   const element = `${'p'.repeat(prefix)}:${'n'.repeat(name)}`;
   const text = `<!DOCTYPE a [<!ELEMENT a (b)><!ELEMENT b EMPTY>]><a><${element} xmlns:${'p'.repeat(prefix)}="u"/></a>`;
   return `root: ${root(x, parse(x, text, XML_PARSE_DTDVALID | XML_PARSE_RECOVER)) !== 0n}`;
 }
 
-function schematron(x: LibraryProcess, rule: string, text: string): string {
+function schematron(x: CalledLibrary, rule: string, text: string): string {
   const source = `<schema xmlns="http://purl.oclc.org/dsdl/schematron"><pattern><rule context="a"><assert test="b">${rule}</assert></rule></pattern></schema>`;
   const context = x.call('xmlSchematronNewMemParserCtxt', x.put(source), source.length);
   const parsed = x.call('xmlSchematronParse', context);

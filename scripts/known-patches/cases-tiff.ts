@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { LibraryProcess } from './caller.js';
+import type { CalledLibrary } from './caller.js';
 import type { KnownCase } from './cases.js';
 
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex').slice(0, 12);
@@ -15,7 +15,7 @@ const TAG = {
 };
 
 /** Writes a picture with the library itself and opens it again. */
-function picture(t: LibraryProcess, width: number, height: number): bigint {
+function picture(t: CalledLibrary, width: number, height: number): bigint {
   const path = t.put('C:\\picture.tif');
   const out = t.call('TIFFOpen', path, 'w');
   const set = (tag: number, value: number) => t.call('TIFFSetField', out, tag, value);
@@ -40,7 +40,7 @@ function picture(t: LibraryProcess, width: number, height: number): bigint {
 }
 
 /** Reads into a block of the library's heap, whose bounds are checked. */
-function readImage(t: LibraryProcess, width: number, height: number, into: number): string {
+function readImage(t: CalledLibrary, width: number, height: number, into: number): string {
   const tiff = picture(t, width, height);
   const raster = t.call('_TIFFmalloc', width * into * 4);
   t.write(raster, new Uint8Array(width * into * 4));
@@ -48,7 +48,7 @@ function readImage(t: LibraryProcess, width: number, height: number, into: numbe
   return `${done} ${digest(t.read(raster, width * into * 4))}`;
 }
 
-function readStrip(t: LibraryProcess, row: number): string {
+function readStrip(t: CalledLibrary, row: number): string {
   const tiff = picture(t, 64, 8);
   const raster = t.call('_TIFFmalloc', 64 * 4 * 4);
   t.write(raster, new Uint8Array(64 * 4 * 4));

@@ -1,4 +1,4 @@
-import type { LibraryProcess } from './caller.js';
+import type { CalledLibrary } from './caller.js';
 import { cAres } from './cases-c-ares.js';
 import { libpng } from './cases-libpng.js';
 import { libxml2 } from './cases-libxml2.js';
@@ -7,9 +7,9 @@ import { tiff } from './cases-tiff.js';
 /** Inputs for a fix, made from its description: nothing is copied from anybody's test. */
 export interface KnownCase {
   /** Does what the fix is about; tells what came of it. */
-  readonly crafted: (library: LibraryProcess) => string;
+  readonly crafted: (library: CalledLibrary) => string;
   /** Reaches the same functions with an input that was always handled well. */
-  readonly ordinary?: (library: LibraryProcess) => string;
+  readonly ordinary?: (library: CalledLibrary) => string;
 }
 
 const cjson: Record<string, KnownCase> = {

@@ -14,6 +14,8 @@ export interface Made {
   readonly verdict: 'patched' | 'refused' | 'not evaluated';
   /** Why it is refused or not evaluated: rules, or the error. */
   readonly why?: string;
+  /** Rules that were turned into warnings. */
+  readonly allowed?: readonly string[];
   readonly refusals?: readonly { rule: string; symbol?: string; message: string }[];
   readonly base?: string;
   readonly fixed?: string;
@@ -40,6 +42,8 @@ export interface EvaluateOptions {
   readonly architectures?: readonly ImageArchitecture[];
   /** Only these patches. */
   readonly only?: (patch: KnownPatch) => boolean;
+  /** Rules that are warnings instead of refusals; kept with what was made. */
+  readonly allow?: readonly string[];
   readonly onProgress?: (text: string) => void;
   readonly jobs?: number;
 }
@@ -109,11 +113,18 @@ async function evaluatePatch(
         // Images are loaded at multiples of 64 KB here, as on Windows: the bytes that the rule is about stay.
         image: `${name.replace(/[^\w]/g, '_')}.dll`,
         ...(options.jobs === undefined ? {} : { jobs: options.jobs }),
+        ...(options.allow === undefined ? {} : { allow: options.allow }),
         onProgress: ({ stage, text }) =>
           options.onProgress?.(`${name} ${patch.file} ${architecture} ${stage}: ${text}`),
       });
       const [one] = result.architectures;
-      if (one !== undefined) made.push(madeOf(one, performance.now() - start));
+      if (one !== undefined)
+        made.push({
+          ...madeOf(one, performance.now() - start),
+          allowed: (options.allow ?? []).filter((rule) =>
+            one.report.findings.some((finding) => finding.rule === rule),
+          ),
+        });
     } catch (error) {
       if (!(error instanceof Error)) throw error;
       made.push({

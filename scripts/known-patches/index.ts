@@ -1,13 +1,15 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { evaluatePackage, outFolder, readResults } from './evaluate.js';
+import { exploreCase } from './explore.js';
+import { keepExplored } from './explored.js';
 import { KNOWN_PATCHES } from './list.js';
 import { PACKAGES } from './packages.js';
 import { isShown, type Ran, runCase } from './run.js';
 import { fetchPackages, sourcesFolder } from './sources.js';
-import { writePage } from './write.js';
+import { writeExplored, writePage } from './write.js';
 
-/** npm run known-patches [-- fetch | build [PACKAGE…] [--arch a,b] [--patch FILE] | run | write] */
+/** npm run known-patches [-- fetch | build [PACKAGE…] [--arch a,b] [--patch FILE] [--allow RULE,RULE] | run | explore | write | write-explored] */
 const [what = 'all', ...rest] = process.argv.slice(2);
 const value = (name: string) => {
   const at = rest.indexOf(name);
@@ -30,9 +32,11 @@ if (what === 'all' || what === 'build')
     const architectures = value('--arch')
       ?.split(',')
       .filter((text): text is 'x64' | 'arm64' | 'x86' => /^(?:x64|arm64|x86)$/.test(text));
+    const allow = value('--allow')?.split(',');
     const results = await evaluatePackage(name, {
       ...(patch === undefined ? {} : { only: ({ file }) => file === patch }),
       ...(architectures === undefined ? {} : { architectures }),
+      ...(allow === undefined ? {} : { allow }),
     });
     for (const { patch: known, made } of results)
       console.log(
@@ -60,5 +64,15 @@ if (what === 'all' || what === 'run')
         `${result.package} ${result.patch.file} ${isShown(one) ? 'shown' : 'NOT SHOWN'} ${JSON.stringify(one)}`,
       );
   }
+if (what === 'all' || what === 'explore')
+  for (const result of readResults().filter((one) => packages.includes(one.package))) {
+    if (value('--patch') !== undefined && result.patch.file !== value('--patch')) continue;
+    const made = result.made.find(({ verdict }) => verdict === 'patched');
+    if (made === undefined) continue;
+    const explored = await exploreCase(result, made);
+    keepExplored(explored);
+    console.log(JSON.stringify(explored));
+  }
 if (what === 'all' || what === 'write') writePage('docs/known-patches.md');
+if (what === 'write-explored') writeExplored('docs/known-patches.md');
 console.log(`in ${sourcesFolder()}`);

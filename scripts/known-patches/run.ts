@@ -72,13 +72,7 @@ function midExecution(
   expected: string,
 ): boolean | undefined {
   using process = new LibraryProcess(base);
-  const starts = functions.flatMap((name) => {
-    try {
-      return [process.image.symbol(name)];
-    } catch {
-      return [];
-    }
-  });
+  const starts = process.entries(functions);
   let isPatched = false;
   type Arguments = Parameters<LibraryProcess['start']> extends [string, ...infer A] ? A : never;
   const call = (name: string, args: Arguments): bigint => {

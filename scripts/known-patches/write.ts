@@ -1,6 +1,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ARCHITECTURES, type Evaluated, type Made, outFolder, readResults } from './evaluate.js';
+import type { Explored } from './explore.js';
+import { controlsText, exploredText, readExplored } from './explored.js';
 import { KNOWN_PATCHES, type KnownPatch } from './list.js';
 import { isShown, type Ran } from './run.js';
 import { sourcesFolder } from './sources.js';
@@ -33,6 +35,38 @@ export function writePage(path: string, folder = sourcesFolder()): void {
   writeFileSync(path, page(rows));
 }
 
+/** Brings only the column and the lines about explorations up to date; verdicts stay as they are. */
+export function writeExplored(path: string): void {
+  const explored = readExplored();
+  const rows = Object.entries(KNOWN_PATCHES).flatMap(([name, { patches }]) =>
+    patches.map((patch) => ({ name, patch, start: `| ${name} | ${fileCell(patch)} |` })),
+  );
+  const lines = readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => !line.startsWith('| explored'))
+    .flatMap((line) => {
+      if (line.startsWith('| of these, patched in the middle')) return [line, ...exploredLines(explored)];
+      const row = rows.find(({ start }) => line.startsWith(start));
+      if (row === undefined) return [line];
+      const cells = line.split(/(?<!\\)\|/);
+      return [[...cells.slice(0, 8), ` ${exploredCell(explored, row.name, row.patch)} `, ''].join('|')];
+    });
+  writeFileSync(path, lines.join('\n'));
+}
+
+const exploredCell = (explored: readonly Explored[], name: string, patch: KnownPatch): string =>
+  cell(exploredText(explored.find((one) => one.package === name && one.file === patch.file)));
+
+function exploredLines(explored: readonly Explored[]): string[] {
+  const tried = explored.filter(({ cells }) => cells.length > 0);
+  const complete = tried.filter(({ cells }) => cells.every(({ bound }) => bound === undefined));
+  const wrong = tried.filter(({ cells }) => cells.some(({ violations }) => violations.length > 0));
+  return [
+    `| explored while two processors make the call (\`npm run known-patches -- explore\`) | ${tried.length}, of which ${complete.length} completely; ${wrong.length} false alarms |`,
+    `| explored with a wrong way to change code, and caught | ${controlsText(tried)} |`,
+  ];
+}
+
 function readRan(folder: string, name: string, patch: KnownPatch): Ran[] {
   try {
     return JSON.parse(readFileSync(join(outFolder(folder, name, patch), 'run.json'), 'utf8')) as Ran[];
@@ -43,7 +77,8 @@ function readRan(folder: string, name: string, patch: KnownPatch): Ran[] {
 
 function verdictOf(made: Made | undefined): string {
   if (made === undefined) return 'not evaluated';
-  if (made.verdict === 'patched') return 'patched';
+  if (made.verdict === 'patched')
+    return ['patched', ...(made.allowed ?? []).map((rule) => `\`${rule}\` allowed`)].join(', ');
   if (made.verdict === 'not evaluated') return 'not evaluated';
   const rules = (made.why ?? '').split(', ');
   return `refused${rules.some((rule) => RIGHTLY.test(rule)) ? ', rightly' : ''}: ${rules.map((rule) => `\`${rule}\``).join(' ')}`;
@@ -51,7 +86,7 @@ function verdictOf(made: Made | undefined): string {
 
 const cell = (text: string) => text.replace(/\|/g, '\\|').replace(/\s+/g, ' ');
 
-function rowText({ package: name, patch, evaluated, ran }: Row): string {
+function rowText({ package: name, patch, evaluated, ran }: Row, explored: readonly Explored[]): string {
   const verdicts = ARCHITECTURES.map((architecture) =>
     verdictOf(evaluated?.made.find((made) => made.architecture === architecture)),
   );
@@ -60,11 +95,15 @@ function rowText({ package: name, patch, evaluated, ran }: Row): string {
     first === undefined
       ? ''
       : `${ran.every(isShown) ? '' : '(not shown) '}base: ${first.base}; patched: ${first.patched} (${ran.map(({ architecture }) => architecture).join(', ')})`;
-  const file = patch.file.length > 44 ? `${patch.file.slice(0, 43)}…` : patch.file;
-  return `| ${name} | \`${file}\` | ${patch.cves.map((cve) => cve.replace('CVE-', '')).join(' ')} | ${verdicts.map(cell).join(' | ')} | ${cell(story)} |`;
+  return `| ${name} | ${fileCell(patch)} | ${patch.cves.map((cve) => cve.replace('CVE-', '')).join(' ')} | ${verdicts.map(cell).join(' | ')} | ${cell(story)} | ${exploredCell(explored, name, patch)} |`;
+}
+
+function fileCell({ file }: KnownPatch): string {
+  return `\`${file.length > 44 ? `${file.slice(0, 43)}…` : file}\``;
 }
 
 function page(rows: readonly Row[]): string {
+  const explored = readExplored();
   const made = rows.flatMap(({ evaluated }) => evaluated?.made ?? []);
   const count = (verdict: Made['verdict']) => made.filter((one) => one.verdict === verdict).length;
   const patched = made.filter(({ verdict }) => verdict === 'patched');
@@ -99,15 +138,20 @@ tried, and no verdict is tuned: \`npm run known-patches\` fetches, builds, runs 
 npm run known-patches -- fetch                               the sources (nothing of them is committed)
 npm run known-patches -- build cjson --arch x64,arm64,x86    hotpatches of one package's fixes
 npm run known-patches -- run cjson                           the crafted inputs
+npm run known-patches -- explore cjson                       every interleaving with two processors; results are kept
 npm run known-patches -- write                               this page
+npm run known-patches -- write-explored                      only what explorations have found
 \`\`\`
 
-With \`--patch FILE\` one fix is built or run: that is how each row is reproduced.
+With \`--patch FILE\` one fix is built, run or explored: that is how each row is reproduced.
 
 - **patched**: a hotpatch was made. Where an input was crafted from the fix's description, it was run on a machine whose heap
   checks its bounds: in the base, in the fixed build alone, and in the base with the hotpatch.
 - **refused**: a rule of \`hotpatch build\` forbids it, by name. *Rightly*: objects, values or signatures that outlive the patch change.
 - **not evaluated**: it was not tried, or the build failed; the reasons are below.
+- **explored on two processors**: every order of the engine's steps with those of two processors that make the named call, which is
+  the first of the ordinary input to enter a changed function (x64; each processor has objects of its own): states of apply,
+  repatch and revert, with coherent and with weak instruction fetch, and seconds for all six. See [the proof](proof.md).
 
 ## Statistics
 
@@ -118,6 +162,7 @@ With \`--patch FILE\` one fix is built or run: that is how each row is reproduce
 | builds (fix × architecture) | ${made.length}: ${count('patched')} patched, ${count('refused')} refused, ${count('not evaluated')} not evaluated |
 | fixes run with a crafted input | ${ran.length}, of which ${shown.length} show the fault in the base and none in the patched base, which does what the fixed build does, handles an ordinary input as before, and is the base again, byte for byte, when the hotpatch is taken back |
 | of these, patched in the middle of a changed function too | ${middle.length} |
+${exploredLines(explored).join('\n')}
 | rules that refused | ${[...reasons].map(([rule, times]) => `\`${rule}\` ${times}`).join(', ') || 'none'} |
 | lines that a patch changes | ${numbers(tried.map(({ evaluated }) => evaluated?.lines ?? 0))} |
 | functions that a hotpatch redirects | ${numbers(patched.map(({ functions }) => functions.length))} |
@@ -126,9 +171,9 @@ With \`--patch FILE\` one fix is built or run: that is how each row is reproduce
 
 ## The fixes
 
-| package | patch | CVE | x64 | ARM64 | x86 | with the crafted input |
-|---|---|---|---|---|---|---|
-${rows.map(rowText).join('\n')}
+| package | patch | CVE | x64 | ARM64 | x86 | with the crafted input | explored on two processors |
+|---|---|---|---|---|---|---|---|
+${rows.map((row) => rowText(row, explored)).join('\n')}
 
 ## What was not evaluated, and why
 
