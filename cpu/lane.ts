@@ -52,8 +52,7 @@ export class Lane implements Disposable {
         translate: (page, access) => this.translator.translate(page, access),
         retry: (access, resolve) => this.translator.retry(access, resolve),
       },
-      registers,
-      counting === 'blocks',
+      { general: registers, countsBlocks: counting === 'blocks', functions: owner.unicornFunctions },
     );
     const { blocks } = this.engine;
     if (blocks !== undefined) this.translator.separate(blocks, () => told.storesCode());

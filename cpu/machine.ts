@@ -12,6 +12,7 @@ import { PAGE_SIZE } from './protection.js';
 import { hashSnapshot, type MachineSnapshot, Snapshots } from './snapshot.js';
 import type { StatePart } from './state-part.js';
 import { BlockLog } from './unicorn/block-log.js';
+import type { UnicornFunctions } from './unicorn/library.js';
 import { DESCRIPTORS, writeWords } from './unicorn/mode.js';
 
 export interface MachineOptions {
@@ -34,6 +35,8 @@ export interface MachineOptions {
   readonly vbs?: boolean;
   /** Called before a page frame is handed out; what it throws refuses it. */
   readonly beforeAllocation?: (() => void) | undefined;
+  /** @internal Instead of the library's own: for who counts calls or lets one fail. */
+  readonly unicornFunctions?: UnicornFunctions | undefined;
 }
 
 export interface CodeWrite {
@@ -72,6 +75,8 @@ export class Machine implements Disposable {
   time = 0;
   /** The processor inside {@link Processor.run} now. */
   running: Processor | undefined;
+  /** @internal */
+  readonly unicornFunctions: UnicornFunctions | undefined;
   readonly #tables: PageTable[] = [];
   readonly #spaces: AddressSpace[] = [];
   readonly #parts: StatePart[] = [];
@@ -88,6 +93,7 @@ export class Machine implements Disposable {
       });
     }
     this.architecture = architectureNamed(options.architecture);
+    this.unicornFunctions = options.unicornFunctions;
     this.seed = seed;
     this.vbs = vbs;
     this.#units = Array.from({ length: processors }, () => new FetchUnit());

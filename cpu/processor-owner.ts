@@ -4,6 +4,7 @@ import type { Counting } from './counting.js';
 import type { InstructionFetch } from './instruction-fetch.js';
 import type { PhysicalMemory } from './physical-memory.js';
 import type { Processor } from './processor.js';
+import type { UnicornFunctions } from './unicorn/library.js';
 
 /** What a processor needs of its machine. */
 export interface ProcessorOwner {
@@ -20,6 +21,8 @@ export interface ProcessorOwner {
   /** Lab time: instructions that all processors have executed, and what was slept through. */
   time: number;
   running: Processor | undefined;
+  /** Instead of the library's own. */
+  readonly unicornFunctions: UnicornFunctions | undefined;
   /** Throws CpuError `processorRunning` from within an observer. */
   assertIdle(doing: string): void;
 }

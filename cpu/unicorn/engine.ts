@@ -36,10 +36,22 @@ interface Remains {
   readonly native: NativeEngine;
   /** What the engine maps; may not go before it. */
   readonly buffers: readonly unknown[];
+  readonly functions: UnicornFunctions;
+}
+
+export interface EngineOptions {
+  /** The registers of {@link Engine.readGeneral}, none wider than 64 bits. */
+  readonly general?: readonly string[];
+  /** Instructions are counted without a call for each; {@link BlockLog.isPossible} must be true then. */
+  readonly countsBlocks?: boolean;
+  /** Unicorn's, called through these; for who counts calls or lets one fail. */
+  readonly functions?: UnicornFunctions | undefined;
 }
 
 /** Closes engines that were forgotten instead of disposed of. */
-const abandoned = new FinalizationRegistry<Remains>(({ native }) => closeEngine(unicorn(), native));
+const abandoned = new FinalizationRegistry<Remains>(({ functions, native }) =>
+  closeEngine(functions, native),
+);
 
 /** What keeps code from the translator that it would abort on; x86's it refuses itself. */
 const SCREENS: Readonly<Record<EngineKind, (memory: Uint8Array) => Screen | undefined>> = {
@@ -56,7 +68,7 @@ export class Engine implements Disposable {
   readonly kind: EngineKind;
   readonly registers: RegisterFile;
   failure: { readonly error: unknown } | undefined;
-  readonly #functions: UnicornFunctions = unicorn();
+  readonly #functions: UnicornFunctions;
   readonly #native: NativeEngine;
   readonly #context: ContextBuffer;
   /** Physical addresses and sizes of what is mapped. */
@@ -71,17 +83,13 @@ export class Engine implements Disposable {
   #engineView: DataView | undefined;
   #invalidating = false;
 
-  /**
-   * `memory` must be whole pages. `general`: the registers of {@link readGeneral}, none wider than 64 bits. `countsBlocks`:
-   * instructions are counted without a call for each; {@link BlockLog.isPossible} must be true then.
-   */
+  /** `memory` must be whole pages. */
   constructor(
     kind: EngineKind,
     memory: Uint8Array,
     registers: RegisterFile,
     events: EngineEvents,
-    general: readonly string[] = [],
-    countsBlocks = false,
+    { general = [], countsBlocks = false, functions = unicorn() }: EngineOptions = {},
   ) {
     if (memory.byteLength === 0 || memory.byteLength % PAGE !== 0) {
       throw new CpuError('memorySize', `physical memory of ${memory.byteLength} bytes is not whole pages`, {
@@ -89,6 +97,7 @@ export class Engine implements Disposable {
       });
     }
     this.kind = kind;
+    this.#functions = functions;
     this.registers = registers;
     this.#general = registers.batch(general);
     this.#state = registers.batch(registers.stateNames);
@@ -108,7 +117,7 @@ export class Engine implements Disposable {
       closeEngine(this.#functions, native);
       throw error;
     }
-    abandoned.register(this, { native, buffers: [memory, this.#screen] }, this);
+    abandoned.register(this, { native, buffers: [memory, this.#screen], functions }, this);
   }
 
   get handle(): HostPointer {

@@ -7,7 +7,7 @@ import { type ArchitectureName, architectureNamed } from '../../cpu/index.js';
 import { callbackFor, type EngineEvents, REFUSED } from '../../cpu/unicorn/callbacks.js';
 import * as uc from '../../cpu/unicorn/constants.js';
 import { Engine } from '../../cpu/unicorn/engine.js';
-import { unicorn } from '../../cpu/unicorn/library.js';
+import { type UnicornFunctions, unicorn } from '../../cpu/unicorn/library.js';
 import { closeEngine, takeEngine } from '../../cpu/unicorn/pool.js';
 
 const PAGE = 0x1000;
@@ -16,7 +16,12 @@ const EVERYTHING = uc.UC_PROT_ALL;
 const rule = (name: string) => expect.objectContaining({ rule: name });
 
 /** An engine that sees its four pages of memory at virtual address 0. */
-function open(architecture: ArchitectureName, events: Partial<EngineEvents> = {}, memory = PAGES * PAGE) {
+function open(
+  architecture: ArchitectureName,
+  events: Partial<EngineEvents> = {},
+  memory = PAGES * PAGE,
+  functions?: UnicornFunctions,
+) {
   const { engine, registerFile } = architectureNamed(architecture);
   const bytes = new Uint8Array(new ArrayBuffer(memory));
   const all: EngineEvents = {
@@ -32,7 +37,32 @@ function open(architecture: ArchitectureName, events: Partial<EngineEvents> = {}
   };
   const write = async (source: string, address = 0) =>
     bytes.set(await assemble(architecture, source, { address: BigInt(address) }), address);
-  return { engine: new Engine(engine, bytes, registerFile, all), write, bytes };
+  return { engine: new Engine(engine, bytes, registerFile, all, { functions }), write, bytes };
+}
+
+type Watched = 'close' | 'contextFree' | 'hookAdd' | 'hookDelete';
+
+/** Unicorn's functions with an ear at some of them; `answers` are given instead of calling them, in order. */
+function heard(answers: Partial<Record<Watched, number[]>> = {}) {
+  const own = unicorn();
+  const calls: Record<Watched, unknown[][]> = { close: [], contextFree: [], hookAdd: [], hookDelete: [] };
+  const watch = <T extends Watched>(name: T) =>
+    ((...given: unknown[]) => {
+      calls[name].push(given);
+      const answer = answers[name]?.shift();
+      return answer ?? Reflect.apply(own[name], own, given);
+    }) as UnicornFunctions[T];
+  const functions: UnicornFunctions = {
+    ...own,
+    close: watch('close'),
+    contextFree: watch('contextFree'),
+    hookAdd: watch('hookAdd'),
+    hookDelete: watch('hookDelete'),
+  };
+  const answer = (name: Watched, value: number) => {
+    answers[name] = [value];
+  };
+  return { functions, calls, answer };
 }
 
 const failure = () => {
@@ -51,12 +81,10 @@ describe('an engine', () => {
   });
 
   test('that cannot have its hooks is closed again', () => {
-    const functions = unicorn();
     drainPool('x86-64');
-    using _hookAdd = vi.spyOn(functions, 'hookAdd').mockReturnValueOnce(0).mockReturnValueOnce(20);
-    using close = vi.spyOn(functions, 'close');
-    expect(() => open('x64')).toThrow(rule('unicorn'));
-    expect(close).toHaveBeenCalledTimes(1);
+    const { functions, calls } = heard({ hookAdd: [0, 20] });
+    expect(() => open('x64', {}, PAGES * PAGE, functions)).toThrow(rule('unicorn'));
+    expect(calls.close).toHaveLength(1);
   });
 
   test('is given back once, however often it is disposed of, and is the next one, as if it were new', async () => {
@@ -81,13 +109,11 @@ describe('an engine', () => {
   });
 
   test('is closed, with its context, when enough of them are kept', () => {
-    const functions = unicorn();
-    using close = vi.spyOn(functions, 'close');
-    using free = vi.spyOn(functions, 'contextFree');
-    const engines = Array.from({ length: 40 }, () => open('x64').engine);
+    const { functions, calls } = heard();
+    const engines = Array.from({ length: 40 }, () => open('x64', {}, PAGES * PAGE, functions).engine);
     for (const engine of engines) engine[Symbol.dispose]();
-    expect(close.mock.calls.length).toBeGreaterThan(0);
-    expect(free).toHaveBeenCalledTimes(close.mock.calls.length);
+    expect(calls.close.length).toBeGreaterThan(0);
+    expect(calls.contextFree).toHaveLength(calls.close.length);
   });
 
   test('that is closed has no state', async () => {
@@ -114,9 +140,10 @@ describe('an engine', () => {
 });
 
 describe('a hook', () => {
-  const openHooked = async () => {
+  const openHooked = async (functions?: UnicornFunctions) => {
     const seen: number[] = [];
-    const opened = open('x64', { code: (address, _, tag) => void seen.push(Number(address), tag) });
+    const code = (address: bigint, _: number, tag: number) => void seen.push(Number(address), tag);
+    const opened = open('x64', { code }, PAGES * PAGE, functions);
     await opened.write('nop\nnop\nhlt');
     return { ...opened, seen };
   };
@@ -133,21 +160,23 @@ describe('a hook', () => {
   });
 
   test('is deleted once, and by an engine that is given back', async () => {
-    const { engine } = await openHooked();
-    using remove = vi.spyOn(unicorn(), 'hookDelete');
+    const { functions, calls } = heard();
+    const { engine } = await openHooked(functions);
     const [hook, late] = [1, 2].map((tag) => engine.addHook(uc.UC_HOOK_CODE, tag));
     hook?.[Symbol.dispose]();
     hook?.[Symbol.dispose]();
-    expect(remove).toHaveBeenCalledTimes(1);
+    expect(calls.hookDelete).toHaveLength(1);
     engine[Symbol.dispose]();
     late?.[Symbol.dispose]();
-    expect(remove).toHaveBeenCalledTimes(2);
+    expect(calls.hookDelete).toHaveLength(2);
   });
 
   test('that Unicorn refuses is an error', async () => {
-    const { engine } = await openHooked();
+    drainPool('x86-64');
+    const { functions, answer } = heard();
+    const { engine } = await openHooked(functions);
     using _engine = engine;
-    using _hookAdd = vi.spyOn(unicorn(), 'hookAdd').mockReturnValueOnce(20);
+    answer('hookAdd', 20);
     expect(() => engine.addHook(uc.UC_HOOK_CODE, 1)).toThrow(rule('unicorn'));
   });
 });
@@ -269,23 +298,21 @@ test.each([
 test('engines that are forgotten are closed when they are collected, those that were given back are not', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
-  const functions = unicorn();
-  using close = vi.spyOn(functions, 'close');
-  using free = vi.spyOn(functions, 'contextFree');
+  const { functions, calls } = heard();
   const handles = { forgotten: 0n, closed: 0n };
   (() => {
-    handles.forgotten = open('x64').engine.handle;
-    const { engine } = open('x64');
+    handles.forgotten = open('x64', {}, PAGES * PAGE, functions).engine.handle;
+    const { engine } = open('x64', {}, PAGES * PAGE, functions);
     handles.closed = engine.handle;
     engine[Symbol.dispose]();
   })();
-  const timesClosed = (handle: bigint) => close.mock.calls.filter(([one]) => one === handle).length;
+  const timesClosed = (handle: bigint) => calls.close.filter(([one]) => one === handle).length;
   for (let turn = 0; turn < 100 && timesClosed(handles.forgotten) === 0; turn++) {
     collect();
     await setImmediate();
   }
   expect([timesClosed(handles.forgotten), timesClosed(handles.closed)]).toEqual([1, 0]);
-  expect(free.mock.calls.length).toBe(close.mock.calls.length);
+  expect(calls.contextFree).toHaveLength(calls.close.length);
 });
 
 describe('host code', () => {

@@ -1,9 +1,11 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type AddressSpace, type ArchitectureName, type CpuError, Machine } from '../../cpu/index.js';
-import { Engine } from '../../cpu/unicorn/engine.js';
+import { type UnicornFunctions, unicorn } from '../../cpu/unicorn/library.js';
 import { ARCHITECTURE_NAMES, Guest } from './conformance/guest.js';
 
 const PAGE = 0x1000n;
+/** unicorn.h. */
+const UC_ERR_NOMEM = 1;
 const rule = (name: string) => expect.objectContaining({ rule: name });
 
 test('a machine has what it was asked for', () => {
@@ -33,17 +35,26 @@ test.each([-1, 2, 0.5, Number.NaN])('a machine of two has no processor %d', (ind
 });
 
 test('a machine that cannot be made closes the processors that it has', () => {
-  using close = vi.spyOn(Engine.prototype, Symbol.dispose);
-  using _write = vi
-    .spyOn(Engine.prototype, 'writeRegister')
-    .mockImplementationOnce(() => {})
-    .mockImplementationOnce(() => {})
-    .mockImplementationOnce(() => {
-      throw new RangeError('the second processor fails');
-    });
-  const create = () => Machine.create({ architecture: 'x64', processors: 2, memorySize: 0x8000 });
-  expect(create).toThrow(new RangeError('the second processor fails'));
-  expect(close).toHaveBeenCalledTimes(1);
+  const own = unicorn();
+  const mapped: bigint[] = [];
+  const unmapped: bigint[] = [];
+  const unicornFunctions: UnicornFunctions = {
+    ...own,
+    mapMemory(engine, ...rest) {
+      if (mapped.length === 1) return UC_ERR_NOMEM;
+      mapped.push(engine);
+      return own.mapMemory(engine, ...rest);
+    },
+    unmapMemory(engine, ...rest) {
+      unmapped.push(engine);
+      return own.unmapMemory(engine, ...rest);
+    },
+  };
+  const create = () =>
+    Machine.create({ architecture: 'x64', processors: 2, memorySize: 0x8000, unicornFunctions });
+  expect(create).toThrow(rule('unicorn'));
+  expect(mapped).toHaveLength(1);
+  expect(unmapped).toEqual(mapped);
 });
 
 test.each<[ArchitectureName, number[]]>([
