@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { describeReport, ProcessEnded, reportOf } from './errors.js';
 import { interruption } from './interruption.js';
-import { beginDocument, consoleOnStderr, EXIT, isDocumentPrinted, note, printJson } from './output.js';
+import { beginDocument, consoleOnStderr, EXIT, isDocumentPrinted, note, printJson, write } from './output.js';
 import { reportOfScenario } from './scenario-errors.js';
 import { onExit, Unsettled } from './unsettled.js';
 import { packageVersion } from './version.js';
@@ -66,7 +66,7 @@ export async function main(args: readonly string[]): Promise<number> {
   for (const command of named === undefined ? await allCommands() : [await named()])
     program.addCommand(command);
   for (const command of [program, ...program.commands])
-    command.exitOverride().configureOutput({ writeErr: () => undefined });
+    command.exitOverride().configureOutput({ writeOut: write, writeErr: () => undefined });
   beginDocument();
   using _console = json ? consoleOnStderr() : undefined;
   try {

@@ -36,6 +36,25 @@ function shown(text: string, stream: 'stdout' | 'stderr'): string {
     .join('');
 }
 
+/** Where the commands print. */
+export interface Streams {
+  readonly stdout: NodeJS.WritableStream;
+  readonly stderr: NodeJS.WritableStream;
+}
+
+let streams: Streams = process;
+
+/** From now on commands print there, until it is disposed of. */
+export function printTo(other: Streams): Disposable {
+  const before = streams;
+  streams = other;
+  return {
+    [Symbol.dispose]() {
+      streams = before;
+    },
+  };
+}
+
 /** What a shell says of a command that SIGPIPE has ended. */
 const SIGPIPE_EXIT = 128 + 13;
 
@@ -60,12 +79,12 @@ export function print(text: string): void {
 
 /** Like {@link print}, without an end of line. */
 export function write(text: string): void {
-  process.stdout.write(shown(text, 'stdout'));
+  streams.stdout.write(shown(text, 'stdout'));
 }
 
 /** Progress and diagnostics: never on stdout. */
 export function note(text: string): void {
-  process.stderr.write(`${shown(text, 'stderr')}\n`);
+  streams.stderr.write(`${shown(text, 'stderr')}\n`);
 }
 
 let isPrinted = false;
@@ -87,13 +106,13 @@ export function printJson(value: unknown): void {
     2,
   );
   isPrinted = true;
-  process.stdout.write(`${visibleJson(text)}\n`);
+  streams.stdout.write(`${visibleJson(text)}\n`);
 }
 
 /** What others log, a scenario for one, must not come into the one JSON document. */
 export function consoleOnStderr(): Disposable {
   const before = globalThis.console;
-  globalThis.console = new Console(process.stderr, process.stderr);
+  globalThis.console = new Console(streams.stderr, streams.stderr);
   return {
     [Symbol.dispose]() {
       globalThis.console = before;

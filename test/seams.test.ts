@@ -14,6 +14,7 @@ const REPLACEMENTS: readonly RegExp[] = [
   /^\s*(?:lab|kernel|machine|loader|scheduler|writer|engine|domain|process|thread|memory|space|addressSpace)(?:\.\w+)* = (?:async )?\([^)]*\)(?:: [^=]+)? =>/,
   /\.prototype(?:\.\w+|\[[^\]]+\]) = /,
   /^\s*(?:object|owner|writer|target)\[\w+\] = /,
+  /\bvi\.(?:spyOn|mock|doMock)\(/,
   /Object\.assign\(\s*(?:\w+\.)*(?:lab|kernel|machine|loader|scheduler|writer|engine|domain|process|thread|memory|space)\s*,/,
 ];
 
@@ -39,6 +40,7 @@ describe('methods of living objects', () => {
     'Object.assign(lab.kernel, {',
     'owner[name] = replacement;',
     'Kernel.prototype.call = other;',
+    "vi.spyOn(process.stdout, 'write');",
   ])('this is one: %s', (line) => {
     expect(found(line)).toEqual([line]);
   });

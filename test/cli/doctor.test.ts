@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
 import { type DoctorReport, doctorCommand, examine } from '../../cli/doctor.js';
 import { findUnicorn } from '../../cpu/index.js';
+import { collectOutput } from './collected.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'doctor-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -11,18 +12,13 @@ afterEach(() => vi.unstubAllEnvs());
 
 /** Runs the command alone and catches what it prints. */
 async function doctor(...args: string[]): Promise<{ code: number; stdout: string }> {
-  let stdout = '';
-  const out = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    stdout += String(text);
-    return true;
-  });
+  using output = collectOutput();
   const before = process.exitCode;
   process.exitCode = undefined;
   try {
     await doctorCommand().exitOverride().parseAsync(args, { from: 'user' });
-    return { code: Number(process.exitCode ?? 0), stdout };
+    return { code: Number(process.exitCode ?? 0), stdout: output.stdout };
   } finally {
-    out.mockRestore();
     process.exitCode = before;
   }
 }

@@ -1,5 +1,5 @@
-import { vi } from 'vitest';
 import { main } from '../../cli/main.js';
+import { collectOutput } from './collected.js';
 
 export interface CommandResult {
   readonly code: number;
@@ -11,23 +11,13 @@ export interface CommandResult {
 
 /** Runs the `hotpatch` command in this process and catches what it prints. */
 export async function hotpatch(...args: string[]): Promise<CommandResult> {
-  let stdout = '';
-  let stderr = '';
-  const out = vi.spyOn(process.stdout, 'write').mockImplementation((text) => {
-    stdout += String(text);
-    return true;
-  });
-  const err = vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    stderr += String(text);
-    return true;
-  });
+  using output = collectOutput();
   const exitCode = process.exitCode;
   try {
     const code = await main(args);
+    const { stdout, stderr } = output;
     return { code, stdout, stderr, json: args.includes('--json') ? parse(stdout) : undefined };
   } finally {
-    out.mockRestore();
-    err.mockRestore();
     process.exitCode = exitCode;
   }
 }
