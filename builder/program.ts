@@ -14,6 +14,7 @@ import {
 import { type CodeStream, decodeFunction } from './code-stream.js';
 import { isLabel, scopedName } from './identity.js';
 import { type Contribution, contributionsByRva } from './pdb-facts.js';
+import { variableSizes } from './types.js';
 
 /** An image with everything that is known about it. Only image and symbols are needed; a PDB makes it exact. */
 export interface BuildSource {
@@ -233,6 +234,7 @@ function findFunctions(source: BuildSource): CodeFunction[] {
 function findVariables(program: Program): Variable[] {
   const { image, source, functions } = program;
   const contributions = source.pdb === undefined ? undefined : contributionsByRva(source.pdb);
+  const types = source.pdb === undefined ? undefined : variableSizes(source.pdb);
   const isData = (rva: number) => image.sectionAt(rva) !== undefined && !isCodeAt(image, rva);
   const named = groupByRva(source.symbols.all.filter(({ rva }) => isData(rva)));
   const starts = new Set(named.keys());
@@ -250,7 +252,8 @@ function findVariables(program: Program): Variable[] {
     const end = Math.min(order[index + 1] ?? Number.POSITIVE_INFINITY, endOf(section));
     // A chunk in which several variables lie says nothing about the first.
     const chunk = contribution !== undefined && rva + contribution.size <= end ? contribution.size : 0;
-    const known = Math.max(chunk, ...names.map(({ size }) => size ?? 0));
+    const said = Math.max(chunk, ...names.map(({ size }) => size ?? 0));
+    const known = said > 0 ? said : typedSize(image, rva, types?.get(rva) ?? 0, end);
     return {
       kind: 'variable',
       rva,
@@ -263,6 +266,19 @@ function findVariables(program: Program): Variable[] {
       isReference: names.some(({ name }) => name.startsWith('__ref_')),
     };
   });
+}
+
+const LONGEST_ALIGNMENT = 64;
+
+/**
+ * The size of a variable's type, where nothing but zeros, for alignment, lies between it and the next one; else 0: what is
+ * initialised beyond its type (a flexible array member) is a part of it too.
+ */
+function typedSize(image: PeImage, rva: number, size: number, end: number): number {
+  const gap = end - rva - size;
+  if (size === 0 || gap < 0) return 0;
+  const behind = image.read(rva + size, Math.min(gap, LONGEST_ALIGNMENT));
+  return behind.every((byte) => byte === 0) ? size : 0;
 }
 
 function hasSize({ size }: SymbolInfo): boolean {

@@ -71,8 +71,8 @@ const rules = {
     'pass the PDB or map that the linker wrote with --base-symbols and --fixed-symbols',
   ),
   'symbols.noSizes': warning(
-    'without a PDB the sizes and types of variables are unknown: changes of layout cannot be seen',
-    'link with /debug and keep the PDB beside the image',
+    'where the sizes of variables are unknown, changes of layout cannot be seen',
+    'compile with /Z7 or /Zi, link with /debug, and keep the PDB beside the image',
   ),
   'base.checkSum': warning(
     'the base should have a checksum: a hotpatch names its base by checksum and time stamp',

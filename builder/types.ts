@@ -44,18 +44,29 @@ export function enumerations(pdb: Pdb): Map<string, ReadonlyMap<string, bigint>>
 /** RVA of each variable → its type as C would write it. A place that several types are given for is left out. */
 export function variableTypes(pdb: Pdb): Map<number, string> {
   const types = typesOf(pdb);
-  const found = new Map<number, Set<string>>();
+  return ofVariables(pdb, (index) => types.name(index));
+}
+
+/** RVA of each variable → the bytes of its type, where the PDB says it. A place that several sizes are given for is left out. */
+export function variableSizes(pdb: Pdb): Map<number, number> {
+  const types = typesOf(pdb);
+  return ofVariables(pdb, (index) => types.size(index));
+}
+
+function ofVariables<T>(pdb: Pdb, fact: (typeIndex: number) => T | undefined): Map<number, T> {
+  const found = new Map<number, Set<T | undefined>>();
   const add = (symbol: CodeViewSymbol) => {
     if (!DATA.has(symbol.kind) || !('typeIndex' in symbol)) return;
     const rva = pdb.rva(symbol);
-    if (rva !== undefined) found.set(rva, (found.get(rva) ?? new Set()).add(types.name(symbol.typeIndex)));
+    if (rva !== undefined) found.set(rva, (found.get(rva) ?? new Set()).add(fact(symbol.typeIndex)));
   };
   for (const { symbols } of pdb.modules) symbols.forEach(add);
   pdb.globals.forEach(add);
   return new Map(
-    [...found].flatMap(([rva, [text, other]]) =>
-      text === undefined || other !== undefined ? [] : [[rva, text] as const],
-    ),
+    [...found].flatMap(([rva, facts]) => {
+      const [one] = facts;
+      return one === undefined || facts.size > 1 ? [] : [[rva, one] as const];
+    }),
   );
 }
 

@@ -15,7 +15,7 @@ import { printAttempt, printSuggestion } from './build-text.js';
 import { UsageError } from './errors.js';
 import { assertOutput, readInput, writeOutput } from './files.js';
 import { hotPatchTableSize, numberFrom, windowsBuild } from './numbers.js';
-import { EXIT, printJson } from './output.js';
+import { EXIT, note, printJson } from './output.js';
 import type { HotPatchGeneration } from './patcher.js';
 import { Progress } from './progress.js';
 
@@ -161,6 +161,7 @@ export function comparing(progress: Progress): (compared: number, functions: num
 export function readSource(path: string, symbolsFile?: string): BuildSource {
   const image = readImage(readInput(path), { file: path });
   const found = findSymbols({ image, path }, { symbolsFile });
+  for (const error of found.origin.passedOver) note(`hotpatch: passed over: ${error.message}`);
   return { image, symbols: found.table, pdb: found.pdb, symbolsFile: found.origin.file };
 }
 

@@ -42,16 +42,30 @@ export function checkPair(base: PeImage, patch: PeImage, findings: Findings): vo
 
 /** Can functions and variables be paired at all, and how well? */
 export function checkSymbols(base: Program, fixed: Program, findings: Findings): void {
+  const unsized: string[] = [];
   for (const [which, program] of [
     ['the base', base],
     ['the fixed build', fixed],
-  ] as const)
+  ] as const) {
     if (program.functions.length === 0)
       findings.report('symbols.missing', `${which} has no symbols of functions`);
-  const hasSizes = (program: Program) =>
-    program.variables.every((v) => !v.isMutable || v.hasExactSize || v.size === 0);
-  if (!hasSizes(base) || !hasSizes(fixed))
-    findings.report('symbols.noSizes', 'the symbols of at least one build have no sizes');
+    const names = variablesWithoutSize(program);
+    if (names.length > 0)
+      unsized.push(
+        `${program.source.pdb === undefined ? '' : 'the PDB of '}${which} has no size of ${names}`,
+      );
+  }
+  if (unsized.length > 0) findings.report('symbols.noSizes', unsized.join('; '));
+}
+
+const MOST_NAMED = 3;
+
+/** `counter, table and 4 more`; empty when all sizes are known. */
+function variablesWithoutSize({ variables }: Program): string {
+  const found = variables.filter((v) => v.isMutable && !v.hasExactSize && v.size > 0);
+  const rest = found.length - MOST_NAMED;
+  const names = found.slice(0, MOST_NAMED).map(({ name }) => name);
+  return names.join(', ') + (rest > 0 ? ` and ${rest} more` : '');
 }
 
 const SECTION_HEADER_SIZE = 40;

@@ -26,6 +26,9 @@ const LF = {
   ONEMETHOD: 0x1511,
 } as const;
 
+/** lfPointerAttr.size: six bits above thirteen (cvinfo.h). */
+const POINTER_SIZE_SHIFT = 13;
+
 /** CV_prop_t.fwdref: the definition is another record. */
 const FORWARD_REFERENCE = 0x80;
 const INTRODUCING_VIRTUAL = new Set([4, 6]);
@@ -58,12 +61,42 @@ const SIMPLE: Readonly<Record<number, string>> = {
   119: 'uint64',
 };
 
+/** Bytes of the simple types that have the same size everywhere. */
+const SIMPLE_SIZE: Readonly<Record<number, number>> = {
+  8: 4,
+  16: 1,
+  17: 2,
+  18: 4,
+  19: 8,
+  32: 1,
+  33: 2,
+  34: 4,
+  35: 8,
+  48: 1,
+  64: 4,
+  65: 8,
+  104: 1,
+  105: 1,
+  112: 1,
+  113: 2,
+  114: 2,
+  115: 2,
+  116: 4,
+  117: 4,
+  118: 8,
+  119: 8,
+};
+
+/** Bytes of simple pointers by their mode: near 32-bit and near 64-bit ones. */
+const POINTER_MODE_SIZE: Readonly<Record<number, number>> = { 1024: 4, 1536: 8 };
+
 /** The TPI stream: types by index. https://llvm.org/docs/PDB/TpiStream.html */
 export class TypeStream {
   readonly #reader: ByteReader;
   readonly #first: number;
   /** Offset of each record's leaf kind. */
   readonly #offsets: number[] = [];
+  #layouts: ReadonlyMap<string, { size: number }> | undefined;
 
   constructor(bytes: Uint8Array) {
     this.#reader = new ByteReader(bytes, 'TPI stream');
@@ -149,6 +182,36 @@ export class TypeStream {
       }
       default:
         return `leaf 0x${kind.toString(16)}`;
+    }
+  }
+
+  /** Bytes of a variable of the type; undefined where the stream does not say. */
+  size(index: number, depth = 0): number | undefined {
+    if (index < 0x1000)
+      return (index & 0xf00) === 0 ? SIMPLE_SIZE[index & 0xff] : POINTER_MODE_SIZE[index & 0xf00];
+    const at = this.#at(index);
+    if (at === undefined || depth > 32) return undefined;
+    const reader = this.#reader;
+    const kind = reader.u16At(at);
+    switch (kind) {
+      case LF.MODIFIER:
+        return this.size(reader.u32At(at + 2), depth + 1);
+      case LF.POINTER:
+        return (reader.u32At(at + 6) >> POINTER_SIZE_SHIFT) & 0x3f || undefined;
+      case LF.ARRAY:
+        return this.#number(at + 10).value;
+      case LF.ENUM:
+        return this.size(reader.u32At(at + 6), depth + 1);
+      case LF.STRUCTURE:
+      case LF.CLASS:
+      case LF.UNION: {
+        const { name, size, isForward } = this.#compound(at, kind);
+        if (!isForward) return size;
+        this.#layouts ??= this.layouts();
+        return this.#layouts.get(name)?.size;
+      }
+      default:
+        return undefined;
     }
   }
 
