@@ -22,6 +22,18 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** An error of a room that few commands load, as its command reports it. */
+export class ReportedError extends Error {
+  override readonly name = 'ReportedError';
+
+  constructor(
+    readonly report: ErrorReport,
+    cause: Error,
+  ) {
+    super(report.message, { cause });
+  }
+}
+
 export interface ErrorReport {
   readonly exitCode: number;
   readonly message: string;
@@ -91,6 +103,7 @@ export function reportOf(error: unknown): ErrorReport | undefined {
       rule: error.rule,
       ...optional({ hint: error.hint }),
     };
+  if (error instanceof ReportedError) return error.report;
   if (error instanceof NeverSettles || error instanceof ProcessEnded)
     return { exitCode: EXIT.failed, message: error.message };
   if (error instanceof ExpectationFailed) return { exitCode: EXIT.failed, message: error.message };

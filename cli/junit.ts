@@ -52,7 +52,8 @@ function counts(runs: readonly ScenarioRun[]): Record<string, string | number> {
   };
 }
 
-function attributes(values: Record<string, string | number>): string {
+/** ` name="value"…`, escaped. */
+export function attributes(values: Record<string, string | number>): string {
   return Object.entries(values)
     .map(([name, value]) => ` ${name}="${escapeXml(String(value)).replaceAll('\n', '&#10;')}"`)
     .join('');

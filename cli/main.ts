@@ -27,6 +27,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   scan: async () => (await import('./scan.js')).scanCommand(),
   exports: async () => (await import('./exports.js')).exportsCommand(),
   doctor: async () => (await import('./doctor.js')).doctorCommand(),
+  campaign: async () => (await import('./campaign.js')).campaignCommand(),
   completion: async () => (await import('./completion.js')).completionCommand(allCommands),
 };
 

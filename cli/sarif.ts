@@ -21,7 +21,8 @@ export interface SarifFinding {
   readonly rule: string;
   readonly level: 'error' | 'warning';
   readonly message: string;
-  readonly image: PeImage;
+  /** Undefined: the file is none. */
+  readonly image?: PeImage;
   /** Path as the user wrote it. */
   readonly file: string;
   /** `hotpatch table, base 0, chunk 2, record 5` */
@@ -33,6 +34,8 @@ export interface SarifFinding {
   readonly symbol?: string;
   readonly symbolKind?: 'function' | 'variable';
   readonly status?: NtStatus;
+  /** What makes it the same finding in another run. */
+  readonly fingerprint?: string;
 }
 
 const SCHEMA = 'https://json.schemastore.org/sarif-2.1.0.json';
@@ -86,14 +89,16 @@ function descriptor({ id, description, help, level, isOverridable }: SarifRule):
 }
 
 function resultOf(finding: SarifFinding, ruleIndex: number): Result {
-  const { rule, level, message, image, file, place, rva, length, symbol, symbolKind, status } = finding;
-  const offset = rva === undefined ? undefined : image.rvaToOffset(rva);
+  const { rule, level, message, image, file, place, rva, length, symbol, symbolKind, status, fingerprint } =
+    finding;
+  const offset = rva === undefined ? undefined : image?.rvaToOffset(rva);
   const module = basename(file).replace(/\.[^.]*$/, '');
   return {
     ruleId: rule,
     ruleIndex,
     level,
     message: { text: message },
+    ...(fingerprint === undefined ? {} : { fingerprints: { 'hotpatch-lab/v1': fingerprint } }),
     locations: [
       {
         physicalLocation: {

@@ -10,23 +10,32 @@ import { rememberScenario } from './scenario-errors.js';
 export async function loadScenario(file: string): Promise<Scenario> {
   readInput(file);
   rememberScenario(file);
-  // So that an error names the line of the scenario that the user wrote.
+  const scenario = await importDefault(file);
+  if (isScenario(scenario)) return scenario;
+  throw new UsageError(
+    `${file}: its default export is not a scenario; export default defineScenario('title', async () => { … })`,
+  );
+}
+
+/**
+ * The default export of a TypeScript or JavaScript file.
+ * @throws UsageError when it cannot be loaded
+ */
+export async function importDefault(file: string): Promise<unknown> {
+  // So that an error names the line of the file that the user wrote.
   process.setSourceMapsEnabled(true);
   const { register } = await import('tsx/esm/api');
   const unregister = register({ tsconfig: false });
   registerHooks('./resolve-hook.js', import.meta.url);
   try {
     const module: { default?: unknown } = await import(pathToFileURL(resolve(file)).href);
-    if (isScenario(module.default)) return module.default;
-    throw new UsageError(
-      `${file}: its default export is not a scenario; export default defineScenario('title', async () => { … })`,
-    );
+    return module.default;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND')
       throw new UsageError(`${file}: ${error.message}`);
     if (error instanceof Error && error.name === 'TransformError')
       throw new UsageError(`${file}: ${error.message}`);
-    // Whatever else it throws while it is loaded is the scenario's own.
+    // Whatever else it throws while it is loaded is the file's own.
     if (reportOf(error) === undefined) throw new UsageError(`${file}: while it was loaded: ${String(error)}`);
     throw error;
   } finally {

@@ -39,7 +39,19 @@ const option = (name: string): string | undefined => {
   return at < 0 ? undefined : process.argv[at + 1];
 };
 
-const ROOMS = ['cpu', 'image', 'loader', 'engine', 'builder', 'lab', 'proof', 'debugger', 'viewer', 'cli'];
+const ROOMS = [
+  'cpu',
+  'image',
+  'loader',
+  'engine',
+  'builder',
+  'lab',
+  'proof',
+  'debugger',
+  'viewer',
+  'campaign',
+  'cli',
+];
 
 /** The last commit, so that nothing is half edited. */
 function copyRepository(folder: string): void {

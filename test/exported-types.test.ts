@@ -4,7 +4,18 @@ import ts from 'typescript';
 import { describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
-const ROOMS = ['cpu', 'image', 'loader', 'engine', 'builder', 'lab', 'proof', 'debugger', 'viewer'];
+const ROOMS = [
+  'cpu',
+  'image',
+  'loader',
+  'engine',
+  'builder',
+  'lab',
+  'proof',
+  'debugger',
+  'viewer',
+  'campaign',
+];
 
 const { config } = ts.readConfigFile(join(root, 'tsconfig.json'), (path) => ts.sys.readFile(path));
 const { options } = ts.parseJsonConfigFileContent(config, ts.sys, root);

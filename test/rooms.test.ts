@@ -18,6 +18,7 @@ const ROOMS = [
   'debugger',
   'viewer',
   'workbench',
+  'campaign',
   'cli',
 ];
 
@@ -118,6 +119,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   builder: ['checks', 'server-2003', 'make'],
   debugger: ['commands', 'dump', 'gdb', 'dap', 'export'],
   viewer: ['styles', 'recording', 'recorder'],
+  campaign: ['fuzz', 'programs', 'kinds', 'store', 'queue', 'report'],
 };
 
 /** `threads` of `loader/threads/dpc.ts`; '' of what stands at the top of its room. */

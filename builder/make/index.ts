@@ -15,6 +15,7 @@ export {
   type MakeStage,
   type MarkedObject,
 } from './request.js';
+export { SingleBuilder, type SingleProgram } from './single.js';
 export { findHeaders, type MissingTool, missingForMake } from './toolchain.js';
 export { applyPatches, type PatchedFile, type PatchInput } from './tree.js';
 export { type WrapperName, wrapper } from './wrapper.js';

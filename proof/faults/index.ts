@@ -8,4 +8,4 @@ export {
   type Situation,
   type SituationKind,
 } from './situations.js';
-export { type SystemState, sameState, systemState } from './system-state.js';
+export { differences, type SystemState, sameState, systemState } from './system-state.js';

@@ -16,6 +16,7 @@ const ROOMS = [
   'debugger',
   'viewer',
   'workbench',
+  'campaign',
   'cli',
 ];
 const SETTINGS = [

@@ -32,6 +32,9 @@ await build({
     'typescript',
     'vitest',
     'ws',
+    'better-sqlite3',
+    'bullmq',
+    'ioredis',
   ],
   // For packages that are CommonJS.
   banner: {

@@ -2,7 +2,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { richImage } from '../image/rich-image.js';
+import { richImage } from '../../campaign/fuzz/rich-image.js';
 import { hotpatch } from './hotpatch.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'hotpatch-inspect-'));

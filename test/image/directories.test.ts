@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { richImage } from '../../campaign/fuzz/rich-image.js';
 import {
   applyArm64xFixups,
   applyRelocations,
@@ -10,7 +11,6 @@ import {
   readImage,
 } from '../../image/index.js';
 import { inRepository } from './real-images.js';
-import { richImage } from './rich-image.js';
 
 const open = (file: string): PeImage => readImage(readFileSync(inRepository(file)), { file });
 const various = (architecture: string) => open(`test/image/fixtures/${architecture}/various.dll`);

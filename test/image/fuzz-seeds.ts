@@ -1,13 +1,13 @@
 import { readFileSync } from 'node:fs';
-import type { FuzzSeed } from './fuzz.js';
+import type { ImageSeed } from '../../campaign/fuzz/image.js';
+import { richImage } from '../../campaign/fuzz/rich-image.js';
 import { fixtureImages, inRepository, nodePtyImages, variousImages } from './real-images.js';
-import { richImage } from './rich-image.js';
 
 /**
  * Images with something in every directory, hotpatch images, and signed images of Microsoft; the small ones several
  * times, because a run of a large one takes as long as thirty of theirs.
  */
-export function fuzzSeeds(): FuzzSeed[] {
+export function fuzzSeeds(): ImageSeed[] {
   const built = (['x64', 'arm64', 'x86'] as const).map((architecture) => ({
     name: `built for ${architecture}`,
     bytes: richImage(architecture).bytes,

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import { richImage } from '../../campaign/fuzz/rich-image.js';
 import { ImageBuilder, ImageError, readImage } from '../../image/index.js';
 import { errorOf } from './error-of.js';
-import { richImage } from './rich-image.js';
 
 const good = richImage('x64');
 const { headers } = good.image;

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { richImage } from '../../campaign/fuzz/rich-image.js';
 import {
   appendHotPatchTable,
   appendSection,
@@ -17,7 +18,6 @@ import {
 import { errorOf } from './error-of.js';
 import { compareWithReadobj, haveReadobj } from './readobj/compare.js';
 import { inRepository } from './real-images.js';
-import { richImage } from './rich-image.js';
 
 const architectures = ['x64', 'arm64', 'x86'] as const;
 const folder = mkdtempSync(join(tmpdir(), 'hotpatch-write-'));

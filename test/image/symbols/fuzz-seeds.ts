@@ -1,11 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import type { SymbolSeed } from '../../../campaign/fuzz/symbols.js';
 import { architectures, build, fixtures, haveCompiler, nodePty } from './builds.js';
-import type { FuzzSeed } from './fuzz.js';
 
 /** Small files of lld where there is a compiler, maps of the fixtures always, else one PDB of MSVC. */
-export function fuzzSeeds(): FuzzSeed[] {
-  const seed = (kind: FuzzSeed['kind']) => (path: string) => ({
+export function fuzzSeeds(): SymbolSeed[] {
+  const seed = (kind: SymbolSeed['kind']) => (path: string) => ({
     name: basename(path),
     kind,
     bytes: readFileSync(path),

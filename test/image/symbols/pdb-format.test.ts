@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { type ImageError, pdbMatches, readImage, readPdb } from 'hotpatch-lab/image';
 import { describe, expect, test } from 'vitest';
+import { streamsOf, writeMsf } from '../../../campaign/fuzz/msf-writer.js';
 import { fixtures, nodePty } from './builds.js';
-import { streamsOf, writeMsf } from './msf-writer.js';
 import { bytes, type Piece, record, tinyPdb, u16 } from './tiny-pdb.js';
 
 const proc = (kind: number, name: string, offset: number, size: number) =>

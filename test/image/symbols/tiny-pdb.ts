@@ -1,4 +1,4 @@
-import { writeMsf } from './msf-writer.js';
+import { writeMsf } from '../../../campaign/fuzz/msf-writer.js';
 
 /** Little-endian bytes: numbers as u32, `u16(n)`, strings with their NUL. */
 export type Piece = number | string | Uint8Array | { u16: number };

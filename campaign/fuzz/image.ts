@@ -12,62 +12,50 @@ import {
   symbolsFromExports,
   validateHotPatch,
 } from '../../image/index.js';
+import { Random } from '../random.js';
+import { type CaseResult, type Fuzzer, textOf } from './fuzzer.js';
 
-export interface FuzzSeed {
+/** A well-formed image to be broken. */
+export interface ImageSeed {
   readonly name: string;
   readonly bytes: Uint8Array;
-}
-
-export interface FuzzReport {
-  readonly runs: number;
-  /** How often each rule was broken; `accepted` counts the images of which everything could be read. */
-  readonly outcomes: Readonly<Record<string, number>>;
-  /** Characters of the largest description for each byte of its file. */
-  readonly largestResult: number;
-  readonly slowest: { readonly milliseconds: number; readonly run: string };
 }
 
 /** A description is text: a relocation of two bytes in the file becomes about a hundred characters. */
 const RESULT_LIMIT = 400;
 
 /**
- * Breaks the seeds in `count` ways, does with each everything that can be done with an image, and throws at the first
- * that throws anything but an ImageError or gives back more than its file could hold. One `seed` makes the same runs.
+ * Breaks an image, the headers and tables most of all, and does with it everything that can be done with an image: only an
+ * ImageError may come of it, and no more than its file could hold.
  */
-export function fuzzImages(
-  seeds: readonly FuzzSeed[],
-  count: number,
-  seed: number,
-  progress?: (run: number) => void,
-): FuzzReport {
-  const outcomes: Record<string, number> = {};
-  let largestResult = 0;
-  let slowest = { milliseconds: 0, run: '' };
-  const targets = seeds.map(({ bytes }) => interestingOffsets(bytes));
-  for (let run = 0; run < count; run++) {
-    progress?.(run);
-    const index = run % seeds.length;
-    const original = seeds[index];
-    if (original === undefined) break;
-    const name = `${original.name}, seed ${seed}, run ${run}`;
-    const bytes = broken(original.bytes, targets[index] ?? [], new Random(seed * 0x10001 + run));
-    const started = performance.now();
-    let rules: string[];
+export class ImageFuzz implements Fuzzer {
+  readonly #seeds: readonly { readonly seed: ImageSeed; readonly targets: readonly number[] }[];
+
+  constructor(seeds: readonly ImageSeed[]) {
+    this.#seeds = seeds.map((seed) => ({ seed, targets: interestingOffsets(seed.bytes) }));
+  }
+
+  run(number: number): CaseResult {
+    const one = this.#seeds[number % this.#seeds.length];
+    if (one === undefined) throw new RangeError('there is no image to break');
+    const { seed, targets } = one;
+    const bytes = breakImage(seed.bytes, targets, new Random(number));
+    const input = { name: seed.name, bytes };
     try {
       const { result, problems } = useImage(bytes);
-      rules = problems.length === 0 ? ['accepted'] : problems;
       const ratio = result / Math.max(bytes.length, 0x1000);
-      largestResult = Math.max(largestResult, ratio);
-      if (ratio > RESULT_LIMIT) throw new Error(`the description is ${ratio.toFixed(0)} times the file`);
+      const outcome = problems.length === 0 ? 'accepted' : 'refused in part';
+      const rules = [...new Set(problems)];
+      if (ratio <= RESULT_LIMIT) return { outcome, rules, input };
+      const message = `the description is ${ratio.toFixed(0)} times the file`;
+      return { outcome, rules, input, problem: { rule: 'image.large', message } };
     } catch (error) {
-      if (!(error instanceof ImageError)) throw new Error(`fuzz: ${name}`, { cause: error });
-      rules = [error.rule];
+      if (error instanceof ImageError) return { outcome: 'refused', rules: [error.rule], input };
+      return { outcome: 'threw', input, problem: { rule: 'image.threw', message: textOf(error) } };
     }
-    for (const rule of rules) outcomes[rule] = (outcomes[rule] ?? 0) + 1;
-    const milliseconds = performance.now() - started;
-    if (milliseconds > slowest.milliseconds) slowest = { milliseconds, run: name };
   }
-  return { runs: count, outcomes, largestResult, slowest };
+
+  [Symbol.dispose](): void {}
 }
 
 function useImage(bytes: Uint8Array): { result: number; problems: string[] } {
@@ -103,7 +91,7 @@ function check(image: PeImage): void {
 }
 
 /** Offsets of headers, section table and directories, where a change means more than one among code bytes. */
-function interestingOffsets(bytes: Uint8Array): number[] {
+export function interestingOffsets(bytes: Uint8Array): number[] {
   const image = readImage(bytes);
   const offsets: number[] = [];
   const range = (start: number, length: number) => {
@@ -123,7 +111,8 @@ function interestingOffsets(bytes: Uint8Array): number[] {
 
 const WILD = [0, 1, 0x7f, 0xff, 0xfff, 0x1000, 0xffff, 0x7fffffff, 0x80000000, 0xfffffff8, 0xffffffff];
 
-function broken(original: Uint8Array, targets: readonly number[], random: Random): Uint8Array {
+/** The image with one to four changes, three of four of them at the offsets given. */
+export function breakImage(original: Uint8Array, targets: readonly number[], random: Random): Uint8Array {
   let bytes = original.slice();
   const view = new DataView(bytes.buffer);
   const place = (width: number) => {
@@ -160,26 +149,4 @@ function broken(original: Uint8Array, targets: readonly number[], random: Random
   }
   if (random.below(8) === 0) bytes = bytes.slice(0, random.below(bytes.length));
   return bytes;
-}
-
-/** xorshift32 (Marsaglia 2003): the same numbers everywhere. */
-class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = Math.imul(seed, 0x9e3779b1) >>> 0 || 1;
-  }
-
-  next(): number {
-    let x = this.#state;
-    x ^= x << 13;
-    x ^= x >>> 17;
-    x ^= x << 5;
-    this.#state = x >>> 0;
-    return this.#state;
-  }
-
-  below(limit: number): number {
-    return limit === 0 ? 0 : this.next() % limit;
-  }
 }

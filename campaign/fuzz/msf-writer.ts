@@ -1,4 +1,4 @@
-import { MsfFile } from '../../../image/symbols/msf.js';
+import { readPdb } from '../../image/index.js';
 
 const MAGIC = 'Microsoft C/C++ MSF 7.00\r\n\x1aDS\0\0\0';
 
@@ -38,7 +38,8 @@ export function writeMsf(streams: readonly Uint8Array[], blockSize: number, scat
   return file;
 }
 
-export function streamsOf(pdb: Uint8Array): Uint8Array[] {
-  const msf = new MsfFile(pdb);
-  return msf.streamSizes.map((_, index) => msf.stream(index));
+/** The bytes of every stream of a PDB. */
+export function streamsOf(bytes: Uint8Array): Uint8Array[] {
+  const pdb = readPdb(bytes);
+  return Array.from({ length: pdb.streamCount }, (_, index) => pdb.stream(index));
 }

@@ -1,12 +1,27 @@
-import { type BuiltImage, type ImageArchitecture, ImageBuilder } from '../../image/index.js';
+import {
+  type BuiltImage,
+  type CodeOptions,
+  type ImageArchitecture,
+  ImageBuilder,
+} from '../../image/index.js';
+
+const RETURN_42: Readonly<Record<ImageArchitecture, readonly number[]>> = {
+  x64: [0xb8, 42, 0, 0, 0, 0xc3],
+  x86: [0xb8, 42, 0, 0, 0, 0xc3],
+  arm64: [0x40, 0x05, 0x80, 0x52, 0xc0, 0x03, 0x5f, 0xd6],
+};
+
+const UNWIND: Readonly<Record<ImageArchitecture, CodeOptions>> = {
+  x64: { unwind: [0x01, 0x04, 0x02, 0x00, 0x04, 0x42, 0x02, 0x30] },
+  arm64: { unwind: 0x0100_0009 },
+  x86: {},
+};
 
 /** One small image with something in every directory that the builder knows. */
 export function richImage(architecture: ImageArchitecture): BuiltImage {
-  const ret =
-    architecture === 'arm64' ? [0x40, 0x05, 0x80, 0x52, 0xc0, 0x03, 0x5f, 0xd6] : [0xb8, 42, 0, 0, 0, 0xc3];
-  const unwind = architecture === 'arm64' ? 0x0100_0009 : [0x01, 0x04, 0x02, 0x00, 0x04, 0x42, 0x02, 0x30];
+  const ret = RETURN_42[architecture];
   return new ImageBuilder(architecture, { name: 'rich.sys', timeDateStamp: 0x5f123456 })
-    .code('answer', ret, architecture === 'x86' ? {} : { unwind })
+    .code('answer', ret, UNWIND[architecture])
     .code('second', ret)
     .data('counter', [1, 2, 3, 4])
     .uninitialized('zeros', 0x3000)

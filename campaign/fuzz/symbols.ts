@@ -5,67 +5,53 @@ import {
   readObject,
   readPdb,
   type SymbolTable,
-} from '../../../image/index.js';
+} from '../../image/index.js';
+import { Random } from '../random.js';
+import { type CaseResult, type Fuzzer, textOf } from './fuzzer.js';
 import { streamsOf, writeMsf } from './msf-writer.js';
 
 /** A well-formed file to be broken, and what to read it with. */
-export interface FuzzSeed {
+export interface SymbolSeed {
   readonly name: string;
   readonly kind: 'pdb' | 'obj' | 'lib' | 'map';
   readonly bytes: Uint8Array;
-}
-
-export interface FuzzReport {
-  readonly runs: number;
-  /** Runs that ended in an ImageError, by its rule; `accepted` counts those that ended in none. */
-  readonly outcomes: Readonly<Record<string, number>>;
-  /** Most that a run gave back, relative to the size of its file. */
-  readonly largestResult: number;
-  readonly slowest: { readonly milliseconds: number; readonly run: string };
 }
 
 /** What a run may give back for each byte of its file: names in characters, records as 16 each. */
 const RESULT_LIMIT = 64;
 
 /**
- * Breaks the seeds in `count` ways, reads everything there is to read of each, and throws at the first run that throws
- * anything but an ImageError or gives back more than a small multiple of its file. The same `seed` makes the same runs.
+ * Breaks a PDB, object file, library or map and reads everything there is to read of it: only an ImageError may come of
+ * it, and no more than a small multiple of the file.
  */
-export function fuzz(
-  seeds: readonly FuzzSeed[],
-  count: number,
-  seed: number,
-  progress?: (run: number) => void,
-): FuzzReport {
-  const outcomes: Record<string, number> = {};
-  let largestResult = 0;
-  let slowest = { milliseconds: 0, run: '' };
-  const breakers = seeds.map((file) => new Breaker(file));
-  for (let run = 0; run < count; run++) {
-    progress?.(run);
-    const breaker = breakers[run % breakers.length];
-    if (!breaker) break;
-    const name = `${breaker.seed.name}, seed ${seed}, run ${run}`;
-    const bytes = breaker.broken(new Random(seed * 0x10001 + run));
-    const started = performance.now();
-    let outcome = 'accepted';
-    try {
-      const result = readEverything(breaker.seed.kind, bytes) / Math.max(bytes.length, 4096);
-      largestResult = Math.max(largestResult, result);
-      if (result > RESULT_LIMIT) throw new Error(`the result is ${result.toFixed(0)} times the file`);
-    } catch (error) {
-      if (!(error instanceof ImageError)) throw new Error(`fuzz: ${name}`, { cause: error });
-      outcome = error.rule;
-    }
-    outcomes[outcome] = (outcomes[outcome] ?? 0) + 1;
-    const milliseconds = performance.now() - started;
-    if (milliseconds > slowest.milliseconds) slowest = { milliseconds, run: name };
+export class SymbolFuzz implements Fuzzer {
+  readonly #breakers: readonly Breaker[];
+
+  constructor(seeds: readonly SymbolSeed[]) {
+    this.#breakers = seeds.map((seed) => new Breaker(seed));
   }
-  return { runs: count, outcomes, largestResult, slowest };
+
+  run(number: number): CaseResult {
+    const breaker = this.#breakers[number % this.#breakers.length];
+    if (breaker === undefined) throw new RangeError('there is no file to break');
+    const bytes = breaker.broken(new Random(number));
+    const input = { name: breaker.seed.name, bytes };
+    try {
+      const ratio = readEverything(breaker.seed.kind, bytes) / Math.max(bytes.length, 4096);
+      if (ratio <= RESULT_LIMIT) return { outcome: 'accepted', input };
+      const message = `the result is ${ratio.toFixed(0)} times the file`;
+      return { outcome: 'accepted', input, problem: { rule: 'symbols.large', message } };
+    } catch (error) {
+      if (error instanceof ImageError) return { outcome: 'refused', rules: [error.rule], input };
+      return { outcome: 'threw', input, problem: { rule: 'symbols.threw', message: textOf(error) } };
+    }
+  }
+
+  [Symbol.dispose](): void {}
 }
 
 /** Asks for every part; the size of what came back. A part that is refused does not keep the others from being asked for. */
-function readEverything(kind: FuzzSeed['kind'], bytes: Uint8Array): number {
+function readEverything(kind: SymbolSeed['kind'], bytes: Uint8Array): number {
   let size = 0;
   let refused: unknown;
   const count = (records: Iterable<object>) => {
@@ -131,10 +117,10 @@ function useTable(table: SymbolTable, count: (records: Iterable<object>) => void
 
 /** Breaks one file: its bytes anywhere, or those of one stream behind an intact PDB directory. */
 class Breaker {
-  readonly seed: FuzzSeed;
+  readonly seed: SymbolSeed;
   readonly #streams: readonly Uint8Array[];
 
-  constructor(seed: FuzzSeed) {
+  constructor(seed: SymbolSeed) {
     this.seed = seed;
     this.#streams = seed.kind === 'pdb' ? streamsOf(seed.bytes) : [];
   }
@@ -152,7 +138,7 @@ class Breaker {
   }
 }
 
-const wildNumbers = [
+const wildNumbers: readonly [number, ...number[]] = [
   0, 1, 2, 3, 0x7f, 0xff, 0x100, 0x7fff, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xfffffffc, 0xffffffff,
 ];
 
@@ -190,25 +176,4 @@ function mutate(original: Uint8Array, random: Random): Uint8Array {
     if (bytes.length === 0) break;
   }
   return bytes;
-}
-
-/** Mulberry32: small, fast, and the same everywhere. */
-class Random {
-  #state: number;
-
-  constructor(seed: number) {
-    this.#state = seed >>> 0;
-  }
-
-  below(limit: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * limit);
-  }
-
-  pick<T>(from: readonly [T, ...T[]] | readonly T[]): T {
-    return from[this.below(from.length)] as T;
-  }
 }

@@ -1,0 +1,3 @@
+export { DEFAULT_QUEUE, type QueueAddress, queueAddress, shownAddress } from './address.js';
+export { type QueueRunOptions, runQueued } from './coordinate.js';
+export { type WorkOptions, workOn } from './work.js';

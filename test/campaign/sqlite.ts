@@ -1,0 +1,12 @@
+import { openDatabase } from '../../campaign/store/sqlite.js';
+
+/** Node has SQLite from 22.13 on; elsewhere better-sqlite3 is an optional dependency. */
+export const hasSqlite = (() => {
+  try {
+    openDatabase(':memory:').close();
+    return true;
+  } catch (error) {
+    console.warn(`SKIPPED: ${error instanceof Error ? error.message : String(error)}`);
+    return false;
+  }
+})();
