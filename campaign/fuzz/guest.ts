@@ -128,8 +128,8 @@ export class GuestBench implements Disposable {
   #registers(exit: Exit): string {
     const registers = this.#processor.generalRegisters();
     const flags = registers.length - 1;
-    if (exit.reason === 'fault' && this.architecture !== 'arm64')
-      registers[flags] = (registers[flags] ?? 0n) & ~ARITHMETIC_FLAGS;
+    if (exit.reason === 'fault')
+      registers[flags] = (registers[flags] ?? 0n) & ~FLAGS_LOST_AT_FAULTS[this.architecture];
     return [...registers].map((value) => value.toString(16)).join();
   }
 
@@ -161,7 +161,11 @@ function stepThrough(processor: Processor): Exit {
  * Flags of x86 behind which Unicorn is not to be asked when a memory access faults in the middle of a block
  * (docs/limitations.md#processors): CF, PF, AF, ZF, SF, OF.
  */
-const ARITHMETIC_FLAGS = 0x8d5n;
+const FLAGS_LOST_AT_FAULTS: Readonly<Record<ArchitectureName, bigint>> = {
+  x64: 0x8d5n,
+  x86: 0x8d5n,
+  arm64: 0n,
+};
 
 /** What is not the same of two runs. */
 export function differenceOf(whole: Ended, stepped: Ended): string | undefined {

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type Outcome, Results, readPlan, reportOn, unitsOf } from '../../campaign/index.js';
+import { hasSqlite } from './sqlite.js';
 
 const work = mkdtempSync(join(tmpdir(), 'hotpatch-results-'));
 afterAll(() => rmSync(work, { recursive: true }));

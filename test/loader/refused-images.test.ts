@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { richImage } from '../../campaign/fuzz/rich-image.js';
 import { type PeImage, readImage } from '../../image/index.js';
 import type { ImageDomain, Kernel } from '../../loader/index.js';
-import { richImage } from '../../campaign/fuzz/rich-image.js';
 import { boot, memoryState, read } from './support.js';
 
 const good = richImage('x64');
