@@ -9,7 +9,7 @@ import {
   setEnvironmentVariable,
 } from './environment-block.js';
 import { defineExport, wide } from './simulated-export.js';
-import { flushAll } from './ucrtbase/streams.js';
+import { flushAll } from './ucrtbase/stream.js';
 
 const ERROR = { envVarNotFound: 203, invalidParameter: 87, fileNotFound: 2 } as const;
 const PROCESSOR = { x64: 9, arm64: 12, x86: 0 } as const;

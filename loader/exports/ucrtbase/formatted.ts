@@ -3,25 +3,25 @@ import type { ServiceResult } from '../../threads/index.js';
 import { cdecl } from '../simulated-export.js';
 import { FormatError, type FormatOutput, type PrintfOptions, printf } from '../text/printf.js';
 import { type ScanInput, scanf, textInput } from '../text/scanf.js';
-import { argumentsOfCall, argumentsOfList, type VariadicArguments } from '../text/varargs.js';
+import { argumentsOfList, type VariadicArguments } from '../text/varargs.js';
 import { ERRNO, failed, invalidParameter } from './state.js';
-import { type Stream, streamOf } from './streams.js';
+import { type Stream, streamOf } from './stream.js';
 
 /** _CRT_INTERNAL_PRINTF_* and _CRT_INTERNAL_SCANF_* (corecrt_stdio_config.h). */
-const PRINTF = {
+export const PRINTF = {
   legacyTermination: 1n,
   standardSnprintf: 2n,
   legacyWide: 4n,
   threeDigits: 0x10n,
   standardRounding: 0x20n,
 } as const;
-const SCANF = { secure: 1n, legacyWide: 2n } as const;
+export const SCANF = { secure: 1n, legacyWide: 2n } as const;
 /** What a program formats at most in one call: more would be a mistake of its own. */
-const LARGEST_OUTPUT = 0x100_0000;
+export const LARGEST_OUTPUT = 0x100_0000;
 
-type Unit = 1 | 2;
+export type Unit = 1 | 2;
 
-function printfOptions(options: bigint, unit: Unit): PrintfOptions {
+export function printfOptions(options: bigint, unit: Unit): PrintfOptions {
   return {
     wide: unit === 2,
     legacyWideSpecifiers: (options & PRINTF.legacyWide) !== 0n,
@@ -59,7 +59,7 @@ class Collector implements FormatOutput {
 
 const encoded = (text: string, unit: Unit): Uint8Array =>
   Buffer.from(text, unit === 1 ? 'latin1' : 'utf16le');
-const formatText = ({ memory }: ServiceCall, format: bigint, unit: Unit): string =>
+export const formatText = ({ memory }: ServiceCall, format: bigint, unit: Unit): string =>
   unit === 1 ? memory.readCString(format) : memory.readUtf16(format);
 
 /** Formats; what cannot be formatted is an invalid parameter, or EILSEQ. */
@@ -93,7 +93,7 @@ interface Target {
 /** How the functions differ that print into memory. */
 type Overflow = 'standard' | 'legacyTerminated' | 'legacy' | 'secure' | 'unlimited';
 
-function printToMemory(
+export function printToMemory(
   call: ServiceCall,
   name: string,
   { buffer, room }: Target,
@@ -139,7 +139,7 @@ function overflowOf(options: bigint): Overflow {
   return (options & PRINTF.legacyTermination) !== 0n ? 'legacy' : 'legacyTerminated';
 }
 
-function printToStream(
+export function printToStream(
   call: ServiceCall,
   name: string,
   stream: Stream | undefined,
@@ -154,7 +154,7 @@ function printToStream(
   return stream.write(encoded(output.all, 1)) ? output.count : -1;
 }
 
-function streamInput(stream: Stream): ScanInput {
+export function streamInput(stream: Stream): ScanInput {
   let current: number | undefined;
   let have = false;
   return {
@@ -259,129 +259,8 @@ export function formattedExports(): SimulatedExport[] {
   });
 }
 
-const scanfOptions = (options: bigint, unit: Unit) => ({
+export const scanfOptions = (options: bigint, unit: Unit) => ({
   wide: unit === 2,
   legacyWideSpecifiers: (options & SCANF.legacyWide) !== 0n,
   secure: (options & SCANF.secure) !== 0n,
 });
-
-/**
- * The variadic functions themselves, which msvcrt.dll exports and ucrtbase.dll does not: exact halves go up, exponents have
- * three digits, as that library prints.
- */
-export function variadicExports(): SimulatedExport[] {
-  const narrow = printfOptions(PRINTF.threeDigits, 1);
-  const wideOptions = printfOptions(PRINTF.threeDigits | PRINTF.legacyWide, 2);
-  const stdout = (call: ServiceCall) =>
-    streamOf(call, call.process.environment === undefined ? 0n : outputStream(call));
-  const scan = (options: bigint, unit: Unit) => scanfOptions(options | SCANF.legacyWide, unit);
-  return [
-    cdecl('sprintf', ['pointer', 'pointer'], (call, buffer, format) =>
-      printToMemory(
-        call,
-        'sprintf',
-        { buffer, room: BigInt(LARGEST_OUTPUT) + 1n },
-        'unlimited',
-        format,
-        argumentsOfCall(call, 2),
-        narrow,
-      ),
-    ),
-    cdecl('vsprintf', ['pointer', 'pointer', 'pointer'], (call, buffer, format, list) =>
-      printToMemory(
-        call,
-        'vsprintf',
-        { buffer, room: BigInt(LARGEST_OUTPUT) + 1n },
-        'unlimited',
-        format,
-        argumentsOfList(call, list),
-        narrow,
-      ),
-    ),
-    ...['_snprintf', 'snprintf'].map((name) =>
-      cdecl(name, ['pointer', 'size', 'pointer'], (call, buffer, room, format) =>
-        printToMemory(
-          call,
-          name,
-          { buffer, room },
-          name === 'snprintf' ? 'standard' : 'legacy',
-          format,
-          argumentsOfCall(call, 3),
-          narrow,
-        ),
-      ),
-    ),
-    ...['_vsnprintf', 'vsnprintf'].map((name) =>
-      cdecl(name, ['pointer', 'size', 'pointer', 'pointer'], (call, buffer, room, format, list) =>
-        printToMemory(
-          call,
-          name,
-          { buffer, room },
-          name === 'vsnprintf' ? 'standard' : 'legacy',
-          format,
-          argumentsOfList(call, list),
-          narrow,
-        ),
-      ),
-    ),
-    cdecl('_snwprintf', ['pointer', 'size', 'pointer'], (call, buffer, room, format) =>
-      printToMemory(
-        call,
-        '_snwprintf',
-        { buffer, room },
-        'legacy',
-        format,
-        argumentsOfCall(call, 3),
-        wideOptions,
-      ),
-    ),
-    cdecl('_vsnwprintf', ['pointer', 'size', 'pointer', 'pointer'], (call, buffer, room, format, list) =>
-      printToMemory(
-        call,
-        '_vsnwprintf',
-        { buffer, room },
-        'legacy',
-        format,
-        argumentsOfList(call, list),
-        wideOptions,
-      ),
-    ),
-    cdecl('printf', ['pointer'], (call, format) =>
-      printToStream(call, 'printf', stdout(call), format, argumentsOfCall(call, 1), narrow),
-    ),
-    cdecl('vprintf', ['pointer', 'pointer'], (call, format, list) =>
-      printToStream(call, 'vprintf', stdout(call), format, argumentsOfList(call, list), narrow),
-    ),
-    cdecl('fprintf', ['pointer', 'pointer'], (call, stream, format) =>
-      printToStream(call, 'fprintf', streamOf(call, stream), format, argumentsOfCall(call, 2), narrow),
-    ),
-    cdecl('vfprintf', ['pointer', 'pointer', 'pointer'], (call, stream, format, list) =>
-      printToStream(call, 'vfprintf', streamOf(call, stream), format, argumentsOfList(call, list), narrow),
-    ),
-    cdecl('sscanf', ['pointer', 'pointer'], (call, text, format) =>
-      scanf(
-        formatText(call, format, 1),
-        argumentsOfCall(call, 2),
-        scan(0n, 1),
-        textInput(call.memory.readCString(text)),
-      ),
-    ),
-    cdecl('swscanf', ['pointer', 'pointer'], (call, text, format) =>
-      scanf(
-        formatText(call, format, 2),
-        argumentsOfCall(call, 2),
-        scan(0n, 2),
-        textInput(call.memory.readUtf16(text)),
-      ),
-    ),
-    cdecl('fscanf', ['pointer', 'pointer'], (call, address, format) => {
-      const stream = streamOf(call, address);
-      if (stream === undefined) return invalidParameter(call, 'fscanf', -1);
-      return scanf(formatText(call, format, 1), argumentsOfCall(call, 2), scan(0n, 1), streamInput(stream));
-    }),
-  ];
-}
-
-const STDOUT_OFFSET = 0x1040n;
-const outputStream = ({ process }: ServiceCall): bigint =>
-  (process.environment?.runtimeData ?? 0n) + STDOUT_OFFSET;

@@ -5,7 +5,7 @@ import { crtHeapExports } from '../user-heap.js';
 import { convertExports } from './convert.js';
 import { ctypeExports } from './ctype.js';
 import { descriptorExports } from './descriptors.js';
-import { formattedExports, variadicExports } from './formatted.js';
+import { formattedExports } from './formatted.js';
 import { localeExports } from './locale.js';
 import { mathExports } from './math.js';
 import { processExports } from './process.js';
@@ -15,6 +15,7 @@ import { streamExports } from './streams.js';
 import { byteExports, plainStringExports, secureStringExports, statefulStringExports } from './string.js';
 import { threadExports } from './threads.js';
 import { timeExports } from './time.js';
+import { variadicExports } from './variadic.js';
 
 const HANDLERS = new Set(['__C_specific_handler', '_except_handler3', '_except_handler4_common']);
 

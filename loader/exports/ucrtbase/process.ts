@@ -3,7 +3,7 @@ import { CONTEXT_SET, type GuestCall, type GuestProcedure, type ServiceResult } 
 import { environmentVariable, environmentVector, setEnvironmentVariable } from '../environment-block.js';
 import { cdecl } from '../simulated-export.js';
 import { ERRNO, failed, invalidParameter, PROCESS, processData, THREAD, threadData } from './state.js';
-import { flushAll } from './streams.js';
+import { flushAll } from './stream.js';
 
 const FAST_FAIL_FATAL_APP_EXIT = 7;
 const STRUNCATE_ROOM = 0x100;
