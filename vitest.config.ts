@@ -20,6 +20,8 @@ export const LONG: readonly string[] = [
   'test/cli/build-with-pdb.test.ts',
   'test/cli/interruption.test.ts',
   'test/cli/streams.test.ts',
+  'test/cli/table/processes.test.ts',
+  'test/cli/table/successes.test.ts',
   'test/corpus/fixes/fixes.test.ts',
   'test/corpus/refused/2003/sources.test.ts',
   'test/corpus/refused/sources.test.ts',

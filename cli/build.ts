@@ -13,7 +13,7 @@ import { WINDOWS_BUILDS, type WindowsBuild } from '../loader/index.js';
 import { build2003 } from './build-2003.js';
 import { printAttempt, printSuggestion } from './build-text.js';
 import { UsageError } from './errors.js';
-import { assertOutput, readInput, writeOutput } from './files.js';
+import { assertOutput, noteInput, readInput, writeOutput } from './files.js';
 import { hotPatchTableSize, numberFrom, windowsBuild } from './numbers.js';
 import { EXIT, note, printJson } from './output.js';
 import type { HotPatchGeneration } from './patcher.js';
@@ -108,15 +108,13 @@ export function buildCommand(): Command {
     .action((given: GivenFlags) => {
       const flags: BuildFlags = { ...given, out: given.out ?? hotPatchFileName(given.base) };
       const inputs = [flags.base, flags.fixed, flags.previous, flags.baseSymbols, flags.fixedSymbols];
-      assertOutput(flags.out, [...inputs.filter((file) => file !== undefined), ...flags.object]);
+      assertOutput(flags.out, [...inputs, ...flags.object]);
       if (flags.generation === '2003') {
         const base = readSource(flags.base, flags.baseSymbols);
         const fixed = readSource(flags.fixed, flags.fixedSymbols);
         const allow = allowedRules(flags.allow);
         const { out, coldpatch } = flags;
-        if (coldpatch !== undefined) {
-          assertOutput(coldpatch, [...inputs.filter((file) => file !== undefined), out]);
-        }
+        if (coldpatch !== undefined) assertOutput(coldpatch, inputs);
         build2003({ base, fixed, out, allow, coldpatch, json: flags.json === true });
         return;
       }
@@ -162,6 +160,7 @@ export function readSource(path: string, symbolsFile?: string): BuildSource {
   const image = readImage(readInput(path), { file: path });
   const found = findSymbols({ image, path }, { symbolsFile });
   for (const error of found.origin.passedOver) note(`hotpatch: passed over: ${error.message}`);
+  noteInput(found.origin.file);
   return { image, symbols: found.table, pdb: found.pdb, symbolsFile: found.origin.file };
 }
 

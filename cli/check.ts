@@ -11,7 +11,7 @@ import {
   readImage,
   type SymbolsOrigin,
 } from '../image/index.js';
-import { assertOutput, readInput } from './files.js';
+import { assertOutput, noteInput, readInput } from './files.js';
 import { hex8, table } from './layout.js';
 import { colours, EXIT, note, print, printJson } from './output.js';
 import type { HotPatchGeneration } from './patcher.js';
@@ -42,8 +42,7 @@ export function checkCommand(): Command {
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  hotpatch check demo.dll --symbols demo.pdb')
     .action(async (path: string, flags: CheckFlags) => {
-      if (flags.sarif !== undefined)
-        assertOutput(flags.sarif, [path, ...(flags.symbols === undefined ? [] : [flags.symbols])]);
+      if (flags.sarif !== undefined) assertOutput(flags.sarif, [path, flags.symbols]);
       const image = readImage(readInput(path), { file: path });
       const { report, origin } = await examine(image, path, flags);
       for (const error of origin.passedOver) note(`hotpatch: passed over: ${error.message}`);
@@ -62,6 +61,7 @@ async function examine(
   using progress = new Progress();
   progress.begin('reading symbols');
   const symbols = findSymbols({ image, path }, { symbolsFile });
+  noteInput(symbols.origin.file);
   progress.begin('looking for functions');
   const report = checkImage(image, symbols, await decoderFor(image.architecture, progress), {
     generation,

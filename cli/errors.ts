@@ -136,9 +136,21 @@ function isFileError(error: unknown): error is FileError {
 }
 
 function fileErrorText(error: FileError): string {
-  if (error.code === 'ENOENT') return `${error.path ?? 'file'}: there is no such file`;
-  if (error.code === 'EISDIR') return `${error.path ?? 'path'}: is a folder, not a file`;
-  return error.message;
+  const reason = fileReason(error, 'there is no such file');
+  return reason === error.message ? reason : `${error.path ?? 'file'}: ${reason}`;
+}
+
+/** What the system's error code says, in words; `absent` when there is no such file. */
+export function fileReason(error: unknown, absent: string): string {
+  const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'ENOENT' || code === 'ENOTDIR') return absent;
+  if (code === 'EISDIR') return 'is a folder, not a file';
+  if (code === 'EACCES' || code === 'EPERM') return 'permission denied';
+  if (code === 'ENOSPC') return 'no space left on the disk';
+  if (code === 'EROFS') return 'the file system is read-only';
+  if (code === 'ENAMETOOLONG') return 'the name is too long';
+  if (code === 'ELOOP') return 'the links lead in a circle';
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Leaves out what is undefined, so that it does not appear in JSON. */

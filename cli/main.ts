@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander';
 import { describeReport, ProcessEnded, reportOf } from './errors.js';
+import { beginFiles } from './files.js';
 import { interruption } from './interruption.js';
 import { beginDocument, consoleOnStderr, EXIT, isDocumentPrinted, note, printJson, write } from './output.js';
 import { reportOfScenario } from './scenario-errors.js';
@@ -36,7 +37,9 @@ export { watchStreams } from './output.js';
 /** Names of all commands. */
 export const commandNames: readonly string[] = Object.keys(COMMANDS);
 
-const allCommands = () => Promise.all(Object.values(COMMANDS).map((load) => load()));
+/** Each as commander has it, with its arguments and options. */
+export const allCommands = (): Promise<Command[]> =>
+  Promise.all(Object.values(COMMANDS).map((load) => load()));
 
 /** Says what is kept when SIGINT, SIGTERM or SIGHUP ends this process. */
 export function watchInterrupts(args: readonly string[]): void {
@@ -69,6 +72,7 @@ export async function main(args: readonly string[]): Promise<number> {
   for (const command of [program, ...program.commands])
     command.exitOverride().configureOutput({ writeOut: write, writeErr: () => undefined });
   beginDocument();
+  beginFiles();
   using _console = json ? consoleOnStderr() : undefined;
   try {
     process.exitCode = undefined;

@@ -13,7 +13,7 @@ import type { ImageArchitecture } from '../image/index.js';
 import { allowedRules } from './build.js';
 import { printFinding } from './build-text.js';
 import { UsageError } from './errors.js';
-import { readInput } from './files.js';
+import { makeOutputFolder, readInput } from './files.js';
 import { interruption } from './interruption.js';
 import { type MadeCall, madeCalls } from './make-calls.js';
 import { numberFrom } from './numbers.js';
@@ -113,9 +113,11 @@ Example:
   hotpatch make --source cjson-1.7.15 --patch fix.patch --arch x64,arm64,x86 --out out -- make CC=hotpatch-cc`,
     )
     .action(async (words: string[], flags: MakeFlags) => {
+      const input = inputOf(words, flags);
+      makeOutputFolder(flags.out);
       using progress = new Progress();
       const result = await makeHotPatch({
-        ...inputOf(words, flags),
+        ...input,
         onWritten: (path) => interruption.keep(path),
         onProgress: ({ architecture, stage, text }) => progress.show(`${architecture} ${stage}: ${text}`),
       });

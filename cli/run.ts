@@ -47,7 +47,7 @@ export function runCommand(): Command {
       '\nExample:\n  hotpatch run scenarios/first-trampoline.ts\n\nThere is a result for every file, also for one that cannot be read, never settles or ends the process.',
     )
     .action(async (files: string[], flags: RunFlags) => {
-      if (flags.junit !== undefined) assertOutput(flags.junit, files);
+      if (flags.junit !== undefined) assertOutput(flags.junit, [...files, flags.schedule]);
       if (flags.schedule === undefined) await runAll(files, flags);
       else await runSchedules(files, flags.schedule, flags);
     });

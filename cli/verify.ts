@@ -69,10 +69,10 @@ export function verifyCommand(): Command {
     )
     .action(async (path: string, flags: VerifyFlags) => {
       if (flags.sarif !== undefined)
-        assertOutput(
-          flags.sarif,
-          [path, flags.base, flags.baseSymbols, flags.patchSymbols].filter((file) => file !== undefined),
-        );
+        assertOutput(flags.sarif, [
+          ...[path, flags.base, flags.baseSymbols, flags.patchSymbols, flags.fixed, flags.calls],
+          ...flags.with,
+        ]);
       using progress = new Progress();
       progress.begin('reading images and symbols');
       const base = readSource(flags.base, flags.baseSymbols);

@@ -1,8 +1,10 @@
 /**
- * Images and their symbols. Everything but {@link findSymbols} is in `portable.ts`, which browsers get: it needs nothing of
+ * Images and their symbols. Everything but {@link findSymbols} and {@link readNamedFile} is in `portable.ts`, which browsers get: it needs nothing of
  * Node.
  *
  * @module
  */
+
+export { readNamedFile } from './named-file.js';
 export * from './portable.js';
 export { findSymbols } from './symbols/find-symbols.js';

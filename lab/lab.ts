@@ -1,9 +1,8 @@
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type DisassembledInstruction, disassemble, formatAddress, PAGE_SIZE } from '../cpu/index.js';
 import { bootOptionsFor, createEngine, type EngineName, type Engines } from '../engine/index.js';
-import { findSymbols, type PeImage, readImage } from '../image/index.js';
+import { findSymbols, type PeImage, readImage, readNamedFile } from '../image/index.js';
 import {
   type BootOptions,
   formatBytes,
@@ -299,7 +298,7 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
 
 function open(file: FileSource): { path: string; image: PeImage } {
   const path = typeof file === 'string' ? file : fileURLToPath(file);
-  return { path, image: readImage(readFileSync(path), { file: path }) };
+  return { path, image: readImage(readNamedFile(path), { file: path }) };
 }
 
 function described(file: FileSource): [PeImage, LoadOptions & { readonly name: string }] {

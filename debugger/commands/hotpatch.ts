@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { HotPatch, Patch, Patch2003 } from '../../engine/index.js';
-import { findSymbols, readImage } from '../../image/index.js';
+import { findSymbols, readImage, readNamedFile } from '../../image/index.js';
 import { formatBytes, hex, type LoadedImage } from '../../loader/index.js';
 import type { DebugCommand } from '../command.js';
 import { DebugError } from '../error.js';
@@ -36,7 +35,7 @@ export const hotpatchCommands: readonly DebugCommand[] = [
     usage: '.patch FILE',
     help: 'apply a hotpatch image, here and now',
     run: ({ view, args }) => {
-      const image = readImage(readFileSync(args), { file: args });
+      const image = readImage(readNamedFile(args), { file: args });
       const symbols = findSymbols({ image, path: args }).table;
       view.session.act(({ engine }) => engine.load(image, { name: basename(args), symbols }), view.thread);
       return [];

@@ -1,7 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { dirname, join, parse } from 'node:path';
 import { ImageError } from '../error.js';
 import { type PeImage, readImage } from '../image.js';
+import { readNamedFile } from '../named-file.js';
 import { baseName } from './names.js';
 import { pdbReference } from './pdb-match.js';
 import { type FoundSymbols, symbolsFromFile, symbolsInImage } from './symbols-file.js';
@@ -21,14 +22,14 @@ export function findSymbols(
   options: { readonly symbolsFile?: string | undefined } = {},
 ): FoundSymbols {
   const path = typeof of === 'string' ? of : of.path;
-  const image = typeof of === 'string' ? readImage(readFileSync(path), { file: path }) : of.image;
+  const image = typeof of === 'string' ? readImage(readNamedFile(path), { file: path }) : of.image;
   if (options.symbolsFile !== undefined)
-    return symbolsFromFile(image, readFileSync(options.symbolsFile), options.symbolsFile);
+    return symbolsFromFile(image, readNamedFile(options.symbolsFile), options.symbolsFile);
   const passedOver: ImageError[] = [];
   for (const file of candidates(image, path)) {
-    if (!existsSync(file)) continue;
+    if (statSync(file, { throwIfNoEntry: false })?.isFile() !== true) continue;
     try {
-      return symbolsFromFile(image, readFileSync(file), file, passedOver);
+      return symbolsFromFile(image, readNamedFile(file), file, passedOver);
     } catch (error) {
       if (!(error instanceof ImageError)) throw error;
       passedOver.push(error);

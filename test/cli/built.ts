@@ -32,6 +32,7 @@ export interface StartOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Called with the process and all that it has written to stderr so far, once at the beginning too. */
   readonly onStderr?: (child: Running, stderr: string) => void;
+  readonly onStdout?: (child: Running, stdout: string) => void;
 }
 
 export interface Running {
@@ -87,6 +88,7 @@ process.stdout.write('', () => process.exit(code));
     let [stdout, stderr] = ['', ''];
     child.stdout?.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
+      options.onStdout?.(running, stdout);
     });
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       stderr += text;
