@@ -12,12 +12,10 @@ if (args.length === 1 && args[0] === '--version') {
   const isBundled = command === undefined || BUNDLED.includes(command);
   const main = isBundled && existsSync(bundle) ? bundle : whole;
   if (existsSync(main)) {
-    const { main: run, watchInterrupts, watchStreams } = await import(main.href);
+    const { main: run, finish, watchInterrupts, watchStreams } = await import(main.href);
     watchStreams();
     watchInterrupts(args);
-    const code = await run(args);
-    // What a scenario has left behind may not go on, nor change the result.
-    process.stdout.write('', () => process.exit(code));
+    finish(await run(args));
   } else {
     console.error('hotpatch: not built yet; run: npm run build');
     process.exitCode = 2;

@@ -32,7 +32,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   completion: async () => (await import('./completion.js')).completionCommand(allCommands),
 };
 
-export { watchStreams } from './output.js';
+export { finish, watchStreams } from './output.js';
 
 /** Names of all commands. */
 export const commandNames: readonly string[] = Object.keys(COMMANDS);

@@ -55,6 +55,9 @@ export function printTo(other: Streams): Disposable {
   };
 }
 
+/** What the system says when nobody reads any more: of a pipe, of a socket (a parent in Node gives one), and on Windows. */
+const GONE = new Set(['EPIPE', 'ECONNRESET', 'EOF']);
+
 /** What a shell says of a command that SIGPIPE has ended. */
 const SIGPIPE_EXIT = 128 + 13;
 
@@ -63,14 +66,28 @@ const SIGPIPE_EXIT = 128 + 13;
  * written to stderr is lost.
  */
 export function watchStreams(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    // Nobody may go on with a scenario now: see runAll.
-    process.removeAllListeners('exit');
-    if (error.code === 'EPIPE') process.exit(SIGPIPE_EXIT);
-    note(`hotpatch: stdout: ${error.code === 'ENOSPC' ? 'no space left on the disk' : error.message}`);
-    process.exit(EXIT.usage);
-  });
+  process.stdout.on('error', cannotPrint);
   process.stderr.on('error', () => undefined);
+}
+
+function cannotPrint(error: NodeJS.ErrnoException): never {
+  // Nobody may go on with a scenario now: see runAll.
+  process.removeAllListeners('exit');
+  if (GONE.has(error.code ?? '')) process.exit(SIGPIPE_EXIT);
+  note(`hotpatch: stdout: ${error.code === 'ENOSPC' ? 'no space left on the disk' : error.message}`);
+  process.exit(EXIT.usage);
+}
+
+/**
+ * Ends the process when all that was printed is out: what a scenario has left behind may not go on, nor change the
+ * result. What could not be printed changes it.
+ */
+export function finish(code: number): void {
+  process.stdout.write('', () => {
+    const { errored } = process.stdout;
+    if (errored) cannotPrint(errored);
+    process.exit(code);
+  });
 }
 
 export function print(text: string): void {

@@ -1,5 +1,14 @@
 import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
@@ -59,15 +68,25 @@ export class BuiltCommand implements Disposable {
       sourcemap: false,
       logLevel: 'error',
     });
+    // What a scenario imports as hotpatch-lab is these files too.
+    const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+    writeFileSync(
+      join(folder, 'package.json'),
+      JSON.stringify({
+        ...{ name: 'hotpatch-lab', version, type: 'module' },
+        exports: { '.': './lab/index.js', './vitest': './lab/vitest.js', './*': './*/index.js' },
+      }),
+    );
+    if (existsSync(join(root, 'vendor')))
+      symlinkSync(join(root, 'vendor'), join(folder, 'vendor'), 'junction');
     const main = pathToFileURL(join(folder, 'cli', 'main.js')).href;
     writeFileSync(
       join(folder, 'hotpatch.mjs'),
-      `import { main, watchInterrupts, watchStreams } from '${main}';
+      `import { finish, main, watchInterrupts, watchStreams } from '${main}';
 watchStreams();
 const words = process.argv.slice(2);
 watchInterrupts(words);
-const code = await main(words);
-process.stdout.write('', () => process.exit(code));
+finish(await main(words));
 `,
     );
     return new BuiltCommand(folder);
