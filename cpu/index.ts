@@ -12,6 +12,8 @@
  * - Observers look on: whatever would change the machine throws `processorRunning` while a processor runs.
  * - What `PhysicalMemory.bytes` and `peek` give is memory itself: write to `bytes` before the next run, keep neither.
  */
+import './dispose-symbol.js';
+
 export { type Accessor, forbidden } from './access-check.js';
 export { AddressSpace, type ModelAccess } from './address-space.js';
 export type {

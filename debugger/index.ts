@@ -1,3 +1,6 @@
+// Symbol.dispose is defined before any class uses it.
+import '../cpu/index.js';
+
 export type { Breakpoint, BreakpointKind, Breakpoints, NewBreakpoint } from './breakpoint.js';
 export { BlockingEnd, type ChannelEnds, WakingEnd } from './channel.js';
 export type { CommandContext, CommandResult, DebugCommand } from './command.js';

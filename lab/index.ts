@@ -6,6 +6,9 @@
  * @module
  */
 
+// Symbol.dispose is defined before any class uses it.
+import '../cpu/index.js';
+
 // Scenarios, and the machine that they play with.
 export { type Argument, type FileSource, Lab, type LabOptions } from './lab.js';
 export type { Place } from './place.js';

@@ -1,3 +1,6 @@
+// Symbol.dispose is defined before any class uses it.
+import '../cpu/index.js';
+
 export {
   compareBehaviour,
   type DifferentialCall,
