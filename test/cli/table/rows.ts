@@ -241,6 +241,13 @@ export const ROWS: Readonly<Record<string, Row>> = {
     endless: ['--port', '0'],
     printsLines: { because: 'it prints nothing but where it listens' },
   },
+  workbench: {
+    succeeds: [],
+    refuses: { words: ['no-such-folder', '--port', '0'], code: 2 },
+    crashes: { because: 'its page is told' },
+    endless: { because: 'a signal is how it is ended: see test/workbench' },
+    printsLines: { because: 'it prints nothing but where it listens' },
+  },
   record: {
     succeeds: [[good, '--out', out('p.html')]],
     ...ofScenario('--out', out('p.html')),
@@ -278,6 +285,16 @@ export const ROWS: Readonly<Record<string, Row>> = {
     crashes: NO_CODE,
     endless: SHORT,
     printsLines: [],
+  },
+  campaign: {
+    succeeds: [],
+    refuses: { words: ['run', file('plan.json', '{}')], code: 2 },
+    crashes: { because: 'what its units come to are results: see test/campaign' },
+    endless: { because: 'it goes on where it was: see test/campaign' },
+    printsLines: { because: 'it needs SQLite, which Node 20 does not have' },
+    untried: Object.fromEntries(
+      ['--results', '--files', '--out', '--junit', '--sarif'].map((option) => [option, 'see test/campaign']),
+    ),
   },
   completion: {
     succeeds: [['bash'], ['zsh'], ['fish']],
