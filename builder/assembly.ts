@@ -4,6 +4,7 @@ import {
   type ImageArchitecture,
   ImageBuilder,
   type ImageBuilderOptions,
+  ImageError,
   type PeImage,
   readImage,
 } from '../image/index.js';
@@ -66,9 +67,14 @@ export async function assembleImage(
     code = next;
     built = layOut(architecture, program, code, base);
   }
-  throw new RangeError(
-    `${program.name}: the code does not settle; do two functions depend on each other's length?`,
-  );
+  throw new ImageError({
+    rule: 'build.address',
+    status: 'STATUS_INVALID_PARAMETER',
+    file: program.name,
+    place: 'code',
+    message: `addresses do not settle in ${MOST_ROUNDS} rounds`,
+    hint: "does one function's length depend on where another one lies, and that one's on it?",
+  });
 }
 
 /**

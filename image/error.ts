@@ -15,7 +15,7 @@ export interface ImageErrorDetails {
   cause?: unknown;
 }
 
-/** The only error that this room throws for what a file contains. */
+/** The only error that this room throws for what a file contains, and for what no file could be made of. */
 export class ImageError extends Error {
   readonly rule: ImageRule;
   readonly place: string;

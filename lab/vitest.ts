@@ -18,7 +18,7 @@
 import { expect, vi } from 'vitest';
 import { loadDisassembler } from '../cpu/index.js';
 import { type NtStatusName, ntStatus } from '../image/index.js';
-import { LoadedImage, Thread } from '../loader/index.js';
+import { KernelError, LoadedImage, Thread } from '../loader/index.js';
 import { codeDifferences, describeDifferences } from './code-difference.js';
 import { type ExecutedFunction, watchedRun } from './executed-code.js';
 
@@ -145,7 +145,12 @@ function comparable(expected: ExpectedReturn, register: number): { bits: number;
   if (typeof expected === 'bigint') return { bits: register, value: BigInt.asUintN(register, expected) };
   if (typeof expected === 'string') return { bits: 32, value: BigInt(ntStatus(expected).value >>> 0) };
   if (!Number.isSafeInteger(expected) || expected < -(2 ** 31) || expected >= 2 ** 32)
-    throw new RangeError(`toReturn: ${expected} is no 32-bit integer; write a bigint for the whole register`);
+    throw new KernelError({
+      rule: 'expectation.value',
+      status: 'STATUS_INVALID_PARAMETER',
+      message: `toReturn: ${expected} is no 32-bit integer`,
+      hint: 'write a bigint for the whole register',
+    });
   return { bits: 32, value: BigInt(expected) };
 }
 

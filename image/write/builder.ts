@@ -1,5 +1,6 @@
 import { POINTER_SIZE } from '../architecture.js';
 import { PADDING_NEEDED } from '../entry.js';
+import { ImageError } from '../error.js';
 import type { HotPatchTableInput } from '../hotpatch/encode.js';
 import { type PeImage, readImage } from '../image.js';
 import { loadConfigStruct } from '../load-config.js';
@@ -291,7 +292,13 @@ export class ImageBuilder {
 
   #add(item: Item): this {
     if (this.#items.some(({ name }) => name === item.name))
-      throw new RangeError(`${item.name} is defined twice`);
+      throw new ImageError({
+        rule: 'build.duplicate',
+        status: 'STATUS_OBJECT_NAME_COLLISION',
+        file: this.options.name,
+        place: item.name,
+        message: 'it is defined twice',
+      });
     if (!this.#sections.has(item.section)) this.section(item.section, this.#sections.get('.data') ?? 0);
     this.#items.push(item);
     return this;

@@ -1,3 +1,4 @@
+import { ImageError } from '../error.js';
 import type { ImageArchitecture } from '../mapped-file.js';
 import { alignUp } from '../text.js';
 import { bytesOf, type Item, type Layout, type PlacedItem } from './items.js';
@@ -91,7 +92,12 @@ export function place(input: PlaceInput): Placed {
     if (item.uninitialized !== undefined) continue;
     const contents = bytesOf(item.contents, layout);
     if (contents.length !== item.size)
-      throw new RangeError(`${item.name} changed its length with the layout`);
+      throw new ImageError({
+        rule: 'build.length',
+        status: 'STATUS_INVALID_PARAMETER',
+        place: item.name,
+        message: `it had ${item.size} bytes before places were known, and has ${contents.length} now`,
+      });
     const section = sectionOf.get(item.section);
     section?.data.set(contents, item.rva - section.rva);
   }
@@ -126,7 +132,13 @@ function layoutOf(
   find: (name: string) => { rva: number; offset: number; size: number },
 ): Layout {
   const known = (name: string) => {
-    if (!names.has(name)) throw new RangeError(`the image has no part named ${name}`);
+    if (!names.has(name))
+      throw new ImageError({
+        rule: 'build.unknown',
+        status: 'STATUS_OBJECT_NAME_NOT_FOUND',
+        place: name,
+        message: 'the image has no part of that name',
+      });
     return find(name);
   };
   return {

@@ -27,6 +27,7 @@ export type KernelRule =
   | 'forwarderCycle'
   | 'guestAccessViolation'
   | 'code.address'
+  | 'expectation.value'
   | 'exploration.processors'
   | 'place.notFound'
   | 'schedule.operation'

@@ -221,12 +221,14 @@ describe('ImageBuilder', () => {
     [
       'a name that is not there',
       () => new ImageBuilder('x64').pointers('p', ['missing']).build(),
-      /no part named missing/,
+      'build.unknown',
+      'missing',
     ],
     [
       'a name that is there twice',
       () => new ImageBuilder('x64').data('d', [1]).data('d', [2]),
-      /d is defined twice/,
+      'build.duplicate',
+      'd',
     ],
     [
       'contents that change their length',
@@ -235,10 +237,11 @@ describe('ImageBuilder', () => {
           .data('d', (at) => (at.rva('d') === 0x1000 ? [1] : [1, 2]))
           .code('f', [0xc3])
           .build(),
-      /d changed its length/,
+      'build.length',
+      'd',
     ],
-  ])('%s is an error of the caller', (_, run, message) => {
-    expect(run).toThrow(message);
+  ])('%s is an error of the caller', (_, run: () => unknown, rule, place) => {
+    expect(run).toThrow(expect.objectContaining({ name: 'ImageError', rule, place }));
   });
 
   test('without relocations the image says so', () => {
