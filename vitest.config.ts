@@ -44,6 +44,13 @@ export const LONG: readonly string[] = [
   'test/viewer/page.test.ts',
 ];
 
+/** Of which `npm test` takes a share (test/share.ts), and `npm run test:long` all. */
+export const SHARED: readonly string[] = [
+  'test/engine/table.test.ts',
+  'test/image/fuzz.test.ts',
+  'test/image/symbols/fuzz.test.ts',
+];
+
 export default defineConfig({
   resolve: {
     alias: [
@@ -57,6 +64,8 @@ export default defineConfig({
     exclude: [...configDefaults.exclude, ...WHOLE, ...LONG, EXPORT_SWEEP],
     globalSetup: ['test/test-folder.ts'],
     pool: 'forks',
+    // What files import is loaded once for each worker: a quarter of all time otherwise.
+    isolate: false,
     maxWorkers: '100%',
     expect: { requireAssertions: true },
     testTimeout: 60_000,

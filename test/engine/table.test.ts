@@ -1,6 +1,7 @@
 import { BugCheck } from 'hotpatch-lab';
 import { describe, expect, it } from 'vitest';
 import { editRecord } from '../../engine/modern/image-record.js';
+import { share } from '../share.js';
 import { DEMO_FUNCTIONS } from './forms.js';
 import { type Bench, bench, CELLS, type Place } from './kinds.js';
 
@@ -37,7 +38,17 @@ function enterDispatch({ lab, places }: Bench) {
   });
 }
 
-describe.each(CELLS)('$name', (cell) => {
+const cells = share(CELLS, 3);
+
+it('is tested on every form and every kind of image', () => {
+  const of = (all: readonly (typeof CELLS)[number][]) => ({
+    forms: new Set(all.map(({ form }) => form.name)),
+    kinds: new Set(all.map(({ kind }) => kind)),
+  });
+  expect(of(cells)).toEqual(of(CELLS));
+});
+
+describe.each(cells)('$name', (cell) => {
   const { form, kind } = cell;
 
   it('apply: old code before, its rest while it is applied, new code after', async () => {

@@ -1,14 +1,15 @@
 import { expect, test } from 'vitest';
 import { ImageFuzz } from '../../campaign/fuzz/image.js';
 import { tallyOf } from '../campaign/tally.js';
+import { times } from '../share.js';
 import { fuzzSeeds } from './fuzz-seeds.js';
 
-test('5,000 broken images: nothing but ImageErrors, and results no larger than their files', {
+test('thousands of broken images: nothing but ImageErrors, and results no larger than their files', {
   timeout: 180_000,
 }, () => {
   using fuzzer = new ImageFuzz(fuzzSeeds());
-  const { outcomes, rules, problems } = tallyOf(fuzzer, 20_261, 5000);
+  const { outcomes, rules, problems } = tallyOf(fuzzer, 20_261, times(5000, 1500));
   expect(problems).toEqual([]);
   expect(Object.keys(rules).length).toBeGreaterThan(40);
-  expect(outcomes.accepted).toBeGreaterThan(100);
+  expect(outcomes.accepted).toBeGreaterThan(times(100, 30));
 });
