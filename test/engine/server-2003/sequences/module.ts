@@ -8,6 +8,7 @@ import {
   MODULE_ID_METHOD,
   moduleIdValue,
   type PeImage,
+  readImage,
 } from '../../../../image/index.js';
 import type { SeededRandom } from '../../../../loader/common/index.js';
 
@@ -31,21 +32,46 @@ const returning = (value: number, entry: readonly number[] = [0x8b, 0xff]): numb
   0xc3,
 ];
 
-export function buildModule(processor: Processor): BuiltImage {
+/** A function that runs through the padding of `f3` into it, where that is of no-operations. */
+export const THROUGH = 'through';
+const INTO: FunctionName = 'f3';
+
+/** What fills the module's padding: `nop`, as the linker of 2003 had it, or `int 3`, which traps. */
+export type PaddingFill = 'int3' | 'nop';
+
+export function buildModule(processor: Processor, fill: PaddingFill = 'int3'): BuiltImage {
   const builder = new ImageBuilder(processor, {
     subsystem: 'WINDOWS_CUI',
     dll: true,
     name: 'module.dll',
     functionPadding: 6,
   });
-  for (const name of FUNCTIONS)
+  for (const name of FUNCTIONS) {
+    if (name === INTO) builder.code(THROUGH, [0x8b, 0xff, 0x90, 0x90]);
     builder.code(name, returning(originalResult(name), name === 'direct' ? [] : [0x8b, 0xff]));
+  }
   // Within reach of short jumps from every function.
-  return builder
+  const built = builder
     .code('cave', new Uint8Array(24).fill(0xcc), { padding: 0 })
     .code('cells', new Uint8Array(32), { padding: 0 })
     .pointers('table', ['f0', 'f1'], { section: '.data' })
     .build();
+  return fill === 'nop' ? withNops(built) : built;
+}
+
+function withNops(built: BuiltImage): BuiltImage {
+  const bytes = built.bytes.slice();
+  for (const name of FUNCTIONS) {
+    const entry = built.image.rvaToOffset(built.rva(name)) ?? 0;
+    for (let at = entry - 1; bytes[at] === 0xcc; at--) bytes[at] = 0x90;
+  }
+  const { file } = built.image;
+  return {
+    ...built,
+    bytes,
+    image: readImage(bytes, file === undefined ? {} : { file }),
+    rva: (name) => built.rva(name),
+  };
 }
 
 /** How one function is hooked. */

@@ -10,7 +10,9 @@ import {
   type FunctionName,
   type Hotpatch,
   originalResult,
+  type PaddingFill,
   type Processor,
+  THROUGH,
 } from './module.js';
 import { brokenWays, follow, isOriginal } from './ways.js';
 
@@ -27,7 +29,7 @@ interface Member {
 interface Call {
   readonly member: Member;
   readonly thread: Thread;
-  readonly name: FunctionName;
+  readonly name: FunctionName | typeof THROUGH;
 }
 
 /** Refusals that are a result: the machine is as it was. */
@@ -40,6 +42,7 @@ export class SequenceMachine implements Disposable {
 
   private constructor(
     readonly processor: Processor,
+    readonly fill: PaddingFill,
     readonly lab: Lab<'server-2003'>,
     readonly built: BuiltImage,
   ) {
@@ -50,14 +53,14 @@ export class SequenceMachine implements Disposable {
     this.byImage = new Map(this.hotpatches.map((hotpatch) => [hotpatch.image, hotpatch]));
   }
 
-  static async boot(processor: Processor): Promise<SequenceMachine> {
+  static async boot(processor: Processor, fill: PaddingFill = 'int3'): Promise<SequenceMachine> {
     const lab = await Lab.boot({
       architecture: processor,
       memorySize: 16 << 20,
       processors: 2,
       engine: 'server-2003',
     });
-    return new SequenceMachine(processor, lab, buildModule(processor));
+    return new SequenceMachine(processor, fill, lab, buildModule(processor, fill));
   }
 
   [Symbol.dispose](): void {
@@ -155,7 +158,8 @@ export class Sequence {
   #call(): void {
     const member = this.#one(this.#members);
     if (member === undefined || this.#calls.length >= MOST_THREADS) return;
-    const name = FUNCTIONS[this.#pick(FUNCTIONS.length)] ?? 'f0';
+    const names = [...FUNCTIONS, ...(this.machine.fill === 'nop' ? ([THROUGH, THROUGH] as const) : [])];
+    const name = this.#one(names) ?? 'f0';
     const entry = member.module.address(this.machine.built.rva(name));
     const thread = member.process.createThread(entry, []);
     this.#calls.push({ member, thread, name });
@@ -185,9 +189,10 @@ export class Sequence {
     for (const call of this.#calls.filter(({ thread }) => thread.finished)) {
       this.#calls.splice(this.#calls.indexOf(call), 1);
       const result = Number(call.thread.result);
+      const name = call.name === THROUGH ? 'f3' : call.name;
       const isOwn =
-        result === originalResult(call.name) ||
-        this.#patches.some(({ image }) => this.machine.byImage.get(image)?.results.get(call.name) === result);
+        result === originalResult(name) ||
+        this.#patches.some(({ image }) => this.machine.byImage.get(image)?.results.get(name) === result);
       if (!isOwn) this.broken.push(`${call.name} returned ${result}`);
     }
   }
@@ -263,7 +268,8 @@ export class Sequence {
       for (const text of brokenWays(lab.engine, module, built, byImage))
         this.broken.push(`process ${index}: ${text}`);
     for (const { thread, member, name } of this.#calls) {
-      if (thread.finished || !member.module.contains(thread.pc)) continue;
+      // Whoever runs through padding is judged by what comes of it.
+      if (thread.finished || !member.module.contains(thread.pc) || name === THROUGH) continue;
       const [at, entry] = [thread.pc, member.module.address(built.rva(name))];
       if (at >= entry && at < entry + 16n) continue;
       const end = follow(member.module, at);
