@@ -1,5 +1,6 @@
 import { instructionLength } from '../cpu/index.js';
 import type { LoadedImage } from '../loader/index.js';
+import { describeHook, hookAt, hooksOf } from './hooks-2003.js';
 import type { ThreadView } from './thread-view.js';
 
 /**
@@ -8,7 +9,10 @@ import type { ThreadView } from './thread-view.js';
  */
 export function describeHop(view: ThreadView, address: bigint): string | undefined {
   const image = view.imageAt(address);
-  if (image?.hpat === undefined || !image.hpat.committed) return undefined;
+  if (image === undefined) return undefined;
+  const hook = describeHook(view, image, address);
+  if (hook !== undefined) return hook;
+  if (image.hpat === undefined || !image.hpat.committed) return undefined;
   if (image.hpat.contains(address)) return describeSlot(view, image, address);
   if (image.retpolinePage !== undefined && address >= image.retpolinePage)
     return 'retpoline page: finds the HPAT data slot and goes on through it';
@@ -26,6 +30,9 @@ export function patchedFunctionBehind(
   image: LoadedImage,
   address: bigint,
 ): bigint | undefined {
+  const hook = hookAt(view, image, address);
+  const behind = address + BigInt(hook?.bytes.length ?? 0);
+  if (hook?.target === 'padding' && hook.entries.includes(behind)) return behind;
   if (image.hpat?.committed !== true || image.rva(address) >= image.sizeOfImage) return undefined;
   const paddingUsed = view.recordOf(image)?.form.paddingUsed ?? 0;
   const entry = address + BigInt(paddingUsed);
@@ -38,15 +45,45 @@ export function patchedFunctionBehind(
  */
 export function leftoverBehind(view: ThreadView, address: bigint): number {
   const image = view.imageAt(address);
-  const record = image === undefined ? undefined : view.recordOf(image);
-  if (image === undefined || record === undefined || slotOfEntry(view, image, address) === undefined)
-    return 0;
+  if (image === undefined) return 0;
+  const original = originalEntry(view, image, address);
+  if (original === undefined) return 0;
+  const bytes = view.readUpTo(address, 16);
+  bytes.set(original);
+  return instructionLength(view.architecture.name, bytes, address) - original.length;
+}
+
+/** What the entry's store has replaced, where a patched function begins. */
+function originalEntry(view: ThreadView, image: LoadedImage, address: bigint): Uint8Array | undefined {
+  const hook = hookAt(view, image, address);
+  if (hook?.target === 'entry') return hook.pristine;
+  const record = view.recordOf(image);
+  if (record === undefined || slotOfEntry(view, image, address) === undefined) return undefined;
   const { undo, form } = record;
   const rva = image.rva(address);
   const entry = [...undo].find(([, candidate]) => candidate.rva === rva)?.[1];
-  const bytes = view.readUpTo(address, 16);
-  bytes.set(entry?.entryBytes ?? image.section.layout.subarray(rva, rva + form.entrySize));
-  return instructionLength(view.architecture.name, bytes, address) - form.entrySize;
+  return entry?.entryBytes ?? image.section.layout.subarray(rva, rva + form.entrySize);
+}
+
+/** Where the functions of an image begin that a patch leads elsewhere. */
+export function patchedEntries(view: ThreadView, image: LoadedImage): readonly bigint[] {
+  const undo = [...(view.recordOf(image)?.undo ?? [])].map(([, { rva }]) => image.address(rva));
+  return [...undo, ...hooksOf(view, image).flatMap(({ entries }) => entries)];
+}
+
+/** Bytes before a function that a jump to its replacement may take. */
+export function paddingBefore(view: ThreadView, image: LoadedImage, entry: bigint): number {
+  const hook = hooksOf(view, image).find(
+    ({ target, location, bytes }) => target === 'padding' && location + BigInt(bytes.length) === entry,
+  );
+  return hook?.bytes.length ?? view.recordOf(image)?.form.paddingUsed ?? 0;
+}
+
+/** Places in the image where an instruction of a patch's begins, in the midst of others: entries, and jumps in padding. */
+export function patchedPlaces(view: ThreadView, image: LoadedImage): readonly bigint[] {
+  const undo = [...(view.recordOf(image)?.undo ?? [])].map(([, { rva }]) => image.address(rva));
+  const hooks = hooksOf(view, image).filter(({ target }) => target !== 'pointer');
+  return [...undo, ...hooks.map(({ location }) => location)];
 }
 
 /** The HPAT slot that the function at `entry` leads to; undefined when it is not patched, or no function begins there. */

@@ -1,6 +1,6 @@
 import type { DisassembledInstruction } from '../cpu/index.js';
 import { DebugError } from './error.js';
-import { describeHop, leftoverBehind } from './hops.js';
+import { describeHop, leftoverBehind, patchedPlaces } from './hops.js';
 import { sourceLines } from './source-lines.js';
 import type { StopReason } from './stop.js';
 import type { View } from './view.js';
@@ -60,10 +60,9 @@ function decode(
 /** Bytes up to the next patched function, when there is one in these. */
 function nextPatchedEntry(view: View, address: bigint, length: number): number | undefined {
   const image = view.imageAt(address);
-  if (image?.hpat?.committed !== true) return undefined;
-  const rva = image.rva(address);
-  const next = [...(view.recordOf(image)?.undo ?? [])]
-    .map(([, entry]) => entry.rva - rva)
+  if (image === undefined) return undefined;
+  const next = patchedPlaces(view, image)
+    .map((place) => Number(place - address))
     .filter((distance) => distance > 0 && distance < length);
   return next.length === 0 ? undefined : Math.min(...next);
 }

@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
-import type { HotPatch, Patch, Patch2003 } from '../../engine/index.js';
-import { findSymbols, readImage, readNamedFile } from '../../image/index.js';
+import type { HotPatch, Patch, Patch2003, StoreTarget } from '../../engine/index.js';
+import { findSymbols, moduleIdText, readImage, readNamedFile } from '../../image/index.js';
 import { formatBytes, hex, type LoadedImage } from '../../loader/index.js';
 import type { DebugCommand } from '../command.js';
 import { DebugError } from '../error.js';
@@ -114,19 +114,23 @@ function patchLines(view: View, patch: Patch): string[] {
   return lines;
 }
 
+/** Where a hook of 2003 is. */
+const PLACE_TEXT: Readonly<Partial<Record<StoreTarget, string>>> = { padding: 'jump in the padding' };
+
 function patchLines2003(view: View, patch: Patch2003): string[] {
   const { hotp1, applications } = patch;
   const lines = [
     `${patch.name}  Server 2003 (.hotp1)  ${patch.state}  ${patch.status.name}`,
-    `    for ${hotp1.targetName}: ${hotp1.hooks.length} hook(s), ${hotp1.validations.length} validation(s), ${hotp1.fixupRegions.length} fixup region(s)`,
+    `    for ${hotp1.targetName}, identified by ${moduleIdText(hotp1)}`,
+    `    ${hotp1.hooks.length} hook(s), ${hotp1.validations.length} validation(s), ${hotp1.fixupRegions.length} fixup region(s)`,
   ];
   for (const { target, loaded, functions, active, hooks } of applications) {
     lines.push(
       `    ${target.baseDllName} in ${target.domain.name} (${active ? 'active' : 'inactive'}) → ${loaded.baseDllName} at ${view.format(loaded.dllBase)}, ${functions} function(s)`,
     );
-    for (const { place, target: kind, symbol, pristine, dataBefore, bytes, left } of hooks)
+    for (const { place, type, target: kind, symbol, location, pristine, dataBefore, bytes, left } of hooks)
       lines.push(
-        `    ${place}: ${kind} of ${symbol}, ${formatBytes(bytes)}, originally ${formatBytes(pristine ?? dataBefore ?? new Uint8Array())}${left ? ', left because a thread stood in it' : ''}`,
+        `    ${place}: ${type}, ${PLACE_TEXT[kind] ?? kind} of ${symbol} at ${view.format(location)}, ${formatBytes(bytes)}, originally ${formatBytes(pristine ?? dataBefore ?? new Uint8Array())}${left ? ', left because a thread stood in it' : ''}`,
       );
   }
   return lines;

@@ -3,6 +3,7 @@ import type { LoadedImage } from '../../loader/index.js';
 import type { DebugCommand } from '../command.js';
 import { DebugError } from '../error.js';
 import { evaluate } from '../expression.js';
+import { patchState2003 } from '../hooks-2003.js';
 import { shortPlace, sourceFrames } from '../source.js';
 import type { View } from '../view.js';
 
@@ -69,7 +70,8 @@ function moduleLine(view: View, image: LoadedImage): string {
   const end = image.dllBase + BigInt(image.sizeOfImage);
   const symbols = image.symbols.all.length === 0 ? '(no symbols)' : `${image.symbols.all.length} symbols`;
   const patch = image.loadReason === 'PatchImage' ? ', patch image' : '';
-  const state = image.hotPatchState === 'BaseImage' ? '' : `, ${image.hotPatchState}`;
+  const known = patchState2003(view, image) ?? image.hotPatchState;
+  const state = known === 'BaseImage' ? '' : `, ${known}`;
   return `${view.format(image.dllBase)}  ${view.format(end)}  ${image.moduleName.padEnd(12)} ${image.baseDllName}, ${symbols}${patch}${state}`;
 }
 

@@ -2,7 +2,7 @@ import type { DisassembledInstruction } from '../../cpu/index.js';
 import type { HotPatch } from '../../engine/index.js';
 import type { LoadedImage, StackFrame, Thread } from '../../loader/index.js';
 import { symbolEnd } from '../functions.js';
-import { describeHop, slotTarget } from '../hops.js';
+import { describeHop, paddingBefore, patchedEntries, slotTarget } from '../hops.js';
 import { instructionsBetween } from '../listing.js';
 import { formatPosition } from '../position.js';
 import { shortPlace, sourceFrames } from '../source.js';
@@ -69,8 +69,7 @@ function sideOf(
   if (isNext && describeHop(view, address) !== undefined) return 'way';
   if (image.loadReason === 'PatchImage') return 'new';
   const start = image.symbols.byAddress(image.rva(address))?.symbol.rva;
-  const undo = [...(view.recordOf(image)?.undo ?? [])];
-  return undo.some(([, { rva }]) => rva === start) ? 'old' : 'base';
+  return patchedEntries(view, image).some((entry) => image.rva(entry) === start) ? 'old' : 'base';
 }
 
 function registersOf(view: View): object[] {
@@ -87,15 +86,15 @@ function versionsOf(view: View, name: string): object[] {
   return view.images.flatMap((image) => {
     const symbol = image.symbols.byName(name);
     if (symbol === undefined) return [];
-    const padding = view.recordOf(image)?.form.paddingUsed ?? 0;
     const isNew = image.loadReason === 'PatchImage';
-    const start = image.address(symbol.rva) - BigInt(isNew ? 0 : padding);
+    const entry = image.address(symbol.rva);
+    const start = entry - BigInt(isNew ? 0 : paddingBefore(view, image, entry));
     const instructions = instructionsBetween(view, start, image.address(symbolEnd(image, symbol)));
     return [
       {
         image: image.baseDllName,
         side: isNew ? 'new' : 'base',
-        entry: referenceTo(image.address(symbol.rva)),
+        entry: referenceTo(entry),
         instructions: instructions.map((each) => instructionState(view, image, each)),
       },
     ];

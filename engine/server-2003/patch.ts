@@ -105,6 +105,8 @@ export function patch2003(patch: HotPatch): Patch2003 {
 export interface PlannedHook {
   /** `hook 2` */
   readonly place: string;
+  /** `X86_JMP2B` */
+  readonly type: string;
   readonly target: StoreTarget;
   readonly location: bigint;
   readonly bytes: Uint8Array;

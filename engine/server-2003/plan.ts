@@ -12,6 +12,7 @@ import {
   hookPlace,
   hookPlaceProblem,
   hookSize,
+  hookTypeName,
   hotp1Rule,
   isJump,
   jumpsOf,
@@ -117,6 +118,7 @@ export class Planner {
       return [
         {
           place,
+          type: hookTypeName(hook.type) ?? `${hook.type}`,
           target: kind === 'data' ? 'pointer' : kind,
           location,
           bytes,

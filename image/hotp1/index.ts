@@ -47,7 +47,13 @@ export {
   hookPlaceProblem,
   jumpsOf,
 } from './hook-places.js';
-export { isModule, moduleIdValue, peHeaderHash2, type SupportedModuleIdMethod } from './module-id.js';
+export {
+  isModule,
+  moduleIdText,
+  moduleIdValue,
+  peHeaderHash2,
+  type SupportedModuleIdMethod,
+} from './module-id.js';
 export { ownerOf, validationIndex } from './places.js';
 export { hasHotp1Section, readHotp1 } from './read.js';
 export {

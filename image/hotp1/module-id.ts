@@ -2,8 +2,15 @@ import { FILE_HEADER, optionalHeaderStruct } from '../headers.js';
 import type { PeImage } from '../image.js';
 import { SECTION_HEADER_SIZE } from '../sections.js';
 import { sha1 } from '../sha.js';
+import { hex, hexBytes } from '../text.js';
 import { readColdpatch } from './coldpatch.js';
-import { MODULE_ID_METHOD, MODULE_ID_VALUE_SIZE, type ModuleIdMethod } from './format.js';
+import {
+  type Hotp1,
+  MODULE_ID_METHOD,
+  MODULE_ID_VALUE_SIZE,
+  type ModuleIdMethod,
+  moduleIdMethodName,
+} from './format.js';
 
 /** Bytes of the member of the union that each method uses: a u64, and Hash160. What is behind it does not matter. */
 const VALUE_SIZE = { PeChecksum: 8, PeHeaderHash2: 20 } as const;
@@ -13,6 +20,17 @@ export type SupportedModuleIdMethod = Exclude<ModuleIdMethod, 'PeHeaderHash1' | 
 
 export function isSupportedMethod(method: ModuleIdMethod): method is SupportedModuleIdMethod {
   return method !== 'PeHeaderHash1' && method !== 'PeDebugSignature';
+}
+
+/** `PeChecksum 0x8a97`, `PeHeaderHash2 1f2e…`: what a hotpatch knows its target by. */
+export function moduleIdText({
+  moduleIdMethod,
+  moduleIdValue: value,
+}: Pick<Hotp1, 'moduleIdMethod' | 'moduleIdValue'>): string {
+  const name = moduleIdMethodName(moduleIdMethod) ?? `method ${moduleIdMethod}`;
+  if (name === 'None') return 'its name only';
+  if (name !== 'PeChecksum') return `${name} ${hexBytes(value)}`;
+  return `${name} ${hex(new DataView(value.buffer, value.byteOffset, value.byteLength).getBigUint64(0, true))}`;
 }
 
 /** The 24 bytes of TargetModuleIdValue for an image. */

@@ -145,7 +145,22 @@ describe.each(['x86', 'x64'] as const)('hotpatches of 2003 at the command line, 
     const path = file('patch2/shell_hp.dll');
     const text = await hotpatch('inspect', path, '--only', 'hotpatch');
     expect(text.stdout).toContain('X86_JMP2B');
-    expect(text.stdout).toContain('PeChecksum');
+    const { checkSum } = damaged(`2003/${architecture}/base/shell.dll`, () => undefined).optionalHeader;
+    expect(text.stdout).toContain(`identified by          PeChecksum 0x${checkSum.toString(16)}\n`);
+    const lines = text.stdout.split('\n').filter((line) => /^ {2}hook/.test(line));
+    const [first, second, third] = lines.map((line) => line.replace(/ +/g, ' '));
+    if (architecture === 'x86') {
+      expect(first).toContain(
+        'hook 0 X86_JMP jump in the padding target 0000103b -> 00001040 CopyName 5 bytes',
+      );
+      expect(second).toContain('hook 1 X86_JMP2B entry target 00001040 -> 0000103b (hook 0) 2 bytes');
+    } else {
+      expect(first).toContain(
+        'hook 0 AMD64_CNT pointer of a jump target 00001238 -> 00001040 CopyName 8 bytes',
+      );
+      expect(second).toContain('hook 1 AMD64_IND jump in the padding target 0000103a -> 00001040 CopyName');
+      expect(third).toContain('hook 2 X86_JMP2B entry target 00001040 -> 0000103a (hook 1) 2 bytes');
+    }
     const json = JSON.parse((await hotpatch('inspect', path, '--json')).stdout) as Record<string, unknown>;
     expect(json.hotPatch).toBeNull();
     expect(json.hotp1).toMatchObject({ generation: '2003', targetName: 'shell.dll', findings: [] });
