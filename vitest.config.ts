@@ -42,6 +42,7 @@ export const LONG: readonly string[] = [
   'test/proof/replay.test.ts',
   'test/proof/shapes.test.ts',
   'test/viewer/page.test.ts',
+  'test/workbench/workbench.test.ts',
 ];
 
 /** Of which `npm test` takes a share (test/share.ts), and `npm run test:long` all. */

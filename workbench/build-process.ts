@@ -1,6 +1,6 @@
 import type { BuildFinding } from '../builder/index.js';
 import { MakeError, type MakeStage, makeBase, makeHotPatch } from '../builder/index.js';
-import { definitionLine, marksOfCompiler } from './marks.js';
+import { definitionLine, firstChange, marksOfCompiler } from './marks.js';
 import type { BuildOutcome, Mark } from './protocol.js';
 
 /** One build, for the process that builds. */
@@ -67,7 +67,7 @@ async function build(request: BuildRequest): Promise<BuildAnswer> {
     const [made] = architectures;
     if (made === undefined) throw new MakeError({ rule: 'product', message: 'nothing was built' });
     const { report, functions, base, hotPatch } = made;
-    const told = findings(report.findings, request.fixed);
+    const told = findings(report.findings, request);
     const { exports } = (await baseAlone('')).outcome;
     if (hotPatch === undefined)
       return answer(
@@ -84,20 +84,20 @@ async function build(request: BuildRequest): Promise<BuildAnswer> {
   }
 }
 
-function findings(all: readonly BuildFinding[], source: string): Pick<BuildOutcome, 'marks' | 'notes'> {
+/** At the line of the function or variable; a refusal that has none of its own is marked where the fix begins. */
+function findings(
+  all: readonly BuildFinding[],
+  { base, fixed }: BuildRequest,
+): Pick<BuildOutcome, 'marks' | 'notes'> {
   const marks: Mark[] = [];
   const notes: string[] = [];
   for (const { symbol, severity, message, hint } of all) {
-    const line = symbol === undefined ? undefined : definitionLine(source, symbol);
-    const text = `${symbol === undefined ? '' : `${symbol}: `}${message}`;
-    if (line === undefined) notes.push(`${text}. ${hint}`);
-    else
-      marks.push({
-        side: 'fixed',
-        line,
-        severity: severity === 'refusal' ? 'error' : 'warning',
-        message: `${text}. ${hint}`,
-      });
+    const text = `${symbol === undefined ? '' : `${symbol}: `}${message}. ${hint}`;
+    const isRefusal = severity === 'refusal';
+    const own = symbol === undefined ? undefined : definitionLine(fixed, symbol);
+    const line = own ?? (isRefusal ? firstChange(base, fixed) : undefined);
+    if (line === undefined) notes.push(text);
+    else marks.push({ side: 'fixed', line, severity: isRefusal ? 'error' : 'warning', message: text });
   }
   return { marks, notes };
 }

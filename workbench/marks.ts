@@ -22,3 +22,10 @@ export function definitionLine(source: string, symbol: string): number | undefin
   const at = lines.findIndex((line) => declares.test(line) && !/^\s*(?:\/[/*]|\*|#|return\b)/.test(line));
   return at < 0 ? undefined : at + 1;
 }
+
+/** The first line that a fix changes. */
+export function firstChange(base: string, fixed: string): number {
+  const before = base.split('\n');
+  const at = fixed.split('\n').findIndex((line, index) => line !== before[index]);
+  return Math.max(0, at) + 1;
+}

@@ -41,6 +41,7 @@ export interface StartOptions {
   readonly environment?: Readonly<Record<string, string>>;
   /** Called with the process and all that it has written to stderr so far, once at the beginning too. */
   readonly onStderr?: (child: Running, stderr: string) => void;
+  /** Called with the process and all that it has written to stdout so far. */
   readonly onStdout?: (child: Running, stdout: string) => void;
 }
 
