@@ -1,25 +1,23 @@
+import { availableParallelism } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import {
   type Exploration,
-  explore,
+  type Progress as ExplorationProgress,
   formatSchedule,
   type OperationKind,
   PROPERTIES,
   PROTOCOLS,
-  protocolNamed,
   type Reduction,
-  type SubjectSource,
-  scenarioOperations,
   scheduleDocument,
-  type WriteProtocol,
 } from '../proof/index.js';
 import { UsageError } from './errors.js';
-import { type ImageExploration, type ImageFlags, operationsOfImage } from './explore-image.js';
-import { hotPatchTableSize, wholeNumber } from './numbers.js';
+import type { ImageExploration } from './explore-image.js';
+import { type ExploreFlags, exploreOperation, operationsOf } from './explore-run.js';
+import { type Explored, exploreInThreads } from './explore-threads.js';
+import { hotPatchTableSize, numberFrom, wholeNumber } from './numbers.js';
 import { colours, EXIT, print, printJson } from './output.js';
 import { GENERATION_OF } from './patcher.js';
 import { Progress } from './progress.js';
-import { loadScenario } from './scenario-file.js';
 
 const collect = (value: string, list: readonly string[]) => [...list, value];
 
@@ -27,18 +25,6 @@ const KINDS: readonly OperationKind[] = ['apply', 'repatch', 'revert'];
 
 function operationChoice(text: string): number | OperationKind {
   return KINDS.find((kind) => kind === text) ?? wholeNumber(text);
-}
-
-interface ExploreFlags extends ImageFlags {
-  readonly cpus: number;
-  readonly protocol: string;
-  readonly fetch: 'coherent' | 'weak';
-  readonly calls?: number;
-  readonly operation?: number | OperationKind;
-  readonly mostStates?: number;
-  readonly mostSeconds?: number;
-  readonly reduction: boolean;
-  readonly json?: boolean;
 }
 
 const EXAMPLE = `
@@ -95,17 +81,21 @@ export function exploreCommand(): Command {
     )
     .option('--most-states <n>', 'give up after so many states', wholeNumber)
     .option('--most-seconds <n>', 'give up after so many seconds, for each operation', wholeNumber)
+    .option('--memory <megabytes>', 'give up when the command has so much memory', wholeNumber)
+    .option(
+      '--workers <n>',
+      'threads, each of which explores an operation; 0: none (default: as many as there are processors)',
+      numberFrom(0, 64),
+    )
     .option('--no-reduction', 'order every instruction with everything; 1 to 3 processors, for small calls')
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', EXAMPLE)
     .action(async (file: string | undefined, flags: ExploreFlags) => {
       const operations = await operationsOf(file, flags);
-      const results: { operation: ImageExploration; exploration: Exploration }[] = [];
-      for (const operation of operations) {
-        const exploration = await exploreOperation(operation, flags);
-        if (exploration === undefined) continue;
-        results.push({ operation, exploration });
-        if (flags.json !== true) await printExploration(operation, exploration);
+      const results: Explored[] = [];
+      for await (const result of exploreAll(file, flags, operations)) {
+        results.push(result);
+        if (flags.json !== true) await printExploration(result.operation, result.exploration);
       }
       if (results.length === 0)
         throw new UsageError(`protocol '${flags.protocol}' does not do what ${file ?? flags.image} does`);
@@ -115,55 +105,39 @@ export function exploreCommand(): Command {
     });
 }
 
-async function operationsOf(file: string | undefined, flags: ExploreFlags): Promise<ImageExploration[]> {
-  if (file !== undefined && flags.image !== undefined)
-    throw new UsageError(`--image ${flags.image}: ${file} is a scenario, which has images of its own`);
-  const { operation } = flags;
-  const all =
-    file === undefined ? operationsOfImage(flags) : await scenarioOperations(await loadScenario(file));
-  const chosen = all.filter(
-    ({ index, kind }) => operation === undefined || operation === kind || operation === index + 1,
-  );
-  if (chosen.length > 0) return chosen;
-  throw new UsageError(
-    operation === undefined
-      ? `${file}: it applies no hotpatch, or calls no function with lab.call or lab.startThread`
-      : `${file ?? flags.image}: it has ${all.length} operations (${all.map(({ kind }) => kind).join(', ')}), not ${operation}`,
-  );
-}
-
-async function exploreOperation(
-  { source }: ImageExploration,
+async function* exploreAll(
+  file: string | undefined,
   flags: ExploreFlags,
-): Promise<Exploration | undefined> {
+  operations: readonly ImageExploration[],
+): AsyncGenerator<Explored> {
   using progress = new Progress();
-  try {
-    return await exploreShowing(source, flags, progress);
-  } catch (error) {
-    // What the explorer cannot explore: a call that does not return by itself, a result that is none.
-    if (error instanceof RangeError) throw new UsageError(`${source.name}: ${error.message}`);
-    throw error;
+  const show = (
+    { source }: ImageExploration,
+    { states, transitions, explored, steps }: ExplorationProgress,
+  ) => {
+    const each = transitions === 0 ? 1 : Math.round(steps / transitions);
+    progress.show(
+      `${source.name}: ${explored} states explored, ${states - explored} open; each of ${transitions} transitions stands for ${each} steps`,
+    );
+  };
+  const workers = flags.workers ?? (RUNS_FROM_SOURCE ? 0 : availableParallelism());
+  if (workers > 0) {
+    for await (const result of exploreInThreads(file, { ...flags, workers }, operations, show)) {
+      progress[Symbol.dispose]();
+      yield result;
+    }
+    return;
+  }
+  for (const operation of operations) {
+    const onProgress = (one: ExplorationProgress) => show(operation, one);
+    const exploration = await exploreOperation(operation, flags, { onProgress });
+    progress[Symbol.dispose]();
+    if (exploration !== undefined) yield { operation, exploration };
   }
 }
 
-async function exploreShowing(
-  source: SubjectSource,
-  flags: ExploreFlags,
-  progress: Progress,
-): Promise<Exploration | undefined> {
-  const { cpus, fetch, calls, mostStates, mostSeconds, reduction } = flags;
-  return await explore(source, {
-    protocol: protocol(flags.protocol),
-    processors: cpus,
-    fetch,
-    reduction,
-    ...(calls === undefined ? {} : { calls }),
-    ...(mostStates === undefined ? {} : { mostStates }),
-    ...(mostSeconds === undefined ? {} : { mostSeconds }),
-    onProgress: ({ states, transitions, explored }) =>
-      progress.show(`${explored} of ${states} states, ${transitions} transitions`),
-  });
-}
+/** Threads would have to translate all sources once more. */
+const RUNS_FROM_SOURCE = import.meta.url.endsWith('.ts');
 
 async function printExploration({ source }: ImageExploration, exploration: Exploration): Promise<void> {
   const { states, transitions, executed, complete, bound, violations, seconds, calls, roles } = exploration;
@@ -282,11 +256,4 @@ function processors(text: string): number {
   if (value < 1 || value > 4)
     throw new InvalidArgumentError(`the explorer takes 1 to 4 processors, not ${value}`);
   return value;
-}
-
-/** @param name one of the option's choices */
-function protocol(name: string): WriteProtocol {
-  const found = protocolNamed(name);
-  if (found === undefined) throw new RangeError(`there is no protocol '${name}'`);
-  return found;
 }

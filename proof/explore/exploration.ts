@@ -1,9 +1,10 @@
 import type { WriteProtocol } from '../protocols/write-protocol.js';
 import type { ExpectedResults } from '../subject.js';
+import type { LimitOptions } from './limits.js';
 import type { Broken } from './properties.js';
 import type { Schedule } from './schedule.js';
 
-export interface ExploreOptions {
+export interface ExploreOptions extends LimitOptions {
   readonly protocol: WriteProtocol;
   /** 1 to 4; without reduction 1 to 3. Default 1. */
   readonly processors?: number;
@@ -11,8 +12,6 @@ export interface ExploreOptions {
   readonly fetch?: 'coherent' | 'weak';
   /** Stop when so many states were found. Default 50 million. */
   readonly mostStates?: number;
-  /** Stop after so many seconds. */
-  readonly mostSeconds?: number;
   /** How many calls each processor makes. Default: without end; two when the call changes data that stay. */
   readonly calls?: number;
   /**
@@ -28,8 +27,10 @@ export interface ExploreOptions {
 export interface Progress {
   readonly states: number;
   readonly transitions: number;
-  /** States whose successors are known. */
+  /** States whose successors are known; the others are still to be looked at. */
   readonly explored: number;
+  /** Single steps of processors and engine that the transitions stand for. */
+  readonly steps: number;
 }
 
 export interface Violation extends Broken {
@@ -84,6 +85,8 @@ export interface Reduction {
   /** Of the engine's moments, those that calls can tell apart. */
   readonly moments: number;
   readonly allMoments: number;
+  /** Single steps of processors and engine that the transitions stand for. */
+  readonly steps: number;
   /** Places of the calls where others can notice what they do. */
   readonly points: number;
   /** Processors that share nothing that any of them writes were explored each by itself with the engine. */

@@ -13,6 +13,7 @@ import {
   REPLACED_UNDERFOOT,
   type Violation,
 } from './exploration.js';
+import { Limits } from './limits.js';
 import { TooManyLocalStates } from './local-states.js';
 import { createModelled, type Model, modelOf } from './model.js';
 import type { Broken, PropertyName } from './properties.js';
@@ -70,9 +71,8 @@ class Search {
   }
 
   run(): Exploration {
-    const start = performance.now();
-    const seconds = () => (performance.now() - start) / 1000;
-    const { mostSeconds = Number.POSITIVE_INFINITY, onProgress } = this.options;
+    const limits = new Limits(this.options);
+    const { onProgress } = this.options;
     const states = this.#states;
     const first = this.#transitions.first;
     for (const processor of this.#there.keys()) this.#there[processor] = this.#transitions.idle(processor);
@@ -81,11 +81,15 @@ class Search {
     try {
       this.#add(first, -1);
       for (; explored < states.size; explored++) {
-        if ((explored & 0x3f) === 0 && seconds() > mostSeconds)
-          throw new BoundReached(`${mostSeconds} seconds`);
+        if ((explored & 0x3f) === 0) limits.check();
         this.#expand(explored);
         if ((explored & 0x3fff) === 0)
-          onProgress?.({ states: states.size, transitions: this.#count, explored });
+          onProgress?.({
+            states: states.size,
+            transitions: this.#count,
+            explored,
+            steps: this.#count,
+          });
       }
     } catch (error) {
       if (!(error instanceof TooManyLocalStates || error instanceof BoundReached)) throw error;
@@ -108,7 +112,7 @@ class Search {
       violations: [...this.#found.values()].map((found) => this.#violation(found)),
       ...this.#results(),
       calls: this.#calls < 0 ? undefined : this.#calls,
-      seconds: seconds(),
+      seconds: limits.seconds,
       outcomes: this.#outcomes(),
     };
   }

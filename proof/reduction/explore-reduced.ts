@@ -8,6 +8,7 @@ import {
   MOST_STATES,
   type Violation,
 } from '../explore/exploration.js';
+import { Limits } from '../explore/limits.js';
 import {
   CALLS_THAT_CHANGE_DATA,
   createModelled,
@@ -20,6 +21,7 @@ import { BoundReached } from '../explore/state-set.js';
 import { WholeCode } from '../explore/whole-code.js';
 import { placeOf, type Subject, type SubjectCall, type SubjectSource } from '../subject.js';
 import { type Alone, runAlone } from './alone.js';
+import { ByteMap } from './byte-map.js';
 import { CallJudge } from './call-judge.js';
 import { type Conflicts, conflictsOf, NO_CONFLICTS } from './conflicts.js';
 import { expand } from './expand.js';
@@ -47,7 +49,38 @@ export async function exploreReduced(
     throw new RangeError(`${processors} processors: the explorer takes 1 to ${MOST_PROCESSORS}`);
   using subject = await createModelled(source, options);
   const prepared = prepareProtocol(subject, options.protocol);
-  return prepared && new ReducedExploration(subject, source, prepared, options).run();
+  if (prepared === undefined) return undefined;
+  try {
+    return new ReducedExploration(subject, source, prepared, options).run();
+  } catch (error) {
+    if (error instanceof BoundReached) return nothingKnown(source, options, error.message);
+    throw error;
+  }
+}
+
+/** A bound was reached before the calls had been made once. */
+function nothingKnown(
+  source: SubjectSource,
+  { processors = 1, fetch = 'coherent', protocol, calls }: ExploreOptions,
+  bound: string,
+): Exploration {
+  return {
+    subject: source.name,
+    protocol: protocol.name,
+    processors,
+    fetch,
+    states: 0,
+    transitions: 0,
+    executed: 0,
+    complete: false,
+    bound,
+    violations: [],
+    expected: { before: Number.NaN, after: Number.NaN },
+    roles: [],
+    calls,
+    seconds: 0,
+    outcomes: { results: [], final: [] },
+  };
 }
 
 /** Everything that holds for one set of shared bytes. */
@@ -64,11 +97,12 @@ interface Round {
 }
 
 class ReducedExploration {
-  readonly #start = performance.now();
+  readonly #limits: Limits;
   readonly #used: readonly SubjectCall[];
   readonly #threads: readonly Thread[];
   readonly #roles: readonly number[];
   readonly #knowledge = new Knowledge();
+  readonly #data: ByteMap[] = [];
   readonly #isWeak: boolean;
   readonly #processors: number;
   readonly #regions: readonly DataRegion[];
@@ -80,6 +114,7 @@ class ReducedExploration {
     private readonly options: ExploreOptions,
   ) {
     const { processors = 1, fetch = 'coherent' } = options;
+    this.#limits = new Limits(options);
     this.#processors = processors;
     this.#isWeak = fetch === 'weak';
     this.#used = subject.calls.slice(0, processors);
@@ -116,6 +151,13 @@ class ReducedExploration {
       conflicts = used;
       if (conflicts.size === known.size) return result;
     }
+  }
+
+  /** What the calls of a role do to memory that others may use, in all rounds: nothing is forgotten. */
+  #dataOf(role: number): ByteMap {
+    const data = this.#data[role] ?? new ByteMap();
+    this.#data[role] = data;
+    return data;
   }
 
   #conflicts({ runners, isShared }: Pick<Round, 'runners' | 'isShared'>): Conflicts {
@@ -164,6 +206,8 @@ class ReducedExploration {
           shared,
           handleBreakpoint,
           notesData: isShared,
+          data: this.#dataOf(role),
+          limits: this.#limits,
         }),
       ];
     });
@@ -250,7 +294,7 @@ class ReducedExploration {
       isWeak,
     });
     const moves = new LocalMoves({ runners, properties, judges, engine, knowledge, isWeak, calls });
-    const { mostSeconds = Number.POSITIVE_INFINITY, onProgress } = this.options;
+    const { onProgress } = this.options;
     const search = new ReducedSearch({
       moves,
       engine,
@@ -261,8 +305,8 @@ class ReducedExploration {
       mostStates,
       isRestored: (node) => recording.operation !== 'revert' || !isNotRestored({ recording, graph }, node),
       onState: (progress) => {
-        if (this.#seconds > mostSeconds) throw new BoundReached(`${mostSeconds} seconds`);
-        if ((progress.explored & 0x3fff) === 0) onProgress?.(progress);
+        this.#limits.check();
+        onProgress?.(progress);
       },
     });
     search.run();
@@ -287,10 +331,11 @@ class ReducedExploration {
       Array.from({ length: search.states.size }, (_, state) => search.states.word(state, 0)),
     );
     const final = this.#finalStates(search, moves, shared);
-    const { results, bound, transitions, usesOthers } = search;
+    const { results, bound, transitions, steps, usesOthers } = search;
     return {
       states: search.states.size,
       transitions,
+      steps,
       bound,
       usesOthers,
       results,
@@ -317,10 +362,6 @@ class ReducedExploration {
       found.add(finalKey(this.prepared.graph, node, this.#regions.map(readRegion)));
     }
     return found;
-  }
-
-  get #seconds(): number {
-    return (performance.now() - this.#start) / 1000;
   }
 
   #report(
@@ -359,13 +400,14 @@ class ReducedExploration {
       calls: calls < 0 ? undefined : calls,
       mixtures: union(round.judges.map(({ mixtures }) => mixtures)),
       unjudged: union(round.judges.map(({ unjudged }) => unjudged)),
-      seconds: this.#seconds,
+      seconds: this.#limits.seconds,
       outcomes: {
         results: [...new Set(searches.flatMap(({ results }) => [...results]))].sort(),
         final: [...new Set(searches.flatMap(({ final }) => [...final]))].sort(),
       },
       reduction: {
         instructions: alone[0]?.before.steps ?? 0,
+        steps: sum(({ steps }) => steps),
         moments: Math.max(0, ...searches.map(({ moments }) => moments)),
         allMoments: this.prepared.graph.nodes.length,
         points: runners.reduce((total, { points }) => total + points.count, 0),
@@ -379,6 +421,7 @@ class ReducedExploration {
 interface Searched {
   readonly states: number;
   readonly transitions: number;
+  readonly steps: number;
   readonly bound: string | undefined;
   readonly usesOthers: boolean;
   readonly results: ReadonlySet<string>;

@@ -37,6 +37,8 @@ export interface LocalMove {
   readonly local: number;
   /** The data that processors share. */
   readonly shared: number;
+  /** Instructions and calls of simulated exports that it stands for. */
+  readonly steps: number;
   readonly broken?: Broken;
   /** A call has ended with it. */
   readonly returned?: { readonly phase: CallPhase; readonly result: number };
@@ -180,10 +182,11 @@ export class LocalMoves {
     const known = ofLocal.get(key);
     if (known !== undefined) return known;
     const local = this.local(id);
+    const { place } = local;
     const move =
-      local.place.kind === 'point'
-        ? this.#leave(local, local.place.point, node, shared)
-        : this.#goOn(local, local.place, node, shared);
+      place.kind === 'point'
+        ? this.#leave(local, place.point, node, shared)
+        : { ...this.#goOn(local, place, node, shared), steps: 1 };
     ofLocal.set(key, move);
     return move;
   }
@@ -198,7 +201,7 @@ export class LocalMoves {
     const runner = this.runner(local.role);
     if (node.unmapped.some((range) => runner.isIn(range, point.pc))) {
       const text = `the page of ${runner.describe(point.pc)} is not mapped any more`;
-      return { local: local.id, shared, broken: { rule: 'fault', text } };
+      return { local: local.id, shared, steps: 1, broken: { rule: 'fault', text } };
     }
     const phase = local.phase === 'idle' ? (node.committed ? 'after' : 'during') : local.phase;
     const run = runner.run(point, local.view, node, shared);
@@ -209,7 +212,7 @@ export class LocalMoves {
         ? ({ kind: 'fault', text: end.text } as const)
         : ({ kind: 'ran', interrupted: run.interrupted } as const);
     const broken = this.options.properties[local.role]?.judgeStep(node, local.view, first, executed);
-    if (broken !== undefined) return { local: local.id, shared, broken };
+    if (broken !== undefined) return { local: local.id, shared, steps: 1, broken };
     const after = run.usesShared ? run.sharedAfter : shared;
     const view =
       !this.options.isWeak || run.interrupted
@@ -218,9 +221,9 @@ export class LocalMoves {
     const touches = this.tellingTouches(run);
     const began = local.phase === 'idle' ? { point, shared } : local.began;
     const going = { ...local, phase, view, ...(began === undefined ? {} : { began }) };
-    if (touches.length === 0) return this.#end(going, run, after);
+    if (touches.length === 0) return { ...this.#end(going, run, after), steps };
     const place = { kind: 'inside', run, touches, at: 0 } as const;
-    return { local: this.#idOf({ ...going, place }), shared: after };
+    return { local: this.#idOf({ ...going, place }), shared: after, steps };
   }
 
   #goOn(
@@ -228,14 +231,14 @@ export class LocalMoves {
     { run, touches, at }: LocalPlace & { kind: 'inside' },
     node: EngineNode,
     shared: number,
-  ): LocalMove {
+  ): Omit<LocalMove, 'steps'> {
     const view = this.#touched(local.view, touches[at]?.pages ?? [], node);
     if (at + 1 === touches.length) return this.#end({ ...local, view }, run, shared);
     const place = { kind: 'inside', run, touches, at: at + 1 } as const;
     return { local: this.#idOf({ ...local, place, view }), shared };
   }
 
-  #end(local: ReducedLocal, run: RunThrough, shared: number): LocalMove {
+  #end(local: ReducedLocal, run: RunThrough, shared: number): Omit<LocalMove, 'steps'> {
     const { end } = run;
     const { role, calls, phase, view, began } = local;
     switch (end.kind) {

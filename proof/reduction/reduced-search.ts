@@ -50,6 +50,8 @@ export class ReducedSearch {
   readonly found = new Map<PropertyName, Found>();
   readonly results = new Set<string>();
   transitions = 0;
+  /** Single steps of processors and engine that the transitions stand for. */
+  steps = 0;
   bound: string | undefined;
   /** Something could only happen because another processor stands somewhere. */
   usesOthers = false;
@@ -70,7 +72,12 @@ export class ReducedSearch {
       this.#add(engine.first.to, firstShared, first, -1);
       for (; explored < this.states.size; explored++) {
         if ((explored & 0x3f) === 0)
-          onState?.({ states: this.states.size, transitions: this.transitions, explored });
+          onState?.({
+            states: this.states.size,
+            transitions: this.transitions,
+            explored,
+            steps: this.steps,
+          });
         this.#expand(explored);
       }
     } catch (error) {
@@ -166,6 +173,7 @@ export class ReducedSearch {
       if ((processor > 0 && local === locals[processor - 1]) || moves.isFinished(local)) continue;
       this.transitions += 1;
       const next = moves.next(local, node, shared);
+      this.steps += next.steps;
       if (next.returned !== undefined) this.#noteResult(local, next.returned);
       if (next.broken !== undefined) {
         this.#report(next.broken, state, { actor: 'processor', processor });
@@ -175,6 +183,7 @@ export class ReducedSearch {
       this.#add(node.id, next.shared, moved(next.local), state);
       if (!isWeak || !moves.isBehind(local, node)) continue;
       this.transitions += 1;
+      this.steps += 1;
       this.#add(node.id, shared, moved(moves.serialised(local)), state);
     }
   }
@@ -194,6 +203,7 @@ export class ReducedSearch {
       this.usesOthers ||= possible.needsOther;
       goesOn = true;
       this.transitions += 1;
+      this.steps += move.edges.length;
       if (this.#isUnderfoot(move, locals)) {
         this.#report(REPLACED_UNDERFOOT, state, { actor: 'engine', move: index });
         continue;

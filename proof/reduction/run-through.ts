@@ -12,11 +12,12 @@ import { type Crash, type ImageDomain, Process, type Thread } from '../../loader
 import type { CodeMemory } from '../explore/code-memory.js';
 import type { EngineNode } from '../explore/engine-graph.js';
 import type { ExecutedInstruction, FetchView } from '../explore/executor.js';
+import type { Limits } from '../explore/limits.js';
 import { BoundReached } from '../explore/state-set.js';
 import type { BreakpointHandler } from '../protocols/write-protocol.js';
 import type { PlacedRange } from '../recording.js';
 import { placeNamed, type Subject, type SubjectCall } from '../subject.js';
-import { ByteMap } from './byte-map.js';
+import type { ByteMap } from './byte-map.js';
 import { type GuestPoint, GuestPoints } from './guest-points.js';
 import type { SharedBytes } from './shared-bytes.js';
 import type { Touch } from './touches.js';
@@ -77,6 +78,9 @@ export interface CallOptions {
   readonly handleBreakpoint: BreakpointHandler | undefined;
   /** Note what it reads and writes that other processors may use. */
   readonly notesData: boolean;
+  /** Memory that other processors may use, too: what the call does there, in this round and those before. */
+  readonly data: ByteMap;
+  readonly limits: Limits;
 }
 
 /** Steps of one run, at most. */
@@ -101,8 +105,6 @@ class Crashed extends Error {
 export class CallRunner {
   readonly points: GuestPoints;
   readonly initial: GuestPoint;
-  /** Memory that other processors may use, too: what the call does there. */
-  readonly data = new ByteMap();
   /** Cells that it stores pointers to memory in that only it has, where others may look; and where it does so. */
   readonly handedOver = new Map<bigint, string>();
   /** Steps executed on the emulated processor. */
@@ -142,6 +144,10 @@ export class CallRunner {
 
   [Symbol.dispose](): void {
     this.#observation[Symbol.dispose]();
+  }
+
+  get data(): ByteMap {
+    return this.options.data;
   }
 
   get place(): ImageDomain {
@@ -199,6 +205,7 @@ export class CallRunner {
   }
 
   #execute(point: GuestPoint, view: FetchView, node: EngineNode, shared: number): RunThrough {
+    this.options.limits.check();
     let watch = this.#attempt(point, view, node, shared, undefined);
     const { stopAt } = watch;
     if (stopAt !== undefined) watch = this.#attempt(point, view, node, shared, stopAt);

@@ -1,7 +1,9 @@
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { fixture } from '../support.js';
 import { BuiltCommand } from './built.js';
 
 const work = mkdtempSync(join(tmpdir(), 'hotpatch-ströme-'));
@@ -46,6 +48,54 @@ describe.runIf(isSaid)('SIGINT in the middle of work that never lets JavaScript 
     expect(stderr).toContain('no file was written');
     if (out !== undefined) expect(stderr).toContain(`not written: ${out}`);
     expect(readdirSync(work).filter((left) => !left.endsWith('.ts'))).toEqual([]);
+  });
+});
+
+const DEMO = [
+  ...['--with', fixture('x64/hpimport.dll'), '--image', fixture('x64/base/demo.dll')],
+  ...['--patch', fixture('x64/patch/demo_hp.dll'), '--call', 'hp_entry 0 3 4'],
+];
+
+describe('SIGINT while hotpatch explore searches', () => {
+  it('ends the search with what is known so far: exit code 1, one document, not complete', async () => {
+    const file = join(work, 'begun.mjs');
+    const isThread = "import { isMainThread } from 'node:worker_threads';\nif (!isMainThread)";
+    writeFileSync(file, `${isThread} process.stderr.write('begun\\n');\n`);
+    let isSent = false;
+    const words = ['explore', ...DEMO, '--cpus', '2', '--operation', 'apply', '--json', '--workers', '1'];
+    const { code, signal, stdout } = await command.run(words, {
+      cwd: work,
+      environment: { NODE_OPTIONS: `--import=${pathToFileURL(file).href}` },
+      onStderr(child, text) {
+        if (isSent || !text.includes('begun')) return;
+        isSent = true;
+        child.kill('SIGINT');
+      },
+    });
+    expect({ code, signal }).toEqual({ code: 1, signal: null });
+    expect(JSON.parse(stdout)).toMatchObject({
+      complete: false,
+      explorations: [{ kind: 'apply', complete: false, bound: 'an interruption' }],
+    });
+  });
+});
+
+describe('threads of hotpatch explore', () => {
+  it('find the same, however many they are', async () => {
+    const explored = async (workers: string) => {
+      const { stdout } = await command.run([
+        'explore',
+        ...DEMO,
+        '--most-states',
+        '300',
+        '--workers',
+        workers,
+      ]);
+      return stdout.replace(/\d+ transitions\/s/g, '');
+    };
+    const alone = await explored('0');
+    expect(alone.match(/complete: /g)).toHaveLength(3);
+    expect(await explored('2')).toBe(alone);
   });
 });
 

@@ -47,6 +47,12 @@ describe('hotpatch explore', () => {
     for (const place of met) expect(places).toContain(place);
   });
 
+  it('ends where there is no more memory, and says so', async () => {
+    const { code, report } = await explore('first-trampoline', '--memory', '1');
+    expect(code).toBe(1);
+    expect(report).toMatchObject({ complete: false, explorations: [{ bound: '1 MB of memory' }] });
+  });
+
   it('prints a violation with its shortest schedule, which `hotpatch run --schedule` replays', async () => {
     const { code, report } = await explore('first-trampoline', '--protocol', 'padding-after-entry');
     expect(code).toBe(1);

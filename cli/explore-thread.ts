@@ -1,0 +1,35 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import type { Exploration, Progress } from '../proof/index.js';
+import { type ExploreFlags, exploreOperation, operationsOf } from './explore-run.js';
+
+/** What a thread is to explore. */
+export interface ThreadTask {
+  readonly file?: string;
+  readonly flags: ExploreFlags;
+  readonly index: number;
+  /** One 32-bit number: not 0 when the exploration shall end. */
+  readonly interrupted: SharedArrayBuffer;
+}
+
+export type ThreadMessage =
+  | { readonly kind: 'progress'; readonly progress: Progress }
+  | { readonly kind: 'done'; readonly exploration: Exploration | undefined };
+
+const LEAST_MILLISECONDS = 100;
+
+const { file, flags, index, interrupted } = workerData as ThreadTask;
+const flag = new Int32Array(interrupted);
+const tell = (message: ThreadMessage) => parentPort?.postMessage(message);
+let last = 0;
+const operation = (await operationsOf(file, flags)).find((one) => one.index === index);
+if (operation === undefined) throw new Error(`there is no operation ${index + 1} any more`);
+const exploration = await exploreOperation(operation, flags, {
+  isInterrupted: () => Atomics.load(flag, 0) !== 0,
+  onProgress: (progress) => {
+    const now = performance.now();
+    if (now - last < LEAST_MILLISECONDS) return;
+    last = now;
+    tell({ kind: 'progress', progress });
+  },
+});
+tell({ kind: 'done', exploration });
