@@ -65,7 +65,10 @@ interface DoctorFlags {
 export function doctorCommand(): Command {
   return new Command('doctor')
     .description('What is installed, which Unicorn was found where, what is missing and how to get it.')
-    .option('--fix', 'fetch the official Unicorn library into vendor/ of this package; changes nothing else')
+    .option(
+      '--fix',
+      "fetch the official Unicorn library into the user's cache, once for every project; changes nothing else",
+    )
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  hotpatch doctor --fix')
     .action(async (flags: DoctorFlags) => {

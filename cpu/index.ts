@@ -109,6 +109,7 @@ export {
   type UnicornOrigin,
   type UnicornSearch,
   type UnicornSearchOptions,
+  unicornCacheFolder,
   unicornFileName,
 } from './unicorn/find.js';
 export { type LastWords, lastWords } from './unicorn/last-words.js';

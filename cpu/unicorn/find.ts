@@ -8,7 +8,11 @@ import { placeLibrary } from './placement.js';
 /** Oldest libunicorn that has the virtual TLB. */
 export const OLDEST_UNICORN = '2.1';
 
-export type UnicornOrigin = 'UNICORN_LIBRARY' | 'vendor' | 'system';
+/** The library that set-up fetches. */
+const FETCHED_UNICORN = '2.1.4';
+
+/** Who put it there: the user, set-up into this package or into the user's cache, or the system. */
+export type UnicornOrigin = 'UNICORN_LIBRARY' | 'vendor' | 'cache' | 'system';
 
 export interface UnicornLibrary {
   /** File, or the bare name when the system's loader found it. */
@@ -43,7 +47,36 @@ export interface UnicornSearchOptions {
   readonly systemNames?: readonly string[];
 }
 
-/** File name under which set-up stores the library in `vendor/`, per platform. */
+/**
+ * The folder of the user's cache where set-up puts the library, once for every project: below `XDG_CACHE_HOME` or
+ * `~/.cache`, `~/Library/Caches`, or `LOCALAPPDATA`. Undefined where nothing says where that is. Set-up has the same rule
+ * (scripts/setup/fetch-unicorn.js), because it runs before anything is built.
+ */
+export function unicornCacheFolder(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+  platform: NodeJS.Platform = process.platform,
+  architecture: string = process.arch,
+): string | undefined {
+  const cache = userCache(environment, platform);
+  return cache === undefined
+    ? undefined
+    : join(cache, 'hotpatch-lab', `unicorn-${FETCHED_UNICORN}-${platform}-${architecture}`);
+}
+
+function userCache(
+  environment: Readonly<Record<string, string | undefined>>,
+  platform: NodeJS.Platform,
+): string | undefined {
+  const { HOME, USERPROFILE, LOCALAPPDATA: local = '', XDG_CACHE_HOME: xdg = '' } = environment;
+  const home = (platform === 'win32' ? USERPROFILE : HOME) ?? '';
+  const below = (...names: string[]) => (home === '' ? undefined : join(home, ...names));
+  if (platform === 'win32') return local === '' ? below('AppData', 'Local') : local;
+  if (platform === 'darwin') return below('Library', 'Caches');
+  // The XDG base directory specification: a relative path is ignored.
+  return isAbsolute(xdg) ? xdg : below('.cache');
+}
+
+/** File name under which set-up stores the library, per platform. */
 export function unicornFileName(platform: NodeJS.Platform = process.platform): string {
   if (platform === 'win32') return 'unicorn.dll';
   return platform === 'darwin' ? 'libunicorn.2.dylib' : 'libunicorn.so.2';
@@ -71,8 +104,8 @@ export function packageRoot(from: string = import.meta.url): string {
 }
 
 /**
- * Looks for libunicorn in the order `UNICORN_LIBRARY`, `vendor/` of this package, the system's library names, and
- * asks each for its version (`uc_version`). The first one that is new enough wins.
+ * Looks for libunicorn in the order `UNICORN_LIBRARY`, `vendor/` of this package, {@link unicornCacheFolder}, the system's
+ * library names, and asks each for its version (`uc_version`). The first one that is new enough wins.
  *
  * A `UNICORN_LIBRARY` that is set decides alone: when it cannot be used the search ends without a result, because
  * running on another library than the one that was asked for would hide the mistake. An empty value counts as unset.
@@ -127,7 +160,7 @@ export function howToGetUnicorn(options: UnicornSearchOptions = {}): string[] {
   const root = options.packageRoot ?? packageRoot();
   const fetch = `node "${join(root, 'scripts', 'setup', 'fetch-unicorn.js')}"`;
   const steps = [
-    `hotpatch doctor --fix        (or: ${fetch}) fetches the official library into ${join(root, 'vendor')}; needs no root, changes nothing else`,
+    `hotpatch doctor --fix        (or: ${fetch}) fetches the official library into ${unicornCacheFolder(options.environment, platform) ?? join(root, 'vendor')}; needs no root, changes nothing else`,
   ];
   if (koffiDefect() !== undefined)
     steps.unshift(
@@ -144,7 +177,7 @@ export function howToGetUnicorn(options: UnicornSearchOptions = {}): string[] {
   const set =
     platform === 'win32' ? 'set UNICORN_LIBRARY=C:\\path\\to\\' : 'export UNICORN_LIBRARY=/path/to/';
   steps.push(
-    `without a network: on another machine run "pip download unicorn==2.1.4 --no-deps --only-binary=:all: --platform ${wheelPlatform(platform)}", take unicorn/lib/${unicornFileName(platform)} out of the wheel (it is a zip), and ${set}${unicornFileName(platform)}`,
+    `without a network: on another machine run "pip download unicorn==${FETCHED_UNICORN} --no-deps --only-binary=:all: --platform ${wheelPlatform(platform)}", take unicorn/lib/${unicornFileName(platform)} out of the wheel (it is a zip), and ${set}${unicornFileName(platform)}`,
   );
   return steps;
 }
@@ -176,8 +209,12 @@ function candidates(options: UnicornSearchOptions): { path: string; origin: Unic
   const named = namedLibrary(options);
   if (named !== undefined) return [{ path: resolve(named), origin: 'UNICORN_LIBRARY' }];
   const root = options.packageRoot ?? packageRoot();
+  const cache = unicornCacheFolder(options.environment, platform);
   return [
     { path: join(root, 'vendor', unicornFileName(platform)), origin: 'vendor' },
+    ...(cache === undefined
+      ? []
+      : [{ path: join(cache, unicornFileName(platform)), origin: 'cache' as const }]),
     ...(options.systemNames ?? systemNames(platform)).map((path) => ({ path, origin: 'system' as const })),
   ];
 }

@@ -26,6 +26,11 @@ export interface Options {
   readonly log?: (line: string) => void;
 }
 export const UNICORN_VERSION: string;
+export function cacheFolder(
+  environment: Record<string, string | undefined>,
+  platform?: NodeJS.Platform,
+  architecture?: string,
+): string | undefined;
 export const WHEELS: Readonly<Record<string, Wheel>>;
 export function fetchUnicorn(options: Options): Promise<Result>;
 export function pip(environment: Record<string, string | undefined>): Source;

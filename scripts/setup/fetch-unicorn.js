@@ -1,8 +1,8 @@
-// Gets libunicorn into vendor/ when there is none that is new enough: `npm ci` runs it as postinstall, before anything
-// is built, and `hotpatch doctor --fix` runs it again. Plain JavaScript on Node's own modules for that reason.
+// Gets libunicorn into the user's cache, or into vendor/ where there is none, unless one is there that is new enough: `npm
+// ci` runs it as postinstall, before anything is built, and `hotpatch doctor --fix` runs it again. Plain JavaScript on Node's own modules for that reason.
 //
 //   node scripts/setup/fetch-unicorn.js               fetch unless a usable library is there; exit 3 when impossible
-//   node scripts/setup/fetch-unicorn.js --force       fetch into vendor/ anyway
+//   node scripts/setup/fetch-unicorn.js --force       fetch anyway
 //   node scripts/setup/fetch-unicorn.js --on-install  as without options, but never fail an installation
 // @ts-check
 import { spawnSync } from 'node:child_process';
@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, isAbsolute, join, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { inflateRawSync } from 'node:zlib';
 
@@ -33,6 +33,24 @@ import { inflateRawSync } from 'node:zlib';
  */
 
 export const UNICORN_VERSION = '2.1.4';
+
+/**
+ * The user's cache, where one library serves every project; undefined where nothing says where it is. The same rule as in
+ * cpu/unicorn/find.ts.
+ * @type {(environment: Record<string, string | undefined>, platform?: NodeJS.Platform, architecture?: string) => string | undefined}
+ */
+export function cacheFolder(environment, platform = process.platform, architecture = process.arch) {
+  const home = (platform === 'win32' ? environment.USERPROFILE : environment.HOME) || undefined;
+  const below = (/** @type {string[]} */ ...names) => (home === undefined ? undefined : join(home, ...names));
+  const { XDG_CACHE_HOME: xdg = '', LOCALAPPDATA: local = '' } = environment;
+  let cache;
+  if (platform === 'win32') cache = local === '' ? below('AppData', 'Local') : local;
+  else if (platform === 'darwin') cache = below('Library', 'Caches');
+  // The XDG base directory specification: a relative path is ignored.
+  else cache = isAbsolute(xdg) ? xdg : below('.cache');
+  return cache && join(cache, 'hotpatch-lab', `unicorn-${UNICORN_VERSION}-${platform}-${architecture}`);
+}
+
 const OLDEST = [2, 1];
 const KOFFI_MISSING = 4;
 
@@ -78,7 +96,7 @@ export const WHEELS = {
 };
 
 /**
- * Never throws: what went wrong is in the result, and vendor/ is as it was.
+ * Never throws: what went wrong is in the result, and what was there is as it was.
  * @param {Options} options
  * @returns {Promise<Result>}
  */
@@ -100,12 +118,13 @@ export async function fetchUnicorn(options) {
     };
   }
   const reasons = [];
+  const folders = [cacheFolder(environment), join(root, 'vendor')].filter((folder) => folder !== undefined);
   for (const source of options.sources ?? [pip(environment), https(environment)]) {
     try {
       log(`fetching ${chosen.name} (${source.name})`);
       const bytes = await source.get(chosen);
       verify(chosen, bytes);
-      return install(root, chosen, extract(bytes, chosen.entry), ask);
+      return installIn(folders, chosen, extract(bytes, chosen.entry), ask, log);
     } catch (error) {
       reasons.push(`${source.name}: ${messageOf(error)}`);
     }
@@ -124,9 +143,10 @@ function usable(root, wheel, environment, systemNames, ask, log) {
     if ('version' in answer) return { path: resolve(named), version: answer.version };
     log(`UNICORN_LIBRARY names ${named}, which cannot be used (${answer.reason}): correct it or unset it`);
   }
-  const vendored =
-    wheel === undefined ? [] : [join(root, 'vendor', wheel.file)].filter((path) => existsSync(path));
-  for (const path of [...vendored, ...systemNames]) {
+  const fetched = [join(root, 'vendor'), cacheFolder(environment)]
+    .flatMap((folder) => (wheel === undefined || folder === undefined ? [] : [join(folder, wheel.file)]))
+    .filter((path) => existsSync(path));
+  for (const path of [...fetched, ...systemNames]) {
     const answer = newEnough(ask(path));
     if ('version' in answer) return { path, version: answer.version };
   }
@@ -328,11 +348,27 @@ export function extract(zip, name) {
 }
 
 /**
- * Puts the library in place by a rename, after it has answered under a temporary name.
- * @type {(root: string, wheel: Wheel, library: Uint8Array, ask: (path: string) => Answer) => Result}
+ * In the first folder that takes it: a home may be missing, full or read-only.
+ * @type {(folders: string[], wheel: Wheel, library: Uint8Array, ask: (path: string) => Answer, log: (line: string) => void) => Result}
  */
-function install(root, wheel, library, ask) {
-  const path = join(root, 'vendor', wheel.file);
+function installIn(folders, wheel, library, ask, log) {
+  for (const folder of folders.slice(0, -1)) {
+    try {
+      return install(folder, wheel, library, ask);
+    } catch (error) {
+      if (!(error instanceof Error && 'syscall' in error)) throw error;
+      log(`not in ${folder}: ${messageOf(error)}`);
+    }
+  }
+  return install(folders.at(-1) ?? '', wheel, library, ask);
+}
+
+/**
+ * Puts the library in place by a rename, after it has answered under a temporary name.
+ * @type {(folder: string, wheel: Wheel, library: Uint8Array, ask: (path: string) => Answer) => Result}
+ */
+function install(folder, wheel, library, ask) {
+  const path = join(folder, wheel.file);
   const temporary = `${path}.${process.pid}.new`;
   mkdirSync(dirname(path), { recursive: true });
   try {

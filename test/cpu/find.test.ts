@@ -11,6 +11,7 @@ import {
   requireUnicorn,
   searchUnicorn,
   UnicornMissing,
+  unicornCacheFolder,
   unicornFileName,
 } from '../../cpu/index.js';
 
@@ -78,6 +79,18 @@ describe('findUnicorn', () => {
       });
     },
   );
+
+  it.skipIf(usable === undefined)("takes what lies in the user's cache, after vendor/", () => {
+    const environment = { HOME: join(folder, 'home'), USERPROFILE: join(folder, 'home') };
+    const cache = unicornCacheFolder(environment) ?? '';
+    mkdirSync(cache, { recursive: true });
+    const path = join(cache, unicornFileName());
+    copyFileSync(usable?.path ?? '', path);
+    expect(searchUnicorn({ ...none, environment })).toEqual({
+      found: { path, version: usable?.version, origin: 'cache' },
+      refused: [expect.objectContaining({ origin: 'vendor' })],
+    });
+  });
 
   it('treats an empty UNICORN_LIBRARY as unset', () => {
     const { refused } = searchUnicorn({ ...none, environment: { UNICORN_LIBRARY: '' } });

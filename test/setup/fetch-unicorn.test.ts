@@ -12,9 +12,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { deflateRawSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { unicornFileName } from '../../cpu/index.js';
+import { unicornCacheFolder, unicornFileName } from '../../cpu/index.js';
 import {
   type Answer,
+  cacheFolder,
   extract,
   fetchUnicorn,
   https,
@@ -198,6 +199,58 @@ describe('fetchUnicorn', () => {
       status: 'impossible',
       reason: 'there is no official Unicorn library for sunos-sparc',
     });
+  });
+});
+
+describe("the user's cache", () => {
+  const environment = () => ({ HOME: join(root, 'home') });
+  const cached = () => join(cacheFolder(environment()) ?? '', 'libunicorn.so.2');
+
+  it('gets the library, once for every project', async () => {
+    const first = await fetchUnicorn({ ...options(), environment: environment(), sources: [source(good)] });
+    expect(first).toMatchObject({ status: 'fetched', path: cached() });
+    expect(vendor()).toEqual([]);
+    const untouched = source(good);
+    const other = { ...options(), root: join(root, 'other'), environment: environment() };
+    expect(await fetchUnicorn({ ...other, sources: [untouched] })).toMatchObject({
+      status: 'present',
+      path: cached(),
+    });
+    expect(untouched.asked).toBe(0);
+  });
+
+  it('comes after vendor/, which a project may have', async () => {
+    await fetchUnicorn({ ...options(), environment: environment(), sources: [source(good)] });
+    await fetchUnicorn({ ...options(), force: true, sources: [source(good)] });
+    const result = await fetchUnicorn({ ...options(), environment: environment(), sources: [] });
+    expect(result).toMatchObject({ status: 'present', path: join(root, 'vendor', 'libunicorn.so.2') });
+  });
+
+  it('may be where nothing can be written: then vendor/ gets it, and that is said', async () => {
+    writeFileSync(join(root, 'file'), '');
+    const lines: string[] = [];
+    const result = await fetchUnicorn({
+      ...{ ...options(), sources: [source(good)], log: (line: string) => lines.push(line) },
+      environment: { HOME: join(root, 'file') },
+    });
+    expect(result).toMatchObject({ status: 'fetched', path: join(root, 'vendor', 'libunicorn.so.2') });
+    expect(lines.join('\n')).toMatch(/^not in .*file.*: ENOTDIR/m);
+  });
+
+  it.each([
+    ['linux', { HOME: '/home/a' }, '/home/a/.cache'],
+    ['linux', { HOME: '/home/a', XDG_CACHE_HOME: '/var/cache/a' }, '/var/cache/a'],
+    ['linux', { HOME: '/home/a', XDG_CACHE_HOME: 'relative' }, '/home/a/.cache'],
+    ['linux', { HOME: '' }, undefined],
+    ['darwin', { HOME: '/Users/a', XDG_CACHE_HOME: '/x' }, '/Users/a/Library/Caches'],
+    ['win32', { LOCALAPPDATA: '/local', USERPROFILE: '/profile' }, '/local'],
+    ['win32', { USERPROFILE: '/profile' }, '/profile/AppData/Local'],
+    ['win32', {}, undefined],
+  ] as const)('on %s with %j is below %s', (platform, variables, expected) => {
+    const folder = cacheFolder(variables, platform, 'x64');
+    const name = `unicorn-${UNICORN_VERSION}-${platform}-x64`;
+    expect(folder).toBe(expected === undefined ? undefined : join(expected, 'hotpatch-lab', name));
+    expect(unicornCacheFolder(variables, platform, 'x64')).toBe(folder);
   });
 });
 
