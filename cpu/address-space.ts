@@ -1,4 +1,5 @@
 import { CpuError, hex } from './error.js';
+import { NumberAccess } from './number-access.js';
 import type { PageInfo, PageTable } from './page-table.js';
 import type { PhysicalMemory } from './physical-memory.js';
 import { EXECUTE, PAGE_SHIFT, PAGE_SIZE } from './protection.js';
@@ -24,14 +25,14 @@ export interface ModelAccess {
  * Page tables of disjoint ranges. Tables are shared by reference, so that kernel space is the same in all. The read and
  * write methods are the kernel model's access: protections and rings do not stop them, demand-zero and copy-on-write happen.
  */
-export class AddressSpace {
+export class AddressSpace extends NumberAccess {
   readonly name: string;
   #tables: readonly PageTable[];
   readonly #owner: AddressSpaceOwner;
-  readonly #scratch = new DataView(new ArrayBuffer(8));
   readonly #observers = new Set<(access: ModelAccess) => void>();
 
   constructor(name: string, tables: readonly PageTable[], owner: AddressSpaceOwner) {
+    super();
     this.name = name;
     this.#owner = owner;
     this.#tables = this.#disjoint(tables);
@@ -149,42 +150,6 @@ export class AddressSpace {
     });
   }
 
-  readU8(address: bigint): number {
-    return this.#load(address, 1).getUint8(0);
-  }
-
-  readU16(address: bigint): number {
-    return this.#load(address, 2).getUint16(0, true);
-  }
-
-  readU32(address: bigint): number {
-    return this.#load(address, 4).getUint32(0, true);
-  }
-
-  readU64(address: bigint): bigint {
-    return this.#load(address, 8).getBigUint64(0, true);
-  }
-
-  writeU8(address: bigint, value: number): void {
-    this.#scratch.setUint8(0, value);
-    this.#storeScratch(address, 1);
-  }
-
-  writeU16(address: bigint, value: number): void {
-    this.#scratch.setUint16(0, value, true);
-    this.#storeScratch(address, 2);
-  }
-
-  writeU32(address: bigint, value: number): void {
-    this.#scratch.setUint32(0, value, true);
-    this.#storeScratch(address, 4);
-  }
-
-  writeU64(address: bigint, value: bigint): void {
-    this.#scratch.setBigUint64(0, value, true);
-    this.#storeScratch(address, 8);
-  }
-
   /** Latin-1 text up to a NUL, at most `max` bytes. */
   readCString(address: bigint, max = PAGE_SIZE): string {
     let text = '';
@@ -211,15 +176,6 @@ export class AddressSpace {
       first = Math.ceil((used + 1) / step) * step;
     }
     return undefined;
-  }
-
-  #load(address: bigint, length: number): DataView {
-    const bytes = this.read(address, length);
-    return new DataView(bytes.buffer);
-  }
-
-  #storeScratch(address: bigint, length: number): void {
-    this.write(address, new Uint8Array(this.#scratch.buffer, 0, length));
   }
 
   #resolve(page: number, forWrite: boolean): number {

@@ -69,6 +69,7 @@ export type {
   InstructionFetchMode,
 } from './instruction-fetch.js';
 export { type CodeWrite, type CodeWriter, Machine, type MachineOptions } from './machine.js';
+export { NumberAccess } from './number-access.js';
 export type { MemoryAccess, Observation } from './observers.js';
 export {
   type CommitOptions,

@@ -115,6 +115,7 @@ export {
   type Access,
   AddressRegion,
   GuestMemory,
+  guestMemoryOf,
   type Heap,
   type HeapBlock,
   type HeapFailure,

@@ -89,7 +89,7 @@ export const CLASS_HANDLERS: Readonly<Record<ManageHotPatchClass, Handler>> = {
     const patch = engine.registeredFor(imageAtBase(domain, fields.pointer('baseImageAddress')));
     if (patch === undefined) throw new Refusal('STATUS_NOT_FOUND');
     const options = { name: patch.name, loadReason: 'PatchImage', initialize: false } as const;
-    request.memory.probeForWrite(fields.address('sectionHandle'), request.memory.pointerSize);
+    request.memory.probe(fields.address('sectionHandle'), request.memory.pointerSize, 'write');
     const handle = handles.open(new SectionObject(patch.image, options));
     request.memory.writePointer(fields.address('sectionHandle'), BigInt(handle));
     return success();

@@ -1,7 +1,8 @@
 import { type AddressSpace, CpuError } from '../../cpu/index.js';
 import { ImageError, type NtStatus, type NtStatusName, ntStatus, type PeImage } from '../../image/index.js';
 import {
-  GuestMemory,
+  type GuestMemory,
+  guestMemoryOf,
   type HandleTable,
   type ImageDomain,
   type Kernel,
@@ -10,7 +11,6 @@ import {
   type ServiceCall,
 } from '../../loader/index.js';
 import { HotPatchError } from '../core/index.js';
-import { CallerMemory } from './caller-memory.js';
 import type { ModernEngine } from './engine.js';
 import { CLASS_HANDLERS, Refusal } from './manage-classes.js';
 import {
@@ -116,20 +116,8 @@ export function ntManageHotPatch(kernel: Kernel, engine: ModernEngine, call: Ser
 }
 
 /** The caller may name what its own code could access: its thread's stack grows by it where there is a thread. */
-function memoryOf({ addressSpace, domain, memory }: HotPatchCaller): CallerMemory {
-  const { machine, architecture, ring, vtl } = domain;
-  return new CallerMemory(
-    memory ??
-      new GuestMemory({
-        addressSpace,
-        physical: machine.memory,
-        pointerSize: architecture.pointerSize,
-        ring,
-        vtl,
-        hasNoncanonical: architecture.hasNoncanonical,
-        touchGuard: () => false,
-      }),
-  );
+function memoryOf({ addressSpace, domain, memory }: HotPatchCaller): GuestMemory {
+  return memory ?? guestMemoryOf(domain, { addressSpace });
 }
 
 function statusOf(error: unknown): NtStatus {

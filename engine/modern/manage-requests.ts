@@ -1,5 +1,5 @@
+import type { GuestMemory } from '../../loader/index.js';
 import type { EngineBuild } from './builds.js';
-import type { CallerMemory } from './caller-memory.js';
 
 /** MANAGE_HOT_PATCH_INFORMATION_CLASS (public native-API headers). */
 export const MANAGE_HOT_PATCH = {
@@ -191,7 +191,7 @@ export interface RequestFields<S extends StructureName> {
 /** A request in the caller's memory. */
 export class ManageRequest {
   constructor(
-    readonly memory: CallerMemory,
+    readonly memory: GuestMemory,
     readonly buffer: bigint,
   ) {}
 

@@ -1,6 +1,6 @@
 import type { EventLog } from '../common/index.js';
 import type { ImageDomain } from '../images/index.js';
-import { GuestList, GuestMemory, type Pool } from '../memory/index.js';
+import { GuestList, type GuestMemory, guestMemoryOf, type Pool } from '../memory/index.js';
 import { ARENAS, RequestArenas } from './arenas.js';
 import { Devices } from './devices.js';
 import { UNICODE_STRING } from './layouts.js';
@@ -40,15 +40,7 @@ export class IoWorld {
     events: EventLog,
   ) {
     this.pointerSize = domain.architecture.pointerSize;
-    this.memory = new GuestMemory({
-      addressSpace: domain.addressSpace,
-      physical: domain.machine.memory,
-      ring: domain.ring,
-      vtl: domain.vtl,
-      pointerSize: this.pointerSize,
-      hasNoncanonical: domain.architecture.hasNoncanonical,
-      touchGuard: () => false,
-    });
+    this.memory = guestMemoryOf(domain);
     const recordsAt = PLACES[this.pointerSize].records;
     this.records = new GuestRecords({ domain, memory: this.memory, pool, recordsAt });
     this.lists = new GuestList(this.memory, this.pointerSize);

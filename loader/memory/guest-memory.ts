@@ -5,6 +5,7 @@ import {
   type FaultAccess,
   type FaultCause,
   forbidden,
+  NumberAccess,
   PAGE_SIZE,
   type PhysicalMemory,
 } from '../../cpu/index.js';
@@ -45,6 +46,30 @@ export interface GuestMemoryOwner extends Accessor {
   touchGuard(address: bigint): boolean;
 }
 
+/** Where code runs, as far as its accesses to memory depend on it. */
+interface Place extends Accessor {
+  readonly addressSpace: AddressSpace;
+  readonly machine: { readonly memory: PhysicalMemory };
+  readonly architecture: { readonly pointerSize: 4 | 8; readonly hasNoncanonical: boolean };
+}
+
+/** Memory as code of `place` may use it, by default in the place's own address space and without a stack. */
+export function guestMemoryOf(
+  { architecture, machine, ring, vtl, addressSpace }: Place,
+  options: Partial<Pick<GuestMemoryOwner, 'addressSpace' | 'touchGuard'>> = {},
+): GuestMemory {
+  return new GuestMemory({
+    addressSpace,
+    physical: machine.memory,
+    ring,
+    vtl,
+    pointerSize: architecture.pointerSize,
+    hasNoncanonical: architecture.hasNoncanonical,
+    touchGuard: () => false,
+    ...options,
+  });
+}
+
 export type Access = 'read' | 'write';
 
 /**
@@ -53,10 +78,10 @@ export type Access = 'read' | 'write';
  * thread's stack happen, and throws {@link GuestAccessViolation} at the first byte that is not allowed, before anything
  * has been stored. Simulated exports and system services touch guest memory through nothing else.
  */
-export class GuestMemory {
-  readonly #view = new DataView(new ArrayBuffer(8));
-
-  constructor(private readonly owner: GuestMemoryOwner) {}
+export class GuestMemory extends NumberAccess {
+  constructor(private readonly owner: GuestMemoryOwner) {
+    super();
+  }
 
   get pointerSize(): 4 | 8 {
     return this.owner.pointerSize;
@@ -113,67 +138,13 @@ export class GuestMemory {
       );
   }
 
-  readU8(address: bigint): number {
-    return this.#load(address, 1).getUint8(0);
-  }
-
-  readU16(address: bigint): number {
-    return this.#load(address, 2).getUint16(0, true);
-  }
-
-  readU32(address: bigint): number {
-    return this.#load(address, 4).getUint32(0, true);
-  }
-
-  readU64(address: bigint): bigint {
-    return this.#load(address, 8).getBigUint64(0, true);
-  }
-
   readPointer(address: bigint): bigint {
     return this.pointerSize === 8 ? this.readU64(address) : BigInt(this.readU32(address));
-  }
-
-  readF64(address: bigint): number {
-    return this.#load(address, 8).getFloat64(0, true);
-  }
-
-  readF32(address: bigint): number {
-    return this.#load(address, 4).getFloat32(0, true);
-  }
-
-  writeU8(address: bigint, value: number): void {
-    this.#view.setUint8(0, value);
-    this.#store(address, 1);
-  }
-
-  writeU16(address: bigint, value: number): void {
-    this.#view.setUint16(0, value, true);
-    this.#store(address, 2);
-  }
-
-  writeU32(address: bigint, value: number): void {
-    this.#view.setUint32(0, value, true);
-    this.#store(address, 4);
-  }
-
-  writeU64(address: bigint, value: bigint): void {
-    this.#view.setBigUint64(0, BigInt.asUintN(64, value), true);
-    this.#store(address, 8);
   }
 
   writePointer(address: bigint, value: bigint): void {
     if (this.pointerSize === 8) this.writeU64(address, value);
     else this.writeU32(address, Number(BigInt.asUintN(32, value)));
-  }
-
-  writeF64(address: bigint, value: number): void {
-    this.#view.setFloat64(0, value, true);
-    this.#store(address, 8);
-  }
-
-  writeF32(address: bigint, value: number): void {
-    this.#view.setFloat32(0, value, true);
-    this.#store(address, 4);
   }
 
   /**
@@ -217,13 +188,18 @@ export class GuestMemory {
     return length === 0 ? '' : Buffer.from(this.read(buffer, length)).toString('utf16le');
   }
 
-  #load(address: bigint, length: number): DataView {
-    const bytes = this.read(address, length);
-    return new DataView(bytes.buffer, bytes.byteOffset);
+  /** Copies text into the buffer that a UNICODE_STRING offers; false when it is too small. */
+  writeUnicodeString(address: bigint, text: string): boolean {
+    const bytes = Buffer.from(text, 'utf16le');
+    if (bytes.length > this.readU16(address + 2n)) return false;
+    this.write(this.readPointer(address + BigInt(this.pointerSize)), bytes);
+    this.writeU16(address, bytes.length);
+    return true;
   }
 
-  #store(address: bigint, length: number): void {
-    this.write(address, new Uint8Array(this.#view.buffer, 0, length));
+  /** In bytes. */
+  get unicodeStringSize(): 8 | 16 {
+    return this.pointerSize === 8 ? 16 : 8;
   }
 
   #wrap(address: bigint): bigint {

@@ -7,7 +7,7 @@ import {
 } from '../../cpu/index.js';
 import { asInt, type Blocked, INSPECT, IRQL, printed } from '../common/index.js';
 import type { ImageDomain } from '../images/index.js';
-import { GuestMemory } from '../memory/index.js';
+import { type GuestMemory, guestMemoryOf } from '../memory/index.js';
 import type { Crash } from './crash.js';
 import type { Callout } from './guest-call.js';
 import type { ThreadProcess, ThreadSystem } from './owners.js';
@@ -110,14 +110,8 @@ export class Thread {
     this.onBehalfOf = details.onBehalfOf;
     this.irql = details.irql ?? IRQL.PASSIVE_LEVEL;
     this.#start = details.start;
-    const { architecture, machine, ring, vtl } = details.domain;
-    this.memory = new GuestMemory({
+    this.memory = guestMemoryOf(details.domain, {
       addressSpace: this.addressSpace,
-      physical: machine.memory,
-      ring,
-      vtl,
-      pointerSize: architecture.pointerSize,
-      hasNoncanonical: architecture.hasNoncanonical,
       touchGuard: (address) => this.stack.isBelowLimit(address) && this.stack.touchGuard(),
     });
   }
