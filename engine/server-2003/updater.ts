@@ -53,7 +53,7 @@ export function optsIn(commandLine: string): boolean {
  * The hotfix's own executable. Without the switch, files in use are replaced by the next boot, and the user is asked for
  * one. With it each file is coldpatched by an atomic swap (KB911897: the first calls), and then hotpatched where it runs
  * (the last ones); what cannot be hotpatched needs the reboot after all. What the disk refuses ends in the report; only a
- * power failure, which `FileSystem.beforeOperation` throws, ends the call.
+ * power failure, which `FileSystem.onOperation` throws, ends the call.
  */
 export function installHotfix(server: Server2003, hotfix: Hotfix, commandLine = ''): InstallReport {
   const updater = new Updater(server, `${hotfix.name}.exe`);

@@ -83,8 +83,13 @@ export class FileSystem {
   readonly #entries = new Map<string, { path: string; record: FileRecord }>();
   #registry: Registry = { pendingRenames: [], versions: new Map() };
   readonly #operations: DiskOperation[] = [];
-  /** Called before each operation; what it throws is a power failure: the operation is not done. */
-  beforeOperation: ((operation: DiskOperation) => void) | undefined;
+  readonly #listeners = new Set<(operation: DiskOperation) => void>();
+
+  /** Called before each operation until it is disposed of; what it throws is a power failure: the operation is not done. */
+  onOperation(listener: (operation: DiskOperation) => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
 
   /** Every change so far. */
   get operations(): readonly DiskOperation[] {
@@ -290,7 +295,7 @@ export class FileSystem {
 
   #do(kind: DiskOperation['kind'], text: string, perform: () => void): void {
     const operation = { kind, text };
-    this.beforeOperation?.(operation);
+    for (const listener of this.#listeners) listener(operation);
     perform();
     this.#operations.push(operation);
   }

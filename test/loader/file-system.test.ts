@@ -56,16 +56,16 @@ describe('a disk with files in use', () => {
     const names = (on: FileSystem) => ['C:\\a.dll', 'C:\\b.dll'].map((path) => on.read(path)?.[0]);
     const failBefore = (on: FileSystem, count: number) => {
       let left = count;
-      on.beforeOperation = () => {
+      return on.onOperation(() => {
         if (left-- === 0) throw new Error('power failure');
-      };
+      });
     };
     const swapped = disk();
     const files = openBoth(swapped);
-    failBefore(swapped, 0);
+    const failure = failBefore(swapped, 0);
     expect(() => swapped.swap(...files)).toThrow('power failure');
     expect(names(swapped)).toEqual([1, 2]);
-    swapped.beforeOperation = undefined;
+    failure[Symbol.dispose]();
     swapped.swap(...files);
     expect(names(swapped)).toEqual([2, 1]);
 

@@ -96,11 +96,11 @@ function copyOf(disk: FileSystem): FileSystem {
 }
 
 /** The power fails before an operation of the disk, counted from now. */
-function failBefore(disk: FileSystem, index: number): void {
+function failBefore(disk: FileSystem, index: number): Disposable {
   let left = index;
-  disk.beforeOperation = () => {
+  return disk.onOperation(() => {
     if (left-- === 0) throw new PowerFailure();
-  };
+  });
 }
 
 function isCut(action: () => void): boolean {
@@ -148,9 +148,9 @@ export function crashEverywhere(situation: Situation): Outcome {
     );
     for (let second = -1; ; second++) {
       const disk = copyOf(cut);
-      failBefore(disk, second);
+      const failure = failBefore(disk, second);
       const wasCutAgain = isCut(() => disk.startBoot());
-      disk.beforeOperation = undefined;
+      failure[Symbol.dispose]();
       disk.startBoot();
       crashes += 1;
       const right = allowed(wasCut ? installed : 2, situation.second);

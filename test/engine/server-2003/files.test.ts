@@ -24,7 +24,7 @@ describe.each(CALLERS)('files that change names, for $caller', (caller) => {
     const [old, fixed] = [disk.read(shell), disk.read(shellNew)];
     const since = disk.operations.length;
     const isThere: boolean[] = [];
-    disk.beforeOperation = () => isThere.push(disk.exists(shell));
+    using _watch = disk.onOperation(() => isThere.push(disk.exists(shell)));
     expect(machine.exchange(row.flag, shell, shellNew)).toBe(SUCCESS);
     expect(machine.operations(since)).toEqual(row.operations);
     expect(isThere).toEqual(row.isThere);
@@ -45,11 +45,11 @@ describe.each(CALLERS)('files that change names, for $caller', (caller) => {
     const { disk, shell, shellNew } = machine;
     const { handles } = machine.open([shell, shellNew]);
     const tried: string[] = [];
-    disk.beforeOperation = ({ text }) => {
+    using _watch = disk.onOperation(({ text }) => {
       for (const path of disk.paths.filter((name) => name.startsWith(shell.slice(0, -4))))
         expect(() => disk.open(path, { access: 'read' })).toThrow('STATUS_SHARING_VIOLATION');
       tried.push(text);
-    };
+    });
     expect(machine.call(RENAME_INFO, handles)).toBe(SUCCESS);
     expect(tried).toHaveLength(3);
   });
@@ -246,7 +246,7 @@ function readsTooMuch(process: Process): boolean {
 /** What the disk does instead of an operation, counted from now. */
 function failAt(disk: FileSystem, index: number, error: Error): void {
   let count = 0;
-  disk.beforeOperation = () => {
+  disk.onOperation(() => {
     if (count++ === index) throw error;
-  };
+  });
 }

@@ -229,12 +229,15 @@ interface Trouble {
   readonly version: number;
 }
 
+const refusals = new WeakMap<Machine, Disposable>();
+
 const refuse = (machine: Machine, pattern: RegExp) => {
   const { disk } = machine;
-  disk.beforeOperation = ({ text }) => {
+  const refusal = disk.onOperation(({ text }) => {
     if (pattern.test(text))
       throw new KernelError({ rule: 'disk.full', status: 'STATUS_DISK_FULL', message: 'no room' });
-  };
+  });
+  refusals.set(machine, refusal);
 };
 
 const TROUBLES: readonly Trouble[] = [
@@ -296,7 +299,7 @@ describe('what the disk refuses ends in the report', () => {
       expect(machine.disk.paths).toEqual(paths);
       expect(machine.disk.pendingRenames).toEqual([]);
     }
-    machine.disk.beforeOperation = undefined;
+    refusals.get(machine)?.[Symbol.dispose]();
     using rebooted = await machine.reboot();
     expect(rebooted.version).toBe(found.installed ? 1 : 0);
   });

@@ -257,9 +257,9 @@ describe('a hotfix', () => {
   it('whose disk fails ends its process', async () => {
     using machine = (await Machine.boot()).use(DLL);
     const { names, disk } = machine;
-    disk.beforeOperation = ({ kind }) => {
+    using _failure = disk.onOperation(({ kind }) => {
       if (kind === 'swap') throw new Error('power failure');
-    };
+    });
     expect(() => machine.install(ENABLE, SHELL)).toThrow('power failure');
     expect(machine.names).toEqual(names);
   });

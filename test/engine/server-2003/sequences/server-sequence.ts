@@ -241,11 +241,12 @@ export class ServerSequence {
     this.#count(`install${mode === '' ? '' : ' enabled'}`);
     const before = this.#installed;
     const onDisk = this.builds.versionOf(this.#disk.read(PATH));
+    let failure: Disposable | undefined;
     if (isCut) {
       let left = this.#pick(12);
-      this.#disk.beforeOperation = () => {
+      failure = this.#disk.onOperation(() => {
         if (left-- === 0) throw new PowerFailure();
-      };
+      });
     }
     try {
       const report = installHotfix(server, { name: `K${version}`, files: [file] }, mode);
@@ -255,7 +256,7 @@ export class ServerSequence {
       this.#judge(version, report, onDisk);
     } catch (error) {
       if (!(error instanceof PowerFailure)) throw error;
-      this.#disk.beforeOperation = undefined;
+      failure?.[Symbol.dispose]();
       this.log.push(`the power failed while ${version} was installed ${mode}`);
       this.#count('power failure');
       this.#off();
@@ -265,7 +266,7 @@ export class ServerSequence {
       this.#noLeftOvers();
       this.#installed = found;
     } finally {
-      this.#disk.beforeOperation = undefined;
+      failure?.[Symbol.dispose]();
     }
   }
 
