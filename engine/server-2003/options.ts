@@ -7,7 +7,10 @@ export interface HotPatch2003Options {
    * only the hotpatch's own validations decide, as documented.
    */
   readonly checkEntries?: boolean;
-  /** Hold all processors while hook bytes are swapped. Default true (modelled). */
+  /**
+   * Hold all processors while hook bytes are swapped. Default true (modelled); without it an operation that is given up on
+   * the way is taken back without a look at threads that have entered it.
+   */
   readonly gatherProcessors?: boolean;
   /**
    * When a hotpatch is disabled, leave the jump in the padding of a function where a thread stands on it. Default true

@@ -229,7 +229,8 @@ describe.each(CELLS)('what both engines do: $title', ({ candidate, kind }) => {
       expect(running.state()).toEqual(before);
       expect(call()).toEqual(all(1));
     }
-    expect(count).toBeGreaterThan(3 * places);
+    // Two stores in each place at least, and one step for all of them.
+    expect(count).toBeGreaterThan(2 * places + 1);
     expect(call()).toEqual(all(2));
     const [patch] = engine.patches;
     if (patch === undefined) throw new Error('it was applied');
@@ -348,7 +349,7 @@ describe.each(CANDIDATES)('processes under the engine $name', (candidate) => {
       if (patch !== undefined) engine.unload(patch);
       expect(call()).toEqual([1]);
     }
-    expect(count).toBeGreaterThan(6);
+    expect(count).toBeGreaterThan(5);
   });
 
   it('of one that ends under a hotpatch nothing is kept; it is taken back from the others', async () => {
