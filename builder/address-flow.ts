@@ -16,6 +16,8 @@ export interface AddressFlow {
   readonly comparisons: readonly AddressComparison[];
   /** Addresses that are stored outside the stack, or returned. */
   readonly kept: ReadonlySet<number>;
+  /** Addresses that are in a parameter register, or on the stack, when another function is called. */
+  readonly passed: ReadonlySet<number>;
 }
 
 /** What a register holds: addresses that this function took, as they are or moved along. */
@@ -31,9 +33,10 @@ type State = ReadonlyMap<string, Held>;
  */
 export function addressFlow(program: Program, code: CodeFunction): AddressFlow {
   const { steps } = registerFlow(program, code);
-  const { results } = conventionOf(program);
+  const { results, parameters } = conventionOf(program);
   const found = new Map<string, AddressComparison>();
   const kept = new Set<number>();
+  const passed = new Set<number>();
   const before: (State | undefined)[] = steps.map(() => undefined);
   const work: { index: number; state: State }[] = [{ index: 0, state: new Map() }];
   for (let item = work.pop(); item !== undefined; item = work.pop()) {
@@ -61,8 +64,14 @@ export function addressFlow(program: Program, code: CodeFunction): AddressFlow {
           found.set(`${step.instruction.offset} ${target}`, { offset: step.instruction.offset, target });
     }
     for (const target of keptBy(step, state, taken, results)) kept.add(target);
+    if (step.leaves === 'call' || (step.leaves === 'tail' && step.callee !== undefined))
+      for (const name of parameters) for (const target of state.get(name)?.targets ?? []) passed.add(target);
+    if (step.isPush || step.memory.some(({ isWritten, base }) => isWritten && OUTGOING.test(base)))
+      for (const target of [...(taken === undefined ? [] : [taken]), ...heldBy(step, state)])
+        passed.add(target);
     const after = new Map(state);
-    const sources = step.reads.flatMap((name) => state.get(name) ?? []);
+    // A conditional move leaves what was there.
+    const sources = [...step.reads, ...step.changes].flatMap((name) => state.get(name) ?? []);
     if (step.leaves === 'call')
       for (const name of [...after.keys()]) if (!PRESERVED.test(name)) after.delete(name);
     for (const name of [...step.writes, ...step.changes]) {
@@ -76,7 +85,15 @@ export function addressFlow(program: Program, code: CodeFunction): AddressFlow {
     }
     for (const index of step.next) work.push({ index, state: after });
   }
-  return { comparisons: [...found.values()], kept };
+  return { comparisons: [...found.values()], kept, passed };
+}
+
+/** Parameters on the stack: 32-bit code pushes them, or stores them above the stack pointer. */
+const OUTGOING = /^(rsp|sp|x31)$/;
+
+function heldBy({ reads, memory }: Step, state: State): number[] {
+  const bases = new Set(memory.map(({ base }) => base));
+  return reads.filter((name) => !bases.has(name)).flatMap((name) => [...(state.get(name)?.targets ?? [])]);
 }
 
 /** Addresses that an instruction stores outside the stack, or returns. */

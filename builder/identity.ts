@@ -18,8 +18,10 @@ const NUMBERS: readonly (readonly [RegExp, string])[] = [
   [/<lambda_[0-9a-f]+>/g, '<lambda>'],
   [/<(unnamed-type-)?\$S?\d+>/g, '<unnamed>'],
   [/\$_\d+/g, '$_'],
+  // Anonymous namespaces: a hash of the path of the source.
+  [/\?A0x[0-9a-f]+@/gi, '?A0x@'],
   // Scopes in decorated names: `?1??f@@`.
-  [/\?\d+\?\?/g, '?#??'],
+  [/\?(\d|[A-P]+@)\?\?/g, '?#??'],
   // LLVM: parts of split variables, statics of one name in one function, copies of functions, shrunk flags.
   [/\.llvm\.\d+$/, ''],
   [/(\.\d+)+$/, ''],
@@ -45,9 +47,27 @@ export function sourceName(symbol: SymbolInfo): string {
 
 /** A name that means one thing in the whole image, or in one object file. */
 export function linkerName(symbol: SymbolInfo): string {
-  return symbol.isStatic ? staticName(symbol) : (symbol.rawName ?? symbol.name);
+  const { isStatic, name, rawName, module = '?' } = symbol;
+  if (!isStatic) return rawName ?? name;
+  // Static C++ functions of one name differ in their parameters, which only a map tells.
+  return rawName?.startsWith('?') ? `${stemOf(rawName)} of ${module}` : staticName(symbol);
 }
 
 export function staticName(symbol: SymbolInfo): string {
   return `${sourceName(symbol)} of ${symbol.module ?? '?'}`;
+}
+
+/** A part of a variable that the optimiser has split: `s.0`. The number counts the parts that are in use, not the members. */
+export function isPart({ name, rawName }: SymbolInfo): boolean {
+  return /[^.]\.\d+$/.test(rawName === undefined || rawName.startsWith('_') ? name : rawName);
+}
+
+/** The function of a static local variable by its decorated name: `?f@@9` of `?once@?1??f@@9@4HA` and of its guard. */
+export function decoratedScope({ name, rawName = name }: SymbolInfo): string | undefined {
+  return /^\?[^?]*@\?(?:\d|[A-P]+@)\?(\?.*)@[45]/.exec(rawName)?.[1];
+}
+
+/** The word of bits that tell which static locals of a function are initialised, in the order of its source; `$TSS0`: one's. */
+export function isGuard({ name, rawName = name }: SymbolInfo): boolean {
+  return /^\?\$(S|TSS)\d+@/.test(rawName);
 }

@@ -1,4 +1,4 @@
-import { sourceName, stemOf } from './identity.js';
+import { decoratedScope, isGuard, isPart, sourceName, stemOf } from './identity.js';
 import type { Pairs } from './pairs.js';
 import type { CodeFunction, Program, Variable } from './program.js';
 
@@ -88,6 +88,7 @@ export function matchVariables(
   const openRight = right.filter((item) => variables.baseOf(item) === undefined);
   const facts = new VariableFacts(base, fixed, functions, [...openLeft, ...openRight]);
   pairByFacts(openLeft, openRight, variables, facts);
+  tieOptimised(openLeft, openRight, variables, facts);
 }
 
 /** Votes of functions that are the same in both builds but for where things lie: what they use at one place is one thing. */
@@ -159,42 +160,69 @@ function pairByFacts(
       bases: bases.filter((item) => variables.fixedOf(item) === undefined),
       fixeds: fixeds.filter((item) => variables.baseOf(item) === undefined),
     });
-    const why = bases[0]?.isNameless
-      ? 'same object, size and first value, used by the same functions'
-      : 'same name, object, size and first value';
-    // A name that only one on each side has is enough; without a name the users have to agree.
     const score = (a: Variable, b: Variable) => facts.score(a, b);
     const [only, second] = bases;
     const [other, another] = fixeds;
     if (only === undefined || other === undefined) continue;
-    if (second === undefined && another === undefined && !only.isNameless && mayBeOne(only, other)) {
+    const isKnown = [...bases, ...fixeds].every((item) => !isUnknown(item) && facts.isSameGuard(item, other));
+    if (isKnown && second === undefined && another === undefined && mayBeOne(only, other)) {
       variables.pair(only, other, 'the only one of this name');
       continue;
     }
-    for (const item of bases) {
+    if (!isKnown && facts.areSameParts(bases, fixeds)) {
+      bases.forEach((item, i) => void variables.pair(item, fixeds[i] ?? item, SAME_PARTS));
+      continue;
+    }
+    for (const item of isKnown ? bases : []) {
       const now = open();
       const best = uniqueBest(now.fixeds, (candidate) => score(item, candidate));
       if (best === undefined || variables.fixedOf(item) !== undefined) continue;
       if (uniqueBest(now.bases, (candidate) => score(candidate, best)) === item)
-        variables.pair(item, best, why);
+        variables.pair(item, best, 'same name, object, size and first value');
     }
     const rest = open();
-    if (rest.bases.length > 0 && rest.fixeds.length > 0 && !only.isNameless)
-      variables.tie(rest.bases, rest.fixeds);
+    if (rest.bases.length > 0 && rest.fixeds.length > 0) variables.tie(rest.bases, rest.fixeds);
   }
 }
 
-/** Named ones of one stem and object; nameless ones of one object and size. */
+/** Why parts of a split variable are taken for the same members: a guess, which `variable.optimised` is about. */
+export const SAME_PARTS = 'as many nameless parts on each side, used by the same functions';
+
+/**
+ * Whatever of a structure the optimiser has kept, and the guards of static initialisers, where no map names them. Which member
+ * it is, neither a number nor a place tells: only unchanged code does.
+ */
+function isUnknown({ isNameless, symbols }: Variable): boolean {
+  return isNameless || symbols.every(isPart);
+}
+
+/** What the optimiser has split or shrunk in one build only has a name in the other. */
+function tieOptimised(
+  left: readonly Variable[],
+  right: readonly Variable[],
+  variables: Pairs<Variable>,
+  facts: VariableFacts,
+): void {
+  const openLeft = left.filter((item) => variables.fixedOf(item) === undefined);
+  const openRight = right.filter((item) => variables.baseOf(item) === undefined);
+  for (const before of openLeft)
+    for (const after of openRight)
+      if (
+        before.isNameless !== after.isNameless &&
+        before.module === after.module &&
+        before.isThreadLocal === after.isThreadLocal &&
+        facts.hasCommonUser(before, after)
+      )
+        variables.tie([before], [after]);
+}
+
+/** Named ones of one stem and object; nameless ones of one object. */
 function candidateGroups(
   left: readonly Variable[],
   right: readonly Variable[],
 ): { bases: Variable[]; fixeds: Variable[] }[] {
   const key = (item: Variable) =>
-    item.isNameless
-      ? item.hasExactSize
-        ? `nameless ${item.module} ${item.size}`
-        : undefined
-      : stemKey(item);
+    item.isNameless ? (item.hasExactSize ? `nameless ${item.module}` : undefined) : stemKey(item);
   const groups = new Map<string, { bases: Variable[]; fixeds: Variable[] }>();
   const add = (side: 'bases' | 'fixeds', item: Variable) => {
     const name = key(item);
@@ -234,11 +262,43 @@ class VariableFacts {
   /** 0: they cannot be one. Each common user counts for more than the first value. */
   score(before: Variable, after: Variable): number {
     if (!mayBeOne(before, after)) return 0;
-    const others = this.#users.get(after);
-    const common = [...(this.#users.get(before) ?? [])].filter((user) => others?.has(user)).length;
     const isSameValue = firstBytes(this.base, before) === firstBytes(this.fixed, after);
-    if (before.isNameless) return isSameValue ? common : 0;
-    return 2 * common + (isSameValue ? 1 : 0);
+    return 2 * this.#commonUsers(before, after) + (isSameValue ? 1 : 0);
+  }
+
+  hasCommonUser(before: Variable, after: Variable): boolean {
+    return this.#commonUsers(before, after) > 0;
+  }
+
+  /** Are there as many on each side, of the same sizes and first values, used by the same functions? */
+  areSameParts(bases: readonly Variable[], fixeds: readonly Variable[]): boolean {
+    return (
+      bases.length === fixeds.length &&
+      bases.every((before, i) => {
+        const after = fixeds[i];
+        if (after === undefined || !mayBeOne(before, after) || !this.isSameGuard(before, after)) return false;
+        const [users, others] = [this.#users.get(before), this.#users.get(after)];
+        const isUsedAlike =
+          users !== undefined &&
+          users.size === others?.size &&
+          users.size === this.#commonUsers(before, after);
+        return isUsedAlike && firstBytes(this.base, before) === firstBytes(this.fixed, after);
+      })
+    );
+  }
+
+  /** Of a guard: has its function the same static locals in both builds, in the same order? True for anything else. */
+  isSameGuard({ symbols }: Variable, { module }: Variable): boolean {
+    const guard = symbols.find(isGuard);
+    const scope = guard && decoratedScope(guard);
+    if (scope === undefined) return guard === undefined;
+    const [before, after] = [this.base, this.fixed].map((program) => staticsOf(program, scope, module));
+    return before === after;
+  }
+
+  #commonUsers(before: Variable, after: Variable): number {
+    const others = this.#users.get(after);
+    return [...(this.#users.get(before) ?? [])].filter((user) => others?.has(user)).length;
   }
 
   #collect(program: Program, open: ReadonlySet<Variable>, name: (code: CodeFunction) => CodeFunction): void {
@@ -250,6 +310,17 @@ class VariableFacts {
         this.#users.set(variable, (this.#users.get(variable) ?? new Set()).add(name(code)));
       }
   }
+}
+
+/** The static locals of a function in the order in which the compiler met them: that of their addresses. */
+function staticsOf(program: Program, scope: string, module: string | undefined): string {
+  return program.variables
+    .filter((variable) => variable.isMutable && !variable.isReference && variable.module === module)
+    .flatMap(({ symbols }) =>
+      symbols.filter((symbol) => !isGuard(symbol) && decoratedScope(symbol) === scope),
+    )
+    .map(({ name, rawName = name }) => stemOf(rawName))
+    .join();
 }
 
 function firstBytes({ image }: Program, { rva, size }: Variable): string {

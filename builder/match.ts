@@ -129,8 +129,8 @@ function namedItems<T extends Item>(items: readonly T[], isOpen: (item: T) => bo
     );
 }
 
-function isNumbered({ name, rawName = name }: Item['symbols'][number]): boolean {
-  return stemOf(name) !== name || stemOf(rawName) !== rawName;
+function isNumbered({ name, rawName = name, isStatic }: Item['symbols'][number]): boolean {
+  return stemOf(name) !== name || (!isStatic && stemOf(rawName) !== rawName);
 }
 
 function grouped<T extends Item>(

@@ -263,7 +263,7 @@ function findVariables(program: Program): Variable[] {
       isNameless: names.length === 0,
       isMutable: isWritableAt(image, rva),
       isThreadLocal: section?.name === '.tls' || (tls !== undefined && rva >= tls.start && rva < tls.end),
-      isReference: names.some(({ name }) => name.startsWith('__ref_')),
+      isReference: names.some(isReferenceName),
     };
   });
 }
@@ -279,6 +279,11 @@ function typedSize(image: PeImage, rva: number, size: number, end: number): numb
   if (size === 0 || gap < 0) return 0;
   const behind = image.read(rva + size, Math.min(gap, LONGEST_ALIGNMENT));
   return behind.every((byte) => byte === 0) ? size : 0;
+}
+
+/** `__ref_NAME`, which x86 decorates with one underscore more. */
+function isReferenceName({ name, rawName = name }: SymbolInfo): boolean {
+  return name.startsWith('__ref_') || rawName.startsWith('___ref_');
 }
 
 function hasSize({ size }: SymbolInfo): boolean {

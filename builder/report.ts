@@ -3,10 +3,13 @@ import { type Confirmations, isIn } from './confirm.js';
 import type { CodeFunction, Program } from './program.js';
 import type { Reach } from './reach.js';
 import type { RecordSet } from './records.js';
+import { irNames } from './suggest.js';
 
 /** What became of one function, for people. */
 export interface FunctionReport {
   readonly name: string;
+  /** The names that LLVM may know it by, where they are others: for -fms-secure-hotpatch-functions-list. */
+  readonly irNames?: readonly string[];
   /** The object file. */
   readonly module?: string;
   readonly verdict: Verdict;
@@ -39,11 +42,13 @@ export function reportFunctions(
     if (code === undefined) return [];
     const isMarked = isIn(marked, code);
     const isNamed = isIn(named, code);
+    const names = irNames(code);
     const { role, why } = roleOf(base, fixed, { reach, forward, backward });
     const source = role === 'patched' ? sourceOf(program, fixed) : undefined;
     return [
       {
         name: code.name,
+        ...(names.every((name) => name === code.name) ? {} : { irNames: names }),
         ...(code.module === undefined ? {} : { module: code.module }),
         verdict,
         role,

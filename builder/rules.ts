@@ -138,6 +138,10 @@ const rules = {
     'a function must have one counterpart in the other build',
     'say which it is with --pair BASE=FIXED, or give the functions different names',
   ),
+  'function.label': overridable(
+    'no address of a place inside a changed function may be kept: the base has stored places of its own code',
+    'leave the function as it is; allow the rule if nothing that was stored before is jumped to',
+  ),
   'function.removed': warning(
     'a function that the fix removes stays in the base, and pointers may still lead to it',
     'check who may have kept its address',
@@ -223,6 +227,18 @@ const rules = {
   'variable.renamed': warning(
     'a variable that only the fix has begins anew, while one like it of the base is not used any more',
     'if it is the same under another name, say so with --pair OLD=NEW; else see that its first value is right for a running base',
+  ),
+  'variable.optimised': overridable(
+    'a part of a structure that the optimiser has split, or what it left without a name, must be known by unchanged code that uses it',
+    'say which is which with --pair; allow the rule if the fix leaves the members of the structure as they are',
+  ),
+  'variable.shrunk': warning(
+    'the optimiser keeps a variable of two values in one byte: what the byte of the running base stands for is in code only',
+    'see that the fix stores the same two values in it as the base does',
+  ),
+  'variable.removed': warning(
+    'a variable that the fix does without keeps what the running base has put there; patched code does not look at it',
+    'see that its first value, or none, is right for a running base',
   ),
   'data.protection': refusal(
     'a variable must stay writable, or stay constant',

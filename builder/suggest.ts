@@ -29,14 +29,19 @@ export function suggest(
   const isWanted = ({ verdict, fixed }: FunctionComparison) =>
     fixed !== undefined &&
     (verdict === 'changed' || (verdict === 'new' && reached.has(fixed)) || named.has(fixed.name));
-  const names = functions.filter(isWanted).flatMap(({ fixed }) => (fixed === undefined ? [] : irName(fixed)));
+  const names = functions
+    .filter(isWanted)
+    .flatMap(({ fixed }) => (fixed === undefined ? [] : irNames(fixed)));
   return { functions: [...new Set(names)].sort(), notes };
 }
 
-/** The name that LLVM knows a function by: C++ names and stdcall ones as the linker has them, C names plain. */
-function irName({ symbols, name }: CodeFunction): string {
-  const raw = symbols
-    .map(({ rawName }) => rawName)
-    .find((text) => text !== undefined && /^\?|@\d+$/.test(text));
-  return raw ?? symbols.find((symbol) => !symbol.name.startsWith('.'))?.name ?? name;
+/**
+ * The names that LLVM may know a function by, one for each symbol at its place: C++ names and stdcall ones as the linker
+ * has them, C names plain. A static C++ function has its linker name from a map: a PDB does not tell it.
+ */
+export function irNames({ symbols, name }: CodeFunction): readonly string[] {
+  const names = symbols
+    .filter((symbol) => !symbol.name.startsWith('.'))
+    .map(({ name: plain, rawName = plain }) => (/^\?|@\d+$/.test(rawName) ? rawName : plain));
+  return names.length === 0 ? [name] : [...new Set(names)];
 }

@@ -37,8 +37,19 @@ export function printSuggestion({ report }: HotPatchAttempt): void {
   print(
     functions.length === 0
       ? 'no function has to be marked'
-      : `-fms-secure-hotpatch-functions-list=${functions.join(',')}`,
+      : pasted(`-fms-secure-hotpatch-functions-list=${functions.map(llvmName).join(',')}`),
   );
+}
+
+/** LLVM has a byte 1 before a name that is the linker's already: stdcall and fastcall of x86. */
+function llvmName(name: string): string {
+  return /^[_@].*@\d+$/.test(name) ? `\\x01${name}` : name;
+}
+
+/** As a shell reads it: `$` stands in C++ names, and only bash's `$'…'` can hold a byte 1. */
+function pasted(option: string): string {
+  if (option.includes('\\x01')) return `$'${option}'`;
+  return /^[\w=,@?-]*$/.test(option) ? option : `'${option}'`;
 }
 
 function printFunctions(title: string, functions: readonly FunctionReport[]): void {

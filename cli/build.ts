@@ -8,7 +8,7 @@ import {
   isBuildRule,
 } from '../builder/index.js';
 import { engineBuild } from '../engine/index.js';
-import { findSymbols, hotPatchFileName, readImage, readObject } from '../image/index.js';
+import { findAllSymbols, hotPatchFileName, readImage, readObject } from '../image/index.js';
 import { WINDOWS_BUILDS, type WindowsBuild } from '../loader/index.js';
 import { build2003 } from './build-2003.js';
 import { printAttempt, printSuggestion } from './build-text.js';
@@ -158,7 +158,7 @@ export function comparing(progress: Progress): (compared: number, functions: num
 /** An image and the symbols of `symbolsFile`, or of what lies beside it. */
 export function readSource(path: string, symbolsFile?: string): BuildSource {
   const image = readImage(readInput(path), { file: path });
-  const found = findSymbols({ image, path }, { symbolsFile });
+  const found = findAllSymbols({ image, path }, { symbolsFile });
   for (const error of found.origin.passedOver) note(`hotpatch: passed over: ${error.message}`);
   noteInput(found.origin.file);
   return { image, symbols: found.table, pdb: found.pdb, symbolsFile: found.origin.file };

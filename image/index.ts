@@ -7,4 +7,4 @@
 
 export { readNamedFile } from './named-file.js';
 export * from './portable.js';
-export { findSymbols } from './symbols/find-symbols.js';
+export { findAllSymbols, findSymbols } from './symbols/find-symbols.js';

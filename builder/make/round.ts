@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
-import { findSymbols, readImage } from '../../image/index.js';
+import { findAllSymbols, readImage } from '../../image/index.js';
 import type { HotPatchAttempt } from '../build.js';
 import type { BuildSource } from '../program.js';
 import { MakeError } from './error.js';
@@ -59,23 +59,22 @@ export function wantedMarks(
   );
   const next = new Map([...marks].map(([key, names]) => [key, new Set(names)]));
   let isNew = false;
-  for (const { name, module, verdict } of attempt.functions) {
+  for (const { name, irNames = [name], module, verdict } of attempt.functions) {
     if (verdict !== 'changed' && verdict !== 'new' && !refused.has(name)) continue;
     const key = keys.get(basename(module ?? '').replace(/^\.\//, ''));
-    const ir = [...suggested].find(
-      (candidate) => candidate === name || candidate.replace(/@\d+$/, '').replace(/^[@_]/, '') === name,
-    );
-    if (key === undefined || ir === undefined || ignored.includes(ir)) continue;
+    if (key === undefined) continue;
     const names = next.get(key) ?? new Set();
-    if (names.has(ir)) continue;
-    next.set(key, names.add(ir));
-    isNew = true;
+    for (const ir of irNames) {
+      if (!suggested.has(ir) || ignored.includes(ir) || names.has(ir)) continue;
+      next.set(key, names.add(ir));
+      isNew = true;
+    }
   }
   return isNew ? next : undefined;
 }
 
 export function readSource(path: string): BuildSource {
   const image = readImage(readFileSync(path), { file: path });
-  const found = findSymbols({ image, path }, {});
+  const found = findAllSymbols({ image, path }, {});
   return { image, symbols: found.table, pdb: found.pdb };
 }

@@ -3,6 +3,7 @@ import { dirname, join, parse } from 'node:path';
 import { ImageError } from '../error.js';
 import { type PeImage, readImage } from '../image.js';
 import { readNamedFile } from '../named-file.js';
+import { withMapNames } from './map-names.js';
 import { baseName } from './names.js';
 import { pdbReference } from './pdb-match.js';
 import { type FoundSymbols, symbolsFromFile, symbolsInImage } from './symbols-file.js';
@@ -27,7 +28,7 @@ export function findSymbols(
     return symbolsFromFile(image, readNamedFile(options.symbolsFile), options.symbolsFile);
   const passedOver: ImageError[] = [];
   for (const file of candidates(image, path)) {
-    if (statSync(file, { throwIfNoEntry: false })?.isFile() !== true) continue;
+    if (!isFile(file)) continue;
     try {
       return symbolsFromFile(image, readNamedFile(file), file, passedOver);
     } catch (error) {
@@ -38,6 +39,8 @@ export function findSymbols(
   return symbolsInImage(image, passedOver);
 }
 
+const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+
 /** The PDB under the name in the image and under the image's own, `demo.sys.map`, `demo.map`. */
 function candidates(image: PeImage, path: string): string[] {
   const folder = dirname(path);
@@ -46,4 +49,29 @@ function candidates(image: PeImage, path: string): string[] {
   const names = [`${base}.map`, `${name}.map`];
   if (reference) names.unshift(baseName(reference.pdbFileName), `${name}.pdb`);
   return [...new Set(names)].map((candidate) => join(folder, candidate));
+}
+
+/**
+ * The same; where the symbols come from a PDB and a map of the same build lies beside the image, with the names that only
+ * the map has. For comparing builds: it reads both files.
+ */
+export function findAllSymbols(...parameters: Parameters<typeof findSymbols>): FoundSymbols {
+  const [of] = parameters;
+  const path = typeof of === 'string' ? of : of.path;
+  const image = typeof of === 'string' ? readImage(readNamedFile(path), { file: path }) : of.image;
+  const found = findSymbols({ image, path }, parameters[1]);
+  const { pdb } = found;
+  const { passedOver } = found.origin;
+  if (pdb === undefined) return found;
+  for (const file of candidates(image, path).filter((candidate) => candidate.endsWith('.map'))) {
+    if (!isFile(file)) continue;
+    try {
+      const map = symbolsFromFile(image, readNamedFile(file), file);
+      return { ...found, table: withMapNames(pdb, map.table, image) };
+    } catch (error) {
+      if (!(error instanceof ImageError)) throw error;
+      return { ...found, origin: { ...found.origin, passedOver: [...passedOver, error] } };
+    }
+  }
+  return found;
 }

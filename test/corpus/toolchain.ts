@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -86,6 +86,9 @@ export interface BuildRequest {
   readonly onObjects?: (objects: readonly string[]) => void;
 }
 
+/** What every image is linked with, as it was made the first time. */
+const runtimes = new Map<string, Uint8Array>();
+
 /** Compiles and links one image with its PDB and map; returns its path. */
 export function buildImage(request: BuildRequest): string {
   const { architecture, folder, image, sources, hotpatchable = true } = request;
@@ -120,13 +123,23 @@ export function buildImage(request: BuildRequest): string {
   for (const [name, extension] of [
     ['rt', 'c'],
     ['loadcfg', 'S'],
-  ] as const)
-    compile({ file: join(RUNTIME, `${name}.${extension}`) }, `${name}.obj`);
+  ] as const) {
+    const key = [architecture, name, ...(request.compilerFlags ?? [])].join(' ');
+    const known = runtimes.get(key);
+    if (known === undefined) compile({ file: join(RUNTIME, `${name}.${extension}`) }, `${name}.obj`);
+    else writeFileSync(join(folder, `${name}.obj`), known);
+    runtimes.set(key, known ?? readFileSync(join(folder, `${name}.obj`)));
+  }
   request.onObjects?.(objects.map((object) => join(folder, object)));
   const libraries = (request.imports ?? []).map((definition) => {
     const library = `${definition.replace(/^.*\//, '').replace(/\.\w+$/, '')}.lib`;
     const decorated = architecture === 'x86' ? ['-k'] : [];
-    run(DLLTOOL, ['-m', target.dlltoolMachine, ...decorated, '-d', definition, '-l', library]);
+    const key = [architecture, library, readFileSync(definition, 'utf8')].join(' ');
+    const known = runtimes.get(key);
+    if (known === undefined)
+      run(DLLTOOL, ['-m', target.dlltoolMachine, ...decorated, '-d', definition, '-l', library]);
+    else writeFileSync(join(folder, library), known);
+    runtimes.set(key, known ?? readFileSync(join(folder, library)));
     return library;
   });
   run(LLD, [

@@ -15,6 +15,8 @@ export interface FixCase {
   readonly linkerFlags?: readonly string[];
   /** Read the map instead of the PDB. */
   readonly isMapOnly?: boolean;
+  /** Read the map beside the PDB too, as `hotpatch build` does. */
+  readonly hasMap?: boolean;
   readonly pairs?: readonly { readonly base: string; readonly fixed: string }[];
   /** The rule that refuses it. */
   readonly refused?: BuildRuleId;

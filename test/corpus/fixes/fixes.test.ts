@@ -2,12 +2,12 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Lab } from 'hotpatch-lab';
-import { findSymbols, readImage } from 'hotpatch-lab/image';
+import { findAllSymbols, findSymbols, readImage } from 'hotpatch-lab/image';
 import { afterAll, describe, expect, it } from 'vitest';
 import { attemptHotPatch, type BuildSource, type HotPatchAttempt } from '../../../builder/index.js';
 import { type Architecture, buildImage, hasToolchain } from '../toolchain.js';
 import { readSource } from '../victim.js';
-import { DEFINITIONS, type FixCase, HEAD } from './case.js';
+import { DEFINITIONS, ENTRY, type FixCase, HEAD } from './case.js';
 import { FIX_CASES } from './cases.js';
 
 const available = hasToolchain();
@@ -74,6 +74,66 @@ EXPORT NOINLINE int Same(int x) { return x * 3; }
   });
 });
 
+describe.skipIf(!available)('the list of functions to mark', () => {
+  const work = mkdtempSync(join(tmpdir(), 'hotpatch-marks-'));
+  afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+  it.each([
+    {
+      what: 'a function of an anonymous namespace',
+      architecture: 'x64',
+      files: {
+        'a.cpp': `namespace { int g; NOINLINE int f(int x) { g += x + HP_FIX; return g; } }
+        extern "C" { EXPORT int TA(int x) { return f(x); } ${ENTRY} }`,
+      },
+      names: [/^\?f@\?A0x[0-9A-F]+@@YAHH@Z$/],
+    },
+    {
+      what: 'a template that a lambda is given to',
+      architecture: 'arm64',
+      files: {
+        'a.cpp': `static int g; template <class F> NOINLINE int ap(F f, int x) { return f(x) + g++; }
+        extern "C" { NOINLINE int go(int x) { int k = x * 2; return ap([&](int y) { k += HP_FIX; return y * k; }, 2) + k; }
+        EXPORT int T(int x) { return go(x); } ${ENTRY} }`,
+      },
+      names: [/^\?\?\$ap@V/],
+    },
+    {
+      what: 'two names of one function',
+      architecture: 'x64',
+      files: {
+        'a.c': `static int g; NOINLINE int real(int x) { g += x; return g + HP_FIX; } int other(int x) __attribute__((alias("real")));
+        EXPORT int T(int x) { return other(x) + real(x); } ${ENTRY}`,
+      },
+      names: [/^other$/, /^real$/],
+    },
+    {
+      what: 'stdcall and fastcall',
+      architecture: 'x86',
+      files: {
+        'a.c': `static int g; NOINLINE int __stdcall f(int a, int b) { g += a * b + HP_FIX; return g; }
+        NOINLINE int __fastcall h(int a, int b, int c) { g ^= a + b * c; return g + HP_FIX; }
+        EXPORT int T(int x) { return f(x, 3) + h(x, 2, 1); } ${ENTRY}`,
+      },
+      names: [/^@h@12$/, /^_f@8$/],
+    },
+  ] as const)('makes the build pass: $what, $architecture', ({ what, architecture, files, names }) => {
+    const folder = (name: string) => join(work, `${what}-${name}`);
+    const entry: FixCase = { what, files, hasMap: true };
+    const base = build(entry, architecture, 0, folder('base'));
+    const first = attemptHotPatch({ base, fixed: build(entry, architecture, 1, folder('fixed')) });
+    const { functions } = first.report.suggestion;
+    for (const name of names) expect(functions).toContainEqual(expect.stringMatching(name));
+    // LLVM has a byte 1 before a name that is the linker's already.
+    const marked = functions.map((name) => (/^[_@].*@\d+$/.test(name) ? `\x01${name}` : name));
+    const fixed = build({ ...entry, marked }, architecture, 1, folder('fixed'));
+    expect(first.built).toBeUndefined();
+    expect(
+      attemptHotPatch({ base, fixed }).report.findings.filter(({ severity }) => severity === 'refusal'),
+    ).toEqual([]);
+  });
+});
+
 async function expectResults(
   { before = [], after = [], right = [], inFlight }: FixCase,
   base: BuildSource,
@@ -115,8 +175,7 @@ async function expectResults(
 function build(entry: FixCase, architecture: Architecture, fix: 0 | 1, folder: string): BuildSource {
   mkdirSync(folder, { recursive: true });
   const definition = join(folder, 'ntos.def');
-  const undecorated = architecture === 'x86' ? DEFINITIONS : DEFINITIONS;
-  writeFileSync(definition, undecorated);
+  writeFileSync(definition, DEFINITIONS);
   const sources = Object.entries(entry.files).map(([name, text]) => {
     const file = join(folder, name);
     writeFileSync(file, HEAD + text);
@@ -136,6 +195,11 @@ function build(entry: FixCase, architecture: Architecture, fix: 0 | 1, folder: s
     imports: [definition],
     ...(entry.linkerFlags === undefined ? {} : { linkerFlags: entry.linkerFlags }),
   });
+  if (entry.hasMap) {
+    const { image } = readSource(path);
+    const { table, pdb } = findAllSymbols({ image, path });
+    return { image, symbols: table, pdb };
+  }
   if (!entry.isMapOnly) return readSource(path);
   const { image } = readSource(path);
   const found = findSymbols({ image, path }, { symbolsFile: path.replace(/sys$/, 'map') });
