@@ -83,7 +83,7 @@ function operation(
     name: `${base.name}, ${what?.name ?? ''}: ${operationTitle(kind, engine)}`,
     roles: calls.length,
     mixture: options.mixture ?? 'per-activation',
-    create: async ({ processors = calls.length, instructionFetch = 'coherent', generation = {} } = {}) => {
+    create: async ({ processors = calls.length, instructionFetch = 'coherent', hpatForm = {} } = {}) => {
       const { architecture } = base.image;
       if (architecture === undefined)
         throw new RangeError(`${base.name}: ${base.image.machine} images cannot be run`);
@@ -96,7 +96,7 @@ function operation(
         ...(options.hotPatchTableSize === undefined || options.engine === 'server-2003'
           ? {}
           : { hotPatchTableSize: options.hotPatchTableSize }),
-        ...generation,
+        ...hpatForm,
       });
       try {
         return subjectOn(lab, options, kind, before, patch);

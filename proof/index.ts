@@ -80,7 +80,7 @@ export {
 export * from './shapes/index.js';
 export type {
   ExpectedResults,
-  Generation,
+  HpatForm,
   Mixture,
   OperationKind,
   Subject,

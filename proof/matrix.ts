@@ -10,29 +10,29 @@ import {
   type Shape,
   shapeSubject,
 } from './shapes/index.js';
-import type { Generation, OperationKind } from './subject.js';
+import type { HpatForm, OperationKind } from './subject.js';
 
 /** One search: a form of the engine, what it does, who runs meanwhile, and where the base is. */
 export interface Cell {
   readonly form: string;
   readonly architecture: ArchitectureName;
-  readonly generation: Generation;
+  readonly hpatForm: HpatForm;
   readonly places: Places;
   readonly operation: OperationKind;
   readonly processors: number;
   readonly fetch: 'coherent' | 'weak';
 }
 
-interface Form extends Pick<Cell, 'architecture' | 'generation'> {
+interface Form extends Pick<Cell, 'architecture' | 'hpatForm'> {
   readonly name: string;
 }
 
 const FORMS: readonly Form[] = [
-  { name: 'x64 current', architecture: 'x64', generation: {} },
-  { name: 'x64 earlier', architecture: 'x64', generation: { hpatLayout: 'pointers' } },
-  { name: 'x64 retpoline', architecture: 'x64', generation: { retpoline: true } },
-  { name: 'x86', architecture: 'x86', generation: {} },
-  { name: 'ARM64', architecture: 'arm64', generation: {} },
+  { name: 'x64 current', architecture: 'x64', hpatForm: {} },
+  { name: 'x64 earlier', architecture: 'x64', hpatForm: { hpatLayout: 'pointers' } },
+  { name: 'x64 retpoline', architecture: 'x64', hpatForm: { retpoline: true } },
+  { name: 'x86', architecture: 'x86', hpatForm: {} },
+  { name: 'ARM64', architecture: 'arm64', hpatForm: {} },
 ];
 const OPERATIONS: readonly OperationKind[] = ['apply', 'repatch', 'revert'];
 const FETCH = ['coherent', 'weak'] as const;
@@ -64,9 +64,9 @@ export async function exploreCell(
   cell: Cell,
   { mostSeconds = 600, reduction = true }: Pick<ExploreOptions, 'mostSeconds' | 'reduction'> = {},
 ): Promise<Exploration> {
-  const { architecture, operation, generation, places, processors, fetch } = cell;
+  const { architecture, operation, hpatForm, places, processors, fetch } = cell;
   const shape = firstInstruction(architecture, FUNCTION_ENTRY_SIZE[architecture]);
-  const source = await shapeSubject(shape, operation, generation, places);
+  const source = await shapeSubject(shape, operation, hpatForm, places);
   const result = await explore(source, { protocol: windows, processors, fetch, mostSeconds, reduction });
   if (result === undefined) throw new RangeError(`${cell.form} has no ${operation}`);
   return result;

@@ -155,13 +155,13 @@ async function stopAt(
   scenario: Scenario,
   wanted: number,
   calls: Subject['calls'],
-  { processors, instructionFetch, generation, shown = false }: SubjectOptions = {},
+  { processors, instructionFetch, hpatForm, shown = false }: SubjectOptions = {},
 ): Promise<Subject> {
   let index = 0;
   const boot: Partial<BootOptions> = {
     ...(processors === undefined ? {} : { processors }),
     ...(instructionFetch === undefined ? {} : { instructionFetch }),
-    ...generation,
+    ...hpatForm,
   };
   const watch: Watch = {
     onCall: () => undefined,

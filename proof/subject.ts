@@ -43,13 +43,13 @@ export interface ExpectedResults {
 }
 
 /** Options of the machine that decide which form of trampoline the engine uses. */
-export type Generation = Pick<BootOptions, 'hpatLayout' | 'retpoline'>;
+export type HpatForm = Pick<BootOptions, 'hpatLayout' | 'retpoline'>;
 
 export interface SubjectOptions {
   readonly processors?: number;
   readonly instructionFetch?: 'coherent' | 'weak';
   /** Default: the subject's own. */
-  readonly generation?: Generation;
+  readonly hpatForm?: HpatForm;
   /** Make it a part of the scenario run that this happens in, so that a debugger and a transcript see it. */
   readonly shown?: boolean;
 }

@@ -38,12 +38,12 @@ export const CALLS_THAT_CHANGE_DATA = 2;
 /** The subject on whose machine single instructions are executed: a processor for each of the calls that it makes. */
 export async function createModelled(
   source: SubjectSource,
-  { processors = 1, protocol: { generation } }: ModelOptions,
+  { processors = 1, protocol: { hpatForm } }: ModelOptions,
 ): Promise<Subject> {
   const roles = Math.min(source.roles ?? 1, processors);
   return source.create({
     ...(roles === 1 ? {} : { processors: roles }),
-    ...(generation === undefined ? {} : { generation }),
+    ...(hpatForm === undefined ? {} : { hpatForm }),
   });
 }
 

@@ -47,7 +47,7 @@ export class Replay implements Disposable {
 
   static async create(source: SubjectSource, options: ReplayOptions): Promise<Replay> {
     const { protocol, processors, fetch, shown = false } = options;
-    const { generation } = protocol;
+    const { hpatForm } = protocol;
     const modelled = await createModelled(source, options);
     const model = modelOf(modelled, source, options);
     if (model === undefined) throw new RangeError(`${protocol.name} means nothing for ${source.name}`);
@@ -55,7 +55,7 @@ export class Replay implements Disposable {
       processors,
       instructionFetch: fetch,
       shown,
-      ...(generation === undefined ? {} : { generation }),
+      ...(hpatForm === undefined ? {} : { hpatForm }),
     });
     return new Replay(modelled, model, subject, protocol);
   }

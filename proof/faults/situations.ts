@@ -6,7 +6,7 @@ import type { ImageDomain, LoadedImage } from '../../loader/index.js';
 import { firstInstruction } from '../shapes/first-instructions.js';
 
 import { buildBase, buildPatch, type FunctionSource, type ImageForm } from '../shapes/program.js';
-import type { Generation } from '../subject.js';
+import type { HpatForm } from '../subject.js';
 import { FaultInjector } from './injections.js';
 
 /** Where the base image is: in the kernel, in two sessions, in two processes, in VTL1; or it is the EXE of two processes. */
@@ -29,7 +29,7 @@ export interface SituationKind {
   readonly architecture: ArchitectureName;
   readonly place: ImagePlace;
   readonly operation: FaultyOperation;
-  readonly generation?: Generation;
+  readonly hpatForm?: HpatForm;
 }
 
 /** A system right before an operation that may fail. */
@@ -117,11 +117,11 @@ async function build(architecture: ArchitectureName, form: ImageForm): Promise<I
 }
 
 export async function createSituation(kind: SituationKind): Promise<Situation> {
-  const { architecture, place, operation, generation = {} } = kind;
+  const { architecture, place, operation, hpatForm = {} } = kind;
   const images = await imagesFor(kind);
   const faults = new FaultInjector();
   const { seams } = faults;
-  const lab = await Lab.boot({ architecture, memorySize: 16 * 1024 * 1024, seams, ...generation });
+  const lab = await Lab.boot({ architecture, memorySize: 16 * 1024 * 1024, seams, ...hpatForm });
   try {
     const { engine, kernel } = lab;
     const begin = (name: string) =>

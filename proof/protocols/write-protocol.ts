@@ -1,6 +1,6 @@
 import type { ArchitectureName } from '../../cpu/index.js';
 import type { ProtocolStep, Recording } from '../recording.js';
-import type { Generation, OperationKind } from '../subject.js';
+import type { HpatForm, OperationKind } from '../subject.js';
 
 /** What a processor that executed a breakpoint at `address` does next. */
 export type BreakpointHandler = (address: bigint) => { readonly resumeAt: bigint } | undefined;
@@ -20,7 +20,7 @@ export interface WriteProtocol {
   /** Processors that it exists on; undefined: all. */
   readonly architectures?: readonly ArchitectureName[];
   /** How a machine is booted whose engine works this way; undefined: as the subject boots it. */
-  readonly generation?: Generation;
+  readonly hpatForm?: HpatForm;
   /** The steps in order; undefined when the protocol means nothing for this recording. */
   steps(recording: Recording): readonly ProtocolStep[] | undefined;
   /** How breakpoints are handled while it works. */

@@ -1,7 +1,7 @@
 import type { ArchitectureName } from '../../cpu/index.js';
 import { Lab } from '../../lab/index.js';
 import type { ImageDomain } from '../../loader/index.js';
-import type { ExpectedResults, Generation, OperationKind, Subject, SubjectSource } from '../subject.js';
+import type { ExpectedResults, HpatForm, OperationKind, Subject, SubjectSource } from '../subject.js';
 import { buildBase, buildPatch, type FunctionSource, type PatchSource } from './program.js';
 
 /** A small base image and two hotpatch images for it: what one kind of function looks like, before and after. */
@@ -26,7 +26,7 @@ export type Places = 'kernel' | 'processes' | 'sessions' | 'secureKernel';
 export async function shapeSubject(
   shape: Shape,
   operation: OperationKind,
-  generation: Generation = {},
+  hpatForm: HpatForm = {},
   places: Places = 'kernel',
 ): Promise<SubjectSource> {
   const { architecture } = shape;
@@ -49,14 +49,14 @@ export async function shapeSubject(
     async create({
       processors = 1,
       instructionFetch = 'coherent',
-      generation: other = {},
+      hpatForm: other = {},
     } = {}): Promise<Subject> {
       const lab = await Lab.boot({
         architecture,
         processors,
         instructionFetch,
         memorySize: places === 'kernel' ? MEMORY_SIZE : MEMORY_SIZE_OF_PROCESSES,
-        ...generation,
+        ...hpatForm,
         ...other,
       });
       try {

@@ -59,9 +59,9 @@ async function expectTheSame(
 describe('ordering dependent steps only shows what ordering all steps shows', () => {
   it.each([...MATRIX, ...PLACES_MATRIX].filter(every(17)))(
     '$form, $places, $operation, $processors processor(s), $fetch fetch',
-    async ({ architecture, operation, generation, places, processors, fetch }) => {
+    async ({ architecture, operation, hpatForm, places, processors, fetch }) => {
       const shape = firstInstruction(architecture, architecture === 'arm64' ? 4 : 2);
-      const source = await shapeSubject(shape, operation, generation, places);
+      const source = await shapeSubject(shape, operation, hpatForm, places);
       await expectTheSame(source, { protocol: windows, processors, fetch });
     },
   );

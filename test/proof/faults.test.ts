@@ -46,8 +46,8 @@ const kinds: SituationKind[] = (['x64', 'arm64', 'x86'] as const).flatMap((archi
 );
 for (const operation of SYSTEM) {
   kinds.push(
-    { architecture: 'x64', place: 'driver', operation, generation: { hpatLayout: 'pointers' } },
-    { architecture: 'x64', place: 'driver', operation, generation: { retpoline: true } },
+    { architecture: 'x64', place: 'driver', operation, hpatForm: { hpatLayout: 'pointers' } },
+    { architecture: 'x64', place: 'driver', operation, hpatForm: { retpoline: true } },
   );
 }
 
@@ -61,9 +61,9 @@ const QUICK = [
   'x64 secureModule deferred',
 ];
 const chosen = kinds.filter(
-  ({ architecture, place, operation, generation }) =>
+  ({ architecture, place, operation, hpatForm }) =>
     process.env.HOTPATCH_PROOF === 'all' ||
-    (generation === undefined && QUICK.includes(`${architecture} ${place} ${operation}`)),
+    (hpatForm === undefined && QUICK.includes(`${architecture} ${place} ${operation}`)),
 );
 
 /** How the operation ends when this fails at this place. */

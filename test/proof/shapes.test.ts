@@ -5,7 +5,7 @@ import {
   explore,
   FIRST_INSTRUCTIONS,
   firstInstructionShapes,
-  type Generation,
+  type HpatForm,
   type OperationKind,
   type Shape,
   shapeSubject,
@@ -18,15 +18,10 @@ const OPERATIONS: readonly OperationKind[] = ['apply', 'repatch', 'revert'];
 const every = (step: number) => (_shape: Shape, index: number) =>
   process.env.HOTPATCH_PROOF === 'all' || index % step === 0;
 
-async function violations(
-  shape: Shape,
-  fetch: 'coherent' | 'weak',
-  processors: number,
-  generation?: Generation,
-) {
+async function violations(shape: Shape, fetch: 'coherent' | 'weak', processors: number, hpatForm?: HpatForm) {
   const found: string[] = [];
   for (const operation of OPERATIONS) {
-    const source = await shapeSubject(shape, operation, generation);
+    const source = await shapeSubject(shape, operation, hpatForm);
     const result = await explore(source, { protocol: windows, processors, fetch });
     expect(result?.complete).toBe(true);
     for (const { rule, text } of result?.violations ?? []) found.push(`${operation}: ${rule}: ${text}`);
