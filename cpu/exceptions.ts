@@ -40,9 +40,9 @@ const X86_VECTORS: Readonly<Record<number, ExceptionName>> = {
   45: 'debugService',
 };
 
-const INT3 = 0xcc;
 const INT = 0xcd;
-const INT1 = 0xf1;
+/** Instructions of one byte that raise a vector of their own behind them: int1, int3, into (Intel SDM vol. 2). */
+const ONE_BYTE: Readonly<Record<number, number>> = { 1: 0xf1, 3: 0xcc, 4: 0xce };
 const SYSTEM_SERVICE = 0x2e;
 const FAST_FAIL = 0x29;
 
@@ -56,7 +56,10 @@ export function x86Exception(vector: number, moment: Moment): Delivery {
   }
   const name = X86_VECTORS[vector] ?? 'interrupt';
   const code = vector === FAST_FAIL ? { code: Number(moment.register('rcx') & 0xffff_ffffn) } : {};
-  return { exit: { reason: 'exception', name, vector, instruction, ...code }, advanced: length > 0 };
+  return {
+    exit: { reason: 'exception', name, vector, instruction, ...code },
+    advanced: length > 0,
+  };
 }
 
 /** Length of the int instruction that ends at pc, 0 if there is none. */
@@ -68,8 +71,7 @@ function softwareInterruptLength(vector: number, { space, pc }: Moment): number 
       return -1;
     }
   };
-  if (vector === 3 && before(1n) === INT3) return 1;
-  if (vector === 1 && before(1n) === INT1) return 1;
+  if (before(1n) === ONE_BYTE[vector]) return 1;
   return before(2n) === INT && before(1n) === vector ? 2 : 0;
 }
 

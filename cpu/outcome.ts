@@ -116,10 +116,12 @@ function refused(
     return refusal.kind === 'returned' ? { reason: 'returned' } : { reason: 'serviceCall', address: pc };
   }
   const exact = refusal.access === 'execute' ? pc : engine.refusedAddress;
-  const isExact = Number(exact >> PAGE_SHIFT) === refusal.page;
+  // In 32-bit mode Unicorn asks for the page of a branch target with its sign in the upper half.
+  const page = BigInt.asUintN(processor.bits, BigInt(refusal.page) << PAGE_SHIFT);
+  const isExact = (exact >> PAGE_SHIFT) << PAGE_SHIFT === page;
   const isModified = refusal.access === 'read' && readsToModify(processor);
   const fault: Fault = {
-    address: isExact ? exact : BigInt(refusal.page) << PAGE_SHIFT,
+    address: isExact ? exact : page,
     access: isModified ? 'write' : refusal.access,
     cause: refusal.cause,
     instruction: pc,

@@ -22,6 +22,8 @@ export interface DifferentialInput {
   readonly with?: readonly BuildSource[];
   /** How many places at most the patch lands at in each call. Default 400. */
   readonly places?: number;
+  /** Bytes of physical memory of each machine; small ones are made faster. Default: that of a machine. */
+  readonly memorySize?: number;
 }
 
 /** A result as text: `7`, `crashed: STATUS_…`. */
@@ -136,8 +138,14 @@ class World implements Disposable {
 
   static async boot(input: DifferentialInput, of: BuildSource): Promise<World> {
     const { image, symbols } = of;
+    const { memorySize } = input;
     const NATIVE = 1;
-    const lab = await Lab.boot({ architecture: image.architecture, processors: 2, seed: 1 });
+    const lab = await Lab.boot({
+      architecture: image.architecture,
+      processors: 2,
+      seed: 1,
+      ...(memorySize === undefined ? {} : { memorySize }),
+    });
     const isDriver = image.optionalHeader.subsystem === NATIVE;
     const domain = isDriver ? lab.kernel : lab.createProcess('verify.exe');
     for (const other of input.with ?? [])

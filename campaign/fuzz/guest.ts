@@ -13,6 +13,8 @@ import type { CaseResult } from './fuzzer.js';
 
 /** Instructions that a snippet may execute: as many as are counted by blocks, docs/limitations.md. */
 const LIMIT = 1000;
+/** The instruction behind which TF raises it is counted by a long run, and not by a short one. */
+const SINGLE_STEP = 'exception debug';
 /** Longer runs are not repeated step by step. */
 const MOST_STEPS = 200;
 const CODE_BYTES = 48;
@@ -73,7 +75,7 @@ export class GuestBench implements Disposable {
     try {
       const whole = this.#end(code, registers, (processor) => processor.run({ instructions: LIMIT }));
       const outcome = outcomeOf(whole.exit);
-      if (whole.exit.instructions > MOST_STEPS) return { outcome };
+      if (whole.exit.instructions > MOST_STEPS || outcome === SINGLE_STEP) return { outcome };
       const stepped = this.#end(code, registers, stepThrough);
       const difference = differenceOf(whole, stepped);
       return difference === undefined
@@ -128,8 +130,8 @@ export class GuestBench implements Disposable {
   #registers(exit: Exit): string {
     const registers = this.#processor.generalRegisters();
     const flags = registers.length - 1;
-    if (exit.reason === 'fault')
-      registers[flags] = (registers[flags] ?? 0n) & ~FLAGS_LOST_AT_FAULTS[this.architecture];
+    if (['fault', 'exception', 'systemCall'].includes(exit.reason))
+      registers[flags] = (registers[flags] ?? 0n) & ~FLAGS_LOST_IN_BLOCKS[this.architecture];
     return [...registers].map((value) => value.toString(16)).join();
   }
 
@@ -158,10 +160,11 @@ function stepThrough(processor: Processor): Exit {
 }
 
 /**
- * Flags of x86 behind which Unicorn is not to be asked when a memory access faults in the middle of a block
+ * Flags of x86 behind which Unicorn is not to be asked when a fault, an exception or a system call ends a run in the
+ * middle of a block
  * (docs/limitations.md#processors): CF, PF, AF, ZF, SF, OF.
  */
-const FLAGS_LOST_AT_FAULTS: Readonly<Record<ArchitectureName, bigint>> = {
+const FLAGS_LOST_IN_BLOCKS: Readonly<Record<ArchitectureName, bigint>> = {
   x64: 0x8d5n,
   x86: 0x8d5n,
   arm64: 0n,

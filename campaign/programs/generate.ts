@@ -130,7 +130,7 @@ export class ProgramMaker {
         result: `r + ${made.source.result}`,
       });
     }
-    const calls = Array.from({ length: 4 }, (_, index) => ({
+    const calls = Array.from({ length: 3 }, (_, index) => ({
       function: `entry${index % entries}`,
       arguments: [random.pick([0, 1, 2, 3, 7, 100, 255, 65536]), random.below(1000)],
     }));

@@ -23,6 +23,8 @@ const POLL = 200;
 /** Milliseconds after which a queue that has no work while some is left is filled anew. */
 const REFILL = 2000;
 const ATTEMPTS = 3;
+/** Before the name of the unit: BullMQ takes no names that are numbers. */
+const JOB = 'unit-';
 
 type UnitQueue = Queue<UnitJob, UnitResult>;
 
@@ -58,7 +60,7 @@ export async function runQueued(options: QueueRunOptions): Promise<void> {
     while (left.size > 0 && signal?.aborted !== true) {
       const finished = await queue.getCompleted(0, BATCH - 1);
       for (const job of finished) {
-        const id = job.id ?? '';
+        const id = (job.id ?? '').slice(JOB.length);
         const unit = left.get(id);
         const { outcome, seconds, worker } = job.returnvalue;
         if (unit !== undefined && results.add(id, unit, { outcome: decodeOutcome(outcome), seconds, worker }))
@@ -103,7 +105,11 @@ async function fill(
     for (const file of kindNamed(unit.kind).files(unit)) await files.send(file);
     sent.add(id);
     const backoff = { type: 'exponential', delay: 1000 } as const;
-    jobs.push({ name: unit.kind, data: { unit }, opts: { jobId: id, attempts: ATTEMPTS, backoff } });
+    jobs.push({
+      name: unit.kind,
+      data: { unit },
+      opts: { jobId: `${JOB}${id}`, attempts: ATTEMPTS, backoff },
+    });
   }
   if (jobs.length > 0) await queue.addBulk(jobs);
 }
@@ -113,7 +119,7 @@ async function refuse(queue: UnitQueue, address: QueueAddress): Promise<void> {
   const [failed] = await queue.getFailed(0, 0);
   if (failed === undefined) return;
   await failed.remove().catch(() => undefined);
-  throw new CampaignError('tool.missing', `no worker could do unit ${failed.id}: ${failed.failedReason}`, {
+  throw new CampaignError('tool.missing', `no worker could do ${failed.id}: ${failed.failedReason}`, {
     place: shownAddress(address),
   });
 }

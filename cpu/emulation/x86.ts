@@ -184,6 +184,14 @@ function withDecoder<T>(
   }
 }
 
+/**
+ * Whether the bytes are those of no instruction, such as a LOCK prefix before one that does not take it (Intel SDM vol. 2,
+ * "LOCK": #UD), or a VEX prefix before an opcode that has no such form: the engine executes it as if the prefix were not there.
+ */
+function isUndefined(decoder: Decoder): boolean {
+  return decoder.lastError === iced().DecoderError.InvalidInstruction;
+}
+
 export const x86Emulator: Emulator = {
   isSuspect,
   find: (processor, bytes, address) =>
@@ -192,7 +200,10 @@ export const x86Emulator: Emulator = {
       while (decoder.canDecode) {
         const at = decoder.position;
         decoder.decodeOut(instruction);
-        if (instruction.isInvalid) break;
+        if (instruction.isInvalid) {
+          if (isUndefined(decoder)) offsets.push(at);
+          break;
+        }
         if (entryOf(instruction, processor) !== undefined) offsets.push(at);
       }
       return offsets;
@@ -200,7 +211,8 @@ export const x86Emulator: Emulator = {
   of: (processor, bytes, address) =>
     withDecoder(processor, bytes, address, (decoder, instruction) => {
       decoder.decodeOut(instruction);
-      if (instruction.isInvalid) return undefined;
+      if (instruction.isInvalid)
+        return isUndefined(decoder) ? { length: instruction.length, ...undefinedInstruction } : undefined;
       const entry = entryOf(instruction, processor);
       return entry === undefined ? undefined : { length: instruction.length, ...entry.make(instruction) };
     }),
