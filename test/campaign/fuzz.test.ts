@@ -51,7 +51,7 @@ describe.each(ARCHITECTURES)('snippets of %s', (architecture) => {
   it('end the same way at once and step by step', () => {
     using bench = new GuestBench(architecture);
     const outcomes = new Set<string>();
-    for (let number = 1; number <= 100; number++) {
+    for (let number = 1; number <= 150; number++) {
       const random = new Random(number);
       const result = bench.run(snippet(architecture, random), random);
       expect(result.problem, `snippet ${number}`).toBeUndefined();
