@@ -9,24 +9,18 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
+import typescript from 'typescript';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const ROOMS = [
-  'cpu',
-  'image',
-  'loader',
-  'engine',
-  'builder',
-  'lab',
-  'proof',
-  'debugger',
-  'viewer',
-  'workbench',
-  'cli',
-];
+const { include: ROOMS } = JSON.parse(readFileSync(join(root, 'tsconfig.build.json'), 'utf8')) as {
+  include: string[];
+};
+
+/** Programs of pages: what joins them knows the words that TypeScript leaves. */
+const CLIENT = /(^|\/)client\//;
 
 export interface Ended {
   readonly code: number | null;
@@ -60,8 +54,10 @@ export class BuiltCommand implements Disposable {
         .filter((file) => /(?<!\.d)\.ts$/.test(file))
         .map((file) => join(root, room, file)),
     );
+    for (const file of entryPoints.filter((path) => CLIENT.test(relative(root, path))))
+      writeClient(file, join(folder, relative(root, file)).replace(/\.ts$/, '.js'));
     await build({
-      entryPoints,
+      entryPoints: entryPoints.filter((path) => !CLIENT.test(relative(root, path))),
       outdir: folder,
       outbase: root,
       format: 'esm',
@@ -123,4 +119,12 @@ finish(await main(words));
   [Symbol.dispose](): void {
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+function writeClient(from: string, to: string): void {
+  const { ESNext: module } = typescript.ModuleKind;
+  const { ES2022: target } = typescript.ScriptTarget;
+  const compilerOptions = { module, target, removeComments: true, verbatimModuleSyntax: true };
+  mkdirSync(dirname(to), { recursive: true });
+  writeFileSync(to, typescript.transpileModule(readFileSync(from, 'utf8'), { compilerOptions }).outputText);
 }
