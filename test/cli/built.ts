@@ -19,8 +19,8 @@ const { include: ROOMS } = JSON.parse(readFileSync(join(root, 'tsconfig.build.js
   include: string[];
 };
 
-/** Programs of pages: what joins them knows the words that TypeScript leaves. */
-const CLIENT = /(^|\/)client\//;
+/** Rooms with programs of pages: what joins those knows the words that TypeScript leaves. */
+const CLIENT = /^(viewer|workbench)[\\/]/;
 
 export interface Ended {
   readonly code: number | null;
