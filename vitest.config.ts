@@ -57,6 +57,7 @@ export default defineConfig({
   resolve: {
     alias: [
       { find: /^hotpatch-lab$/, replacement: source('lab/index.ts') },
+      { find: /^hotpatch-lab\/assert$/, replacement: source('lab/assert.ts') },
       { find: /^hotpatch-lab\/vitest$/, replacement: source('lab/vitest.ts') },
       { find: /^hotpatch-lab\/([a-z]+)$/, replacement: source('$1/index.ts') },
     ],

@@ -21,7 +21,8 @@ import {
 import { field, heading } from './layout.js';
 import { colours, EXIT, print, printJson } from './output.js';
 
-const OLDEST_NODE = 20;
+/** As `engines` of package.json has it. */
+export const OLDEST_NODE = '20.9';
 
 export interface DoctorReport {
   /** Unicorn was found, Node is new enough and every package works. */
@@ -92,7 +93,7 @@ export async function examine(options: UnicornSearchOptions = {}): Promise<Docto
   const { found = null, refused } = searchUnicorn(options);
   const node = {
     version: process.versions.node,
-    ok: Number(process.versions.node.split('.')[0]) >= OLDEST_NODE,
+    ok: isNodeNewEnough(process.versions.node),
   };
   const packages = await Promise.all(PACKAGES.map(checkPackage));
   return {
@@ -110,6 +111,13 @@ export async function examine(options: UnicornSearchOptions = {}): Promise<Docto
       checkHeaders(options.environment ?? process.env),
     ],
   };
+}
+
+/** Whether a version such as `20.9.0` is {@link OLDEST_NODE} or later. */
+export function isNodeNewEnough(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [oldestMajor = 0, oldestMinor = 0] = OLDEST_NODE.split('.').map(Number);
+  return major > oldestMajor || (major === oldestMajor && minor >= oldestMinor);
 }
 
 function isTranslatorGuarded(): boolean {

@@ -1,8 +1,8 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
-import { type DoctorReport, doctorCommand, examine } from '../../cli/doctor.js';
+import { type DoctorReport, doctorCommand, examine, isNodeNewEnough, OLDEST_NODE } from '../../cli/doctor.js';
 import { findUnicorn } from '../../cpu/index.js';
 import { collectOutput } from './collected.js';
 
@@ -89,5 +89,24 @@ describe('hotpatch doctor', () => {
     for (const tool of report.tools.filter(({ name }) => name !== 'mingw-w64-common')) {
       expect(tool).toMatchObject({ path: null, version: null, howToGet: expect.stringMatching(/ install /) });
     }
+  });
+});
+
+describe('the oldest Node', () => {
+  it('is the one that the package asks for', () => {
+    const { engines } = JSON.parse(readFileSync('package.json', 'utf8')) as { engines: { node: string } };
+    expect(engines.node).toBe(`>=${OLDEST_NODE}`);
+  });
+
+  it.each([
+    ['18.20.0', false],
+    ['20.0.0', false],
+    ['20.8.1', false],
+    ['20.9.0', true],
+    ['20.20.2', true],
+    ['22.0.0', true],
+    ['26.10.0', true],
+  ])('%s: %s', (version, ok) => {
+    expect(isNodeNewEnough(version)).toBe(ok);
   });
 });

@@ -160,7 +160,11 @@ export const ROWS: Readonly<Record<string, Row>> = {
     untried: { '--object': 'object files are made by a compiler: see object.test.ts' },
   },
   new: {
-    succeeds: [['dll', 'counter']],
+    succeeds: [
+      ['dll', 'counter'],
+      ['driver', 'counter2'],
+      ['tests', 'checks'],
+    ],
     refuses: { words: ['dll', '9'], code: 2 },
     crashes: NO_CODE,
     endless: SHORT,
