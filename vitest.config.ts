@@ -34,6 +34,7 @@ export const LONG: readonly string[] = [
   'test/engine/processes.test.ts',
   'test/engine/server-2003/conformance.test.ts',
   'test/engine/server-2003/sequences.test.ts',
+  'test/engine/server-2003/thread-steps.test.ts',
   'test/engine/windows-build.test.ts',
   'test/proof/composition.test.ts',
   'test/proof/equivalence.test.ts',

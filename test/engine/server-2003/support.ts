@@ -44,6 +44,7 @@ export function buildTarget(processor: Processor, kind: Kind = 'dll', functionPa
     .code('crowded', returning(5), { padding: 0, alignment: 1 })
     .data('counter', new Uint8Array(16))
     .pointers('table', ['f', 'h'], { section: '.data' })
+    .code('cave', new Uint8Array(32).fill(0xcc), { padding: 0 })
     .code('cells', new Uint8Array(64))
     .export('f')
     .export('h')
