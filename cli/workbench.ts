@@ -19,7 +19,7 @@ export function workbenchCommand(): Command {
     .argument('[folder]', 'a folder with one C file and fix.patch (hotpatch new), or base.c and fixed.c')
     .option('--port <n>', 'on 127.0.0.1; default: 4747, or any that is free', numberFrom(0, 0xffff))
     .option('--open', 'open it in the browser too')
-    .option('--seconds <n>', 'how long a build or a run may take', numberFrom(1, 3600), 30)
+    .option('--seconds <n>', 'how long the machine or an exploration may run', numberFrom(1, 3600), 30)
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', '\nExample:\n  hotpatch workbench --open')
     .action(async (folder: string | undefined, flags: WorkbenchFlags) => {

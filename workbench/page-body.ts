@@ -52,8 +52,8 @@ export const PAGE_BODY = `
         <button type="button" id="out" title="Until this function has returned">Out</button>
       </span>
       <span class="group">
-        <button type="button" id="back" title="Back by one source line">Back</button>
-        <button type="button" id="back-instruction" title="Back by one instruction">Back 1</button>
+        <button type="button" id="back" title="Back by one source line">Back a line</button>
+        <button type="button" id="back-instruction" title="Back by one instruction">Back an instruction</button>
         <button type="button" id="rewind" title="Back to the first instruction of the first call">Rewind</button>
       </span>
       <span class="group">

@@ -62,8 +62,16 @@ ${PAGE_BODY}
 </html>
 `;
 
+let bundled: Promise<string> | undefined;
+
+/** Once for this process. */
+function clientScript(): Promise<string> {
+  bundled ??= bundle();
+  return bundled;
+}
+
 /** Built: the file that scripts/setup/bundle.js has made. From the sources: bundled now. */
-async function clientScript(): Promise<string> {
+async function bundle(): Promise<string> {
   const built = fileURLToPath(new URL('./client/page.js', import.meta.url));
   if (existsSync(built)) return readFileSync(built, 'utf8');
   const { build } = await import('esbuild');

@@ -35,6 +35,8 @@ export interface Workbench {
 
 const USUAL_PORT = 4747;
 const LIMITS: RunLimits = { seconds: 30, heap: 768, memory: 1536 };
+/** The first build of a machine makes libraries too. */
+const BUILD_SECONDS = 60;
 /** Bytes of a request. */
 const LARGEST_REQUEST = 2 ** 20;
 /** Machines at a time. */
@@ -50,7 +52,7 @@ export async function startWorkbench(options: WorkbenchOptions): Promise<Workben
   const port = await listen(server, options.port);
   const folder = mkdtempSync(join(tmpdir(), 'hotpatch-workbench-'));
   const limits = { ...LIMITS, ...options.limits };
-  const builds = new Builds(folder, limits);
+  const builds = new Builds(folder, { ...limits, seconds: Math.max(limits.seconds, BUILD_SECONDS) });
   const end = new AbortController();
   const { command } = options;
   const actions = actionsOf({ opened, builds, command, limits, folder, signal: end.signal });

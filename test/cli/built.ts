@@ -76,6 +76,8 @@ export class BuiltCommand implements Disposable {
     );
     if (existsSync(join(root, 'vendor')))
       symlinkSync(join(root, 'vendor'), join(folder, 'vendor'), 'junction');
+    const runtime = 'builder/make/runtime';
+    symlinkSync(join(root, runtime), join(folder, runtime), 'junction');
     const main = pathToFileURL(join(folder, 'cli', 'main.js')).href;
     writeFileSync(
       join(folder, 'hotpatch.mjs'),

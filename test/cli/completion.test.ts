@@ -9,7 +9,9 @@ const work = mkdtempSync(join(tmpdir(), 'hotpatch-completion-'));
 afterAll(() => rmSync(work, { recursive: true }));
 
 const COMMANDS =
-  'run call inspect check build verify explore step gdb trace dump scan exports doctor completion'.split(' ');
+  'run call inspect check build verify explore step gdb workbench trace dump scan exports doctor completion'.split(
+    ' ',
+  );
 
 beforeAll(async () => {
   mkdirSync(join(work, 'images'));

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { unzipSync } from 'fflate';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { WebSocket } from 'ws';
 import { missingForMake } from '../../builder/index.js';
 import { BuiltCommand, type Ended, type Running } from '../cli/built.js';
 import { findChromium, launchChromium } from '../viewer/chromium.js';
@@ -32,19 +33,8 @@ describe.skipIf(!isPossible && !isNeeded)('the workbench, in Chromium', () => {
 
   beforeAll(async () => {
     command = await BuiltCommand.make();
-    const url = await new Promise<string>((resolve, reject) => {
-      ended = command.run(['workbench', '--port', '0', '--json'], {
-        environment: { HOTPATCH_CACHE: join(folder, 'cache') },
-        onStderr: (running) => {
-          child = running;
-        },
-        onStdout: (_running, text) => {
-          const [, found] = /"url": "([^"]+)"/.exec(text) ?? [];
-          if (found !== undefined) resolve(found);
-        },
-      });
-      ended.then(({ stderr }) => reject(new Error(stderr)));
-    });
+    const [url, running] = await serve([]);
+    ({ child, ended } = running);
     origin = new URL(url).origin;
     browser = await launchChromium();
     context = await browser.newContext({ viewport: { width: 1440, height: 1000 } });
@@ -59,6 +49,20 @@ describe.skipIf(!isPossible && !isNeeded)('the workbench, in Chromium', () => {
     rmSync(folder, { recursive: true });
   });
 
+  /** Its link, and its process. */
+  function serve(flags: readonly string[]): Promise<[string, { child: Running; ended: Promise<Ended> }]> {
+    return new Promise((resolve, reject) => {
+      const over = command.run(['workbench', '--port', '0', '--json', ...flags], {
+        environment: { HOTPATCH_CACHE: join(folder, 'cache') },
+        onStdout: (running, printed) => {
+          const [, url] = /"url": "([^"]+)"/.exec(printed) ?? [];
+          if (url !== undefined) resolve([url, { child: running, ended: over }]);
+        },
+      });
+      over.then(({ stderr }) => reject(new Error(stderr)));
+    });
+  }
+
   async function open(url: string): Promise<Page> {
     const opened = await context.newPage();
     opened.setDefaultTimeout(50_000);
@@ -68,6 +72,7 @@ describe.skipIf(!isPossible && !isNeeded)('the workbench, in Chromium', () => {
     await opened.goto(url);
     await opened.waitForSelector('html[data-ready], #failure:not([hidden])');
     expect(await opened.locator('#failure').innerText()).toBe('');
+    expect(await opened.locator('#outcome .failed').allInnerTexts()).toEqual([]);
     await opened.waitForSelector(SETTLED);
     return opened;
   }
@@ -135,6 +140,15 @@ describe.skipIf(!isPossible && !isNeeded)('the workbench, in Chromium', () => {
     await page.waitForSelector('#way .hop');
     await page.getByRole('button', { name: 'Revert' }).click();
     await expect.poll(() => page.locator('#way .hop').count(), PATIENT).toBe(0);
+    // A click beside the line at which the call returns.
+    const line = page.getByLabel('Source as it is').locator('.cm-line', { hasText: 'return sum;' });
+    const [at, gutter] = [await line.boundingBox(), await page.locator('.breakpoints').first().boundingBox()];
+    const toggle = () => page.mouse.click((gutter?.x ?? 0) + 6, (at?.y ?? 0) + 6);
+    await toggle();
+    await page.waitForSelector('#editors .breakpoint');
+    await press('Run');
+    expect(await text('#threads')).toContain('sensor.c:17');
+    await toggle();
     await press('Run');
     expect(await text('#results')).toMatch(/90 \(0x5a\)[\s\S]*90 \(0x5a\)/);
   });
@@ -189,6 +203,13 @@ describe.skipIf(!isPossible && !isNeeded)('the workbench, in Chromium', () => {
     expect(code).toBe(0);
   });
 
+  it('exports a recording', async () => {
+    const downloading = page.waitForEvent('download');
+    await page.selectOption('#export', 'recording');
+    const recording = readFileSync(await (await downloading).path(), 'utf8');
+    expect(recording).toContain('<title>sensor is patched while it runs');
+  });
+
   it('gives a link with both sources in it', async () => {
     await page.getByRole('button', { name: 'Copy link' }).click();
     await expect.poll(() => page.url(), PATIENT).toContain('#program=');
@@ -196,6 +217,42 @@ describe.skipIf(!isPossible && !isNeeded)('the workbench, in Chromium', () => {
     expect(await other.getByLabel('Source as it shall be').innerText()).toContain('i < count');
     expect(await other.getByLabel('Source as it is').innerText()).toContain('i <= count');
     await other.close();
+  });
+
+  it('stops what runs without end', async () => {
+    const endless = 'int Spin(int x)\n{\n    for (;;)\n        *(volatile int *)&x += 1;\n}\n';
+    const [started, running] = await serve(['--seconds', '3']);
+    const at = new URL(started).origin;
+    const ask = async (path: string, body: object, key = '') => {
+      const headers = { Origin: at, Authorization: `Bearer ${key}` };
+      const answer = await fetch(at + path, { method: 'POST', headers, body: JSON.stringify(body) });
+      return (await answer.json()) as { key: string; build: number };
+    };
+    const { key } = await ask('/api/open', { token: started.split('#open=')[1] });
+    const { build } = await ask('/api/build', { name: 'spin', base: endless, fixed: endless }, key);
+    const socket = new WebSocket(`${at.replace('http', 'ws')}/machine`, ['hotpatch', key], {
+      headers: { Origin: at },
+    });
+    const seen: string[] = [];
+    await new Promise<void>((resolve) => {
+      const send = (seq: number, command: string, args: object) =>
+        socket.send(JSON.stringify({ seq, type: 'request', command, arguments: args }));
+      socket.on('message', (data: Buffer) => {
+        const { event, body } = JSON.parse(String(data)) as { event?: string; body?: { reason?: string } };
+        if (event === 'stopped' && seen.length === 0) send(4, 'continue', {});
+        if (event === 'stopped' || event === 'workbench/limit') seen.push(`${event} ${body?.reason ?? ''}`);
+        if (seen.length === 3) resolve();
+      });
+      socket.on('open', () => {
+        send(1, 'initialize', {});
+        send(2, 'launch', { build, call: 'Spin 1', processors: 1 });
+        send(3, 'configurationDone', {});
+      });
+    });
+    expect(seen).toEqual(['stopped entry', 'workbench/limit ', 'stopped pause']);
+    socket.terminate();
+    running.child.kill('SIGTERM');
+    expect((await running.ended).code).toBe(0);
   });
 
   it.each([

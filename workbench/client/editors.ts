@@ -151,7 +151,6 @@ function extensionsOf(source: Source, owner: EditorsOwner): Extension {
     gutter({
       class: 'breakpoints',
       markers: (view) => view.state.field(breakpoints),
-      initialSpacer: () => dot,
       domEventHandlers: {
         mousedown: (view, { from }) => {
           view.dispatch({ effects: toggle.of(view.state.doc.lineAt(from).from) });

@@ -31,7 +31,11 @@ export function showExploration({ states, transitions, complete, violations }: E
     el('div', {}, `${states} states, ${transitions} transitions; ${end}`),
     violations.length === 0
       ? el('div', { class: 'good' }, 'No property is broken, in any order.')
-      : el('div', { class: 'bad' }, `${violations.length} way(s) into trouble.`),
+      : el(
+          'div',
+          { class: 'bad' },
+          violations.length === 1 ? 'One thing breaks.' : `${violations.length} things break.`,
+        ),
     ...violations
       .slice(0, 3)
       .flatMap(({ rule, text, count, lines }) => [

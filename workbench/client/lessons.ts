@@ -89,7 +89,10 @@ export const LESSONS: readonly Lesson[] = [
     about: 'Two ways back: time, for whoever learns; and the undo table, for a system that runs.',
     steps: [
       { text: 'Apply the fix with a thread inside.', when: 'applied-inside' },
-      { text: 'Press **Back** until before the patch: the entry is as it was.', when: 'went-back' },
+      {
+        text: 'Press **Back a line** until before the patch, or **Rewind**: the entry is as it was.',
+        when: 'went-back',
+      },
       { text: 'From there, apply it at another moment.', when: 'other-way' },
       {
         text: 'Press **Revert**: the undo table puts the entry back, at the price of nothing.',

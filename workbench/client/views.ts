@@ -2,7 +2,16 @@ import type { BuildOutcome, Mark } from '../protocol.js';
 import { byId, type Child, el } from './dom.js';
 import type { Facts } from './facts.js';
 import type { Lesson } from './lessons.js';
-import type { CallResult, Frame, MachineState, Side, Table, ThreadState, Version } from './machine.js';
+import type {
+  CallResult,
+  Frame,
+  Instruction,
+  MachineState,
+  Side,
+  Table,
+  ThreadState,
+  Version,
+} from './machine.js';
 
 const SIDES: Readonly<Record<Side, string>> = {
   old: 'in old code',
@@ -111,14 +120,26 @@ export interface ListingOwner {
 }
 
 export function showListings({ functions, threads, thread }: MachineState, owner: ListingOwner): void {
-  const shown = functions.flatMap(({ name, versions }) =>
-    versions.map((version) => listing(name, version, versions.length > 1, threads, thread, owner)),
-  );
+  const shown = functions.flatMap(({ name, versions }) => {
+    const isPatched = versions.some(({ instructions }) => instructions.some(isEntryHop));
+    return versions
+      .filter((version, index) => isOfInterest(version, index === versions.length - 1 && isPatched, threads))
+      .map((version) => listing(name, version, isPatched, threads, thread, owner));
+  });
   byId('listings').replaceChildren(...shown);
   for (const row of document.querySelectorAll<HTMLElement>('.listing tr.at')) {
     const box = row.closest<HTMLElement>('.listing');
     if (box !== null) box.scrollTop = Math.max(0, row.offsetTop - box.clientHeight / 2);
   }
+}
+
+const isEntryHop = ({ hop }: Instruction): boolean => hop?.startsWith('patched entry') === true;
+
+/** The base; what calls lead to now; and an older patch image as long as somebody stands there. */
+function isOfInterest(version: Version, isInForce: boolean, threads: readonly ThreadState[]): boolean {
+  const addresses = new Set(version.instructions.map(({ address }) => address));
+  const isInside = threads.some(({ frames }) => frames.some(({ pc }) => addresses.has(pc)));
+  return version.side === 'base' || isInForce || isInside;
 }
 
 function listing(
@@ -141,9 +162,9 @@ function listing(
       'tr',
       { class: classes.join(' ').trim(), 'data-line': each.line, 'data-side': side },
       el('td', { class: 'address' }, here.length === 0 ? each.shown.slice(-4) : `▶${names(here, current)}`),
+      el('td', { class: 'line' }, each.line === undefined ? '' : String(each.line)),
       el('td', { class: 'bytes', title: each.bytes }, each.bytes),
       el('td', { class: 'text', title: each.text }, shortText(each.text)),
-      el('td', { class: 'line' }, each.line === undefined ? '' : String(each.line)),
     );
     row.addEventListener('mouseenter', () => onLine(side, each.line));
     row.addEventListener('mouseleave', () => onLine(side, undefined));
@@ -153,7 +174,7 @@ function listing(
   return el(
     'div',
     { class: `card listing ${kind}` },
-    el('h3', {}, `${image.replace(/\.\w+$/, '')}!${name} · ${kind === 'base' ? 'base' : kind}`),
+    el('h3', {}, `${image.replace(/\.\w+$/, '')}!${name} · ${kind}`),
     el('table', {}, el('tbody', {}, ...rows)),
   );
 }
@@ -174,12 +195,13 @@ export function linkInstructions(side: Version['side'], line: number | undefined
 export function showWay({ functions, threads, tables }: MachineState): void {
   const ways = functions.flatMap(({ name, versions }) => {
     const base = versions.find(({ side }) => side === 'base');
-    const added = versions.find(({ side }) => side === 'new');
-    const entry = base?.instructions.find(({ hop }) => hop?.startsWith('patched entry') === true);
+    const added = versions.findLast(({ side }) => side === 'new');
+    const entry = base?.instructions.find(isEntryHop);
     if (base === undefined || entry === undefined) return [];
     const padding = base.instructions.find(({ hop }) => hop?.startsWith('pad jump') === true);
     const table = tables.find(({ image }) => image === base.image);
-    const slot = table?.slots.find(({ owner }) => owner?.endsWith(`!${name}`));
+    const [, number] = /HPAT slot (\d+)/.exec(`${padding?.hop} ${entry.hop}`) ?? [];
+    const slot = table?.slots.find((each) => String(each.slot) === number);
     const isAt = (test: (frame: Frame) => boolean) =>
       threads.some(({ frames }) => frames[0] !== undefined && test(frames[0]));
     const hops: Child[] = [

@@ -24,6 +24,7 @@ export const machineStyles = `
 #editors .breakpoint { width: 0.7rem; height: 0.7rem; border-radius: 50%; background: #d43d3d; }
 .tok-keyword, .tok-typeName { color: var(--differs); } .tok-comment { color: var(--soft); font-style: italic; }
 .tok-number, .tok-string { color: var(--hop); } .tok-meta { color: var(--change); }
+@media (max-width: 700px) { #editors .cm-mergeViewEditors { flex-direction: column; } #editors .cm-mergeViewEditor + .cm-mergeViewEditor { border-top: 2px solid var(--line); } .names { grid-template-columns: 1fr; } .names span + span::before { content: 'below: '; } }
 #outcome { margin-top: 0.5rem; font-size: 0.88rem; display: grid; gap: 0.25rem; }
 #outcome .verdict { font-weight: 600; } #outcome .patched { color: var(--good); } #outcome .refused, #outcome .failed { color: var(--change); }
 #outcome .mark { color: var(--ink); text-align: left; background: none; border: 0; min-height: 0; padding: 0; font-size: 0.85rem; border-radius: 4px; }
@@ -44,7 +45,7 @@ export const machineStyles = `
 .listing { font-size: 0.76rem; line-height: 1.55; max-height: 30rem; overflow: auto; }
 .listing h3 { font-family: var(--sans); margin: 0 0 0.3rem; color: var(--side); font-size: 0.85rem; }
 .listing table { border-collapse: collapse; width: 100%; }
-.listing td { padding: 0 0.5rem 0 0; white-space: pre; vertical-align: top; } .listing td.address { color: var(--soft); } .listing td.bytes { color: var(--soft); max-width: 9.5rem; overflow: hidden; text-overflow: ellipsis; }
+.listing td { padding: 0 0.5rem 0 0; white-space: pre; vertical-align: top; } .listing td.address { color: var(--soft); } .listing td.bytes { color: var(--soft); max-width: 7.2rem; overflow: hidden; text-overflow: ellipsis; }
 .listing td.line { color: var(--soft); text-align: right; padding-left: 0.3rem; }
 .listing tr.at td { background: var(--side-soft); font-weight: 600; } .listing tr.at td:first-child { box-shadow: inset 3px 0 var(--side); }
 .listing tr.changed td.bytes, .listing tr.changed td.text { color: var(--differs); }
@@ -63,7 +64,7 @@ export const machineStyles = `
 #log .asked { color: var(--accent); } #log .event { color: var(--soft); } #log .wrong { color: var(--change); }
 #prompt { display: flex; gap: 0.5rem; align-items: center; margin-top: 0.4rem; font-size: 0.8rem; } #prompt input { flex: 1; font-family: var(--mono); } #position { color: var(--soft); }
 #exploration { margin-top: 0.6rem; font-size: 0.85rem; display: grid; gap: 0.3rem; } #exploration .good { color: var(--good); font-weight: 600; } #exploration .bad { color: var(--change); font-weight: 600; }
-.lanes { display: grid; gap: 2px 0.4rem; font-size: 0.74rem; max-height: 24rem; overflow: auto; }
+.lanes { display: grid; gap: 2px 0.4rem; font-size: 0.74rem; }
 .lanes .lane-name { font-weight: 650; font-size: 0.78rem; position: sticky; top: 0; background: var(--card); }
 .step { background: var(--lane); border-radius: 5px; padding: 0.1rem 0.45rem; overflow-wrap: anywhere; } .step.engine { background: var(--differs-soft); } .step.last { outline: 2px solid var(--change); }
 .step span { color: var(--soft); margin-right: 0.5em; }
