@@ -18,6 +18,8 @@ export interface ActionsOwner {
   readonly signal: AbortSignal;
 }
 
+const EXPORT_SECONDS = 60;
+
 const source = v.pipe(v.string(), v.maxLength(400_000));
 const PAIR = v.object({
   name: v.pipe(v.string(), v.regex(/^[A-Za-z]\w{0,30}$/, 'a name has letters, digits and _ only')),
@@ -63,7 +65,7 @@ export function actionsOf({ opened, builds, command, limits, folder, signal }: A
       const built = builds.get(build);
       if (kind === 'scenario') return exportScenario(call, built, place);
       return exportRecording(call, built, place, (words, cwd) =>
-        runProcess([...command, ...words], limits, { cwd, signal }),
+        runProcess([...command, ...words], { ...limits, seconds: EXPORT_SECONDS }, { cwd, signal }),
       );
     },
   };

@@ -38,16 +38,11 @@ const ALLOWED = new Set([
 ]);
 
 /** Requests after which the guest may run without end. */
-const RUNNING = new Set([
-  'configurationDone',
-  'continue',
-  'next',
-  'stepIn',
-  'stepOut',
-  'stepBack',
-  'reverseContinue',
-]);
+const RUNNING = new Set(['continue', 'next', 'stepIn', 'stepOut', 'stepBack', 'reverseContinue']);
 const STOPPED = new Set(['stopped', 'terminated', 'hotpatch/idle']);
+
+/** Seconds for a machine to boot, and to run the entry point of its image. */
+const BOOT_SECONDS = 60;
 
 /** How long a run is given to stop once it was told to. */
 const GRACE = 5000;
@@ -104,6 +99,7 @@ export class MachineBridge {
       if (message.type !== 'request' || !ALLOWED.has(command))
         throw new Error(`'${command}' cannot be asked for here`);
       this.#write({ ...message, arguments: this.#argumentsOf(command, message.arguments ?? {}) });
+      if (command === 'launch') this.#watch(Math.max(BOOT_SECONDS, this.limits.seconds));
       if (RUNNING.has(command)) this.#watch();
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
@@ -123,9 +119,8 @@ export class MachineBridge {
   }
 
   /** A run that does not stop by itself is stopped; one that cannot be stopped is ended. */
-  #watch(): void {
+  #watch(seconds = this.limits.seconds): void {
     clearTimeout(this.#timer);
-    const { seconds } = this.limits;
     this.#timer = setTimeout(() => {
       this.#tell({ type: 'event', event: 'workbench/limit', body: { text: `it has run for ${seconds} s` } });
       this.#write({ seq: -1, type: 'request', command: 'pause', arguments: { threadId: 0 } });

@@ -203,13 +203,6 @@ describe.skipIf(!isPossible && !isNeeded)('the workbench, in Chromium', () => {
     expect(code).toBe(0);
   });
 
-  it('exports a recording', async () => {
-    const downloading = page.waitForEvent('download');
-    await page.selectOption('#export', 'recording');
-    const recording = readFileSync(await (await downloading).path(), 'utf8');
-    expect(recording).toContain('<title>sensor is patched while it runs');
-  });
-
   it('gives a link with both sources in it', async () => {
     await page.getByRole('button', { name: 'Copy link' }).click();
     await expect.poll(() => page.url(), PATIENT).toContain('#program=');
