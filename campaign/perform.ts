@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { UnicornMissing } from '../cpu/index.js';
 import { CampaignError } from './error.js';
 import { kindNamed, type UnitContext } from './kinds/index.js';
@@ -28,15 +25,5 @@ export async function performUnit(unit: Unit, folder?: string): Promise<Outcome>
       unit,
     );
     return tally.outcome;
-  }
-}
-
-/** A folder for scratch files that is gone afterwards. */
-export async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(tmpdir(), 'hotpatch-campaign-'));
-  try {
-    return await use(folder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
   }
 }

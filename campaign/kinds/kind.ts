@@ -11,6 +11,7 @@ export interface UnitContext {
 
 /** Takes the files that a plan names, by path relative to the plan. */
 export interface FileIntake {
+  has(path: string): boolean;
   /** @throws CampaignError `plan.file` */
   add(path: string): FileReference;
 }

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
+import { withFolder } from '../folder.js';
 import { kindNamed } from '../kinds/index.js';
-import { withFolder } from '../perform.js';
 import { WorkerPool } from '../pool.js';
 import { FileFolder } from '../store/files.js';
 import { connect, type QueueAddress } from './address.js';

@@ -60,6 +60,10 @@ export class PlanFiles implements FileIntake {
     private readonly folder: FileFolder,
   ) {}
 
+  has(path: string): boolean {
+    return existsSync(resolve(this.planFolder, path));
+  }
+
   add(path: string): FileReference {
     const full = resolve(this.planFolder, path);
     const known = this.#taken.get(full);

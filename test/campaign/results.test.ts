@@ -14,7 +14,7 @@ const plan = readPlan({
   name: 'test',
   work: [{ kind: 'fuzz', target: 'guest', architectures: ['x64'], count: 40, unit: 10 }],
 });
-const units = [...unitsOf(plan, { add: () => ({ name: '', sha256: '', size: 0 }) })];
+const units = [...unitsOf(plan, { has: () => false, add: () => ({ name: '', sha256: '', size: 0 }) })];
 const performed = (counts: Outcome['counts'], findings: Outcome['findings'] = []) => ({
   outcome: { cases: 10, counts, findings },
   seconds: 1.5,

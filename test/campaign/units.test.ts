@@ -4,6 +4,7 @@ import { Random } from '../../campaign/random.js';
 import { canonicalJson } from '../../campaign/unit.js';
 
 const noFiles: FileIntake = {
+  has: () => false,
   add: (path) => {
     throw new Error(`no file: ${path}`);
   },
