@@ -9,6 +9,7 @@ export type {
   LoadHotPatchOptions,
 } from './hot-patch-engine.js';
 export { type Holder, holdersOfPatch, threadsIn } from './in-use.js';
+export type { ChangeFacts } from './journal.js';
 export { changeLiveCode, type LivePart } from './live-change.js';
 export { isAlive, Operation, whileAlive } from './operation.js';
 export { asHotPatchError, refuseFindings } from './refusals.js';

@@ -1,13 +1,21 @@
 import type { LoadedImage } from '../../loader/index.js';
 
+/** What a change is of. */
+export interface ChangeFacts {
+  /** The image whose bytes it changes. */
+  readonly image?: LoadedImage | undefined;
+  /** It is of the way from an entry to a replacement, where threads may stand: padding, slots, their memory. */
+  readonly isOnTheWay?: boolean | undefined;
+}
+
 /** Everything that an operation has changed, and how to take it back. */
 export class Journal {
-  readonly #changes: { readonly undo: () => void; readonly image: LoadedImage | undefined }[] = [];
+  readonly #changes: { readonly undo: () => void; readonly facts: ChangeFacts }[] = [];
 
-  /** A change, how it is taken back, and the image whose bytes it changes. */
-  change(perform: () => void, undo: () => void, image?: LoadedImage): void {
+  /** A change, how it is taken back, and what it is of. */
+  change(perform: () => void, undo: () => void, facts: ChangeFacts = {}): void {
     perform();
-    this.#changes.push({ undo, image });
+    this.#changes.push({ undo, facts });
   }
 
   /** From now on nothing of what was changed so far is taken back. */
@@ -17,10 +25,10 @@ export class Journal {
 
   /**
    * Takes everything back, last one first.
-   * @param kept images that keep what was stored into them: threads are in them, and go on as they have begun
+   * @param isKept changes that stay: threads are where they lead, and go on as they have begun
    */
-  rollBack(kept: readonly LoadedImage[] = []): void {
+  rollBack(isKept: (facts: ChangeFacts) => boolean = () => false): void {
     for (let change = this.#changes.pop(); change !== undefined; change = this.#changes.pop())
-      if (!kept.some((image) => image === change.image)) change.undo();
+      if (!isKept(change.facts)) change.undo();
   }
 }

@@ -3,12 +3,14 @@ import {
   type ImageDomain,
   type Kernel,
   type LabEvent,
-  type LoadedImage,
   type PlainEventKind,
 } from '../../loader/index.js';
-import { Journal } from './journal.js';
+import { type ChangeFacts, Journal } from './journal.js';
 import type { EngineStep, StoreStep } from './steps.js';
 import { attemptStore, type StoreRequest, type Storing, storeText } from './store.js';
+
+/** Between an entry and a replacement. */
+const ON_THE_WAY: ReadonlySet<string> = new Set(['dataSlot', 'codeSlot', 'padding']);
 
 /**
  * What one operation of an engine works with: whatever it changes it can take back, and whatever it does the transcript is
@@ -32,9 +34,9 @@ export class Operation {
     this.kernel.events.tell(kind, text);
   }
 
-  /** A change, how it is taken back, and the image whose bytes it changes. */
-  change(perform: () => void, undo: () => void, image?: LoadedImage): void {
-    this.#journal.change(perform, undo, image);
+  /** A change, how it is taken back, and what it is of. */
+  change(perform: () => void, undo: () => void, facts?: ChangeFacts): void {
+    this.#journal.change(perform, undo, facts);
   }
 
   /** @throws HotPatchError `store.failed` */
@@ -48,7 +50,7 @@ export class Operation {
         // The memory of a process that ended on the way is gone.
         if (isAlive(domain)) access.write(address, before);
       },
-      image,
+      { image, isOnTheWay: ON_THE_WAY.has(target) },
     );
     const { name } = domain.architecture;
     const { writer } = access;
@@ -82,11 +84,11 @@ export class Operation {
   /**
    * Runs the operation's steps. When they fail, or whoever steps through them leaves them on the way, everything is taken
    * back and every processor serialised, but for what was settled; a system that has stopped stays as it is.
-   * @param kept images that keep what was stored into them
+   * @param isKept changes that stay; asked when they would be taken back
    */
   *run<T>(
     steps: () => Generator<EngineStep, T>,
-    kept: readonly LoadedImage[] = [],
+    isKept?: (facts: ChangeFacts) => boolean,
   ): Generator<EngineStep, T> {
     let stays = false;
     try {
@@ -98,7 +100,7 @@ export class Operation {
       throw error;
     } finally {
       if (!stays) {
-        this.#journal.rollBack(kept);
+        this.#journal.rollBack(isKept);
         this.kernel.machine.serialise();
       }
     }

@@ -42,7 +42,7 @@ export class Applier {
       () => {
         hpat.decommit();
       },
-      image,
+      { image, isOnTheWay: true },
     );
     yield this.operation.emit({
       kind: 'hpatCommitted',
@@ -66,7 +66,7 @@ export class Applier {
         for (const rva of callTargets.invalid) guard.setTarget(image.address(rva), false);
       },
       () => guard.restoreImage(image.dllBase, saved),
-      image,
+      { image },
     );
     yield this.operation.emit({
       kind: 'callTargetsSet',

@@ -12,6 +12,7 @@ import {
 } from '../core/index.js';
 import type { Application } from './application.js';
 import type { ImageRecord } from './image-record.js';
+import { threadOnTheWay } from './on-the-way.js';
 import { changePatch, type Patch } from './patch.js';
 import { checkUndoTable, type PatchPlan, type PlanOptions, planPatch } from './plan.js';
 import { notInForce, refuseImportOfBase } from './refusals.js';
@@ -42,8 +43,11 @@ export class PatchOperations {
   ): Generator<EngineStep, readonly LoadedImage[]> {
     const loaded: LoadedImage[] = [];
     let applied = false;
+    let plans: readonly PatchPlan[] = [];
     try {
-      const { plans, leftOut } = this.#planApplications(patch, bases, loaded);
+      const planned = this.#planApplications(patch, bases, loaded);
+      const { leftOut } = planned;
+      plans = planned.plans;
       for (const plan of plans)
         this.#tell(
           'applyBegun',
@@ -56,7 +60,7 @@ export class PatchOperations {
     } catch (error) {
       throw asHotPatchError(error, patch.name);
     } finally {
-      if (!applied) this.#discard(loaded);
+      if (!applied) this.#discard(loaded, plans);
     }
   }
 
@@ -81,7 +85,7 @@ export class PatchOperations {
           loaded.push(...mapped);
           throw error;
         }
-        this.#discard(mapped);
+        this.#discard(mapped, []);
         refused.push({ base, error });
       }
     }
@@ -93,10 +97,11 @@ export class PatchOperations {
   }
 
   /** Unmaps the patch images, but for those that a thread has come into before another place failed (docs/fidelity.md#u-15). */
-  #discard(loaded: readonly LoadedImage[]): void {
+  #discard(loaded: readonly LoadedImage[], plans: readonly PatchPlan[]): void {
     const { kernel } = this.context;
     for (const image of loaded) {
-      const [holder] = threadsIn(kernel, image);
+      const plan = plans.find(({ patch }) => patch.image === image);
+      const holder = threadsIn(kernel, image)[0] ?? (plan && threadOnTheWay(kernel, plan));
       if (holder === undefined) kernel.unloadImage(image);
       else
         this.#tell(

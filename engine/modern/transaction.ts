@@ -7,6 +7,7 @@ import {
 } from '../../loader/index.js';
 import {
   type CalloutPhase,
+  type ChangeFacts,
   changeLiveCode,
   type EngineStep,
   HotPatchError,
@@ -20,6 +21,7 @@ import type { Application } from './application.js';
 import { Applier } from './apply.js';
 import { type CalloutStep, callPatchMain, failed } from './callout.js';
 import { editRecord, type ImageRecord, VAD_HOT_PATCH_STATE } from './image-record.js';
+import { threadOnTheWay } from './on-the-way.js';
 import type { Patch } from './patch.js';
 import type { PatchPlan } from './plan.js';
 
@@ -59,9 +61,14 @@ export class PatchTransaction {
   *run(): Generator<EngineStep, Application[]> {
     let hasFailed = false;
     // Patch images keep what was stored into them: they are unmapped, or a thread is in them and goes on as it has begun.
-    const kept = this.plans.map(({ patch }) => patch.image);
+    // So does the way from an entry of the base to them while a thread is on it.
+    const isKept = ({ image, isOnTheWay = false }: ChangeFacts): boolean => {
+      const plan = this.plans.find(({ base, patch }) => patch.image === image || base.image === image);
+      if (plan === undefined || plan.patch.image === image) return plan !== undefined;
+      return isOnTheWay && threadOnTheWay(this.kernel, plan) !== undefined;
+    };
     try {
-      yield* this.#operation.run(() => this.#steps(() => (hasFailed = true)), kept);
+      yield* this.#operation.run(() => this.#steps(() => (hasFailed = true)), isKept);
     } finally {
       if (hasFailed) for (const plan of this.plans) markFailed(plan);
     }

@@ -202,3 +202,41 @@ describe.each(ENGINES)(
     });
   },
 );
+
+/** Those whose processors run on while entries are stored. */
+const MODERN = ENGINES.filter(({ name }) => name.startsWith('modern'));
+
+describe.each(MODERN)('a hotpatch that is left when its entry is stored, $name', ({ boot }) => {
+  it.each([1, 2, 3])(
+    'a thread that has met it, %i instructions ago, returns a right result',
+    async (count) => {
+      // Before another function's end: whoever executed it would fault.
+      const padding = new Array<number>(14).fill(0xcc);
+      using setup = await boot(padding);
+      const { lab, engine, bases, processes, patch } = setup;
+      const [base] = bases;
+      const [process] = processes;
+      if (base === undefined || process === undefined) throw new Error('no process');
+      const f = symbolRva(base, 'f', padding);
+      const original = base.codeBytes();
+      const steps = engine.loadSteps(patch);
+      for (let step = steps.next(); !isEntry(step.value, f); step = steps.next())
+        if (step.done === true) throw new Error('no store at the entry');
+      const thread = process.createThread(f);
+      lab.run({ instructions: count, until: thread.returns() });
+      expect(thread.pc).not.toBe(f);
+      steps.return(undefined as never);
+      lab.run({ until: thread.returns() });
+      expect(thread.result).toBe(2);
+      expect(process.call(f)).toBe(1);
+      const loaded = engine.load(patch);
+      expect(process.call(f)).toBe(2);
+      engine.unload(loaded);
+      expect(process.call(f)).toBe(1);
+      expect(base.codeBytes()).toEqual(original);
+    },
+  );
+});
+
+const isEntry = (step: unknown, address: bigint): boolean =>
+  typeof step === 'object' && step !== null && 'address' in step && step.address === address;
