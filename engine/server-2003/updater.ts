@@ -1,4 +1,4 @@
-import { ImageError, type NtStatus, ntStatus, readImage } from '../../image/index.js';
+import { hasHotp1Section, ImageError, type NtStatus, ntStatus, readImage } from '../../image/index.js';
 import {
   KernelError,
   type LoadedImage,
@@ -89,10 +89,15 @@ class Updater {
 
   install({ files }: Hotfix, isEnabled: boolean): InstallReport {
     const { disk } = this.server;
+    const nothing = { installed: false, rebootRequired: false, hotpatched: [], coldpatched: [], pending: [] };
+    const twice = files.find(
+      ({ path }, index) => files.findIndex((other) => isPath(other.path, path)) < index,
+    );
+    if (twice !== undefined)
+      return { ...nothing, superseded: [], reasons: [`${twice.path}: the hotfix brings it twice`] };
     const superseded = files.filter((file) => isSuperseded(disk, replaced(file))).map(({ path }) => path);
     for (const path of superseded) this.#reasons.push(`${path}: a newer one is installed already`);
     const wanted = files.filter(({ path }) => !superseded.includes(path));
-    const nothing = { installed: false, rebootRequired: false, hotpatched: [], coldpatched: [], pending: [] };
     const inPlace = wanted.length === 0 ? undefined : this.#replace(wanted, isEnabled);
     if (inPlace === undefined) return { ...nothing, superseded, reasons: this.#reasons };
     const outdated = new Set(wanted.filter((file) => !this.#isInForce(file, isEnabled)));
@@ -202,12 +207,16 @@ class Updater {
     }
   }
 
-  /** The hotpatch of an earlier hotfix may be mapped under the name: then this one gets another. @throws KernelError */
+  /**
+   * The hotpatch of an earlier hotfix may be mapped under the name, or it is that of a file of another sort: then this one
+   * gets another. @throws KernelError
+   */
   #writeHotpatch({ path, bytes }: NonNullable<HotfixFile['hotpatch']>): string {
     const { disk } = this.server;
     const known = disk.read(path);
     if (known !== undefined && isSame(known, bytes)) return path;
-    const name = disk.isMapped(path) ? freeName(disk, path, 'hp') : path;
+    const isTaken = disk.isMapped(path) || (known !== undefined && !isHotpatch(known));
+    const name = isTaken ? freeName(disk, path, 'hp') : path;
     disk.write(name, bytes);
     return name;
   }
@@ -237,6 +246,18 @@ class Updater {
 }
 
 const replaced = ({ path, replacement: bytes }: HotfixFile): ReplacedFile => ({ path, bytes });
+
+const isPath = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
+
+/** What was left of a hotpatch is no image at all. */
+function isHotpatch(bytes: Uint8Array): boolean {
+  try {
+    return hasHotp1Section(readImage(bytes));
+  } catch (error) {
+    if (error instanceof ImageError) return true;
+    throw error;
+  }
+}
 
 const isSame = (one: Uint8Array, other: Uint8Array): boolean => Buffer.compare(one, other) === 0;
 
