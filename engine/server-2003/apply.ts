@@ -33,7 +33,10 @@ export function* enterTarget(
     name: patch.name,
     target,
     loaded,
-    applications: lists.of(target),
+    // As they are when they are asked for: another operation may have come in between.
+    get applications() {
+      return lists.of(target);
+    },
     checkEntries: options.checkEntries ?? true,
   });
   for (const { target: kind, location: address, bytes } of planner.fixups()) {
