@@ -257,6 +257,10 @@ describe.skipIf(!isPossible && !isNeeded)('the workbench, in Chromium', () => {
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });
       expect(await page.evaluate(`document.documentElement.scrollWidth`)).toBeLessThanOrEqual(width);
+      for (const source of ['Source as it is', 'Source as it shall be']) {
+        const { height: tall = 0 } = (await page.getByLabel(source).boundingBox()) ?? {};
+        expect(tall).toBeGreaterThan(200);
+      }
       if (PICTURES !== undefined)
         await page.screenshot({ path: join(PICTURES, `${name}-${colorScheme}.png`), fullPage: true });
     }

@@ -180,7 +180,7 @@ export class Bench {
     if (machine !== this.#machine) return;
     const before = this.state;
     this.state = state;
-    this.facts.see(state, this.#called()[0] ?? '');
+    this.facts.see(state);
     this.#enter(state.isIdle ? 'idle' : 'stopped', this.why, before);
   }
 

@@ -12,6 +12,7 @@ export type Fact =
   | 'ended-new'
   | 'old-and-new'
   | 'on-the-way'
+  | 'in-new'
   | 'new-calls-base'
   | 'went-back'
   | 'other-way'
@@ -25,7 +26,8 @@ export class Facts {
   readonly #known = new Set<Fact>();
   /** Calls that stood in old code when a patch was applied. */
   readonly #inOld = new Set<number>();
-  #seesNew = false;
+  /** The newest thread that was there then. */
+  #newest = Number.POSITIVE_INFINITY;
 
   has(fact: Fact): boolean {
     return this.#known.has(fact);
@@ -37,18 +39,18 @@ export class Facts {
 
   clear(): void {
     this.#known.clear();
-    this.#inOld.clear();
-    this.#seesNew = false;
+    this.newMachine();
   }
 
   /** A machine that begins anew has forgotten who stood where. */
   newMachine(): void {
     this.#inOld.clear();
-    this.#seesNew = false;
+    this.#newest = Number.POSITIVE_INFINITY;
   }
 
-  applied({ threads }: MachineState): void {
+  applied({ threads, results }: MachineState): void {
     this.add('applied');
+    this.#newest = Math.max(0, ...results.map(({ thread }) => thread));
     if (this.has('went-back')) this.add('other-way');
     for (const { id, frames } of threads)
       if (frames.some(({ side }) => side === 'old')) {
@@ -62,23 +64,20 @@ export class Facts {
     if (threads.some(({ frames }) => frames.some(({ side }) => side === 'new'))) this.add('reverted-inside');
   }
 
-  /** @param called the function that the call names */
-  see({ threads, results, patches }: MachineState, called: string): void {
+  see({ threads, results, patches }: MachineState): void {
     const chains = threads.map(({ frames }) => frames.map(({ side }) => side));
     const [innermost] = threads.map(({ frames }) => frames[0]);
     if (innermost !== undefined && !isEntry(innermost.text)) this.add('inside');
     if (chains.some((sides) => sides.includes('old')) && chains.some((sides) => sides.includes('new')))
       this.add('old-and-new');
     if (chains.some(([first]) => first === 'way')) this.add('on-the-way');
+    if (chains.some(([first]) => first === 'new')) this.add('in-new');
     if (chains.some(([first, second]) => first === 'base' && second === 'new')) this.add('new-calls-base');
-    if (chains.some((sides) => sides.includes('new'))) this.#seesNew = true;
     const isApplied = patches.some(({ state }) => state === 'applied');
-    for (const { thread, state, call } of results) {
+    for (const { thread, state } of results) {
       if (state !== 'returned') continue;
       if (this.#inOld.has(thread)) this.add('ended-old');
-      else if (isApplied && this.has('applied') && (this.#seesNew || call.startsWith(called)))
-        if (results.some(({ thread: other }) => this.#inOld.has(other) && other < thread) || this.#seesNew)
-          this.add('ended-new');
+      else if (isApplied && thread > this.#newest) this.add('ended-new');
     }
   }
 }

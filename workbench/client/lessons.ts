@@ -62,7 +62,7 @@ export const LESSONS: readonly Lesson[] = [
       'The patch image has a copy of every function that patched code needs, but an unchanged one must not run twice. Its copy leads back to the base: backward application.',
     steps: [
       { text: 'Apply the fix, and call `Sum 3`.', when: 'applied' },
-      { text: 'Step **Into** the new `Sum`, up to its call of `Scale`.', when: 'on-the-way' },
+      { text: 'Step **Into** the new `Sum`, up to the line that calls `Scale`.', when: 'in-new' },
       {
         text: 'Step **Into** once more: you are in `Scale` of the base, called by new code.',
         when: 'new-calls-base',

@@ -24,7 +24,7 @@ export const machineStyles = `
 #editors .breakpoint { width: 0.7rem; height: 0.7rem; border-radius: 50%; background: #d43d3d; }
 .tok-keyword, .tok-typeName { color: var(--differs); } .tok-comment { color: var(--soft); font-style: italic; }
 .tok-number, .tok-string { color: var(--hop); } .tok-meta { color: var(--change); }
-@media (max-width: 700px) { #editors .cm-mergeViewEditors { flex-direction: column; } #editors .cm-mergeViewEditor + .cm-mergeViewEditor { border-top: 2px solid var(--line); } .names { grid-template-columns: 1fr; } .names span + span::before { content: 'below: '; } }
+@media (max-width: 700px) { #editors .cm-mergeViewEditors { flex-direction: column; } #editors .cm-mergeView { max-height: none; } #editors .cm-mergeViewEditor { flex: none; } #editors .cm-mergeViewEditor + .cm-mergeViewEditor { border-top: 2px solid var(--line); } .names { grid-template-columns: 1fr; } .names span + span::before { content: 'below: '; } }
 #outcome { margin-top: 0.5rem; font-size: 0.88rem; display: grid; gap: 0.25rem; }
 #outcome .verdict { font-weight: 600; } #outcome .patched { color: var(--good); } #outcome .refused, #outcome .failed { color: var(--change); }
 #outcome .mark { color: var(--ink); text-align: left; background: none; border: 0; min-height: 0; padding: 0; font-size: 0.85rem; border-radius: 4px; }
