@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import {
   type Exploration,
   type Progress as ExplorationProgress,
+  formatLanes,
   formatSchedule,
   type OperationKind,
   PROPERTIES,
@@ -165,7 +166,7 @@ async function printExploration({ source }: ImageExploration, exploration: Explo
   for (const { rule, text, count, schedule } of violations) {
     print(colours.red(`\n${rule}: ${PROPERTIES[rule]}`));
     print(`${text}; ${count} time(s); the shortest schedule has ${schedule.actions.length} steps:`);
-    for (const line of await formatSchedule(schedule)) print(line);
+    for (const line of await formatLanes(schedule)) print(line);
   }
 }
 

@@ -18,6 +18,7 @@ export type {
 } from './explore/exploration.js';
 export { explore } from './explore/explore.js';
 export {
+  formatLanes,
   formatSchedule,
   parseAction,
   parseActions,

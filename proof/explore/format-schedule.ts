@@ -58,25 +58,65 @@ export function parseActions(texts: readonly string[]): Action[] {
 
 const MOST_STEPS = 10_000_000;
 
+/** One line of a schedule for people. */
+interface ScheduleLine {
+  readonly number: number;
+  /** Undefined: the engine. */
+  readonly processor: number | undefined;
+  readonly kind: 'step' | 'run' | 'interrupt';
+  readonly text: string;
+}
+
 /** The schedule for people, one action a line, with disassembly; of what nobody else can notice the beginning and the end. */
 export async function formatSchedule(schedule: Schedule): Promise<string[]> {
+  return (await linesOf(schedule)).map(({ number, processor, text }) => {
+    const who = processor === undefined ? 'engine' : `cpu ${processor}`;
+    return `${String(number).padStart(4)}  ${who.padEnd(13)}${text}`;
+  });
+}
+
+const LANE = 8;
+const MARKS = { step: '*', run: ':', interrupt: '!' } as const;
+
+/**
+ * The schedule as a picture: a lane for the engine and one for each processor, time downward. `*` does a step, `:` runs on by
+ * itself, `!` is interrupted; `|` stands still.
+ */
+export async function formatLanes(schedule: Schedule): Promise<string[]> {
+  const actors = [undefined, ...Array.from({ length: schedule.processors }, (_, processor) => processor)];
+  const lanes = (cell: (actor: number | undefined) => string) =>
+    actors.map((actor) => cell(actor).padEnd(LANE)).join('');
+  const heading = lanes((actor) => (actor === undefined ? 'engine' : `cpu ${actor}`));
+  const lines = await linesOf(schedule);
+  return [
+    `      ${heading}`.trimEnd(),
+    ...lines.map(({ number, processor, kind, text }) => {
+      const row = lanes((actor) => `  ${actor === processor ? MARKS[kind] : '|'}`);
+      return `${String(number).padStart(4)}  ${row}${text}`;
+    }),
+  ];
+}
+
+async function linesOf(schedule: Schedule): Promise<ScheduleLine[]> {
   const { actions } = schedule;
-  const lines: string[] = [];
+  const lines: ScheduleLine[] = [];
   for (let index = 0; index < actions.length; index++) {
     const action = actions[index];
     if (action === undefined) break;
     const end = endOfRun(actions, index);
-    const isLong = end - index > SHOWN_OF_RUN;
-    const number = String(index + 1).padStart(4);
-    if (isLong && action.actor === 'processor') {
-      const who = `cpu ${action.processor}`.padEnd(13);
-      lines.push(
-        `${number}  ${who}runs on by itself for ${end - index} steps, to ${actions[end - 1]?.text ?? ''}`,
-      );
+    const number = index + 1;
+    if (end - index > SHOWN_OF_RUN && action.actor === 'processor') {
+      const text = `runs on by itself for ${end - index} steps, to ${actions[end - 1]?.text ?? ''}`;
+      lines.push({ number, processor: action.processor, kind: 'run', text });
       index = end - 1;
       continue;
     }
-    lines.push(`${number}  ${await formatAction(schedule, action)}`);
+    lines.push({
+      number,
+      processor: action.actor === 'engine' ? undefined : action.processor,
+      kind: action.actor === 'interrupt' ? 'interrupt' : 'step',
+      text: await formatAction(schedule, action),
+    });
   }
   return lines;
 }
@@ -104,12 +144,11 @@ function isBy(action: ScheduledAction | undefined, processor: number): boolean {
 
 async function formatAction({ architecture }: Schedule, action: ScheduledAction): Promise<string> {
   const { actor, text } = action;
-  if (actor === 'engine') return `engine       ${text}`;
-  const who = `cpu ${action.processor}`.padEnd(13);
-  if (actor === 'interrupt') return `${who}is interrupted at ${text}, and so serialised`;
+  if (actor === 'engine') return text;
+  if (actor === 'interrupt') return `is interrupted at ${text}, and so serialised`;
   const { address = 0n, bytes = new Uint8Array() } = action;
   const [instruction] =
     bytes.length === 0 ? [] : await disassemble(architecture, bytes, address, { count: 1 });
   const hex = Buffer.from(bytes).toString('hex');
-  return `${who}${text.padEnd(28)} ${hex.padEnd(20)} ${instruction?.text ?? 'nothing can be fetched here'}`;
+  return `${text.padEnd(28)} ${hex.padEnd(20)} ${instruction?.text ?? 'nothing can be fetched here'}`;
 }
