@@ -17,6 +17,7 @@ export const WHOLE: readonly string[] = [
 export const LONG: readonly string[] = [
   'test/builder/make/make.test.ts',
   'test/builder/references.test.ts',
+  'test/campaign/differential.test.ts',
   'test/campaign/queue.test.ts',
   'test/cli/build-with-pdb.test.ts',
   'test/cli/interruption.test.ts',

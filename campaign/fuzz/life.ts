@@ -130,6 +130,9 @@ export function liveThrough(base: BuiltImage, bytes: Uint8Array): LifeResult {
     if (patch.state !== 'applied') return wrongOf(call, patch.state, 'life.notAppliedButChanged');
     const result = call('f');
     const isEnded = typeof result === 'string' ? ', crashed' : '';
+    // A crash ends a process with all that it has; the code of a driver is there for others.
+    if (!lab.kernel.domains.some(({ images }) => images.includes(loaded)))
+      return { outcome: 'applied, crashed with its process' };
     try {
       lab.engine.unload(patch);
     } catch (error) {

@@ -150,13 +150,19 @@ export class ProgramMaker {
       places: [...scope.places, ...names],
     };
     const statements = Array.from({ length: random.between(1, 4) }, () => this.part(this.statement(local)));
-    if (linkage === undefined && random.once(5)) {
-      const again = `${name}(${names.map((one, index) => (index === 0 ? '(a & 7u) - 1u' : one)).join(', ')})`;
-      statements.unshift(this.part(`if ((a & 7u) != 0u) return ${expression(random, local, 1)} + ${again};`));
+    // How often it calls itself is a parameter that nothing else changes: a stack that overflows in another depth than
+    // that of the fixed build would be no fault of a hotpatch.
+    const isRecursive = linkage === undefined && random.once(5);
+    const declared = isRecursive ? ['again', ...names] : names;
+    if (isRecursive) {
+      const self = `${name}(${['(again & 7u) - 1u', ...names].join(', ')})`;
+      statements.unshift(
+        this.part(`if ((again & 7u) != 0u) return ${expression(random, local, 1)} + ${self};`),
+      );
     }
-    const head = `${storage}unsigned ${name}(${names.map((one) => `unsigned ${one}`).join(', ')})`;
+    const head = `${storage}unsigned ${name}(${declared.map((one) => `unsigned ${one}`).join(', ')})`;
     const source: CFunction = { name, head, statements, result: expression(random, local) };
-    return { source, callee: { name, parameters } };
+    return { source, callee: { name, parameters: declared.length } };
   }
 
   /** A statement whose names are those of the scope, and `a`. */
