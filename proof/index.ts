@@ -16,7 +16,6 @@ export type {
   Reduction,
   Violation,
 } from './explore/exploration.js';
-export { explore } from './explore/explore.js';
 export {
   formatLanes,
   formatSchedule,
@@ -34,6 +33,7 @@ export {
 } from './explore/replay.js';
 export { ReplayDivergence } from './explore/replay-memory.js';
 export type { Action, Schedule, ScheduledAction } from './explore/schedule.js';
+export { explore } from './explore.js';
 export * from './faults/index.js';
 export * from './hooks/index.js';
 export {

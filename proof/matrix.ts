@@ -1,7 +1,7 @@
 import type { ArchitectureName } from '../cpu/index.js';
 import { FUNCTION_ENTRY_SIZE } from '../image/index.js';
 import type { Exploration, ExploreOptions } from './explore/exploration.js';
-import { explore } from './explore/explore.js';
+import { explore } from './explore.js';
 import { type WriteProtocol, windows } from './protocols/index.js';
 import {
   firstInstruction,

@@ -117,6 +117,7 @@ const FOLDERS: Readonly<Record<string, readonly string[]>> = {
   image: ['hotpatch', 'symbols', 'unwind', 'write', 'hotp1', 'check', 'describe', 'memory'],
   engine: ['core', 'modern', 'server-2003'],
   builder: ['checks', 'server-2003', 'make'],
+  proof: ['shapes', 'protocols', 'faults', 'refusals', 'hooks', 'explore', 'reduction'],
   debugger: ['commands', 'dump', 'gdb', 'dap', 'export'],
   viewer: ['styles', 'recording', 'recorder'],
   campaign: ['fuzz', 'programs', 'kinds', 'store', 'queue', 'report'],

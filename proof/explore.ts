@@ -1,7 +1,7 @@
-import { exploreReduced } from '../reduction/explore-reduced.js';
-import type { SubjectSource } from '../subject.js';
-import type { Exploration, ExploreOptions } from './exploration.js';
-import { exploreEach } from './explorer.js';
+import type { Exploration, ExploreOptions } from './explore/exploration.js';
+import { exploreEach } from './explore/explorer.js';
+import { exploreReduced } from './reduction/explore-reduced.js';
+import type { SubjectSource } from './subject.js';
 
 /**
  * Shows what a protocol does in every interleaving of its steps with the instructions of the processors, by the shortest
