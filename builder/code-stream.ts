@@ -1,4 +1,4 @@
-import { type InstructionFlow, instructionFacts, retarget } from '../cpu/index.js';
+import { type InstructionFlow, instructionsOf, retarget } from '../cpu/index.js';
 import type { ImageArchitecture } from '../image/index.js';
 import { resolvePages } from './arm64-pages.js';
 import type { CodeFunction, Program } from './program.js';
@@ -26,6 +26,8 @@ export interface CodeInstruction {
 
 /** A function as instructions that can be compared with those of another build. */
 export interface CodeStream {
+  /** The bytes of all instructions. */
+  readonly masked: Uint8Array;
   readonly instructions: readonly CodeInstruction[];
   readonly references: readonly Reference[];
 }
@@ -48,41 +50,69 @@ export function decodeFunction(program: Program, code: CodeFunction): CodeStream
   const base = image.optionalHeader.imageBase;
   const bytes = image.read(code.rva, code.size);
   const pages = PAGES[architecture](bytes, code.rva);
-  const instructions: CodeInstruction[] = [];
-  for (let offset = 0; offset < bytes.length; ) {
-    const at = base + BigInt(code.rva + offset);
-    const raw = bytes.subarray(offset);
-    const facts = instructionFacts(architecture, raw, at);
-    const length = Math.min(facts.length, raw.length);
-    let own: Uint8Array = Uint8Array.from(raw.subarray(0, length));
+  const relocated = program.relocationsIn(code.rva, code.size);
+  const masked = Uint8Array.from(bytes);
+  const at = base + BigInt(code.rva);
+  const instructions: StreamInstruction[] = [];
+  for (const { offset, length: whole, flow, pcRelative, field } of instructionsOf(architecture, bytes, at)) {
+    const length = Math.min(whole, bytes.length - offset);
     const references: Reference[] = [];
     let branch: number | undefined;
     const page = pages?.get(offset);
     if (page !== undefined) {
-      own = page.masked;
+      masked.set(page.masked, offset);
       if (page.target !== undefined) references.push({ kind: 'data', target: page.target, offset });
-    } else if (facts.pcRelative !== undefined) {
-      const target = Number(facts.pcRelative.target - base);
-      own = retarget(architecture, own, at, at + BigInt(length));
-      if (facts.pcRelative.kind !== 'branch') references.push({ kind: 'data', target, offset });
+    } else if (pcRelative !== undefined) {
+      const target = Number(pcRelative.target - base);
+      const here = at + BigInt(offset);
+      if (field !== undefined) masked.fill(0, offset + field.offset, offset + field.offset + field.size);
+      else
+        masked.set(
+          retarget(architecture, bytes.subarray(offset, offset + length), here, here + BigInt(length)),
+          offset,
+        );
+      if (pcRelative.kind !== 'branch') references.push({ kind: 'data', target, offset });
       else if (target >= code.rva && target < code.rva + code.size) branch = target - code.rva;
-      else references.push({ kind: facts.flow === 'call' ? 'call' : 'jump', target, offset });
+      else references.push({ kind: flow === 'call' ? 'call' : 'jump', target, offset });
     }
-    for (const rva of program.relocationsIn(code.rva + offset, length)) {
-      const field = rva - code.rva - offset;
-      if (field + image.pointerSize > length) continue;
+    for (const rva of relocated) {
+      const place = rva - code.rva - offset;
+      if (place < 0 || place + image.pointerSize > length) continue;
       references.push({ kind: 'data', target: program.pointerTarget(rva), offset });
-      own.fill(0, field, field + image.pointerSize);
+      masked.fill(0, offset + place, offset + place + image.pointerSize);
     }
-    instructions.push({
-      offset,
-      length,
-      flow: facts.flow,
-      bytes: own,
-      references,
-      ...(branch === undefined ? {} : { branch }),
-    });
-    offset += length;
+    instructions.push(
+      new StreamInstruction(
+        masked,
+        offset,
+        length,
+        flow,
+        references.length === 0 ? NO_REFERENCES : references,
+        branch,
+      ),
+    );
   }
-  return { instructions, references: instructions.flatMap((instruction) => instruction.references) };
+  return { masked, instructions, references: instructions.flatMap((instruction) => instruction.references) };
 }
+
+/** Functions have many instructions: each keeps its place in the code instead of bytes of its own. */
+class StreamInstruction implements CodeInstruction {
+  readonly branch?: number;
+
+  constructor(
+    private readonly masked: Uint8Array,
+    readonly offset: number,
+    readonly length: number,
+    readonly flow: InstructionFlow,
+    readonly references: readonly Reference[],
+    branch: number | undefined,
+  ) {
+    if (branch !== undefined) this.branch = branch;
+  }
+
+  get bytes(): Uint8Array {
+    return this.masked.subarray(this.offset, this.offset + this.length);
+  }
+}
+
+const NO_REFERENCES: readonly Reference[] = [];

@@ -88,8 +88,9 @@ export class Equality {
   }
 
   #compareInstructions(node: Node, before: CodeFunction, after: CodeFunction): void {
-    const left = this.base.stream(before).instructions;
-    const right = this.fixed.stream(after).instructions;
+    const { masked, instructions: left } = this.base.stream(before);
+    const { masked: others, instructions: right } = this.fixed.stream(after);
+    const isSameCode = sameBytes(masked, others);
     for (let i = 0; i < Math.max(left.length, right.length); i++) {
       const a = left[i];
       const b = right[i];
@@ -100,11 +101,12 @@ export class Equality {
       if (
         a.branch !== b.branch ||
         a.references.length !== b.references.length ||
-        !sameBytes(a.bytes, b.bytes)
+        !(isSameCode || sameBytes(a.bytes, b.bytes))
       ) {
         node.differences.push(`the instructions differ from ${at(a.offset)} on`);
         return;
       }
+      if (a.references.length === 0) continue;
       for (const [j, from] of a.references.entries()) {
         const to = b.references[j];
         if (to !== undefined) this.#compareReferences(node, from, to, before, after);
@@ -314,5 +316,7 @@ function initialisedBytes({ image }: Program, rva: number): number {
 }
 
 function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }

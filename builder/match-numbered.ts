@@ -124,18 +124,19 @@ function pairByPlaces(
 }
 
 function isSameShape(base: Program, fixed: Program, before: CodeFunction, after: CodeFunction): boolean {
-  const left = base.stream(before).instructions;
-  const right = fixed.stream(after).instructions;
+  const { masked, instructions: left } = base.stream(before);
+  const { masked: others, instructions: right } = fixed.stream(after);
   return (
     left.length === right.length &&
+    masked.length === others.length &&
+    masked.every((byte, at) => byte === others[at]) &&
     left.every((instruction, i) => {
       const other = right[i];
       return (
         other !== undefined &&
         instruction.branch === other.branch &&
-        instruction.references.length === other.references.length &&
-        instruction.bytes.length === other.bytes.length &&
-        instruction.bytes.every((byte, at) => byte === other.bytes[at])
+        instruction.length === other.length &&
+        instruction.references.length === other.references.length
       );
     })
   );

@@ -58,6 +58,7 @@ export {
   type InstructionFlow,
   instructionFacts,
   instructionLength,
+  instructionsOf,
   type PcRelativeOperand,
   retarget,
 } from './instruction.js';

@@ -1,6 +1,6 @@
 import type { ArchitectureName } from './architecture/architecture.js';
 import { arm64Facts, retargetArm64 } from './instruction/arm64.js';
-import { retargetX86, x86Facts } from './instruction/x86.js';
+import { retargetX86, x86Facts, x86Instructions } from './instruction/x86.js';
 
 /**
  * Where execution goes after an instruction.
@@ -50,6 +50,23 @@ export interface InstructionFacts {
   readonly serialising: boolean;
 }
 
+/** One of several instructions that follow each other. */
+export interface DecodedInstruction extends Pick<InstructionFacts, 'length' | 'flow' | 'pcRelative'> {
+  /** From the first byte, in bytes. */
+  readonly offset: number;
+  /** The bytes of the instruction that hold the distance of its PC-relative operand; undefined where it is no whole bytes. */
+  readonly field: { readonly offset: number; readonly size: number } | undefined;
+}
+
+/** The instructions of `bytes`, from the first byte to the last, with what {@link instructionFacts} says of each. */
+export function instructionsOf(
+  architecture: ArchitectureName,
+  bytes: Uint8Array,
+  at: bigint,
+): readonly DecodedInstruction[] {
+  return DECODERS[architecture].all(bytes, at);
+}
+
 /** Facts about the instruction that `bytes` begins with. Only the first 15 bytes (ARM64: 4) are looked at. */
 export function instructionFacts(
   architecture: ArchitectureName,
@@ -78,12 +95,14 @@ export function retarget(
 }
 
 interface Decoder {
+  all(bytes: Uint8Array, at: bigint): DecodedInstruction[];
   facts(bytes: Uint8Array, at: bigint): InstructionFacts;
   length(bytes: Uint8Array, at: bigint): number;
   retarget(bytes: Uint8Array, at: bigint, target: bigint): Uint8Array;
 }
 
 const x86Decoder = (bits: 32 | 64): Decoder => ({
+  all: (bytes, at) => x86Instructions(bits, bytes, at),
   facts: (bytes, at) => x86Facts(bits, bytes, at),
   length: (bytes, at) => x86Facts(bits, bytes, at).length,
   retarget: (bytes, at, target) => retargetX86(bits, bytes, at, target),
@@ -92,5 +111,13 @@ const x86Decoder = (bits: 32 | 64): Decoder => ({
 const DECODERS: Readonly<Record<ArchitectureName, Decoder>> = {
   x64: x86Decoder(64),
   x86: x86Decoder(32),
-  arm64: { facts: arm64Facts, length: () => 4, retarget: retargetArm64 },
+  arm64: { all: arm64Instructions, facts: arm64Facts, length: () => 4, retarget: retargetArm64 },
 };
+
+function arm64Instructions(bytes: Uint8Array, at: bigint): DecodedInstruction[] {
+  return Array.from({ length: Math.ceil(bytes.length / 4) }, (_, index) => ({
+    ...arm64Facts(bytes.subarray(index * 4), at + BigInt(index * 4)),
+    offset: index * 4,
+    field: undefined,
+  }));
+}

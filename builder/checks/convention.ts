@@ -85,14 +85,18 @@ interface CallSite {
 
 function callersOf(program: Program): ReadonlyMap<CodeFunction, readonly CallSite[]> {
   const callers = new Map<CodeFunction, CallSite[]>();
-  for (const code of program.functions)
-    for (const [index, { references }] of program.stream(code).instructions.entries())
-      for (const { kind, target } of references) {
+  for (const code of program.functions) {
+    const { instructions } = program.stream(code);
+    for (let index = 0; index < instructions.length; index++)
+      for (const { kind, target } of instructions[index]?.references ?? []) {
         if (kind === 'data') continue;
         const callee = program.functionAt(target);
         if (callee?.rva !== target || callee === code) continue;
-        callers.set(callee, [...(callers.get(callee) ?? []), { code, index }]);
+        const list = callers.get(callee);
+        if (list === undefined) callers.set(callee, [{ code, index }]);
+        else list.push({ code, index });
       }
+  }
   return callers;
 }
 

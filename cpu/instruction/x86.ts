@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import type { Decoder, Instruction } from 'iced-x86';
 import { CpuError, hex } from '../error.js';
-import type { InstructionFacts, InstructionFlow } from '../instruction.js';
+import type { DecodedInstruction, InstructionFacts, InstructionFlow } from '../instruction.js';
 
 export type Iced = typeof import('iced-x86');
 
@@ -39,23 +39,73 @@ export function withInstruction<T>(
 
 export function x86Facts(bits: 32 | 64, bytes: Uint8Array, at: bigint): InstructionFacts {
   if (bytes.length === 0) return { length: 1, flow: 'invalid', serialising: false };
-  return withInstruction(bits, bytes, at, (instruction) => {
-    if (instruction.isInvalid) return { length: 1, flow: 'invalid', serialising: false };
-    const target = branchTarget(instruction);
-    const pcRelative =
-      target !== undefined
-        ? ({ kind: 'branch', target } as const)
-        : instruction.isIpRelMemoryOperand
-          ? ({ kind: 'memory', target: BigInt.asUintN(64, instruction.ipRelMemoryAddress) } as const)
-          : undefined;
-    return {
-      length: instruction.length,
-      flow: flowOf(instruction, target !== undefined),
-      ...(target === undefined ? {} : { target }),
-      ...(pcRelative === undefined ? {} : { pcRelative }),
-      serialising: isSerialising(instruction),
-    };
-  });
+  return withInstruction(bits, bytes, at, factsOf);
+}
+
+function factsOf(instruction: Instruction): InstructionFacts {
+  if (instruction.isInvalid) return { length: 1, flow: 'invalid', serialising: false };
+  const target = branchTarget(instruction);
+  const pcRelative =
+    target !== undefined
+      ? ({ kind: 'branch', target } as const)
+      : instruction.isIpRelMemoryOperand
+        ? ({ kind: 'memory', target: BigInt.asUintN(64, instruction.ipRelMemoryAddress) } as const)
+        : undefined;
+  return {
+    length: instruction.length,
+    flow: flowOf(instruction, target !== undefined),
+    ...(target === undefined ? {} : { target }),
+    ...(pcRelative === undefined ? {} : { pcRelative }),
+    serialising: isSerialising(instruction),
+  };
+}
+
+/** One instruction after the other, with one decoder for all of them. */
+export function x86Instructions(bits: 32 | 64, bytes: Uint8Array, at: bigint): DecodedInstruction[] {
+  const { Decoder, DecoderOptions, FlowControl, Instruction } = iced();
+  const decoder = new Decoder(bits, bytes, DecoderOptions.None);
+  const instruction = new Instruction();
+  const found: DecodedInstruction[] = [];
+  try {
+    decoder.ip = BigInt.asUintN(bits, at);
+    for (let offset = 0; offset < bytes.length; ) {
+      decoder.decodeOut(instruction);
+      const { flowControl } = instruction;
+      if (flowControl === FlowControl.Next) {
+        const { length } = instruction;
+        if (instruction.isIpRelMemoryOperand) {
+          const target = BigInt.asUintN(64, instruction.ipRelMemoryAddress);
+          const field = fieldOf(decoder, instruction);
+          found.push({ offset, length, flow: 'next', pcRelative: { kind: 'memory', target }, field });
+        } else found.push({ offset, length, flow: 'next', field: undefined });
+        offset += length;
+        continue;
+      }
+      const facts = factsOf(instruction);
+      const field = facts.pcRelative && fieldOf(decoder, instruction);
+      found.push({ ...facts, offset, field });
+      offset += facts.length;
+      if (facts.flow !== 'invalid') continue;
+      decoder.position = offset;
+      decoder.ip = BigInt.asUintN(bits, at + BigInt(offset));
+    }
+    return found;
+  } finally {
+    instruction.free();
+    decoder.free();
+  }
+}
+
+/** Where the distance of its PC-relative operand stands in an instruction. */
+function fieldOf(decoder: Decoder, instruction: Instruction): { offset: number; size: number } {
+  const offsets = decoder.getConstantOffsets(instruction);
+  const isBranch = branchTarget(instruction) !== undefined;
+  const field = {
+    offset: isBranch ? offsets.immediateOffset : offsets.displacementOffset,
+    size: isBranch ? offsets.immediateSize : offsets.displacementSize,
+  };
+  offsets.free();
+  return field;
 }
 
 export function retargetX86(bits: 32 | 64, bytes: Uint8Array, at: bigint, target: bigint): Uint8Array {
@@ -66,10 +116,7 @@ export function retargetX86(bits: 32 | 64, bytes: Uint8Array, at: bigint, target
         address: at,
       });
     }
-    const offsets = decoder.getConstantOffsets(instruction);
-    const offset = isBranch ? offsets.immediateOffset : offsets.displacementOffset;
-    const size = isBranch ? offsets.immediateSize : offsets.displacementSize;
-    offsets.free();
+    const { offset, size } = fieldOf(decoder, instruction);
     const distance = BigInt.asIntN(bits, target - at - BigInt(instruction.length));
     if (BigInt.asIntN(size * 8, distance) !== distance) {
       throw new CpuError(
