@@ -22,6 +22,7 @@ export const LONG: readonly string[] = [
   'test/cli/build-with-pdb.test.ts',
   'test/cli/interruption.test.ts',
   'test/cli/streams.test.ts',
+  'test/cli/verify-calls.test.ts',
   'test/cli/table/processes.test.ts',
   'test/cli/table/successes.test.ts',
   'test/corpus/fixes/fixes.test.ts',

@@ -1,4 +1,4 @@
-import type { PeImage, SymbolTable } from '../image/index.js';
+import { isWritable, type PeImage, type SymbolTable } from '../image/index.js';
 import type { Comparison } from './compare.js';
 import type { Findings } from './finding.js';
 import { scopedName } from './identity.js';
@@ -37,6 +37,7 @@ export function checkPrevious(input: Cumulative, comparison: Comparison, finding
     findings.report('previous.sequence', `${sequenceNumber}, the previous one is ${table.sequenceNumber}`);
   checkDropped(description.chunks, comparison, findings);
   if (previous.symbols !== undefined) checkState(previous.image, previous.symbols, comparison, findings);
+  if (!hasStateNames(previous)) findings.report('previous.symbols', nameOf(previous.image));
   return sequenceNumber;
 }
 
@@ -53,6 +54,14 @@ function checkDropped(
       for (const { rva } of records)
         if (!covered.has(rva))
           findings.report('previous.dropped', `base +0x${rva.toString(16)}`, base.describe(rva));
+}
+
+/** Does any symbol name a variable? What only exports of functions are known of has none. */
+function hasStateNames({ image, symbols }: NonNullable<Cumulative['previous']>): boolean {
+  return (
+    !image.sections.some(isWritable) ||
+    symbols?.all.some(({ kind, rva }) => kind !== 'function' && isWritableAt(image, rva)) === true
+  );
 }
 
 /** Variables that live in the previous patch image only: neither the base nor the new image has their values. */

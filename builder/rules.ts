@@ -386,6 +386,10 @@ const rules = {
     'a function that the previous hotpatch covers equals the base’s again: it will run original code',
     'check that the fix is meant to be taken back',
   ),
+  'previous.symbols': warning(
+    'without symbols of the hotpatch before, variables that only it has cannot be seen: they may begin anew',
+    'keep the PDB or map that hotpatch build has put beside it',
+  ),
   'previous.restarted': warning(
     'a variable that the previous hotpatch has begins anew in the new one',
     'carry its value over in a callout (__PatchMainCallout__)',

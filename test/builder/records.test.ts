@@ -182,6 +182,20 @@ describe('cumulative hotpatches', () => {
       patch.findings.filter(({ rule }) => rule === 'previous.state').map(({ symbol }) => symbol),
     ).toEqual(['seen']);
   });
+
+  it('say that nothing is known of that state without symbols', async () => {
+    const stateful = await assemblePatch('x64', {
+      base: CHAIN,
+      fixed: { code: { f: 'inc dword ptr [rip + seen]; ret' }, data: { seen: [0, 0, 0, 0] } },
+    });
+    const rulesWith = async (symbols: typeof stateful.fixed.symbols | undefined) => {
+      const previous = { image: stateful.patchImage, ...(symbols === undefined ? {} : { symbols }) };
+      const { patch } = await assemblePatch('x64', { base: CHAIN, fixed: second }, { previous });
+      return patch.findings.map(({ rule }) => rule).filter((rule) => rule === 'previous.symbols');
+    };
+    expect(await rulesWith(undefined)).toEqual(['previous.symbols']);
+    expect(await rulesWith(stateful.fixed.symbols)).toEqual([]);
+  });
 });
 
 describe('names given by the user', () => {

@@ -108,4 +108,17 @@ describe('hotpatch verify', () => {
     writeFileSync(file, 'not an image');
     expect((await hotpatch('verify', file, '--base', base)).code).toBe(2);
   });
+
+  it.each([
+    { what: 'a call without a fixed build', args: ['--call', 'hp_entry 0'], text: /--call needs --fixed/ },
+    {
+      what: 'an argument that is no number',
+      args: ['--fixed', fixed, '--call', 'hp_entry x'],
+      text: /x is no number/,
+    },
+  ])('is used wrongly with $what', async ({ args, text }) => {
+    const { code, stderr } = await hotpatch('verify', patch, '--base', base, ...args);
+    expect(stderr).toMatch(text);
+    expect(code).toBe(2);
+  });
 });

@@ -1,0 +1,41 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { fixture } from '../support.js';
+import { hotpatch } from './hotpatch.js';
+
+const base = fixture('x64/base/demo.dll');
+const fixed = fixture('x64/fixed/demo.dll');
+
+/** `verify` of the demonstration's hotpatch, with the calls to make and the build that is said to be fixed. */
+const verify = (alone: string, ...args: string[]) =>
+  hotpatch(
+    ...['verify', fixture('x64/patch/demo_hp.dll'), '--base', base, '--fixed', alone],
+    ...['--patch-symbols', fixture('x64/fixed/demo.map'), '--with', fixture('x64/hpimport.dll')],
+    ...args,
+  );
+
+describe('the calls of hotpatch verify', { timeout: 300_000 }, () => {
+  const work = mkdtempSync(join(tmpdir(), 'hotpatch-calls-'));
+  afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+  it('are made on base, fixed build and patched base', async () => {
+    const { code, stdout, stderr } = await verify(fixed, '--call', 'hp_entry 0 3 4');
+    expect(stderr).not.toContain('disagreement');
+    expect(stdout).toMatch(/1 call\(s\) on .*, the patch landing at [1-9]\d* places: no disagreement/);
+    expect(code).toBe(0);
+  });
+
+  it('come from a file too; one that another fix would answer otherwise is told', async () => {
+    const calls = join(work, 'calls.txt');
+    writeFileSync(calls, '# selector, then two numbers\nhp_entry 0 0x3 4 # the only call\n\n');
+    const { code, json } = await verify(base, '--calls', calls, '--json');
+    const wrong = expect.objectContaining({ kind: 'fresh', call: 'hp_entry 0 3 4' });
+    expect(json).toMatchObject({
+      isValid: true,
+      behaviour: { calls: 1, disagreements: expect.arrayContaining([wrong]) },
+    });
+    expect(code).toBe(1);
+  });
+});
