@@ -103,6 +103,13 @@ describe.skipIf(!isPossible && !isNeeded)('the workbench, in Chromium', () => {
     return text('#outcome');
   }
 
+  async function newMachine(call: string): Promise<void> {
+    await page.fill('#call', call);
+    await page.getByRole('button', { name: 'New machine' }).click();
+    await expect.poll(() => text('#results'), PATIENT).toMatch(new RegExp(`^${call}\\s+thread \\d+\\s+…$`));
+    await page.waitForSelector(SETTLED);
+  }
+
   it('does the first lesson: a line is changed and patched in while a thread stands inside', async () => {
     expect(await text('#threads')).toContain('sensor!Sum (sensor.c:14)');
     for (let i = 0; i < 4 && !(await text('#threads')).includes('sensor.c:16'); i++) await press('Line');
@@ -153,10 +160,43 @@ describe.skipIf(!isPossible && !isNeeded)('the workbench, in Chromium', () => {
     expect(await text('#results')).toMatch(/90 \(0x5a\)[\s\S]*90 \(0x5a\)/);
   });
 
+  it('does the second lesson: old and new code at once', async () => {
+    await page.selectOption('#lesson', 'both');
+    await newMachine('Sum 200');
+    for (let i = 0; i < 4 && !(await text('#threads')).includes('sensor.c:16'); i++) await press('Line');
+    await build('patched');
+    await page.waitForSelector('#threads .old');
+    await page.fill('#call', 'Sum 3');
+    await page.getByRole('button', { name: 'Call', exact: true }).click();
+    await page.waitForSelector('#threads .thread:nth-child(2)');
+    await page.locator('#threads .thread').nth(1).click();
+    await page.waitForSelector('#threads .thread:nth-child(2)[aria-pressed=true]');
+    for (let i = 0; i < 8 && (await page.locator('#guide li.done').count()) < 3; i++)
+      await press('Instruction');
+    expect(await text('#threads')).toMatch(/in old code[\s\S]*in new code/);
+    await press('Run');
+    const results = await text('#results');
+    expect(results).toContain('7780 ('); // 25 times all eight, which are 31, and 3: ten times that
+    expect(results).toContain('80 (0x50)');
+    expect(await page.locator('#guide li.done').count()).toBe(4);
+  });
+
+  it('does the third lesson: new code calls a function of the base', async () => {
+    await page.selectOption('#lesson', 'backward');
+    await newMachine('Sum 3');
+    await build('patched');
+    await page.waitForSelector('#way .hop');
+    await press('Run');
+    await press('Call');
+    for (let i = 0; i < 8 && (await page.locator('#guide li.done').count()) < 3; i++) await press('Into');
+    expect(await text('#threads')).toMatch(/sensor!Scale[\s\S]*← sensor_hp!Sum/);
+    await press('Run');
+  });
+
   it('answers the console, and links lines with instructions', async () => {
-    await page.fill('#command', '!hotpatch');
+    await page.fill('#command', '!hpat');
     await page.press('#command', 'Enter');
-    await expect.poll(() => text('#log'), PATIENT).toContain('reverted');
+    await expect.poll(() => text('#log'), PATIENT).toMatch(/HPAT of sensor\.dll: .* 1 of 512 slots used/);
     await page.fill('#command', 'nonsense!');
     await page.press('#command', 'Enter');
     await page.waitForSelector('#log .wrong');
