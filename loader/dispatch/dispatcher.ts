@@ -3,6 +3,7 @@ import { type Blocked, isBlocked, KernelError } from '../common/index.js';
 import { GuestAccessViolation } from '../memory/index.js';
 import { processOf } from '../processes/index.js';
 import {
+  callAll,
   type ExceptionDetails,
   type GuestProcedure,
   isProcedure,
@@ -60,7 +61,11 @@ function handle(kernel: ServiceOwner, thread: Thread, processor: Processor, exit
       resumeProcedure(kernel.scheduler, thread, thread.architecture.result(processor));
       return;
     }
-    thread.end(thread.architecture.result(processor), thread.architecture.floatResult(processor));
+    const result = thread.architecture.result(processor);
+    const floatResult = thread.architecture.floatResult(processor);
+    const calls = thread.takeLastCalls();
+    if (calls.length === 0) thread.end(result, floatResult);
+    else startProcedure(kernel.scheduler, thread, callAll(calls), () => thread.end(result, floatResult));
     return;
   }
   const service = exit.reason === 'serviceCall' ? kernel.exportAt(thread.domain, exit.address) : undefined;

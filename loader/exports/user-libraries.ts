@@ -48,9 +48,14 @@ export function userLibraries(): SimulatedExport[] {
     defineExport('LoadLibraryW', ['wstring'], (call, path) => load(call, path)),
     defineExport('LoadLibraryA', ['cstring'], (call, path) => load(call, path)),
     // No library here does anything for threads that it could be spared.
-    defineExport('DisableThreadLibraryCalls', ['pointer'], (call, base) =>
-      imageAt(call, base) === undefined ? fail(call, ERROR_MOD_NOT_FOUND) : 1,
-    ),
+    // A DLL with thread-local storage of its own goes on hearing of threads (learn.microsoft.com).
+    defineExport('DisableThreadLibraryCalls', ['pointer'], (call, base) => {
+      const image = imageAt(call, base);
+      if (image === undefined) return fail(call, ERROR_MOD_NOT_FOUND);
+      if (image.image.tls !== undefined) return 0;
+      image.hearsOfThreads = false;
+      return 1;
+    }),
     defineExport('FreeLibrary', ['pointer'], (call, base) => {
       const image = imageAt(call, base);
       if (image === undefined) return fail(call, ERROR_MOD_NOT_FOUND);

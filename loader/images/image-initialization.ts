@@ -6,6 +6,8 @@ import type { LoaderOwner } from './owners.js';
 
 const DLL_PROCESS_DETACH = 0n;
 const DLL_PROCESS_ATTACH = 1n;
+const DLL_THREAD_ATTACH = 2n;
+const DLL_THREAD_DETACH = 3n;
 const STATUS_FAILURE = 0x8000_0000n;
 
 /** Runs an image's first instructions: TLS callbacks and DllMain, or DriverEntry. A program starts with its first thread. */
@@ -84,4 +86,31 @@ function runTlsCallbacks(kernel: LoaderOwner, loaded: LoadedImage, reason: bigin
       domain,
       name: `TLS callback of ${loaded.baseDllName}`,
     });
+}
+
+/** A call of a guest function. */
+interface Notification {
+  readonly target: bigint;
+  readonly arguments: readonly bigint[];
+}
+
+/**
+ * The calls by which the images of a process hear that a thread has begun (in the order in which they were loaded) or is
+ * about to end (the other way round): TLS callbacks, then DllMain (winnt.h, DLL_THREAD_ATTACH, DLL_THREAD_DETACH).
+ */
+export function threadNotifications(
+  images: readonly LoadedImage[],
+  when: 'begins' | 'ends',
+): readonly Notification[] {
+  const reason = when === 'begins' ? DLL_THREAD_ATTACH : DLL_THREAD_DETACH;
+  const hearing = images.filter(({ initialized, hearsOfThreads }) => initialized && hearsOfThreads);
+  return (when === 'begins' ? hearing : hearing.reverse()).flatMap((loaded) => {
+    const { entryPoint, image } = loaded;
+    const callbacks = (image.tls?.callBacks ?? []).map((rva) => loaded.address(rva));
+    const main = entryPoint === undefined || isProgram(image) ? [] : [entryPoint];
+    return [...callbacks, ...main].map((target) => ({
+      target,
+      arguments: [loaded.dllBase, reason, 0n],
+    }));
+  });
 }

@@ -7,6 +7,7 @@ export { type FunctionEntry, lookupFunctionEntry } from './function-entry.js';
 export { HotPatchAddressTable, HPAT_PAIR_SIZE, type HpatLayout, hotPatchReserveSize } from './hpat.js';
 export { ImageDomain, type ImageKind } from './image-domain.js';
 export { ImageDomains } from './image-domains.js';
+export { threadNotifications } from './image-initialization.js';
 export { type ImageIdentity, type ImageInstance, instancesOf } from './image-instances.js';
 export {
   assertLoadable,

@@ -58,6 +58,8 @@ export class LoadedImage {
   driverObject: bigint | undefined;
   /** Has its entry point run? */
   initialized = false;
+  /** Does it hear of threads that start and end? DisableThreadLibraryCalls says no. */
+  hearsOfThreads = true;
   #hotPatchState: LdrHotPatchState = 'BaseImage';
   #activePatchImageBase: bigint | undefined;
   /** `__guard_retpoline_jump_hpat` in the image's retpoline page, in a system with retpoline. */

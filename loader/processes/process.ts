@@ -1,7 +1,13 @@
 import { type AddressSpace, PAGE_SIZE } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
 import { asInt, INSPECT, KernelError, printed } from '../common/index.js';
-import type { ImageDomain, ImageProcess, LoadedImage, LoadOptions } from '../images/index.js';
+import {
+  type ImageDomain,
+  type ImageProcess,
+  type LoadedImage,
+  type LoadOptions,
+  threadNotifications,
+} from '../images/index.js';
 import {
   HEAP_32,
   HEAP_64,
@@ -11,7 +17,7 @@ import {
   Pool,
   type PoolState,
 } from '../memory/index.js';
-import type { Thread, ThreadOptions, ThreadProcess } from '../threads/index.js';
+import type { Thread, ThreadNotifications, ThreadOptions, ThreadProcess } from '../threads/index.js';
 import { type HandleState, HandleTable } from './handles.js';
 import type { ProcessOwner } from './owners.js';
 import { ProcessEnvironment } from './process-environment.js';
@@ -176,7 +182,11 @@ export class Process implements ThreadProcess {
     options: ThreadOptions = {},
   ): Thread {
     this.#assertAlive();
-    return this.#owner.createThread(address, parameters, { ...options, domain: this.domain });
+    const notifications: ThreadNotifications = {
+      begins: () => threadNotifications(this.images, 'begins'),
+      ends: () => threadNotifications(this.images, 'ends'),
+    };
+    return this.#owner.createThread(address, parameters, { notifications, ...options, domain: this.domain });
   }
 
   /** Calls a function on a thread of its own, alone, and returns its result as a C `int`. */

@@ -10,6 +10,9 @@ import type { LoadedImage } from '../images/index.js';
 /** Fourth parameter of both bug checks: what was modified (bugcodes, "0x109"): a function. */
 const FUNCTION_MODIFICATION = 1n;
 
+/** Ticks between two checks that nobody asked for. The real ones look every few minutes, at random (modelled). */
+const DEFAULT_INTERVAL = 0x1_0000n;
+
 /** The kernel, as far as its protection needs it. */
 export interface PatchGuardOwner {
   readonly machine: Machine;
@@ -26,12 +29,13 @@ export interface PatchGuardOwner {
 
 /**
  * PatchGuard, or HyperGuard when VTL1 runs: knows what every page of kernel code should hold, and stops the system when
- * one holds something else. Stores of the Secure Kernel change what it should hold; nothing else does. What the real ones
- * protect beyond code, and when they look, is not modelled.
+ * one holds something else. Stores of the Secure Kernel change what it should hold; nothing else does. Code of HPATs and
+ * retpoline pages is code too; data, which import tables, load configurations and HPAT data slots are, is not looked at
+ * (docs/fidelity.md#patchguard).
  */
 export class PatchGuard {
   readonly #expected = new Map<AddressSpace, Map<bigint, Uint8Array>>();
-  #interval: bigint | undefined;
+  #interval: bigint | undefined = DEFAULT_INTERVAL;
   #lastCheck = 0n;
 
   constructor(private readonly kernel: PatchGuardOwner) {
@@ -47,7 +51,10 @@ export class PatchGuard {
     return [...this.#expected.values()].reduce((sum, pages) => sum + pages.size, 0);
   }
 
-  /** From now on checks after each run or call, when so many ticks have passed since the last time. Undefined: never. */
+  /**
+   * From now on checks after each run or call, when so many ticks have passed since the last time. Undefined: never.
+   * Default 65,536.
+   */
   set interval(ticks: number | undefined) {
     this.#interval = ticks === undefined ? undefined : BigInt(ticks);
   }

@@ -174,3 +174,22 @@ export function processorOf(thread: Thread): Processor {
 export function isProcedure(result: ServiceResult): result is GuestProcedure {
   return typeof result === 'object' && result !== null && 'next' in result;
 }
+
+/** Calls a thread makes beside its own function. */
+export interface ThreadNotifications {
+  /** Before the function, when it is about to run for the first time. */
+  begins(): readonly GuestCall[];
+  /** When it is about to end by itself. */
+  ends(): readonly GuestCall[];
+}
+
+export function* callAll(calls: readonly GuestCall[]): GuestProcedure {
+  for (const call of calls) yield call;
+}
+
+/** For what ends its thread from within: makes the thread's last calls first. */
+export function* endThread(thread: Thread, status: bigint): GuestProcedure {
+  yield* callAll(thread.takeLastCalls());
+  thread.end(status);
+  return CONTEXT_SET;
+}

@@ -1,6 +1,7 @@
 import { KernelError } from '../common/index.js';
 import { type ImageDomain, insideInstruction } from '../images/index.js';
 import { resultRegister } from './call-result.js';
+import type { ThreadNotifications } from './guest-call.js';
 import { GuestCrash } from './guest-crash.js';
 import type { ModeContexts } from './mode-contexts.js';
 import type {
@@ -24,6 +25,8 @@ export interface ThreadOptions {
   readonly irql?: number;
   /** Kernel code of a thread's system service: it runs in that thread's process and address space. */
   readonly onBehalfOf?: Requestor;
+  /** What it calls before its own function, and when that has returned or ends it. */
+  readonly notifications?: ThreadNotifications;
 }
 
 type Arguments = readonly (bigint | number)[];
@@ -113,6 +116,7 @@ export class ThreadRunner implements ThreadSystem {
         ? {}
         : { onBehalfOf: options.onBehalfOf, addressSpace: options.onBehalfOf.thread.addressSpace }),
       ...(options.irql === undefined ? {} : { irql: options.irql }),
+      ...(options.notifications === undefined ? {} : { notifications: options.notifications }),
       ...(teb === undefined ? {} : { teb }),
       start: (processor) => {
         this.modes.load(processor, domain);

@@ -9,7 +9,13 @@ import { asInt, type Blocked, INSPECT, IRQL, printed } from '../common/index.js'
 import type { ImageDomain } from '../images/index.js';
 import { type GuestMemory, guestMemoryOf } from '../memory/index.js';
 import type { Crash } from './crash.js';
-import type { Callout } from './guest-call.js';
+import {
+  type Callout,
+  callAll,
+  type GuestCall,
+  startProcedure,
+  type ThreadNotifications,
+} from './guest-call.js';
 import type { ThreadProcess, ThreadSystem } from './owners.js';
 import type { StackFrame } from './stack-frame.js';
 import type { ThreadStack } from './thread-stack.js';
@@ -48,6 +54,8 @@ export interface ThreadDetails {
   readonly teb?: bigint;
   /** Whose system service it does. */
   readonly onBehalfOf?: Requestor;
+  /** What it calls before its own function, and when it ends by itself. */
+  readonly notifications?: ThreadNotifications;
   /** Sets the registers of a thread that has not run yet. */
   readonly start: (processor: Processor) => void;
 }
@@ -89,6 +97,7 @@ export class Thread {
   /** The processor whose registers hold this thread's state at the moment. */
   processor: Processor | undefined;
   readonly #start: (processor: Processor) => void;
+  #notifications: ThreadNotifications | undefined;
   #context: ProcessorContext | undefined;
   readonly #registers = new Map<string, bigint>();
   #resultOfWait: bigint | undefined;
@@ -110,6 +119,7 @@ export class Thread {
     this.onBehalfOf = details.onBehalfOf;
     this.irql = details.irql ?? IRQL.PASSIVE_LEVEL;
     this.#start = details.start;
+    this.#notifications = details.notifications;
     this.memory = guestMemoryOf(details.domain, {
       addressSpace: this.addressSpace,
       touchGuard: (address) => this.stack.isBelowLimit(address) && this.stack.touchGuard(),
@@ -190,11 +200,22 @@ export class Thread {
   attach(processor: Processor): void {
     if (this.processor === processor) return;
     processor.addressSpace = this.addressSpace;
+    const begins = this.#context === undefined && this.callouts.length === 0;
     if (this.#context === undefined) this.#start(processor);
     else processor.loadContext(this.#context);
     this.processor = processor;
+    const calls = begins ? this.#notifications?.begins() : undefined;
+    if (calls !== undefined && calls.length > 0)
+      startProcedure(this.system.scheduler, this, callAll(calls), () => {});
     if (this.#resultOfWait !== undefined) this.architecture.setResult(processor, this.#resultOfWait);
     this.#resultOfWait = undefined;
+  }
+
+  /** What is still to be called before it ends; asked once. */
+  takeLastCalls(): readonly GuestCall[] {
+    const calls = this.#notifications?.ends() ?? [];
+    this.#notifications = undefined;
+    return calls;
   }
 
   /** Takes the thread off its processor. */

@@ -268,6 +268,21 @@ describe.each(KERNEL_ARCHITECTURES)('protected code on %s', (architecture) => {
     expect(() => kernel.call64(driver.symbol('PacketsSeen'))).toThrow(message);
   });
 
+  it('is looked at without anybody asking, every 65,536 ticks', () => {
+    using machine = load(true);
+    const { kernel, driver } = machine;
+    const { image } = builder(architecture, { subsystem: 'NATIVE', name: 'busy.sys' })
+      .code('busy', counting(architecture))
+      .export('busy')
+      .build();
+    const busy = kernel.loadImage(image).symbol('busy');
+    kernel.machine.writeCode(driver.domain.addressSpace, driver.symbol('Checksum'), Uint8Array.of(0x55), {
+      writer: 'alias',
+    });
+    kernel.call64(busy, [0x7000n]);
+    expect(() => kernel.call64(busy, [0x1000n])).toThrow(/HYPERGUARD_VIOLATION 0x18c .*packets!Checksum/);
+  });
+
   it('cannot be written by VTL0 with VBS, even where its page table would allow it', () => {
     for (const [vbs, cause] of [
       [true, 'secondLevel'],
@@ -292,6 +307,12 @@ describe.each(KERNEL_ARCHITECTURES)('protected code on %s', (architecture) => {
     }
   });
 });
+
+/** Two instructions for each of so many rounds: `do ; while (--n)`. */
+function counting(architecture: 'x64' | 'arm64'): Uint8Array {
+  if (architecture === 'x64') return Uint8Array.of(0xff, 0xc9, 0x75, 0xfc, 0xc3); // dec ecx; jnz; ret
+  return new Uint8Array(Uint32Array.of(0x71000400, 0x54ffffe1, 0xd65f03c0).buffer); // subs w0, w0, #1; b.ne; ret
+}
 
 /** `void f(char *p) { *p = 1; }` */
 function storing(architecture: 'x64' | 'arm64'): Uint8Array {

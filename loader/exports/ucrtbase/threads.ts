@@ -1,14 +1,11 @@
 import type { ServiceCall, SimulatedExport } from '../../dispatch/index.js';
-import { CONTEXT_SET } from '../../threads/index.js';
+import { endThread, type GuestProcedure } from '../../threads/index.js';
 import { cdecl } from '../simulated-export.js';
 import { invalidParameter } from './state.js';
 
 const CREATE_SUSPENDED = 4;
 
-function end({ thread }: ServiceCall, code: number): typeof CONTEXT_SET {
-  thread.end(BigInt(code >>> 0));
-  return CONTEXT_SET;
-}
+const end = ({ thread }: ServiceCall, code: number): GuestProcedure => endThread(thread, BigInt(code >>> 0));
 
 /** Threads (process.h). The handle of _beginthread is closed by the thread itself, which programs do not see here. */
 export function threadExports(): SimulatedExport[] {
