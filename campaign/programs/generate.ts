@@ -150,8 +150,8 @@ export class ProgramMaker {
       places: [...scope.places, ...names],
     };
     const statements = Array.from({ length: random.between(1, 4) }, () => this.part(this.statement(local)));
-    // How often it calls itself is a parameter that nothing else changes: a stack that overflows in another depth than
-    // that of the fixed build would be no fault of a hotpatch.
+    // How often it calls itself is a parameter that nothing else changes: a program that never returns is cut off, and
+    // what it has done until then is another thing in a hotpatch than in the fixed build.
     const isRecursive = linkage === undefined && random.once(5);
     const declared = isRecursive ? ['again', ...names] : names;
     if (isRecursive) {
