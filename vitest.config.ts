@@ -35,6 +35,7 @@ export const LONG: readonly string[] = [
   'test/engine/apply-image-faults.test.ts',
   'test/engine/processes.test.ts',
   'test/engine/server-2003/conformance.test.ts',
+  'test/engine/server-2003/disk-refusals.test.ts',
   'test/engine/server-2003/sequences.test.ts',
   'test/engine/server-2003/thread-steps.test.ts',
   'test/engine/windows-build.test.ts',

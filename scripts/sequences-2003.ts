@@ -35,7 +35,8 @@ for (const processor of ['x86', 'x64'] as const) {
   while (seed < first + count && Date.now() < end) {
     // By the seed alone, so that one can be run again.
     const fill = Math.floor(seed / SEQUENCES_OF_A_MACHINE) % 2 === 0 ? 'int3' : 'nop';
-    using machine = await SequenceMachine.boot(processor, fill);
+    const system = Math.floor(seed / (2 * SEQUENCES_OF_A_MACHINE)) % 2 === 0 ? processor : 'x64';
+    using machine = await SequenceMachine.boot(processor, fill, system);
     const next = SEQUENCES_OF_A_MACHINE * (1 + Math.floor(seed / SEQUENCES_OF_A_MACHINE));
     for (; seed < Math.min(first + count, next); seed++) {
       const sequence = seed % EVERY === 0 ? new ServerSequence(builds, seed) : new Sequence(machine, seed);

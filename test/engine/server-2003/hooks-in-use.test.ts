@@ -8,10 +8,13 @@ interface Form {
   readonly processor: Processor;
   readonly form: 'near' | 'indirect';
   readonly length: number;
+  /** 32-bit processes of an x64 server. */
+  readonly wow64?: boolean;
 }
 
 const FORMS: readonly Form[] = [
   { processor: 'x86', form: 'near', length: 5 },
+  { processor: 'x86', form: 'near', length: 5, wow64: true },
   { processor: 'x64', form: 'near', length: 5 },
   { processor: 'x64', form: 'indirect', length: 6 },
 ];
@@ -307,7 +310,7 @@ describe('a jump over another hotpatch’s jump of the other form', () => {
   it('is applied when the other is disabled and nothing was left of it', async () => {
     using running = await run({ processor: 'x64' });
     const { engine, call } = running;
-    const [, near, indirect] = FORMS;
+    const [near, indirect] = FORMS.filter(({ processor }) => processor === 'x64');
     if (near === undefined || indirect === undefined) throw new Error('no forms');
     const first = engine.load(patchOf(running, indirect));
     engine.unload(first);
@@ -318,7 +321,7 @@ describe('a jump over another hotpatch’s jump of the other form', () => {
   it('is applied without a look at threads when that is switched off', async () => {
     using running = await run({ processor: 'x64', engine: { spareOccupiedPadding: false } });
     const { engine, call } = running;
-    const [, near, indirect] = FORMS;
+    const [near, indirect] = FORMS.filter(({ processor }) => processor === 'x64');
     if (near === undefined || indirect === undefined) throw new Error('no forms');
     engine.load(patchOf(running, indirect));
     engine.load(patchOf(running, near, 17));

@@ -53,9 +53,14 @@ export class SequenceMachine implements Disposable {
     this.byImage = new Map(this.hotpatches.map((hotpatch) => [hotpatch.image, hotpatch]));
   }
 
-  static async boot(processor: Processor, fill: PaddingFill = 'int3'): Promise<SequenceMachine> {
+  /** @param system whose processes they are: 32-bit ones run on a 64-bit system too */
+  static async boot(
+    processor: Processor,
+    fill: PaddingFill = 'int3',
+    system: Processor = processor,
+  ): Promise<SequenceMachine> {
     const lab = await Lab.boot({
-      architecture: processor,
+      architecture: system,
       memorySize: 16 << 20,
       processors: 2,
       engine: 'server-2003',
