@@ -192,7 +192,7 @@ const TRIALS: readonly Trial[] = [
       name: `Node ${node}`,
       run: () => {
         const cwd = fresh(`node-${node}`);
-        run([...NPM, tarball], { cwd, node });
+        run([...NPM, '--ignore-scripts', tarball], { cwd, node });
         const options = { cwd, node, environment: UNICORN };
         run(['npx', 'hotpatch', 'doctor', '--json'], options);
         run(['npx', 'hotpatch', 'new', 'tests', 'starter'], options);
@@ -208,7 +208,7 @@ const TRIALS: readonly Trial[] = [
       name: `vitest ${vitest} on Node ${node}`,
       run: () => {
         const cwd = fresh(`vitest-${vitest}-node-${node}`);
-        run([...NPM, tarball, `vitest@${vitest}`], { cwd, node });
+        run([...NPM, '--ignore-scripts', tarball, `vitest@${vitest}`], { cwd, node });
         starter(cwd, ['npx'], { node, pools: POOLS });
         return POOLS.join(', ');
       },
