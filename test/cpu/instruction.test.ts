@@ -7,6 +7,7 @@ import {
   type InstructionFlow,
   instructionFacts,
   instructionLength,
+  instructionsOf,
   loadDisassembler,
   retarget,
 } from '../../cpu/index.js';
@@ -239,5 +240,44 @@ it('reads the first instruction of many bytes only', async () => {
     length: first?.length,
     flow: 'next',
     serialising: false,
+  });
+});
+
+describe('instructions one after the other', () => {
+  const f = 0x1_4000_1000n;
+
+  it.each([
+    // sub rsp, 0x28; call f+0x109; cmp dword ptr [rip+0x2000], 1; an opcode that x64 has not; jne f; ret
+    {
+      architecture: 'x64',
+      text: '4883ec28 e800010000 833d0020000001 06 75ed c3',
+      offsets: [0, 4, 9, 16, 17, 19],
+    },
+    { architecture: 'x86', text: '83ec08 e8f0ffffff 0fff', offsets: [0, 3, 8, 9] },
+    { architecture: 'arm64', text: 'fd7bbfa9 00000094 c0035fd6', offsets: [0, 4, 8] },
+  ] as const)('are what each is by itself, $architecture', ({ architecture, text, offsets }) => {
+    const bytes = bytesOf(text.replaceAll(' ', ''));
+    const all = instructionsOf(architecture, bytes, f);
+    expect(all.map(({ offset }) => offset)).toEqual(offsets);
+    for (const { offset, length, flow, pcRelative, field } of all) {
+      const alone = instructionFacts(architecture, bytes.subarray(offset), f + BigInt(offset));
+      expect({ length, flow, pcRelative }).toEqual({
+        length: alone.length,
+        flow: alone.flow,
+        pcRelative: alone.pcRelative,
+      });
+      expect(field === undefined || pcRelative !== undefined).toBe(true);
+    }
+  });
+
+  it('say where the distance stands, also before an immediate', () => {
+    const fields = instructionsOf('x64', bytesOf('833d0020000001e80001000075ed'), f).map(
+      ({ field }) => field,
+    );
+    expect(fields).toEqual([
+      { offset: 2, size: 4 },
+      { offset: 1, size: 4 },
+      { offset: 1, size: 1 },
+    ]);
   });
 });
