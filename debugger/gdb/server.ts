@@ -7,7 +7,7 @@ import type { BlockingEnd } from '../channel.js';
 import { goBack } from '../commands/travel.js';
 import { DebugError } from '../error.js';
 import type { DebugSession, FrontEnd } from '../session.js';
-import type { Goal, Stop } from '../stop.js';
+import type { Goal, Stop, StopReason } from '../stop.js';
 import { View } from '../view.js';
 import type { GdbInput, GdbOutput } from './connection.js';
 import { HostFiles } from './host-files.js';
@@ -30,6 +30,9 @@ export class GdbServer implements FrontEnd {
     return new GdbServer(channel, await loadDisassembler());
   }
 
+  /** Why a way back ended, while it is gone on to where GDB wants to stand. */
+  #found: StopReason | undefined;
+
   private constructor(
     private readonly channel: BlockingEnd<GdbInput, GdbOutput>,
     private readonly disassembler: Disassembler,
@@ -40,8 +43,11 @@ export class GdbServer implements FrontEnd {
     if (!this.#isReady) this.channel.send({ kind: 'ready' });
     this.#isReady = true;
     const first = new View(session, stop, stop.thread, this.disassembler);
+    const beforeStore = this.#beforeStore(first);
+    if (beforeStore !== undefined) return beforeStore;
     this.selected = stop.thread.id;
-    if (this.#isRunning) this.#send(stopReply(first, stop.reason));
+    if (this.#isRunning) this.#send(stopReply(first, this.#found ?? stop.reason));
+    this.#found = undefined;
     this.#isRunning = false;
     for (;;) {
       const input = this.channel.receive();
@@ -54,6 +60,18 @@ export class GdbServer implements FrontEnd {
         return answer.goal;
       }
     }
+  }
+
+  /**
+   * The way back has come to what a watched store left: GDB wants to stand before the store, where the value is the old
+   * one, or it takes nothing to have changed and goes on.
+   */
+  #beforeStore(view: View): Goal | undefined {
+    const { reason } = view.stop;
+    const found = reason.kind === 'position' ? reason.search?.found : undefined;
+    if (!this.#isRunning || found?.kind !== 'watchpoint' || found.instruction === undefined) return undefined;
+    this.#found = reason;
+    return traceBack(view);
   }
 
   ended({ error }: ScenarioResult, session: DebugSession): Goal {

@@ -104,6 +104,26 @@ const frames = (text: string | undefined) =>
 
 describe.skipIf(!hasGdb)('GDB', () => {
   it.each(['x64', 'arm64'])(
+    'goes back to before the store that a hardware watchpoint is hit by on %s',
+    { timeout: 180_000 },
+    async (architecture) => {
+      const shown = await gdb(architecture, [
+        'tbreak hp_entry',
+        'continue 0',
+        'watch *(int *)&g_counter',
+        'continue',
+        'stepi 3',
+        'reverse-continue',
+        'print *(int *)&g_counter',
+        'detach',
+      ]);
+      expect(shown.get('continue')).toMatch(/Old value = 1\nNew value = 5\n/);
+      expect(shown.get('reverse-continue')).toMatch(/Old value = 5\nNew value = 1\n/);
+      expect(shown.get('print *(int *)&g_counter')).toContain('= 1');
+    },
+  );
+
+  it.each(['x64', 'arm64'])(
     'breaks, patches, walks the stack and goes back on %s',
     { timeout: 180_000 },
     async (architecture) => {
