@@ -26,7 +26,7 @@ const require = createRequire(import.meta.url);
 
 /**
  * Opens an SQLite database: by Node's own SQLite where Node has it (22.13 and later without a flag), else by the optional
- * dependency better-sqlite3.
+ * peer dependency better-sqlite3.
  * @throws CampaignError `sqlite.missing`
  */
 export function openDatabase(path: string): Database {

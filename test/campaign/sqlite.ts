@@ -1,6 +1,6 @@
 import { openDatabase } from '../../campaign/store/sqlite.js';
 
-/** Node has SQLite from 22.13 on; elsewhere better-sqlite3 is an optional dependency. */
+/** Node has SQLite from 22.13 on; elsewhere better-sqlite3 does when it is installed: an optional peer dependency. */
 export const hasSqlite = (() => {
   try {
     openDatabase(':memory:').close();
