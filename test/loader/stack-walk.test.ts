@@ -25,6 +25,8 @@ describe.each(ARCHITECTURES)('the stack of a thread on %s', (architecture) => {
     const process = kernel.createProcess({ name: 'a.exe' });
     const demo = process.loadImage(...described(`${architecture}/base/demo.dll`));
     const thread = process.createThread(demo.symbol(name), parameters);
+    // DllMain hears of the thread first.
+    kernel.run({ until: thread.reaches(demo.symbol(name)) });
     expect(thread.stackWalk().map(({ text }) => text)).toEqual([`demo!${name}`]);
     const returns: bigint[] = [];
     let deepest = 0;
