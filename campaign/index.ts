@@ -5,7 +5,7 @@
  * @module
  */
 export { CampaignError, type CampaignRule } from './error.js';
-export type { FileIntake, Kind } from './kinds/index.js';
+export type { FileIntake, Kind, UnitContext } from './kinds/index.js';
 export { KINDS } from './kinds/index.js';
 export { performUnit } from './perform.js';
 export { type Plan, type PlannedUnit, readPlan, unitsOf } from './plan.js';
@@ -17,6 +17,7 @@ export {
   queueAddress,
   runQueued,
   shownAddress,
+  type UnitJob,
   type WorkOptions,
   workOn,
 } from './queue/index.js';

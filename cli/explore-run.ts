@@ -4,7 +4,6 @@ import {
   explore,
   type OperationKind,
   protocolNamed,
-  type SubjectSource,
   scenarioOperations,
   type WriteProtocol,
 } from '../proof/index.js';

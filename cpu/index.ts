@@ -54,6 +54,7 @@ export { CpuError, type CpuErrorDetails, type StatusName } from './error.js';
 export type { ExceptionName, Exit, ExitReason, Fault, FaultAccess, FaultCause } from './exit.js';
 export { type MemoryUse, type RegisterUse, registerUse } from './instruction/registers.js';
 export {
+  type DecodedInstruction,
   type InstructionFacts,
   type InstructionFlow,
   instructionFacts,

@@ -59,6 +59,7 @@ export {
   type StackFrame,
   Thread,
   type ThreadCondition,
+  type ThreadNotifications,
   type ThreadOptions,
   type ThreadState,
   WINDOWS_BUILDS,

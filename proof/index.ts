@@ -24,6 +24,7 @@ export {
   type ScheduleDocument,
   scheduleDocument,
 } from './explore/format-schedule.js';
+export type { LimitOptions } from './explore/limits.js';
 export { type Broken, PROPERTIES, type PropertyName } from './explore/properties.js';
 export {
   Replay,

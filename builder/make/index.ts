@@ -2,6 +2,7 @@ export { type BuildHow, type CompileStep, readCompileCommands } from './build-co
 export { cacheFolder } from './cache.js';
 export { MakeError, type MakeErrorDetails, type MakeRule } from './error.js';
 export type { FirstChange, ShownInstruction } from './first-change.js';
+export type { Linked } from './link.js';
 export { makeBase, makeHotPatch } from './make.js';
 export { isProjectName, newProject, type ProjectKind } from './new-project.js';
 export { applyHunks, type FilePatch, type Hunk, parsePatch } from './patch-file.js';

@@ -47,7 +47,7 @@ export interface GuestMemoryOwner extends Accessor {
 }
 
 /** Where code runs, as far as its accesses to memory depend on it. */
-interface Place extends Accessor {
+export interface MemoryPlace extends Accessor {
   readonly addressSpace: AddressSpace;
   readonly machine: { readonly memory: PhysicalMemory };
   readonly architecture: { readonly pointerSize: 4 | 8; readonly hasNoncanonical: boolean };
@@ -55,7 +55,7 @@ interface Place extends Accessor {
 
 /** Memory as code of `place` may use it, by default in the place's own address space and without a stack. */
 export function guestMemoryOf(
-  { architecture, machine, ring, vtl, addressSpace }: Place,
+  { architecture, machine, ring, vtl, addressSpace }: MemoryPlace,
   options: Partial<Pick<GuestMemoryOwner, 'addressSpace' | 'touchGuard'>> = {},
 ): GuestMemory {
   return new GuestMemory({

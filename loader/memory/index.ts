@@ -1,6 +1,13 @@
 export { AddressRegion, freeMemory, MemoryArea } from './address-region.js';
 export { GuestList } from './guest-list.js';
-export { type Access, GuestAccessViolation, GuestMemory, guestMemoryOf } from './guest-memory.js';
+export {
+  type Access,
+  GuestAccessViolation,
+  GuestMemory,
+  type GuestMemoryOwner,
+  guestMemoryOf,
+  type MemoryPlace,
+} from './guest-memory.js';
 export { HEAP_32, HEAP_64, Heap, type HeapBlock, type HeapFailure, type HeapMode } from './heap.js';
 export {
   type ImageStore,

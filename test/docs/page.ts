@@ -8,6 +8,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { isBuiltin } from 'node:module';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Block, difference, readBlocks, readConsole, type ShownCommand } from './blocks.js';
@@ -188,7 +189,8 @@ const tools = new Map<string, boolean>();
 
 function isInstalled(tool: string | undefined): boolean {
   if (tool === undefined) return true;
-  const known = tools.get(tool) ?? spawnSync('which', [tool]).status === 0;
+  const known =
+    tools.get(tool) ?? (tool.startsWith('node:') ? isBuiltin(tool) : spawnSync('which', [tool]).status === 0);
   tools.set(tool, known);
   return known;
 }
