@@ -1,3 +1,4 @@
+import { KernelError } from '../loader/index.js';
 import {
   type Exploration,
   type Progress as ExplorationProgress,
@@ -63,7 +64,8 @@ export async function exploreOperation(
     return await explore(source, optionsOf(flags, watching));
   } catch (error) {
     // What the explorer cannot explore: a call that does not return by itself, a result that is none.
-    if (error instanceof RangeError) throw new UsageError(`${source.name}: ${error.message}`);
+    if (error instanceof KernelError && error.rule.startsWith('exploration.'))
+      throw new UsageError(`${source.name}: ${error.reason}`);
     throw error;
   }
 }

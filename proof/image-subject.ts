@@ -2,6 +2,7 @@ import type { EngineName } from '../engine/index.js';
 import { type PeImage, readImage, type SymbolTable } from '../image/index.js';
 import { Lab } from '../lab/index.js';
 import type { ImageDomain, LoadedImage } from '../loader/index.js';
+import { refuse } from './refuse.js';
 import {
   type Mixture,
   type OperationKind,
@@ -86,7 +87,7 @@ function operation(
     create: async ({ processors = calls.length, instructionFetch = 'coherent', hpatForm = {} } = {}) => {
       const { architecture } = base.image;
       if (architecture === undefined)
-        throw new RangeError(`${base.name}: ${base.image.machine} images cannot be run`);
+        throw refuse('exploration.machine', `${base.name}: ${base.image.machine} images cannot be run`);
       const lab = await Lab.boot({
         architecture,
         processors,
@@ -183,7 +184,10 @@ const NATIVE = 1;
 function resultNumber(results: readonly bigint[], number: number): bigint {
   const result = results[number - 1];
   if (result === undefined)
-    throw new RangeError(`there is no result ${number}: ${results.length} calls were made before`);
+    throw refuse(
+      'exploration.result',
+      `there is no result ${number}: ${results.length} calls were made before`,
+    );
   return result;
 }
 

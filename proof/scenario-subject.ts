@@ -7,6 +7,7 @@ import {
 import type { Lab } from '../lab/index.js';
 import { currentScenarioRun, runScenario, type Scenario } from '../lab/index.js';
 import type { BootOptions, LabEvent } from '../loader/index.js';
+import { refuse } from './refuse.js';
 import { lastCalls, type ScenarioCall, ThreadCoverage } from './scenario-calls.js';
 import {
   type OperationKind,
@@ -178,7 +179,7 @@ async function stopAt(
     if (error instanceof Reached) return error.subject;
     throw error;
   }
-  throw new RangeError(`the scenario has no operation ${wanted} when it runs again`);
+  throw refuse('schedule.operation', `the scenario has no operation ${wanted} when it runs again`);
 }
 
 /** @param within the run that shall see labs and events, as if they were its own */

@@ -1,5 +1,5 @@
-import { KernelError } from '../../loader/index.js';
 import type { PlacedRange } from '../recording.js';
+import { refuse } from '../refuse.js';
 import type { SubjectSource } from '../subject.js';
 import { finalKey } from './data-regions.js';
 import { checkRestored, checkThatCallsEnd } from './end-checks.js';
@@ -55,11 +55,10 @@ class Search {
   ) {
     const { processors = 1 } = options;
     if (!Number.isInteger(processors) || processors < 1 || processors > MOST_PROCESSORS)
-      throw new KernelError({
-        rule: 'exploration.processors',
-        status: 'STATUS_INVALID_PARAMETER',
-        message: `${processors} processors: the explorer takes 1 to ${MOST_PROCESSORS}`,
-      });
+      throw refuse(
+        'exploration.processors',
+        `${processors} processors: the explorer takes 1 to ${MOST_PROCESSORS}`,
+      );
     this.#processors = processors;
     this.#states = new StateSet(options.mostStates ?? MOST_STATES);
     this.#isWeak = model.isWeak;

@@ -1,5 +1,6 @@
 import { disassemble } from '../../cpu/index.js';
 import { KernelError } from '../../loader/index.js';
+import { refuse } from '../refuse.js';
 import type { Action, Schedule, ScheduledAction } from './schedule.js';
 
 /** A schedule as a JSON document, complete enough to be replayed. */
@@ -47,11 +48,12 @@ export function parseAction(text: string): Action {
   });
 }
 
-/** @throws RangeError for what no schedule says */
+/** @throws KernelError `schedule.step` for what no schedule says */
 export function parseActions(texts: readonly string[]): Action[] {
   return texts.flatMap((text) => {
     const [, one = text, count = '1'] = /^(.*)\*(\d+)$/.exec(text) ?? [];
-    if (Number(count) > MOST_STEPS) throw new RangeError(`'${text}' are more steps than ${MOST_STEPS}`);
+    if (Number(count) > MOST_STEPS)
+      throw refuse('schedule.step', `'${text}' are more steps than ${MOST_STEPS}`);
     return new Array<Action>(Number(count)).fill(parseAction(one));
   });
 }

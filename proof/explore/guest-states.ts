@@ -1,5 +1,6 @@
 import type { Processor, ProcessorContext } from '../../cpu/index.js';
 import type { Thread } from '../../loader/index.js';
+import { refuse } from '../refuse.js';
 
 /** Registers and stack of a processor that executes the call. */
 export interface GuestState {
@@ -46,7 +47,8 @@ export class GuestStates {
   current(): GuestState {
     const { processor } = this;
     const { sp } = processor;
-    if (sp < this.#window) throw new RangeError(`the call uses more than ${STACK_WINDOW} bytes of stack`);
+    if (sp < this.#window)
+      throw refuse('exploration.call', `the call uses more than ${STACK_WINDOW} bytes of stack`);
     const stack = processor.addressSpace.read(this.#window, STACK_WINDOW);
     // What lies below the stack pointer means nothing: interrupts overwrite it.
     stack.fill(0, 0, Number(sp - this.#window));

@@ -1,3 +1,4 @@
+import { refuse } from '../refuse.js';
 import type { ExpectedResults } from '../subject.js';
 import { LIMITS_CHANGES, mayChangeConcurrently } from './arm64-concurrency.js';
 import type { EngineGraph, EngineNode } from './engine-graph.js';
@@ -189,9 +190,9 @@ function resultAt(executor: Executor, graph: EngineGraph, node: EngineNode, whol
     const executed = executor.execute(guest, view, node, shared);
     if (executed.kind === 'returned') return executed.result;
     if (executed.kind === 'fault')
-      throw new RangeError(`the call does not return even when it runs alone: ${executed.text}`);
+      throw refuse('exploration.call', `the call does not return even when it runs alone: ${executed.text}`);
     guest = executed.guest;
     shared = executed.shared;
   }
-  throw new RangeError(`the call does not return within ${LONGEST_CALL} instructions`);
+  throw refuse('exploration.call', `the call does not return within ${LONGEST_CALL} instructions`);
 }

@@ -2,6 +2,7 @@ import type { Exit, Processor, ProcessorContext } from '../../cpu/index.js';
 import { type EngineStep, standsIn } from '../../engine/index.js';
 import type { Thread } from '../../loader/index.js';
 import type { WriteProtocol } from '../protocols/write-protocol.js';
+import { refuse } from '../refuse.js';
 import { placeNamed, placeOf, type Subject, type SubjectSource } from '../subject.js';
 import type { EngineEdge, EngineNode } from './engine-graph.js';
 import { createModelled, type Model, modelOf } from './model.js';
@@ -129,12 +130,12 @@ export class Replay implements Disposable {
   #perform(action: Action): ReplayOutcome {
     if (action.actor === 'engine') {
       const edge = this.#node.edges[action.edge];
-      if (edge === undefined) throw new RangeError(`the engine has no step ${action.edge} here`);
+      if (edge === undefined) throw refuse('schedule.step', `the engine has no step ${action.edge} here`);
       this.#performEngine(edge);
       return { kind: 'done' };
     }
     const runner = this.#runners[action.processor];
-    if (runner === undefined) throw new RangeError(`there is no processor ${action.processor}`);
+    if (runner === undefined) throw refuse('schedule.step', `there is no processor ${action.processor}`);
     if (action.actor === 'processor') return this.#step(runner, action.processor);
     this.subject.lab.kernel.machine.serialise([runner.processor]);
     this.#locals[action.processor] = this.model.transitions.serialised(this.#local(action.processor));

@@ -1,4 +1,5 @@
 import type { PlacedRange } from '../recording.js';
+import { refuse } from '../refuse.js';
 import type { EngineEdge, EngineGraph, EngineNode } from './engine-graph.js';
 import type { Executed, ExecutedInstruction, Executor, FetchView } from './executor.js';
 import { type LocalState, LocalStates } from './local-states.js';
@@ -95,7 +96,8 @@ export class Transitions {
     const known = ofNode[shared];
     if (known !== undefined) return known;
     const id = this.#globals.length;
-    if (id >= MOST_GLOBAL_STATES) throw new RangeError(`more than ${MOST_GLOBAL_STATES} global states`);
+    if (id >= MOST_GLOBAL_STATES)
+      throw refuse('exploration.states', `more than ${MOST_GLOBAL_STATES} global states`);
     ofNode[shared] = id;
     this.#globals.push({ id, node: this.graph.node(node), shared });
     return id;

@@ -1,6 +1,7 @@
 import type { EngineGraph, EngineNode } from '../explore/engine-graph.js';
 import { endsOf } from '../explore/properties.js';
 import type { WholeCode } from '../explore/whole-code.js';
+import { refuse } from '../refuse.js';
 import type { GuestPoint } from './guest-points.js';
 import type { CallRunner } from './run-through.js';
 
@@ -39,9 +40,9 @@ export function runAlone(
       if (run.usesShared) shared = run.sharedAfter;
       const { end } = run;
       if (end.kind === 'fault')
-        throw new RangeError(`the call does not return even when it runs alone: ${end.text}`);
+        throw refuse('exploration.call', `the call does not return even when it runs alone: ${end.text}`);
       if (end.kind === 'endless' || steps > MOST_STEPS)
-        throw new RangeError(`the call does not return within ${steps} instructions`);
+        throw refuse('exploration.call', `the call does not return within ${steps} instructions`);
       if (end.kind === 'returned') {
         changesData ||= end.point !== runner.initial || shared !== firstShared;
         return { result: end.result, steps };

@@ -19,6 +19,7 @@ import {
 import { Properties } from '../explore/properties.js';
 import { BoundReached } from '../explore/state-set.js';
 import { WholeCode } from '../explore/whole-code.js';
+import { refuse } from '../refuse.js';
 import { placeOf, type Subject, type SubjectCall, type SubjectSource } from '../subject.js';
 import { type Alone, runAlone } from './alone.js';
 import { ByteMap } from './byte-map.js';
@@ -46,7 +47,10 @@ export async function exploreReduced(
 ): Promise<Exploration | undefined> {
   const { processors = 1 } = options;
   if (!Number.isInteger(processors) || processors < 1 || processors > MOST_PROCESSORS)
-    throw new RangeError(`${processors} processors: the explorer takes 1 to ${MOST_PROCESSORS}`);
+    throw refuse(
+      'exploration.processors',
+      `${processors} processors: the explorer takes 1 to ${MOST_PROCESSORS}`,
+    );
   using subject = await createModelled(source, options);
   const prepared = prepareProtocol(subject, options.protocol);
   if (prepared === undefined) return undefined;
@@ -462,7 +466,10 @@ function freshThread({ lab }: Subject, call: SubjectCall, role: number): Thread 
     }
     used.push(thread);
     if (used.length > MOST_THREADS)
-      throw new RangeError(`all ${MOST_THREADS} parts of the heap are in use: no thread has one of its own`);
+      throw refuse(
+        'exploration.heap',
+        `all ${MOST_THREADS} parts of the heap are in use: no thread has one of its own`,
+      );
   }
 }
 
