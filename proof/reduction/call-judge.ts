@@ -5,7 +5,8 @@ import type { Recording } from '../recording.js';
 import type { ExpectedResults, Mixture } from '../subject.js';
 import { resultFrom } from './alone.js';
 import type { GuestPoint } from './guest-points.js';
-import type { CallRunner, RunEnd } from './run-through.js';
+import type { RunEnd } from './run.js';
+import type { CallRunner } from './run-through.js';
 
 /** Where a call began. */
 export interface Beginning {

@@ -1,5 +1,6 @@
 import { ByteMap } from './byte-map.js';
-import { type CallRunner, CHANGED } from './run-through.js';
+import { CHANGED } from './run.js';
+import type { CallRunner } from './run-through.js';
 
 /** Bytes of data that several processors use and at least one of them gives another value. */
 export interface Conflicts {

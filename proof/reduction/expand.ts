@@ -4,7 +4,7 @@ import type { ScheduledAction } from '../explore/schedule.js';
 import type { LocalMoves } from './local-moves.js';
 import type { EngineMove, ReducedEngine } from './reduced-engine.js';
 import type { Found, Position, ReducedAction, ReducedSearch } from './reduced-search.js';
-import type { RunThrough } from './run-through.js';
+import type { RunThrough } from './run.js';
 
 /** A run that a processor has begun, and how much of it has been performed. */
 interface Begun {

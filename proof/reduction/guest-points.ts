@@ -8,7 +8,7 @@ import {
 } from '../../cpu/index.js';
 import type { Thread } from '../../loader/index.js';
 import type { CodeMemory } from '../explore/code-memory.js';
-import type { RunThrough } from './run-through.js';
+import type { RunThrough } from './run.js';
 
 /** The state of a call at a place where others can notice what it does next. */
 export interface GuestPoint {

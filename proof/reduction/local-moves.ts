@@ -6,7 +6,8 @@ import type { PlacedRange } from '../recording.js';
 import type { Beginning, CallJudge } from './call-judge.js';
 import type { GuestPoint } from './guest-points.js';
 import type { ReducedEngine } from './reduced-engine.js';
-import type { CallRunner, RunThrough } from './run-through.js';
+import type { RunThrough } from './run.js';
+import type { CallRunner } from './run-through.js';
 import { type Touch, telling } from './touches.js';
 
 /** Where a processor is: before a step that others can notice, or in a run, before it touches changed pages again. */
