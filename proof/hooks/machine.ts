@@ -2,7 +2,7 @@ import { type ArchitectureName, CpuError } from '../../cpu/index.js';
 import { HotPatchError, type Patch } from '../../engine/index.js';
 import type { PeImage, SymbolTable } from '../../image/index.js';
 import { Lab } from '../../lab/index.js';
-import { GuestCrash, type LoadedImage, type Process } from '../../loader/index.js';
+import { GuestCrash, type LoadedImage, type Process, type Thread } from '../../loader/index.js';
 import type { HookRequest, HookStores, InlineHook } from './shapes.js';
 
 /** Images to try hooks on: a base in a process, its hotpatch and the next, cumulative one. */
@@ -122,11 +122,15 @@ export class HookMachine implements Disposable {
     return newest === undefined ? undefined : statusOf(() => this.lab.engine.unload(newest));
   }
 
-  /**
-   * A thread that has executed so many instructions of the function; `go` lets it finish.
-   */
+  /** A thread of nobody's: no DllMain hears of it, and its first instruction is the function's. */
+  #thread(): Thread {
+    const { domain } = this.process;
+    return this.lab.kernel.createThread(this.function, this.program.arguments, { domain });
+  }
+
+  /** A thread that has executed so many instructions of the function; `go` lets it finish. */
   inside(instructions: number) {
-    const thread = this.process.createThread(this.function, this.program.arguments);
+    const thread = this.#thread();
     for (let count = 0; count < instructions; count++)
       this.lab.run({ until: thread.returns(), instructions: 1 });
     const at = thread.pc;
@@ -146,7 +150,7 @@ export class HookMachine implements Disposable {
 
   /** Calls the function, and says where it came by. */
   call(): CallOutcome {
-    const thread = this.process.createThread(this.function, this.program.arguments);
+    const thread = this.#thread();
     const places = this.#versions();
     let hooked = false;
     let code: CallOutcome['code'];

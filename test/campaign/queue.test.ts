@@ -193,7 +193,7 @@ describe('the address of a queue', () => {
     expect(() => queueAddress(text)).toThrow(expect.objectContaining({ rule: 'queue.unreachable' }));
   });
 
-  it('at which nobody listens is refused, without its password', async () => {
+  it.skipIf(!hasSqlite)('at which nobody listens is refused, without its password', async () => {
     const port = await freePort();
     using results = Results.create(':memory:', { name: 'nobody' });
     const refused = runQueued({
