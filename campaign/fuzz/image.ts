@@ -113,7 +113,7 @@ const WILD = [0, 1, 0x7f, 0xff, 0xfff, 0x1000, 0xffff, 0x7fffffff, 0x80000000, 0
 
 /** The image with one to four changes, three of four of them at the offsets given. */
 export function breakImage(original: Uint8Array, targets: readonly number[], random: Random): Uint8Array {
-  let bytes = original.slice();
+  let bytes = Uint8Array.from(original);
   const view = new DataView(bytes.buffer);
   const place = (width: number) => {
     const anywhere = random.below(4) === 0;

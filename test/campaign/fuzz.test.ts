@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { differenceOf, type Ended, GuestBench, snippet } from '../../campaign/fuzz/guest.js';
+import { ImageFuzz } from '../../campaign/fuzz/image.js';
 import { lifeBase, lifePatch, liveThrough } from '../../campaign/fuzz/life.js';
 import { Random } from '../../campaign/random.js';
 import { ImageBuilder } from '../../image/index.js';
@@ -73,4 +74,15 @@ it('tells what two runs do not have in common', () => {
   expect(differenceOf(run, { ...run, exit: { reason: 'returned', instructions: 4 } })).toMatch(/at once/);
   expect(differenceOf(run, { ...run, registers: '1,3' })).toMatch(/registers/);
   expect(differenceOf(run, { ...run, memory: Buffer.from([1, 2, 4]) })).toMatch(/byte 2/);
+});
+
+describe('the case of a number', () => {
+  it('is the same whatever was tried before it, also of a file in a Buffer', () => {
+    const seed = () => ({ name: 'base.sys', bytes: Buffer.from(lifeBase('x86').bytes) });
+    using used = new ImageFuzz([seed()]);
+    for (let number = 0; number < 20; number++) used.run(number);
+    using fresh = new ImageFuzz([seed()]);
+    expect(used.run(20)).toEqual(fresh.run(20));
+    expect(used.run(3)).toEqual(fresh.run(3));
+  });
 });

@@ -163,6 +163,24 @@ test('nothing is appended to a signed image, and none of its fields is set', () 
   expect(errorOf(() => setLoadConfigFields(signed, { guardFlags: 0 })).rule).toBe('write.signed');
 });
 
+test('a file that was read into a Buffer, anywhere in its memory, stays as it is', () => {
+  const file = readFileSync(inRepository('test/fixtures/x64/base/packets.sys'));
+  const inside = Buffer.alloc(file.length + 24).fill(0xee);
+  file.copy(inside, 8);
+  const before = Uint8Array.from(inside);
+  const image = readImage(inside.subarray(8, 8 + file.length));
+  const written = [
+    appendHotPatchTable(image, table),
+    setLoadConfigFields(image, { hotPatchTableOffset: 0x1234 }),
+    appendSection(image, { name: '.more', data: Uint8Array.of(1), characteristics: IMAGE_SCN.MEM_READ })
+      .bytes,
+  ];
+  expect(Uint8Array.from(inside)).toEqual(before);
+  for (const bytes of written)
+    expect(readImage(bytes).optionalHeader.checkSum).toBe(readImage(bytes).computedCheckSum);
+  expect(readImage(written[1] ?? inside).loadConfig?.hotPatchTableOffset).toBe(0x1234);
+});
+
 test('load-config fields of any width can be set', () => {
   const { image } = richImage('x64');
   const bytes = setLoadConfigFields(image, {
