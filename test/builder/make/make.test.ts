@@ -93,7 +93,7 @@ describe.skipIf(missingForMake().length > 0)('from a diff to a hotpatch', () => 
     const input = { source: [file], harness: [harness], cache: join(root, 'cache') };
     const [alone] = await makeBase({ ...input, out: join(root, 'alone') });
     const { architectures } = await make({ ...input, patch, out: join(root, 'both') });
-    expect(alone?.exports).toEqual(expect.arrayContaining(['other', 'shared']));
+    expect(alone?.exports).toContain('other');
     expect(architectures[0]?.hotPatch).toMatch(/other_hp\.dll$/);
     expect(readFileSync(alone?.base ?? '')).toEqual(readFileSync(architectures[0]?.base ?? ''));
   });
