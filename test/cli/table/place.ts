@@ -10,7 +10,9 @@ export function workFolder(): { readonly path: string } {
   let top = '';
   let count = 0;
   let path = '';
-  beforeAll(() => {
+  beforeAll(async () => {
+    // It starts its service in the folder in which it was loaded, which must not be one that goes.
+    await import('esbuild');
     top = mkdtempSync(join(tmpdir(), 'hotpatch-table-'));
   });
   beforeEach(() => {
