@@ -19,12 +19,15 @@ export class Chain {
     this.#list = lists.of(application.target);
   }
 
-  /** Hooks of disabled hotpatches that are there still, but for those in whose place the application puts its own. */
+  /** Hooks of disabled hotpatches that are there still, but for those that the application's own cover. */
   get left(): AppliedHook[] {
     const { hooks } = this.application;
     return this.#list
       .flatMap((one) => one.hooks.filter(({ left }) => left))
-      .filter(({ location }) => !hooks.some((own) => own.location === location));
+      .filter(
+        ({ location, bytes }) =>
+          !hooks.some((own) => own.location === location && own.bytes.length >= bytes.length),
+      );
   }
 
   /** The stores that put the application in force, in the order of its hooks. */
@@ -113,6 +116,7 @@ export class Chain {
     const starts = ({ jumps }: AppliedHook) => jumps.map(({ start }) => start);
     return (
       hook.location === older.location &&
+      hook.bytes.length === older.bytes.length &&
       hook.target === older.target &&
       (hook.pristine === undefined) === (older.pristine === undefined) &&
       isSameSet(hook.entries, older.entries) &&
