@@ -30,6 +30,7 @@ import { judgementOf } from './mutants/judged.js';
 import { type Line, tryingFile } from './mutants/results.js';
 import { type Mutant, mutate } from './mutants/schemata.js';
 import { TARGETS, type Target } from './mutants/targets.js';
+import { ROOMS } from './setup/rooms.js';
 
 const repository = fileURLToPath(new URL('../', import.meta.url));
 const MOST_RESTARTS = 200;
@@ -38,20 +39,6 @@ const option = (name: string): string | undefined => {
   const at = process.argv.indexOf(name);
   return at < 0 ? undefined : process.argv[at + 1];
 };
-
-const ROOMS = [
-  'cpu',
-  'image',
-  'loader',
-  'engine',
-  'builder',
-  'lab',
-  'proof',
-  'debugger',
-  'viewer',
-  'campaign',
-  'cli',
-];
 
 /** The last commit, so that nothing is half edited. */
 function copyRepository(folder: string): void {

@@ -3,25 +3,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { ROOMS } from '../scripts/setup/rooms.js';
 
 const source = fileURLToPath(new URL('../', import.meta.url));
 
-/** The rooms from the ground up: each may import those above it in this list; `image` takes a type of `cpu`, and no more. */
-const ROOMS = [
-  'cpu',
-  'image',
-  'loader',
-  'engine',
-  'builder',
-  'lab',
-  'proof',
-  'debugger',
-  'viewer',
-  'workbench',
-  'campaign',
-  'cli',
-];
-
+/** Each room may import those above it in the list; `image` takes a type of `cpu`, and no more. */
 function allowed(from: string, to: string): boolean {
   if (from === to) return true;
   return ROOMS.indexOf(to) < ROOMS.indexOf(from);

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { ROOMS } from '../scripts/setup/rooms.js';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
 
@@ -52,19 +53,7 @@ const COMPARISON = /[!=]== '(?:x64|x86|arm64|x86-64)'/;
 
 describe('what differs between architectures', () => {
   it('stands in architecture objects and in records that the compiler wants complete', () => {
-    const rooms = [
-      'cpu',
-      'image',
-      'loader',
-      'engine',
-      'builder',
-      'lab',
-      'proof',
-      'debugger',
-      'viewer',
-      'cli',
-    ];
-    const files = execFileSync('git', ['ls-files', ...rooms.map((room) => `${room}/**.ts`)], {
+    const files = execFileSync('git', ['ls-files', ...ROOMS.map((room) => `${room}/**.ts`)], {
       cwd: root,
       encoding: 'utf8',
     })

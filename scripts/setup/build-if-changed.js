@@ -3,22 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { ROOMS } from './rooms.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const ROOMS = [
-  'cpu',
-  'image',
-  'loader',
-  'engine',
-  'builder',
-  'lab',
-  'proof',
-  'debugger',
-  'viewer',
-  'workbench',
-  'campaign',
-  'cli',
-];
 const SETTINGS = [
   'package.json',
   'package-lock.json',

@@ -1,0 +1,2 @@
+/** The rooms from the ground up. */
+export const ROOMS: readonly string[];
