@@ -1,4 +1,4 @@
-export { ADDRESS_BITS, INSTRUCTION_ALIGNMENT, POINTER_SIZE } from './architecture.js';
+export { INSTRUCTION_ALIGNMENT, POINTER_SIZE } from './architecture.js';
 export type { Certificate } from './certificates.js';
 export * from './check/index.js';
 export { computeCheckSum } from './checksum.js';

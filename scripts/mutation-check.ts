@@ -42,7 +42,16 @@ const option = (name: string): string | undefined => {
 
 /** The last commit, so that nothing is half edited. */
 function copyRepository(folder: string): void {
-  checkOut(folder, [...ROOMS, 'test', 'scenarios', 'scripts', 'package.json', 'tsconfig.json', 'docs']);
+  checkOut(folder, [
+    ...ROOMS,
+    'test',
+    'scenarios',
+    'scripts',
+    'package.json',
+    'tsconfig.json',
+    'tsconfig.build.json',
+    'docs',
+  ]);
   for (const part of ['node_modules', 'vendor']) symlinkSync(join(repository, part), join(folder, part));
   writeFileSync(join(folder, 'vitest.config.ts'), CONFIG);
 }

@@ -1,5 +1,5 @@
 import { POINTER_SIZE } from '../architecture.js';
-import { FUNCTION_PADDING } from '../entry.js';
+import { PADDING_NEEDED } from '../entry.js';
 import type { ImageArchitecture } from '../mapped-file.js';
 import type { HotPatchType } from './format.js';
 
@@ -7,13 +7,6 @@ export interface Extent {
   readonly rva: number;
   readonly length: number;
 }
-
-/** Where the extent of a FUNCTION begins before its entry. */
-const BEFORE_ENTRY: Readonly<Record<ImageArchitecture, number>> = {
-  x64: FUNCTION_PADDING,
-  x86: FUNCTION_PADDING,
-  arm64: 0,
-};
 
 /**
  * The bytes of the modified image that Windows locks and checks for a record; undefined for types without an extent.
@@ -26,7 +19,7 @@ export function recordExtent(
 ): Extent | undefined {
   switch (type) {
     case 'FUNCTION':
-      return { rva: rva - BEFORE_ENTRY[architecture], length: 8 };
+      return { rva: rva - PADDING_NEEDED[architecture], length: 8 };
     case 'ABSOLUTE':
     case 'INDIRECT':
     case 'CALL_TARGET':
