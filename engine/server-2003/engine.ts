@@ -1,5 +1,5 @@
 import { formatAddress } from '../../cpu/index.js';
-import { type NtStatus, ntStatus, type PeImage } from '../../image/index.js';
+import type { NtStatus, PeImage } from '../../image/index.js';
 import type { Kernel, LoadedImage, PlainEventKind } from '../../loader/index.js';
 import {
   asHotPatchError,
@@ -20,11 +20,11 @@ import { threadsInOldCode } from './old-code.js';
 import type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
 import {
   type Application2003,
-  changePatch2003,
   forgetApplication,
   type Patch2003,
   PatchList,
   patch2003,
+  settlePatch,
 } from './patch.js';
 import { PatchFiles, readPatch2003 } from './patch-files.js';
 import { changeTargets, type EnterOptions } from './patch-targets.js';
@@ -135,25 +135,32 @@ export class Server2003Engine implements HotPatchEngine {
     return patch;
   }
 
-  /** Disables it: swaps the original bytes back, everywhere; the hotpatch images stay loaded. */
+  /**
+   * Disables it: swaps the original bytes back, everywhere; the hotpatch images stay loaded.
+   * @throws HotPatchError `patch.state` when it is in force nowhere
+   */
   unload(of: HotPatch): void {
     const patch = patch2003(of);
-    const facts = () => this.#factsOfSwap(patch, false);
+    const facts = () => this.#facts(inForce(patch), false);
     performOperation(this.kernel, facts, () => this.unloadSteps(patch));
   }
 
-  *unloadSteps(patch: HotPatch): Generator<EngineStep, void> {
-    yield* this.#swapSteps(patch2003(patch), 'applied', 'inactive');
+  *unloadSteps(of: HotPatch): Generator<EngineStep, void> {
+    const patch = patch2003(of);
+    yield* this.#swapSteps(patch, inForce(patch), false);
   }
 
-  /** Puts a disabled hotpatch in force again. */
+  /**
+   * Puts a disabled hotpatch in force again, and in what has mapped its target since.
+   * @throws HotPatchError `patch.state` when there is no module in which it is not in force
+   */
   enable(patch: Patch2003): void {
-    const facts = () => this.#factsOfSwap(patch, true);
+    const facts = () => this.#facts(this.#notInForce(patch), true);
     performOperation(this.kernel, facts, () => this.enableSteps(patch));
   }
 
   *enableSteps(patch: Patch2003): Generator<EngineStep, void> {
-    yield* this.#swapSteps(patch, 'inactive', 'applied');
+    yield* this.#swapSteps(patch, this.#notInForce(patch), true);
   }
 
   /** One target alone, as a request of its own process asks: apply it, enable it, or disable it. */
@@ -242,25 +249,22 @@ export class Server2003Engine implements HotPatchEngine {
 
   *#swapSteps(
     patch: Patch2003,
-    from: Patch2003['state'],
-    to: Patch2003['state'],
+    targets: readonly LoadedImage[],
+    active: boolean,
   ): Generator<EngineStep, void> {
-    if (patch.state !== from)
+    if (targets.length === 0)
       throw new HotPatchError({
         rule: 'patch.state',
         status: 'STATUS_INVALID_PARAMETER',
         image: patch.name,
-        message: `the hotpatch is ${patch.state}, not ${from}`,
+        message: `the hotpatch is ${patch.state}: there is nothing to ${active ? 'enable' : 'disable'}`,
       });
-    this.#tell('swapBegun', `${to === 'applied' ? 'enable' : 'disable'} ${patch.name}`);
-    const change: Change2003 = to === 'applied' ? 'enable' : 'disable';
-    const changes = patch.applications
-      .filter(({ active }) => active === (from === 'applied'))
-      .map((application) => ({ target: application.target, application, change }));
-    const settled = () => changePatch2003(patch, { state: to });
-    yield* this.#transaction(patch.name, (context) => changeTargets(context, patch, changes), settled);
-    settled();
-    this.#tellState(patch);
+    this.#tell('swapBegun', `${active ? 'enable' : 'disable'} ${patch.name}`);
+    yield* this.#changeSteps(patch, targets, active);
+  }
+
+  #notInForce(patch: Patch2003): LoadedImage[] {
+    return this.targetsOf(patch).filter((target) => this.#applicationOf(patch, target)?.active !== true);
   }
 
   #facts(targets: readonly LoadedImage[], active: boolean): OperationFacts {
@@ -271,21 +275,13 @@ export class Server2003Engine implements HotPatchEngine {
     return { kind: active ? towards : 'revert', domains };
   }
 
-  #factsOfSwap({ applications }: Patch2003, active: boolean): OperationFacts {
-    const targets = applications.filter((one) => one.active !== active).map(({ target }) => target);
-    return this.#facts(targets, active);
-  }
-
   #applicationOf(patch: Patch2003, target: LoadedImage): Application2003 | undefined {
     return this.#lists.of(target).find((application) => application.patch === patch);
   }
 
-  /** Its state is that of its applications; every process that had the target may have ended meanwhile. */
   #settle(patch: Patch2003): void {
     if (!this.#patches.includes(patch)) this.#patches.push(patch);
-    if (patch.applications.length === 0) return;
-    const state = patch.applications.some(({ active }) => active) ? 'applied' : 'inactive';
-    changePatch2003(patch, { state, status: ntStatus('STATUS_SUCCESS') });
+    settlePatch(patch);
   }
 
   #tellState(patch: Patch2003): void {
@@ -298,7 +294,11 @@ export class Server2003Engine implements HotPatchEngine {
   }
 
   #forget(image: LoadedImage): void {
-    for (const application of this.#lists.of(image)) forgetApplication(application);
+    const applications = this.#lists.of(image);
     this.#lists.forget(image);
+    for (const application of applications) forgetApplication(application);
   }
 }
+
+const inForce = ({ applications }: Patch2003): LoadedImage[] =>
+  applications.filter(({ active }) => active).map(({ target }) => target);

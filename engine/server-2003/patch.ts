@@ -88,6 +88,18 @@ export function changePatch2003(patch: Patch2003, fields: Partial<PatchFields>):
 export function forgetApplication(application: Application2003): void {
   const { patch } = application;
   changePatch2003(patch, { applications: patch.applications.filter((other) => other !== application) });
+  settlePatch(patch);
+}
+
+/** Its state is that of its applications; every process that had the target may have ended. */
+export function settlePatch(patch: Patch2003): void {
+  const { applications } = patch;
+  if (applications.length === 0)
+    changePatch2003(patch, { state: 'noTarget', status: ntStatus('STATUS_NOT_FOUND') });
+  else {
+    const state = applications.some(({ active }) => active) ? 'applied' : 'inactive';
+    changePatch2003(patch, { state, status: ntStatus('STATUS_SUCCESS') });
+  }
 }
 
 /** @throws HotPatchError when it is no hotpatch of this engine's kind */

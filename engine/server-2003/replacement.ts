@@ -187,7 +187,7 @@ export function isSuperseded(disk: FileSystem, { path, bytes }: ReplacedFile): b
 
 const digest = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
-/** A name in the same folder that nobody has, nor wants to have deleted. */
+/** A name in the same folder that nobody has, nor wants to have deleted: `shell.hp.dll`, `shell.hp2.dll` … */
 export function freeName(
   disk: FileSystem,
   path: string,
@@ -195,12 +195,24 @@ export function freeName(
   taken: Set<string> = new Set(),
 ): string {
   for (let number = 1; ; number++) {
-    const suffix = `.${kind}${number === 1 ? '' : number}`;
-    const name = path.replace(/(\.[^.\\]*)?$/, (extension) => `${suffix}${extension}`);
+    const name = nameBeside(path, kind, number);
     if (disk.exists(name) || taken.has(name.toLowerCase())) continue;
     taken.add(name.toLowerCase());
     return name;
   }
+}
+
+/** The names that {@link freeName} has given, as far as they follow each other. */
+export function namesBeside(disk: FileSystem, path: string, kind: string): string[] {
+  const names: string[] = [];
+  for (let number = 1; disk.exists(nameBeside(path, kind, number)); number++)
+    names.push(nameBeside(path, kind, number));
+  return names;
+}
+
+function nameBeside(path: string, kind: string, number: number): string {
+  const suffix = `.${kind}${number === 1 ? '' : number}`;
+  return path.replace(/(\.[^.\\]*)?$/, (extension) => `${suffix}${extension}`);
 }
 
 /** What the disk refuses is left for the next boot; other failures are the power's. */

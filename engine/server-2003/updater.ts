@@ -7,7 +7,7 @@ import {
   type Process,
 } from '../../loader/index.js';
 import { encodeHandles, encodeNames, FLG_HOTPATCH, SYSTEM_HOTPATCH_INFORMATION } from './code-information.js';
-import { freeName, isSuperseded, type ReplacedFile, replaceFiles } from './replacement.js';
+import { freeName, isSuperseded, namesBeside, type ReplacedFile, replaceFiles } from './replacement.js';
 import { type Server2003, SYSTEM32, SYSWOW64 } from './server.js';
 
 /** One file of a hotfix. */
@@ -209,13 +209,18 @@ class Updater {
 
   /**
    * The hotpatch of an earlier hotfix may be mapped under the name, or it is that of a file of another sort: then this one
-   * gets another. @throws KernelError
+   * gets another, once, however often it is installed. @throws KernelError
    */
   #writeHotpatch({ path, bytes }: NonNullable<HotfixFile['hotpatch']>): string {
     const { disk } = this.server;
+    const holds = (name: string) => {
+      const known = disk.read(name);
+      return known !== undefined && isSame(known, bytes);
+    };
     const known = disk.read(path);
-    if (known !== undefined && isSame(known, bytes)) return path;
-    const isTaken = disk.isMapped(path) || (known !== undefined && !isHotpatch(known));
+    const isTaken = known !== undefined && (disk.isMapped(path) || !isHotpatch(known));
+    const written = [path, ...namesBeside(disk, path, 'hp')].find(holds);
+    if (written !== undefined) return written;
     const name = isTaken ? freeName(disk, path, 'hp') : path;
     disk.write(name, bytes);
     return name;

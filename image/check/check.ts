@@ -6,8 +6,9 @@ import {
   entryProblems,
   FUNCTION_ENTRY_SIZE,
   PADDING_NEEDED,
+  type ReadEntryCode,
 } from '../entry.js';
-import { HAS_HOTP1, HOOK_FORM_NEEDS, hookFormFor } from '../hotp1/index.js';
+import { HAS_HOTP1, HOOK_FORM_NEEDS, hookFormFor, originalBytes } from '../hotp1/index.js';
 import type { PeImage } from '../image.js';
 import type { ImageArchitecture } from '../mapped-file.js';
 import type { Pdb } from '../symbols/pdb.js';
@@ -55,7 +56,8 @@ export interface CheckOptions {
 /**
  * Is this image ready to be hotpatched? What its build must have done right, and function by function whether the
  * trampoline has room. On ARM64 nothing is needed before a function, but a PDB or map is, to find it. Hotpatches of the 2003
- * generation need no table in the load configuration, and five bytes of padding where their jump in it is a near one.
+ * generation need no table in the load configuration, and five bytes of padding where their jump in it is a near one; they
+ * take the jumps of a coldpatch for what the old file has there, as the engine does.
  * @throws ImageError when a directory that the check needs cannot be read
  */
 export function checkImage(
@@ -70,8 +72,12 @@ export function checkImage(
   const survey = surveyCode(image, functions, decoder, lacksUnwindData);
   const need =
     generation === '2003' ? HOOK_FORM_NEEDS[hookFormFor(image, 1)] : entryNeedOf(image.architecture);
+  const inFile: ReadEntryCode = (rva, length) => image.read(rva, length);
+  const readEntry: ReadEntryCode =
+    generation === '2003' ? (rva, length) => originalBytes(image, rva, inFile(rva, length)) : inFile;
   const checked = functions.map((place, i) =>
     checkFunction(image, place, functions[i - 1], {
+      readEntry,
       survey,
       lacksUnwindData: lacksUnwindData(place),
       decoder,
@@ -160,6 +166,7 @@ function isCompiler(language: number): boolean {
 }
 
 interface FunctionFacts {
+  readonly readEntry: ReadEntryCode;
   readonly survey: CodeSurvey;
   readonly lacksUnwindData: boolean;
   readonly decoder: InstructionDecoder;
@@ -172,13 +179,13 @@ function checkFunction(
   image: PeImage,
   place: FunctionPlace,
   before: FunctionPlace | undefined,
-  { survey, lacksUnwindData, decoder, need, neverLeaves }: FunctionFacts,
+  { readEntry, survey, lacksUnwindData, decoder, need, neverLeaves }: FunctionFacts,
 ): FunctionCheck {
   const { architecture } = image;
   const entrySize = FUNCTION_ENTRY_SIZE[architecture];
   const reasons: CheckFinding[] = [];
   const report = (...args: Parameters<typeof checkFinding>) => reasons.push(checkFinding(...args));
-  const entry = entryInFile(image, place, before, decoder);
+  const entry = entryInFile(image, place, before, decoder, readEntry);
   const { fill, firstInstruction } = entry;
   const address = image.optionalHeader.imageBase + BigInt(place.rva);
 

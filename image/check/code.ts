@@ -1,5 +1,5 @@
 import { INSTRUCTION_ALIGNMENT } from '../architecture.js';
-import { type EntryFacts, entryFacts, FUNCTION_ENTRY_SIZE } from '../entry.js';
+import { type EntryFacts, entryFacts, FUNCTION_ENTRY_SIZE, type ReadEntryCode } from '../entry.js';
 import type { PeImage } from '../image.js';
 import { isExecutable } from '../sections.js';
 import { lastPossibleJump } from './branches.js';
@@ -101,12 +101,13 @@ export function neverLeaves(
   return endlessCode(instructions);
 }
 
-/** What is so at a function's entry in the file. */
+/** What is so at a function's entry in the file, with the code that `read` gives. */
 export function entryInFile(
   image: PeImage,
   { rva }: FunctionPlace,
   before: FunctionPlace | undefined,
   decoder: InstructionDecoder,
+  read: ReadEntryCode,
 ): EntryFacts {
   const section = image.sectionAt(rva);
   const isCode = section !== undefined && isExecutable(section);
@@ -115,7 +116,7 @@ export function entryInFile(
     architecture: image.architecture,
     rva,
     code: { start: isCode ? start : rva, end: start + (section?.fileSize ?? 0) },
-    read: (at, length) => image.read(at, length),
+    read,
     endOfCodeBefore: before?.end ?? before?.rva,
     startOfCodeBefore: before?.rva,
     decode: (bytes) => decoder.facts(bytes, image.optionalHeader.imageBase + BigInt(rva)),

@@ -8,7 +8,16 @@ import {
   SYSTEM32,
   SYSWOW64,
 } from 'hotpatch-lab';
-import { findSymbols, readColdpatch, readImage, validateHotp1 } from 'hotpatch-lab/image';
+import { instructionFacts } from 'hotpatch-lab/cpu';
+import {
+  checkImage,
+  findSymbols,
+  type InstructionDecoder,
+  type PeImage,
+  readColdpatch,
+  readImage,
+  validateHotp1,
+} from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { buildColdpatch, verifyHotPatch2003 } from '../../builder/index.js';
 import { fixture, fixtureBytes } from '../support.js';
@@ -60,6 +69,40 @@ describe.each(SYSTEMS)('a coldpatch for $images images on $system', ({ system, i
     );
     expect(readColdpatch(image)?.checkSum).toBe(original.optionalHeader.checkSum);
     expect(image.exports).toEqual(original.exports);
+  });
+
+  it.each([1, 2] as const)('check and verify see what the old file has in the places of %s', (number) => {
+    const original = load(`${images}/base/shell.dll`);
+    const cold = readImage(coldpatchOf(images, number), { file: 'shell.dll' });
+    const entries = new Set(readColdpatch(cold)?.places.map(({ entry }) => entry));
+    expect(entries.size).toBeGreaterThan(0);
+    const symbols = findSymbols(fixture(`2003/${images}/base/shell.dll`));
+    const decoder: InstructionDecoder = {
+      facts: (bytes, address) => instructionFacts(images, bytes, address),
+      text: (bytes) => Buffer.from(bytes).toString('hex'),
+    };
+    const check = (image: PeImage) => {
+      const { functions } = checkImage(image, symbols, decoder, {
+        generation: '2003',
+      });
+      return functions
+        .filter(({ rva }) => entries.has(rva))
+        .map(({ name, padding, firstInstruction: { text, length }, reasons }) => ({
+          name,
+          padding,
+          text,
+          length,
+          reasons: reasons.map(({ rule }) => rule),
+        }));
+    };
+    expect(check(cold)).toEqual(check(original));
+    expect(check(cold).every(({ reasons }) => reasons.length === 0)).toBe(true);
+    const patch = load(`${images}/patch${number}/shell_hp.dll`);
+    const verified = verifyHotPatch2003({
+      base: { image: cold, symbols: symbols.table },
+      patch: { image: patch, symbols: symbols.table },
+    });
+    expect(verified).toMatchObject({ isValid: true, formatFindings: [] });
   });
 
   it('disk and memory look alike: the same bytes at the functions, but for where the jumps lead', async () => {

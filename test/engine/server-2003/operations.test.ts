@@ -23,9 +23,9 @@ describe('the state of a hotpatch', () => {
     using running = await run({ processor: 'x64' });
     const { engine } = running;
     const patch = engine.load(patchOf(running));
-    expect(() => engine.enable(patch)).toThrow('the hotpatch is applied, not inactive');
+    expect(() => engine.enable(patch)).toThrow('the hotpatch is applied: there is nothing to enable');
     engine.unload(patch);
-    expect(() => engine.unload(patch)).toThrow('the hotpatch is inactive, not applied');
+    expect(() => engine.unload(patch)).toThrow('the hotpatch is inactive: there is nothing to disable');
     expect(running.call()).toEqual([1, 1]);
   });
 
@@ -38,6 +38,51 @@ describe('the state of a hotpatch', () => {
     expect(lab.transcript).toContain('hotpatch patch.dll: target.dll is not loaded anywhere');
     for (const swap of [engine.unload, engine.enable])
       expect(() => swap.call(engine, patch)).toThrow('the hotpatch is noTarget');
+  });
+
+  it.each(['x86', 'x64'] as const)(
+    'is noTarget again when the last process has ended; it is enabled where the module is mapped since, %s',
+    async (processor) => {
+      using running = await run({ processor, processes: 1 });
+      const { engine, lab, loaded, target } = running;
+      const patch = engine.load(buildPatch(target, { processor }));
+      loaded[0]?.domain.process?.terminate();
+      expect(patch).toMatchObject({ state: 'noTarget', status: { name: 'STATUS_NOT_FOUND' }, functions: 0 });
+      for (const swap of [engine.unload, engine.enable])
+        expect(() => swap.call(engine, patch)).toThrow('the hotpatch is noTarget: there is nothing to');
+      const start = (name: string) => {
+        const process = lab.createProcess({ name, wow64: processor === 'x86' });
+        const module = process.loadImage(target.image, { symbols: target.symbols, initialize: false });
+        return { process, call: () => Number(process.call64(module.symbol('f'))) };
+      };
+      const second = start('second.exe');
+      expect(second.call()).toBe(1);
+      engine.enable(patch);
+      expect(patch).toMatchObject({ state: 'applied', status: { name: 'STATUS_SUCCESS' } });
+      expect(second.call()).toBe(9);
+      engine.unload(patch);
+      const third = start('third.exe');
+      engine.enable(patch);
+      expect([second.call(), third.call(), patch.applications.length]).toEqual([9, 9, 2]);
+      second.process.terminate();
+      expect(patch.state).toBe('applied');
+      engine.unload(patch);
+      expect([third.call(), patch.state]).toEqual([1, 'inactive']);
+      third.process.terminate();
+      expect(patch.state).toBe('noTarget');
+    },
+  );
+
+  it('is inactive when the only process in which it was in force has ended', async () => {
+    using running = await run({ processor: 'x64' });
+    const { engine, loaded } = running;
+    const patch = engine.load(patchOf(running), { active: false });
+    const [first] = loaded;
+    if (first === undefined) throw new Error('there are two');
+    engine.patchOne(patch, first, true);
+    expect([patch.state, running.call()]).toEqual(['applied', [9, 1]]);
+    first.domain.process?.terminate();
+    expect(patch.state).toBe('inactive');
   });
 
   it('is inactive when it is loaded and not put in force', async () => {

@@ -43,6 +43,7 @@ describe.each(SYSTEMS)(
         disk,
         install,
         hotpatch: () => server.engine.patchOf(module)?.image.bytes,
+        images: () => process.images.map(({ baseDllName }) => baseDllName).filter((name) => /hp/i.test(name)),
         [Symbol.dispose]: () => lab[Symbol.dispose](),
       };
     }
@@ -85,6 +86,21 @@ describe.each(SYSTEMS)(
       expect(machine.hotpatch()).toEqual(bytes('patch1/shell_hp.dll'));
       expect(machine.disk.read(shell)).toEqual(bytes('fixed1/shell.dll'));
       expect(machine.disk.read(other)).toEqual(bytes(more ? 'fixed1/ntdll.dll' : 'base/ntdll.dll'));
+    });
+
+    it('the same hotfix again and again, its hotpatch by the path of an earlier one', async () => {
+      using machine = await start();
+      const path = `${folder}hp.dll`;
+      machine.install(ON, hotfix(1, path));
+      machine.install(ON, hotfix(2, path));
+      const known = { paths: machine.disk.paths, images: machine.images() };
+      expect(known.images).toHaveLength(2);
+      for (let again = 0; again < 3; again++) {
+        const report = machine.install(ON, hotfix(2, path));
+        expect(report).toMatchObject({ rebootRequired: false, hotpatched: [shell], reasons: [] });
+        expect({ paths: machine.disk.paths, images: machine.images() }).toEqual(known);
+      }
+      expect(machine.disk.read(`${folder}hp.hp.dll`)).toEqual(bytes('patch2/shell_hp.dll'));
     });
 
     it('a file by another case of its name is the same file', async () => {
