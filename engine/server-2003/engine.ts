@@ -40,7 +40,7 @@ import { swapCode } from './swap.js';
 export class Server2003Engine implements HotPatchEngine {
   readonly name = 'server-2003';
   readonly #patches: Patch2003[] = [];
-  readonly #lists = new PatchList();
+  readonly #lists = new PatchList(this.#patches);
   readonly #files: PatchFiles;
   readonly #services: EngineServices;
   #host: Server2003Host | undefined;

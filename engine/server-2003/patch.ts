@@ -166,12 +166,19 @@ export class Application2003 {
   }
 }
 
-/** What is known of a module: its hotpatches, oldest first. */
+/**
+ * What is known of a module: its hotpatches, oldest first. A hotpatch is as old in every module, whichever of them it came
+ * to first: a process that starts later has the same one on top as the others.
+ */
 export class PatchList {
   readonly #lists = new Map<LoadedImage, readonly Application2003[]>();
 
+  /** @param given every hotpatch that was ever given to the engine, oldest first; one that is not among them is the newest */
+  constructor(private readonly given: readonly Patch2003[]) {}
+
   of(target: LoadedImage): readonly Application2003[] {
-    return this.#lists.get(target) ?? [];
+    const list = this.#lists.get(target) ?? [];
+    return list.toSorted((one, other) => this.#age(one) - this.#age(other));
   }
 
   add(application: Application2003): void {
@@ -185,6 +192,11 @@ export class PatchList {
       target,
       this.of(target).filter((other) => other !== application),
     );
+  }
+
+  #age({ patch }: Application2003): number {
+    const index = this.given.indexOf(patch);
+    return index < 0 ? this.given.length : index;
   }
 
   forget(target: LoadedImage): void {

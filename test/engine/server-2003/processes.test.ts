@@ -119,3 +119,33 @@ describe('a process that ends while a hotpatch is applied', () => {
     expect(kept.every(([name, memory]) => memory === before.get(name))).toBe(true);
   });
 });
+
+describe('a process that starts between', () => {
+  it.each(['x86', 'x64'] as const)(
+    'has the same hotpatch on top as the others, whatever came to it first: %s',
+    async (processor) => {
+      using running = await run({ processor, processes: 1 });
+      const { engine, lab, target } = running;
+      const [older, newer] = [11, 22].map((result) =>
+        engine.load(buildPatch(target, { processor, result, name: `fix${result}.dll` })),
+      );
+      if (older === undefined || newer === undefined) throw new Error('two hotpatches');
+      const process = lab.createProcess({ name: 'late.exe', wow64: processor === 'x86' });
+      const late = process.loadImage(target.image, { symbols: target.symbols, initialize: false });
+      const results = () => [...running.call(), Number(process.call64(late.symbol('f')) & 0xffff_ffffn)];
+      expect(results()).toEqual([22, 1]);
+      engine.enable(newer);
+      expect(results()).toEqual([22, 22]);
+      expect(() => engine.enable(older)).toThrow('chain.covered');
+      expect(results()).toEqual([22, 22]);
+      engine.unload(newer);
+      engine.enable(older);
+      expect(results()).toEqual([11, 11]);
+      engine.enable(newer);
+      expect(results()).toEqual([22, 22]);
+      for (const patch of [newer, older]) engine.unload(patch);
+      for (const image of [...running.loaded, late])
+        expect(image.codeBytes()).toEqual(image.codeBytesBeforePatch);
+    },
+  );
+});

@@ -156,7 +156,12 @@ export class Sequence {
     const patch = this.#one(this.#patches);
     if (patch === undefined) return;
     const { engine } = this.machine.lab;
-    if (patch.state === 'applied') this.#try(`unload ${patch.name}`, () => engine.unload(patch));
+    // In force in some processes, and not in one that has come since: it may go, or be enabled there too.
+    const isEverywhere = this.#members.every(({ module }) =>
+      engine.patchList(module).some((one) => one.patch === patch && one.active),
+    );
+    if (patch.state === 'applied' && (isEverywhere || this.#pick(2) === 0))
+      this.#try(`unload ${patch.name}`, () => engine.unload(patch));
     else this.#try(`enable ${patch.name}`, () => engine.enable(patch));
   }
 

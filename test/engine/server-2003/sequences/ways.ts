@@ -33,6 +33,8 @@ export function brokenWays(
   const inForce = engine
     .patchList(module)
     .filter(({ active }) => active)
+    // The newest in every process is the one that the engine was given last.
+    .toSorted((one, other) => engine.patches.indexOf(one.patch) - engine.patches.indexOf(other.patch))
     .flatMap(({ patch, loaded }) => {
       const hotpatch = hotpatches.get(patch.image);
       return hotpatch === undefined ? [] : [{ hotpatch, loaded }];
