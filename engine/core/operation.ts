@@ -7,7 +7,7 @@ import {
 } from '../../loader/index.js';
 import { type ChangeFacts, Journal } from './journal.js';
 import type { EngineStep, StoreStep } from './steps.js';
-import { attemptStore, type StoreRequest, type Storing, storeText } from './store.js';
+import { attemptStore, StoreEvent, type StoreRequest, type Storing } from './store.js';
 
 /** Between an entry and a replacement. */
 const ON_THE_WAY: ReadonlySet<string> = new Set(['dataSlot', 'codeSlot', 'padding']);
@@ -41,7 +41,7 @@ export class Operation {
 
   /** @throws HotPatchError `store.failed` */
   store(request: StoreRequest): StoreStep {
-    const { domain, image, target, address, bytes, symbol, unlessOccupied } = request;
+    const { domain, image, target, address, bytes } = request;
     const before = domain.addressSpace.read(address, bytes.length);
     const access = this.storing(domain, address);
     this.change(
@@ -52,23 +52,7 @@ export class Operation {
       },
       { image, isOnTheWay: ON_THE_WAY.has(target) },
     );
-    const { name } = domain.architecture;
-    const { writer } = access;
-    return this.emit({
-      kind: 'store',
-      target,
-      writer,
-      place: domain.name,
-      address,
-      before,
-      bytes,
-      symbol,
-      unlessOccupied,
-      // A large patch makes tens of thousands of these, and most are never read.
-      get text() {
-        return storeText(name, { writer, target, address, before, bytes, symbol });
-      },
-    });
+    return this.emit(new StoreEvent(request, access.writer, before));
   }
 
   /** What was done until now stays, whatever comes: threads may have seen it, and taking it back would not look at them. */

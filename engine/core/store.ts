@@ -1,7 +1,7 @@
 import { type ArchitectureName, CpuError, formatAddress, isExecutable } from '../../cpu/index.js';
-import { formatBytes, hex, type ImageDomain, type LoadedImage } from '../../loader/index.js';
+import { formatBytes, hex, type ImageDomain, type LabEventOf, type LoadedImage } from '../../loader/index.js';
 import { HotPatchError } from './error.js';
-import type { Occupation, StoreStep, StoreTarget, Writer } from './steps.js';
+import type { Occupation, StoreTarget, Writer } from './steps.js';
 
 export interface StoreRequest {
   readonly domain: ImageDomain;
@@ -68,20 +68,43 @@ export function attemptStore(
   }
 }
 
-/** How a store is told. */
-export function storeText(
-  architecture: ArchitectureName,
-  {
-    writer,
-    target,
-    address,
-    before,
-    bytes,
-    symbol,
-  }: Pick<StoreStep, 'writer' | 'target' | 'address' | 'before' | 'bytes' | 'symbol'>,
-): string {
-  const where = formatAddress(architecture, address);
-  return `  ${writer} stores ${formatBytes(bytes)} at ${where} (${TARGET_TEXT[target]} of ${symbol}; was ${formatBytes(before)})`;
+/**
+ * A store that has been made, for the transcript. A large patch makes tens of thousands of these, and most texts are never
+ * read: they are made when they are asked for.
+ */
+export class StoreEvent implements LabEventOf<'store'> {
+  readonly kind = 'store';
+  readonly target: StoreTarget;
+  readonly writer: Writer;
+  readonly place: string;
+  readonly address: bigint;
+  readonly before: Uint8Array;
+  readonly bytes: Uint8Array;
+  readonly symbol: string;
+  readonly unlessOccupied: readonly Occupation[] | undefined;
+  readonly #architecture: ArchitectureName;
+
+  constructor(request: StoreRequest, writer: Writer, before: Uint8Array) {
+    const { domain } = request;
+    this.target = request.target;
+    this.writer = writer;
+    this.place = domain.name;
+    this.address = request.address;
+    this.before = before;
+    this.bytes = request.bytes;
+    this.symbol = request.symbol;
+    this.unlessOccupied = request.unlessOccupied;
+    this.#architecture = domain.architecture.name;
+  }
+
+  get text(): string {
+    const where = formatAddress(this.#architecture, this.address);
+    return `  ${this.writer} stores ${formatBytes(this.bytes)} at ${where} (${TARGET_TEXT[this.target]} of ${this.symbol}; was ${formatBytes(this.before)})`;
+  }
+
+  toJSON() {
+    return { ...this, text: this.text };
+  }
 }
 
 const TARGET_TEXT: Record<StoreTarget, string> = {
