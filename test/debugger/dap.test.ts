@@ -1,30 +1,16 @@
 import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { DebugClient } from '@vscode/debugadapter-testsupport';
 import type { DebugProtocol } from '@vscode/debugprotocol';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { listenForDap } from '../../cli/dap.js';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hasToolchain } from '../corpus/toolchain.js';
+import { dapClient } from './dap-client.js';
 import { type BuiltNip, buildNip, lineOf } from './nip.js';
 
 const scenario = fileURLToPath(new URL('../../scenarios/first-trampoline.ts', import.meta.url));
 
-let server: Server;
-let client: DebugClient;
-beforeEach(async () => {
-  const listening = await listenForDap(0);
-  server = listening.server;
-  client = new DebugClient('node', '', 'hotpatch');
-  client.defaultTimeout = 50_000;
-  await client.start(listening.port);
-});
-afterEach(async () => {
-  await client.stop();
-  server.close();
-});
+const dap = dapClient();
 
 /** Launches, with these breakpoints, up to the first stop. */
 async function launch(
@@ -32,13 +18,13 @@ async function launch(
   set: () => Promise<unknown>,
   options: object = {},
 ): Promise<DebugProtocol.StoppedEvent> {
-  await client.initializeRequest();
-  const stopped = client.waitForEvent('stopped') as Promise<DebugProtocol.StoppedEvent>;
-  const initialized = client.waitForEvent('initialized');
-  const launched = client.launchRequest({ program, ...options } as DebugProtocol.LaunchRequestArguments);
+  await dap.client.initializeRequest();
+  const stopped = dap.client.waitForEvent('stopped') as Promise<DebugProtocol.StoppedEvent>;
+  const initialized = dap.client.waitForEvent('initialized');
+  const launched = dap.client.launchRequest({ program, ...options } as DebugProtocol.LaunchRequestArguments);
   await initialized;
   await set();
-  await client.configurationDoneRequest();
+  await dap.client.configurationDoneRequest();
   await launched;
   return stopped;
 }
@@ -46,21 +32,21 @@ async function launch(
 const atFunctions =
   (...names: string[]) =>
   () =>
-    client.setFunctionBreakpointsRequest({ breakpoints: names.map((name) => ({ name })) });
+    dap.client.setFunctionBreakpointsRequest({ breakpoints: names.map((name) => ({ name })) });
 
 /** Sends a request and waits for the stop that it leads to. */
 async function then(command: string, args: object = {}): Promise<DebugProtocol.StoppedEvent['body']> {
-  const stopped = client.waitForEvent('stopped') as Promise<DebugProtocol.StoppedEvent>;
-  await client.customRequest(command, args);
+  const stopped = dap.client.waitForEvent('stopped') as Promise<DebugProtocol.StoppedEvent>;
+  await dap.client.customRequest(command, args);
   return (await stopped).body;
 }
 
 async function frames(threadId: number): Promise<DebugProtocol.StackFrame[]> {
-  return (await client.stackTraceRequest({ threadId })).body.stackFrames;
+  return (await dap.client.stackTraceRequest({ threadId })).body.stackFrames;
 }
 
 async function evaluated(expression: string, context = 'watch'): Promise<string> {
-  return (await client.evaluateRequest({ expression, context })).body.result;
+  return (await dap.client.evaluateRequest({ expression, context })).body.result;
 }
 
 describe('a scenario behind the Debug Adapter Protocol', () => {
@@ -88,16 +74,16 @@ describe('a scenario behind the Debug Adapter Protocol', () => {
     const { body } = await launch(scenario, atFunctions('packets_hp!ReceivePacket'));
     const threadId = body.threadId ?? 0;
     const [top] = await frames(threadId);
-    const scopes = async (frameId = 0) => (await client.scopesRequest({ frameId })).body.scopes;
+    const scopes = async (frameId = 0) => (await dap.client.scopesRequest({ frameId })).body.scopes;
     const variables = async (reference = 0) =>
-      (await client.variablesRequest({ variablesReference: reference })).body.variables;
+      (await dap.client.variablesRequest({ variablesReference: reference })).body.variables;
 
     const [registers] = await scopes(top?.id);
     expect(registers?.name).toBe('Registers');
     const rip = (await variables(registers?.variablesReference)).find(({ name }) => name === 'rip');
     expect(rip?.value).toContain('packets_hp!ReceivePacket');
 
-    const memory = await client.customRequest('readMemory', {
+    const memory = await dap.client.customRequest('readMemory', {
       memoryReference: await evaluated('packets!ReceivePacket').then((text) =>
         text.split(' ')[0]?.replace('`', ''),
       ),
@@ -105,7 +91,7 @@ describe('a scenario behind the Debug Adapter Protocol', () => {
     });
     expect(Buffer.from(memory.body.data, 'base64').toString('hex')).toBe('ebf9');
 
-    const code = await client.customRequest('disassemble', {
+    const code = await dap.client.customRequest('disassemble', {
       memoryReference: top?.instructionPointerReference,
       instructionOffset: -3,
       instructionCount: 8,
@@ -116,26 +102,28 @@ describe('a scenario behind the Debug Adapter Protocol', () => {
       instructionBytes: '4883ec28',
     });
     expect(await evaluated('lm', 'repl')).toContain('packets_hp');
-    const { patches } = (await client.customRequest('hotpatch/patches')).body;
+    const { patches } = (await dap.client.customRequest('hotpatch/patches')).body;
     expect(patches).toEqual([{ name: 'packets_hp.sys', state: 'applied', status: 'STATUS_SUCCESS' }]);
-    const undone = await client.customRequest('hotpatch/revert', {});
+    const undone = await dap.client.customRequest('hotpatch/revert', {});
     expect(undone.body.patches).toMatchObject([{ name: 'packets_hp.sys', state: 'reverted' }]);
   });
 
   it('says what is wrong, and goes on', async () => {
     await launch(scenario, atFunctions('packets!ReceivePacket'));
-    await expect(client.evaluateRequest({ expression: 'nosuch!thing' })).rejects.toThrow(/cannot resolve/);
-    await expect(client.customRequest('nosuch')).rejects.toThrow(/not supported/);
-    await expect(client.customRequest('disassemble', {})).rejects.toThrow();
-    await expect(client.customRequest('scopes', { frameId: 99 })).rejects.toThrow(/no frame 99/);
+    await expect(dap.client.evaluateRequest({ expression: 'nosuch!thing' })).rejects.toThrow(
+      /cannot resolve/,
+    );
+    await expect(dap.client.customRequest('nosuch')).rejects.toThrow(/not supported/);
+    await expect(dap.client.customRequest('disassemble', {})).rejects.toThrow();
+    await expect(dap.client.customRequest('scopes', { frameId: 99 })).rejects.toThrow(/no frame 99/);
     expect(await evaluated('1+1')).toContain('00000002');
   });
 
   it('ends with the scenario, and says when there is none', async () => {
-    await client.initializeRequest();
-    const ended = client.waitForEvent('terminated');
+    await dap.client.initializeRequest();
+    const ended = dap.client.waitForEvent('terminated');
     await expect(
-      client.launchRequest({ program: 'no/such/file.ts' } as DebugProtocol.LaunchRequestArguments),
+      dap.client.launchRequest({ program: 'no/such/file.ts' } as DebugProtocol.LaunchRequestArguments),
     ).rejects.toThrow(/no\/such\/file|no such file/);
     await ended;
   });
@@ -165,7 +153,7 @@ export default defineScenario('nip', async () => {
   const atLines =
     (...lines: number[]) =>
     () =>
-      client.setBreakpointsRequest({
+      dap.client.setBreakpointsRequest({
         source: { path: join(folder, 'nip.c') },
         breakpoints: lines.map((line) => ({ line })),
       });

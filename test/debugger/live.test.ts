@@ -1,12 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import type { Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DebugClient } from '@vscode/debugadapter-testsupport';
 import type { DebugProtocol } from '@vscode/debugprotocol';
-import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { listenForDap } from '../../cli/dap.js';
+import { afterAll, describe, expect, it } from 'vitest';
 import { fixture } from '../support.js';
+import { dapClient } from './dap-client.js';
 
 const image = fixture('x64/base/packets.sys');
 const patch = fixture('x64/patch/packets_hp.sys');
@@ -48,47 +46,35 @@ interface State {
   readonly results: readonly { readonly state: string; readonly text?: string }[];
 }
 
-let server: Server;
-let client: DebugClient;
-beforeEach(async () => {
-  const listening = await listenForDap(0);
-  server = listening.server;
-  client = new DebugClient('node', '', 'hotpatch');
-  client.defaultTimeout = 50_000;
-  await client.start(listening.port);
-});
-afterEach(async () => {
-  await client.stop();
-  server.close();
-});
+const dap = dapClient();
 
 /** Launches the image, and stops at the first instruction of its first call. */
 async function launch(first = call): Promise<number> {
-  await client.initializeRequest();
-  const stopped = client.waitForEvent('stopped') as Promise<DebugProtocol.StoppedEvent>;
-  const initialized = client.waitForEvent('initialized');
-  const launched = client.launchRequest({ image, call: first, stopOnEntry: true } as never);
+  await dap.client.initializeRequest();
+  const stopped = dap.client.waitForEvent('stopped') as Promise<DebugProtocol.StoppedEvent>;
+  const initialized = dap.client.waitForEvent('initialized');
+  const launched = dap.client.launchRequest({ image, call: first, stopOnEntry: true } as never);
   await Promise.race([initialized, launched]);
-  await client.configurationDoneRequest();
+  await dap.client.configurationDoneRequest();
   await launched;
   return (await stopped).body.threadId ?? 0;
 }
 
 async function state(functions: readonly string[] = ['ReceivePacket'], threadId?: number): Promise<State> {
-  return (await client.customRequest('hotpatch/state', { functions, threadId })).body;
+  return (await dap.client.customRequest('hotpatch/state', { functions, threadId })).body;
 }
 
 /** Sends a request and waits for the event that it leads to. */
 async function until(event: string, command: string, args: object = {}): Promise<void> {
-  const happened = client.waitForEvent(event);
-  await client.customRequest(command, args);
+  const happened = dap.client.waitForEvent(event);
+  await dap.client.customRequest(command, args);
   await happened;
 }
 
 async function runTo(place: string): Promise<void> {
-  await client.setFunctionBreakpointsRequest({ breakpoints: [{ name: place }] });
+  await dap.client.setFunctionBreakpointsRequest({ breakpoints: [{ name: place }] });
   await until('stopped', 'continue');
-  await client.setFunctionBreakpointsRequest({ breakpoints: [] });
+  await dap.client.setFunctionBreakpointsRequest({ breakpoints: [] });
 }
 
 const sides = ({ threads }: State) => threads.map(({ frames }) => frames.map(({ side }) => side));
@@ -105,7 +91,7 @@ describe('a live machine behind the Debug Adapter Protocol', () => {
     expect(sides(before)).toEqual([['base', 'base']]);
     expect(before.functions[0]?.versions.map(({ image }) => image)).toEqual(['packets.sys']);
 
-    await client.customRequest('hotpatch/apply', { path: patch });
+    await dap.client.customRequest('hotpatch/apply', { path: patch });
     const applied = await state();
     expect(sides(applied)).toEqual([['base', 'old']]);
     expect(applied.tables[0]?.slots).toMatchObject([
@@ -127,8 +113,8 @@ describe('a live machine behind the Debug Adapter Protocol', () => {
   it('shows one thread in old code and another in new code at the same time', async () => {
     await launch(`HandleRequest @${longPacket} 2`);
     await runTo('Checksum+2');
-    await client.customRequest('hotpatch/apply', { path: patch });
-    await client.customRequest('hotpatch/call', { call });
+    await dap.client.customRequest('hotpatch/apply', { path: patch });
+    await dap.client.customRequest('hotpatch/call', { call });
     await runTo('packets_hp!ReceivePacket');
     expect(sides(await state())).toEqual([['base', 'old'], ['new']]);
     await until('hotpatch/idle', 'continue');
@@ -140,8 +126,8 @@ describe('a live machine behind the Debug Adapter Protocol', () => {
   it('goes back from the end of a call, and takes another way from there', async () => {
     await launch();
     await until('hotpatch/idle', 'continue');
-    await expect(client.customRequest('next', {})).rejects.toThrow(/no call runs/);
-    await client.customRequest('hotpatch/apply', { path: patch });
+    await expect(dap.client.customRequest('next', {})).rejects.toThrow(/no call runs/);
+    await dap.client.customRequest('hotpatch/apply', { path: patch });
     await until('stopped', 'hotpatch/call', { call });
     await until('hotpatch/idle', 'continue');
     const { results } = await state();
@@ -153,7 +139,7 @@ describe('a live machine behind the Debug Adapter Protocol', () => {
     expect(first).toMatchObject({ isIdle: false, tables: [{ slots: [] }] });
     expect(first.results).toMatchObject([{ state: 'running' }]);
     // Patched before the first call has done anything, both calls are new.
-    await client.customRequest('hotpatch/apply', { path: patch });
+    await dap.client.customRequest('hotpatch/apply', { path: patch });
     await until('hotpatch/idle', 'continue');
     const again = await state();
     expect(again.results).toHaveLength(2);
@@ -162,9 +148,9 @@ describe('a live machine behind the Debug Adapter Protocol', () => {
 
   it('takes a patch back between two calls', async () => {
     await launch();
-    await client.customRequest('hotpatch/apply', { path: patch });
+    await dap.client.customRequest('hotpatch/apply', { path: patch });
     await until('hotpatch/idle', 'continue');
-    await client.customRequest('hotpatch/revert', {});
+    await dap.client.customRequest('hotpatch/revert', {});
     await until('stopped', 'hotpatch/call', { call });
     await until('hotpatch/idle', 'continue');
     const { results } = await state();
@@ -174,8 +160,8 @@ describe('a live machine behind the Debug Adapter Protocol', () => {
 
   it('says what a call lacks, and what a thread has crashed of', async () => {
     await launch();
-    await expect(client.customRequest('hotpatch/call', { call: 'Nothing' })).rejects.toThrow(/Nothing/);
-    await expect(client.customRequest('hotpatch/call', { call: 'PacketsSeen x' })).rejects.toThrow(/'x'/);
+    await expect(dap.client.customRequest('hotpatch/call', { call: 'Nothing' })).rejects.toThrow(/Nothing/);
+    await expect(dap.client.customRequest('hotpatch/call', { call: 'PacketsSeen x' })).rejects.toThrow(/'x'/);
     await until('hotpatch/idle', 'continue');
     await until('stopped', 'hotpatch/call', { call: 'ReceivePacket 8 2' });
     await until('hotpatch/idle', 'continue');

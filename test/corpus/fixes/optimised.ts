@@ -4,6 +4,19 @@ const ALL = ['x64', 'arm64', 'x86'] as const;
 const GUARDED = ['-fno-threadsafe-statics'];
 const MAKE = 'static volatile int seed = 3; NOINLINE int mk(int x) { return x * 10 + seed; }';
 
+/** The compiler keeps `flag` in one byte as long as it has two values. */
+const ONCE_IN_ONE_BYTE = {
+  'a.c': `static int flag, n;
+  EXPORT NOINLINE int W(int x) {
+  #if HP_FIX
+    flag = x;
+  #else
+    if (x) flag = 5;
+  #endif
+    n++; return 0; }
+  EXPORT NOINLINE int R(void) { return flag; } ${ENTRY}`,
+};
+
 /** What the optimiser makes of variables, guards of static initialisers, and addresses that patched code hands out. */
 export const OPTIMISED_CASES: readonly FixCase[] = [
   {
@@ -80,17 +93,7 @@ export const OPTIMISED_CASES: readonly FixCase[] = [
   },
   {
     what: 'a variable that only the base keeps in one byte',
-    files: {
-      'a.c': `static int flag, n;
-      EXPORT NOINLINE int W(int x) {
-      #if HP_FIX
-        flag = x;
-      #else
-        if (x) flag = 5;
-      #endif
-        n++; return 0; }
-      EXPORT NOINLINE int R(void) { return flag; } ${ENTRY}`,
-    },
+    files: ONCE_IN_ONE_BYTE,
     marked: ['W', 'R'],
     architectures: ALL,
     hasMap: true,
@@ -98,17 +101,7 @@ export const OPTIMISED_CASES: readonly FixCase[] = [
   },
   {
     what: 'a variable that only the base keeps in one byte, without a map',
-    files: {
-      'a.c': `static int flag, n;
-      EXPORT NOINLINE int W(int x) {
-      #if HP_FIX
-        flag = x;
-      #else
-        if (x) flag = 5;
-      #endif
-        n++; return 0; }
-      EXPORT NOINLINE int R(void) { return flag; } ${ENTRY}`,
-    },
+    files: ONCE_IN_ONE_BYTE,
     marked: ['W', 'R'],
     refused: 'ref.ambiguous',
   },

@@ -16,6 +16,18 @@ function stream(records: readonly (readonly number[])[]): TypeStream {
   return new TypeStream(Uint8Array.from([...header, ...new Array(56 - header.length).fill(0), ...body]));
 }
 
+/** LF_STRUCTURE with the property that it is defined elsewhere. */
+const forwardReference = (name: string) => [
+  ...u16(0x1505),
+  ...u16(0),
+  ...u16(0x80),
+  ...u32(0),
+  ...u32(0),
+  ...u32(0),
+  ...u16(0),
+  ...text(name),
+];
+
 const INT = 0x74;
 const VOID_POINTER_64 = 0x603;
 
@@ -41,16 +53,7 @@ const RECORDS = [
   },
   {
     what: 'that structure, before its definition',
-    record: [
-      ...u16(0x1505),
-      ...u16(0),
-      ...u16(0x80),
-      ...u32(0),
-      ...u32(0),
-      ...u32(0),
-      ...u16(0),
-      ...text('s'),
-    ],
+    record: forwardReference('s'),
     size: 24,
   },
   {
@@ -66,16 +69,7 @@ const RECORDS = [
   { what: 'a procedure', record: [...u16(0x1008), ...u32(INT), 0, 0, ...u16(0), ...u32(0)], size: undefined },
   {
     what: 'a structure that nothing defines',
-    record: [
-      ...u16(0x1505),
-      ...u16(0),
-      ...u16(0x80),
-      ...u32(0),
-      ...u32(0),
-      ...u32(0),
-      ...u16(0),
-      ...text('x'),
-    ],
+    record: forwardReference('x'),
     size: undefined,
   },
 ] as const;
