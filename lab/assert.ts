@@ -21,7 +21,7 @@ import {
   executes,
   type MatcherResult,
   toHaveOriginalBytes,
-  toReturn,
+  toHaveResult,
 } from './thread-matchers.js';
 
 export type { ExpectedReturn } from './thread-matchers.js';
@@ -49,7 +49,7 @@ export function executesPatch(thread: Thread, fn: string): void {
  * @throws AssertionError
  */
 export function returns(thread: Thread, expected?: ExpectedReturn): void {
-  assertThat(toReturn(thread, expected), returns);
+  assertThat(toHaveResult(thread, expected), returns);
 }
 
 /**

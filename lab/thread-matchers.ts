@@ -71,8 +71,8 @@ export function toHaveOriginalBytes(subject: unknown): MatcherResult {
 }
 
 /** Whether a thread, run to its end, returns a value, or at all. */
-export function toReturn(subject: unknown, expected?: ExpectedReturn): MatcherResult {
-  const thread = threadOf(subject, 'toReturn');
+export function toHaveResult(subject: unknown, expected?: ExpectedReturn): MatcherResult {
+  const thread = threadOf(subject, 'toHaveResult');
   const error = thread.finished ? undefined : watchedRun(thread).error;
   const name = `thread ${thread.id}, ${thread.describe(thread.startAddress)},`;
   const { returnValue } = thread;
@@ -103,7 +103,7 @@ function comparable(expected: ExpectedReturn, register: number): { bits: number;
     throw new KernelError({
       rule: 'expectation.value',
       status: 'STATUS_INVALID_PARAMETER',
-      message: `toReturn: ${expected} is no 32-bit integer`,
+      message: `toHaveResult: ${expected} is no 32-bit integer`,
       hint: 'write a bigint for the whole register',
     });
   return { bits: 32, value: BigInt(expected) };

@@ -6,38 +6,40 @@
  *
  * const thread = lab.startThread(driver.symbol('HandleRequest'), [packet, 2]);
  * expect(thread).toExecutePatch('ReceivePacket');
- * expect(thread).toReturn('STATUS_INVALID_PARAMETER');
+ * expect(thread).toHaveResult('STATUS_INVALID_PARAMETER');
  * expect(driver).toHaveOriginalBytes();
  * ```
  *
- * `toExecuteBase`, `toExecutePatch` and `toReturn` run the thread to its end, the first of them that is asked. Each
+ * `toExecuteBase`, `toExecutePatch` and `toHaveResult` run the thread to its end, the first of them that is asked. Each
  * execution is watched from there on: a thread that was stopped inside an old function finishes in it.
  *
  * @module
  */
-import { test as base, expect, vi } from 'vitest';
+import { test as base, expect } from 'vitest';
 import { Lab, type LabOptions } from './lab.js';
-import {
-  type ExpectedReturn,
-  executes,
-  type MatcherResult,
-  toHaveOriginalBytes,
-  toReturn,
-} from './thread-matchers.js';
+import { type ExpectedReturn, executes, toHaveOriginalBytes, toHaveResult } from './thread-matchers.js';
 
 export type { ExpectedReturn, MatcherResult } from './thread-matchers.js';
 
-/** The matchers that hotpatch-lab adds; `R` is what vitest returns from them. */
-export interface HotPatchMatchers<R = unknown> {
+/** The matchers that hotpatch-lab adds, as chai's `Assertion` takes them: vitest 4 and 5 both build theirs on it. */
+export interface HotPatchMatchers {
   /**
    * The thread executes code of the function in its base image: one that is not patched, or that it was inside of.
    * @param fn name of the function, `ReceivePacket` or `packets!ReceivePacket`
    */
-  toExecuteBase(fn: string): R;
-  /** The thread executes code of the function in a patch image. */
-  toExecutePatch(fn: string): R;
+  toExecuteBase(fn: string): void;
+  /**
+   * The thread executes code of the function in a patch image.
+   * @param fn name of the function in the base, `ReceivePacket` or `packets!ReceivePacket`
+   */
+  toExecutePatch(fn: string): void;
+  /**
+   * The thread's function returns this. A number is compared with the result as a 32-bit integer, a bigint with the whole
+   * register, a name such as `STATUS_SUCCESS` with the NTSTATUS. Without a value: it returns at all.
+   */
+  toHaveResult(expected?: ExpectedReturn): void;
   /** Every byte of the image's code is the one that it was loaded with: never patched, or rolled back. */
-  toHaveOriginalBytes(): R;
+  toHaveOriginalBytes(): void;
 }
 
 /** The matchers as `expect.extend` takes them; importing this module has done that. */
@@ -45,21 +47,10 @@ export const vitestMatchers = {
   toExecuteBase: (subject: unknown, fn: string) => executes(subject, fn, 'base'),
   toExecutePatch: (subject: unknown, fn: string) => executes(subject, fn, 'patch'),
   toHaveOriginalBytes,
-  toReturn: (subject: unknown, expected?: ExpectedReturn): MatcherResult =>
-    mockReturned(subject, expected) ?? toReturn(subject, expected),
+  toHaveResult,
 };
 
 expect.extend(vitestMatchers);
-
-/** vitest's own matcher of this name is for mock functions. */
-function mockReturned(subject: unknown, expected: ExpectedReturn | undefined): MatcherResult | undefined {
-  if (!vi.isMockFunction(subject) || expected !== undefined) return undefined;
-  const returned = subject.mock.results.some(({ type }) => type === 'return');
-  return {
-    pass: returned,
-    message: () => `expected ${subject.getMockName()}${returned ? ' not' : ''} to return`,
-  };
-}
 
 /** What {@link test} hands to a test. */
 export interface LabFixtures {
@@ -96,15 +87,9 @@ export const test = base.extend<LabFixtures>({
   },
 });
 
-declare module 'vitest' {
-  // biome-ignore lint/suspicious/noExplicitAny: type parameters must be those of vitest's own declaration
-  interface Matchers<T = any> extends HotPatchMatchers {}
-  // biome-ignore lint/suspicious/noExplicitAny: as above
-  interface Assertion<T = any> {
-    /**
-     * Of a thread: its function returns this. A number is compared with the result as a 32-bit integer, a bigint with
-     * the whole register, a name such as `STATUS_SUCCESS` with the NTSTATUS. Without a value: it returns at all.
-     */
-    toReturn(expected?: ExpectedReturn): void;
+declare global {
+  namespace Chai {
+    // vitest's own interfaces have one type parameter in version 4 and two in version 5; this one has none in both.
+    interface Assertion extends HotPatchMatchers {}
   }
 }

@@ -313,7 +313,7 @@ function types(moduleResolution: string, vitest: string): undefined {
   );
   writeFileSync(
     join(cwd, 'index.ts'),
-    `${lines.join('\n')}\nimport { Lab } from 'hotpatch-lab';\nimport { expect } from 'vitest';\nusing lab = Lab.boot({ architecture: 'x64' });\nexpect(lab.startThread(0n)).toExecutePatch('f');\nexpect(lab.startThread(0n)).toReturn('STATUS_SUCCESS');\n`,
+    `${lines.join('\n')}\nimport { Lab } from 'hotpatch-lab';\nimport { expect } from 'vitest';\nusing lab = Lab.boot({ architecture: 'x64' });\nexpect(lab.startThread(0n)).toExecutePatch('f');\nexpect(lab.startThread(0n)).toHaveResult('STATUS_SUCCESS');\n`,
   );
   writeFileSync(
     join(cwd, 'tsconfig.json'),

@@ -2,7 +2,7 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
-    // Adds toExecuteBase, toExecutePatch, toReturn and toHaveOriginalBytes to every test.
+    // Adds toExecuteBase, toExecutePatch, toHaveResult and toHaveOriginalBytes to every test.
     setupFiles: ['hotpatch-lab/vitest'],
     pool: 'forks',
     testTimeout: 30_000,

@@ -21,7 +21,7 @@ describe('the fixture lab', () => {
     seen.push(lab);
     const driver = lab.loadDriver(fixture('x64/base/packets.sys'));
     expect(lab.kernel.architecture.name).toBe('x64');
-    expect(lab.startThread(driver.symbol('PacketsSeen'))).toReturn(0);
+    expect(lab.startThread(driver.symbol('PacketsSeen'))).toHaveResult(0);
     expect(isGone(lab)).toBe(false);
   });
 

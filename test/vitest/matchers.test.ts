@@ -30,7 +30,7 @@ describe.each(['x64', 'arm64'] as const)('the matchers on %s', (architecture) =>
     const before = system.start();
     expect(before).toExecuteBase('ReceivePacket');
     expect(before).not.toExecutePatch('ReceivePacket');
-    expect(before).toReturn(570);
+    expect(before).toHaveResult(570);
 
     await system.patch();
     const after = system.start();
@@ -38,7 +38,7 @@ describe.each(['x64', 'arm64'] as const)('the matchers on %s', (architecture) =>
     // The trampoline lies in the base, but it is not the base's code.
     expect(after).not.toExecuteBase('ReceivePacket');
     expect(after).toExecuteBase('packets!HandleRequest');
-    expect(after).toReturn('STATUS_INVALID_PARAMETER');
+    expect(after).toHaveResult('STATUS_INVALID_PARAMETER');
   });
 
   it('see that a thread which was inside finishes in old code', async () => {
@@ -98,48 +98,52 @@ describe('a failing expectation tells', () => {
   it('what was returned instead, or why nothing was', async () => {
     using system = await bootPackets();
     const thread = system.start();
-    expect(failure(() => expect(thread).toReturn(571))).toMatch(
+    expect(failure(() => expect(thread).toHaveResult(571))).toMatch(
       /to return 571 \(0x23b\), but it returned 570 \(0x23a\)$/,
     );
-    expect(failure(() => expect(thread).not.toReturn(570))).toContain('not to return 570');
-    expect(failure(() => expect(thread).toReturn('STATUS_SUCCESS'))).toContain('0 (0x0) STATUS_SUCCESS');
+    expect(failure(() => expect(thread).not.toHaveResult(570))).toContain('not to return 570');
+    expect(failure(() => expect(thread).toHaveResult('STATUS_SUCCESS'))).toContain('0 (0x0) STATUS_SUCCESS');
     const lost = system.lab.startThread(0xfffff800_20000000n);
-    expect(failure(() => expect(lost).toReturn(0))).toMatch(/to return 0, but: access violation: execute of/);
-    expect(failure(() => expect(lost).toReturn())).toMatch(/to return, but: access violation/);
+    expect(failure(() => expect(lost).toHaveResult(0))).toMatch(
+      /to return 0, but: access violation: execute of/,
+    );
+    expect(failure(() => expect(lost).toHaveResult())).toMatch(/to return, but: access violation/);
   });
 });
 
-describe('toReturn', () => {
+describe('toHaveResult', () => {
   it('takes C integers, NTSTATUS names and whole registers', async () => {
     using system = await bootPackets();
     await system.patch();
     const thread = system.start();
-    expect(thread).toReturn(INVALID_PARAMETER);
-    expect(thread).toReturn(INVALID_PARAMETER - 2 ** 32);
-    expect(thread).toReturn('STATUS_INVALID_PARAMETER');
-    expect(thread).toReturn();
-    expect(thread).toReturn(thread.returnValue ?? 0n);
-    expect(thread).not.toReturn((1n << 63n) | BigInt(INVALID_PARAMETER));
-    expect(() => expect(thread).toReturn(2 ** 40)).toThrow('is no 32-bit integer');
+    expect(thread).toHaveResult(INVALID_PARAMETER);
+    expect(thread).toHaveResult(INVALID_PARAMETER - 2 ** 32);
+    expect(thread).toHaveResult('STATUS_INVALID_PARAMETER');
+    expect(thread).toHaveResult();
+    expect(thread).toHaveResult(thread.returnValue ?? 0n);
+    expect(thread).not.toHaveResult((1n << 63n) | BigInt(INVALID_PARAMETER));
+    expect(() => expect(thread).toHaveResult(2 ** 40)).toThrow('is no 32-bit integer');
   });
 
-  it('still serves mock functions', () => {
+  it('is another one than vitest’s matcher of mock functions, which is as it was', async () => {
     const mock = vi.fn(() => 1);
     expect(mock).not.toReturn();
     mock();
     expect(mock).toReturn();
+    using system = await bootPackets();
+    expect(() => expect(system.start()).toReturn()).toThrow('is not a spy');
   });
 });
 
 describe('what cannot be expected anything of', () => {
   it('is refused with what to pass instead', async () => {
     using system = await bootPackets();
-    expect(() => expect(570).toReturn(570)).toThrow('expect a Thread');
+    expect(() => expect(570).toHaveResult(570)).toThrow('expect a Thread');
     expect(() => expect(system.driver).toExecutePatch('ReceivePacket')).toThrow('expect a Thread');
     expect(() => expect(system.start()).toHaveOriginalBytes()).toThrow('expect a LoadedImage');
     const ended = system.start();
     system.lab.run({ until: ended.returns() });
-    expect(ended).toReturn(570);
+    expect(ended).toHaveResult(570);
     expect(() => expect(ended).toExecuteBase('ReceivePacket')).toThrow('had ended before anybody watched');
   });
 });

@@ -4,7 +4,7 @@ import { bootPackets } from './packets.js';
 describe('the hotpatch of packets.sys', () => {
   it('is needed: the driver reads beyond the packet', async () => {
     using system = await bootPackets();
-    expect(system.receive()).toReturn(570);
+    expect(system.receive()).toHaveResult(570);
   });
 
   it('refuses a packet that is too short', async () => {
@@ -13,7 +13,7 @@ describe('the hotpatch of packets.sys', () => {
     const thread = system.receive();
     expect(thread).toExecutePatch('ReceivePacket');
     expect(thread).not.toExecuteBase('ReceivePacket');
-    expect(thread).toReturn('STATUS_INVALID_PARAMETER');
+    expect(thread).toHaveResult('STATUS_INVALID_PARAMETER');
   });
 
   it.each([1, 2, 3, 4, 5])('lets a thread that is inside finish in old code (seed %i)', async (seed) => {
@@ -22,8 +22,8 @@ describe('the hotpatch of packets.sys', () => {
     system.lab.run({ until: inside.reaches(system.driver.symbol('Checksum')) });
     await system.patch();
     expect(inside).toExecuteBase('ReceivePacket');
-    expect(inside).toReturn(570);
-    expect(system.receive()).toReturn('STATUS_INVALID_PARAMETER');
+    expect(inside).toHaveResult(570);
+    expect(system.receive()).toHaveResult('STATUS_INVALID_PARAMETER');
   });
 
   it('goes away without a trace', async () => {
@@ -32,6 +32,6 @@ describe('the hotpatch of packets.sys', () => {
     expect(system.driver).not.toHaveOriginalBytes();
     system.lab.unloadHotPatch(patch);
     expect(system.driver).toHaveOriginalBytes();
-    expect(system.receive()).toReturn(570);
+    expect(system.receive()).toHaveResult(570);
   });
 });
