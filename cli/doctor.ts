@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, readFileSync, statSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { delimiter, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { findHeaders } from '../builder/index.js';
 import {
@@ -154,13 +154,17 @@ async function checkPackage({ name, use }: Package): Promise<PackageCheck> {
 }
 
 function packageVersion(name: string): string | null {
-  for (const folder of createRequire(import.meta.url).resolve.paths(name) ?? []) {
-    try {
-      const parsed: unknown = JSON.parse(readFileSync(join(folder, name, 'package.json'), 'utf8'));
-      if (parsed !== null && typeof parsed === 'object' && 'version' in parsed) return String(parsed.version);
-    } catch {
-      // Not installed in this folder: look in the next one.
+  const { resolve } = createRequire(import.meta.url);
+  try {
+    // By its own file: a package manager may have no folders of packages.
+    for (let folder = dirname(resolve(name)); folder !== dirname(folder); folder = dirname(folder)) {
+      const file = join(folder, 'package.json');
+      const parsed: unknown = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+      if (typeof parsed === 'object' && parsed !== null && 'name' in parsed && parsed.name === name)
+        return 'version' in parsed ? String(parsed.version) : null;
     }
+  } catch {
+    // Not installed, or not whole.
   }
   return null;
 }

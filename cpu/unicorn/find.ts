@@ -160,7 +160,7 @@ export function howToGetUnicorn(options: UnicornSearchOptions = {}): string[] {
   const root = options.packageRoot ?? packageRoot();
   const fetch = `node "${join(root, 'scripts', 'setup', 'fetch-unicorn.js')}"`;
   const steps = [
-    `hotpatch doctor --fix        (or: ${fetch}) fetches the official library into ${unicornCacheFolder(options.environment, platform) ?? join(root, 'vendor')}; needs no root, changes nothing else`,
+    `${fixingCommand(options)}        (or: ${fetch}) fetches the official library into ${unicornCacheFolder(options.environment, platform) ?? join(root, 'vendor')}; needs no root, changes nothing else`,
   ];
   if (koffiDefect() !== undefined)
     steps.unshift(
@@ -186,13 +186,24 @@ function missingMessage({ refused }: UnicornSearch, options: UnicornSearchOption
   const named = refused.find((candidate) => candidate.origin === 'UNICORN_LIBRARY');
   const lines =
     named === undefined
-      ? [`Unicorn ${OLDEST_UNICORN} or newer is needed and none was found. Looked at:`]
+      ? [
+          `Unicorn ${OLDEST_UNICORN} or newer is needed and none was found: "${fixingCommand(options)}" fetches it, once for every project.`,
+          'Looked at:',
+        ]
       : [
           'UNICORN_LIBRARY is set to a library that cannot be used (correct it, or unset it to use another one):',
         ];
   for (const { path, reason } of refused) lines.push(`  ${path}: ${reason}`);
   lines.push('What to do:', ...howToGetUnicorn(options).map((step) => `  ${step}`));
   return lines.join('\n');
+}
+
+/** How the package managers that name themselves run a command of an installed package. */
+const RUNNERS: Readonly<Record<string, string>> = { pnpm: 'pnpm exec', yarn: 'yarn', bun: 'bunx' };
+
+function fixingCommand({ environment = process.env }: UnicornSearchOptions): string {
+  const [manager = ''] = environment.npm_config_user_agent?.split('/') ?? [];
+  return `${Object.hasOwn(RUNNERS, manager) ? RUNNERS[manager] : 'npx'} hotpatch doctor --fix`;
 }
 
 function wheelPlatform(platform: NodeJS.Platform): string {

@@ -400,7 +400,7 @@ async function main() {
   const result = await fetchUnicorn({ root, force, log: (line) => console.error(`unicorn: ${line}`) });
   if (result.status === 'impossible') {
     console.error(`unicorn: not fetched. ${result.reason}`);
-    console.error('unicorn: the laboratory needs it to run code; "hotpatch doctor" says what to do.');
+    console.error('unicorn: the laboratory needs it to run code; "npx hotpatch doctor" says what to do.');
     if (!onInstall) process.exitCode = 3;
   } else if (!onInstall || result.status === 'fetched') {
     console.error(

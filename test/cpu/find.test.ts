@@ -163,9 +163,22 @@ describe('UnicornMissing', () => {
   ] as const)('says on %s what was looked at and what to do', (platform, name, advice) => {
     const text = message(platform);
     expect(text).toContain(join(folder, 'vendor', name));
-    expect(text).toContain('hotpatch doctor --fix');
+    expect(text.split('\n')[0]).toBe(
+      'Unicorn 2.1 or newer is needed and none was found: "npx hotpatch doctor --fix" fetches it, once for every project.',
+    );
     expect(text).toContain('fetch-unicorn.js');
     expect(text).toContain(advice);
+  });
+
+  // What they call themselves: https://docs.npmjs.com/cli/using-npm/config#user-agent
+  it.each([
+    ['npm/11.19.1 node/v20.20.2 linux x64 workspaces/false', 'npx hotpatch'],
+    ['pnpm/12.21.0 npm/? node/v22.23.3 linux x64', 'pnpm exec hotpatch'],
+    ['yarn/4.18.1 npm/? node/v20.20.2 linux x64', 'yarn hotpatch'],
+    ['constructor/1', 'npx hotpatch'],
+  ])('names the command of the package manager %s', (agent, command) => {
+    const text = message('linux', { npm_config_user_agent: agent });
+    expect(text.split('\n')[0]).toContain(`"${command} doctor --fix"`);
   });
 
   it('blames UNICORN_LIBRARY when that is what is wrong', () => {
