@@ -1,9 +1,10 @@
-import { register as registerHooks } from 'node:module';
+import * as nodeModule from 'node:module';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Scenario } from '../lab/index.js';
 import { reportOf, UsageError } from './errors.js';
 import { readInput } from './files.js';
+import { type ResolveHookSync, resolveSync } from './resolve-hook.js';
 import { rememberScenario } from './scenario-errors.js';
 
 /** Imports a scenario file; TypeScript goes through tsx, and `hotpatch-lab` is the package that runs this command. */
@@ -26,7 +27,7 @@ export async function importDefault(file: string): Promise<unknown> {
   process.setSourceMapsEnabled(true);
   const { register } = await import('tsx/esm/api');
   const unregister = register({ tsconfig: false });
-  registerHooks('./resolve-hook.js', import.meta.url);
+  registerResolveHook();
   try {
     const module: { default?: unknown } = await import(pathToFileURL(resolve(file)).href);
     return module.default;
@@ -41,6 +42,19 @@ export async function importDefault(file: string): Promise<unknown> {
   } finally {
     await unregister();
   }
+}
+
+let lastHook: { deregister(): void } | undefined;
+
+/** After tsx, so that it comes before tsx; it stays for what scenarios import while they run. */
+function registerResolveHook(): void {
+  const { registerHooks } = nodeModule as {
+    registerHooks?: (hooks: { resolve: ResolveHookSync }) => { deregister(): void };
+  };
+  // Node 26 prints a warning that `register` is deprecated; Node 20 has nothing else.
+  if (registerHooks === undefined) nodeModule.register('./resolve-hook.js', import.meta.url);
+  lastHook?.deregister();
+  lastHook = registerHooks?.({ resolve: resolveSync });
 }
 
 function isScenario(value: unknown): value is Scenario {
