@@ -185,7 +185,6 @@ export const TRIALS: readonly Trial[] = [
   ...TYPES,
   {
     name: 'attw',
-    isQuick: true,
     run: () => {
       // Its profile is in .attw.json.
       run([...tool('@arethetypeswrong/cli', 'latest', 'attw'), tarball], { cwd: root });

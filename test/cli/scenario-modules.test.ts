@@ -43,12 +43,15 @@ const SCENARIOS = ['module.js', 'module.mjs', 'module.ts', 'awaits.js', 'common.
 it.each([
   ['says nothing', {}],
   ['says CommonJS', { type: 'commonjs' }],
-])('a scenario is the kind of module that it is written as, where package.json %s', async (_what, manifest) => {
-  const cwd = join(folder, JSON.stringify(manifest).length.toString());
-  mkdirSync(cwd);
-  writeFileSync(join(cwd, 'package.json'), JSON.stringify(manifest));
-  for (const [name, text] of Object.entries(FILES)) writeFileSync(join(cwd, name), text);
-  const { code, stdout, stderr } = await command.run(['run', ...SCENARIOS, '--json'], { cwd });
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  expect(JSON.parse(stdout)).toMatchObject({ scenarios: SCENARIOS.map((file) => ({ file, held: true })) });
-});
+])(
+  'a scenario is the kind of module that it is written as, where package.json %s',
+  async (_what, manifest) => {
+    const cwd = join(folder, JSON.stringify(manifest).length.toString());
+    mkdirSync(cwd);
+    writeFileSync(join(cwd, 'package.json'), JSON.stringify(manifest));
+    for (const [name, text] of Object.entries(FILES)) writeFileSync(join(cwd, name), text);
+    const { code, stdout, stderr } = await command.run(['run', ...SCENARIOS, '--json'], { cwd });
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toMatchObject({ scenarios: SCENARIOS.map((file) => ({ file, held: true })) });
+  },
+);
