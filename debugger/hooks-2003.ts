@@ -2,12 +2,14 @@ import type { AppliedHook } from '../engine/index.js';
 import type { LoadedImage } from '../loader/index.js';
 import type { ThreadView } from './thread-view.js';
 
-/** The hooks of hotpatches of Server 2003 whose bytes are in an image now, the newest first. */
-export function hooksOf({ lab: { engine } }: ThreadView, image: LoadedImage): readonly AppliedHook[] {
+/** The hooks of hotpatches of Server 2003 whose bytes are in an image now, in the midst of an operation too, the newest first. */
+export function hooksOf(view: ThreadView, image: LoadedImage): readonly AppliedHook[] {
+  const { engine } = view.lab;
   if (engine.name !== 'server-2003') return [];
   return engine
     .patchList(image)
-    .flatMap(({ hooksInForce }) => hooksInForce)
+    .flatMap(({ hooks }) => hooks)
+    .filter(({ location, bytes }) => Buffer.compare(view.read(location, bytes.length), bytes) === 0)
     .reverse();
 }
 
@@ -29,26 +31,24 @@ export function hookAt(view: ThreadView, image: LoadedImage, address: bigint): A
 export function describeHook(view: ThreadView, image: LoadedImage, address: bigint): string | undefined {
   const hook = hookAt(view, image, address);
   if (hook === undefined) return undefined;
-  switch (hook.target) {
-    case 'entry':
-      return hook.bytes[0] === SHORT_JUMP
-        ? 'patched entry → pad jump'
-        : `patched entry → ${view.describe(nearTarget(hook))}`;
-    case 'padding': {
-      if (hook.bytes[0] === NEAR_JUMP) return `pad jump → ${view.describe(nearTarget(hook))}`;
-      const pointer = BigInt.asUintN(64, hook.location + 6n + displacement(hook, 2));
-      return `pad jump → pointer → ${view.describe(view.readPointer(pointer))}`;
-    }
-    default:
-      return `pointer → ${view.describe(view.readPointer(address))}`;
-  }
+  const place = { entry: 'patched entry', padding: 'pad jump', pointer: 'pointer' }[placeOf(hook)];
+  return `${place} → ${wayFrom(view, hook)}`;
 }
+
+function wayFrom(view: ThreadView, hook: AppliedHook): string {
+  if (placeOf(hook) === 'pointer') return view.describe(view.readPointer(hook.location));
+  if (hook.bytes[0] === SHORT_JUMP) return 'pad jump';
+  if (hook.bytes[0] === NEAR_JUMP)
+    return view.describe(BigInt.asUintN(64, hook.location + 5n + displacement(hook, 1)));
+  const pointer = BigInt.asUintN(64, hook.location + 6n + displacement(hook, 2));
+  return `pointer → ${view.describe(view.readPointer(pointer))}`;
+}
+
+const placeOf = ({ target }: AppliedHook) =>
+  target === 'entry' || target === 'padding' ? target : ('pointer' as const);
 
 const SHORT_JUMP = 0xeb;
 const NEAR_JUMP = 0xe9;
-
-const nearTarget = (hook: AppliedHook): bigint =>
-  BigInt.asUintN(64, hook.location + 5n + displacement(hook, 1));
 
 function displacement({ bytes }: AppliedHook, at: number): bigint {
   return BigInt(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getInt32(at, true));
