@@ -105,8 +105,9 @@ export function buildCommand(): Command {
       'after',
       '\nExample:\n  hotpatch build --base demo.dll --fixed fixed/demo.dll --out demo_hp.dll --functions copy_name,dispatch',
     )
-    .action((given: GivenFlags) => {
+    .action((given: GivenFlags, command: Command) => {
       const flags: BuildFlags = { ...given, out: given.out ?? hotPatchFileName(given.base) };
+      if (flags.generation === '2003') refuseModernOptions(command);
       const inputs = [flags.base, flags.fixed, flags.previous, flags.baseSymbols, flags.fixedSymbols];
       assertOutput(flags.out, [...inputs, ...flags.object]);
       if (flags.generation === '2003') {
@@ -116,6 +117,7 @@ export function buildCommand(): Command {
         const { out, coldpatch } = flags;
         if (coldpatch !== undefined) assertOutput(coldpatch, inputs);
         build2003({ base, fixed, out, allow, coldpatch, json: flags.json === true });
+        copySymbols(out, fixed.symbolsFile, base.symbolsFile);
         return;
       }
       if (flags.coldpatch !== undefined) throw new UsageError('--coldpatch is for --generation 2003');
@@ -146,6 +148,28 @@ export function buildCommand(): Command {
       else if (flags.suggest) printSuggestion(attempt);
       else printAttempt(flags.out, attempt);
     });
+}
+
+/** Options that say something about the table, or about the marks in a fixed build, which hotpatches of 2003 do not have. */
+const MODERN_OPTIONS = [
+  'functions',
+  'object',
+  'sequence',
+  'previous',
+  'pair',
+  'suggest',
+  'hotPatchTableSize',
+  'windowsBuild',
+];
+
+/** @throws UsageError for the first of them that was given */
+function refuseModernOptions(command: Command): void {
+  for (const option of command.options)
+    if (
+      MODERN_OPTIONS.includes(option.attributeName()) &&
+      command.getOptionValueSource(option.attributeName()) === 'cli'
+    )
+      throw new UsageError(`${option.long} is for --generation modern`);
 }
 
 const names = (text: string): string[] => text.split(',').filter((name) => name !== '');

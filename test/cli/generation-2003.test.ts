@@ -65,6 +65,32 @@ describe.each(['x86', 'x64'] as const)('hotpatches of 2003 at the command line, 
     expect(rules.map(({ rule }) => rule)).toContain('target.moduleId');
   });
 
+  it('build puts the symbols of the fixed build beside it, by which inspect names what hooks lead to', async () => {
+    const out = join(folder, `${architecture}_named_hp.dll`);
+    const inputs = ['--base', base, '--fixed', file('fixed1/shell.dll'), '--out', out];
+    expect(await hotpatch('build', '--generation', '2003', ...inputs)).toMatchObject({ code: 0 });
+    const { stdout } = await hotpatch('inspect', out);
+    expect(stdout).toMatch(/jump in the padding +target [0-9a-fx]+ -> [0-9a-fx]+ CopyName /);
+  });
+
+  it.each([
+    ['--functions', 'CopyName'],
+    ['--object', 'a.obj'],
+    ['--sequence', '2'],
+    ['--previous', base],
+    ['--pair', 'a=b'],
+    ['--suggest'],
+    ['--hot-patch-table-size', '0x1000'],
+    ['--windows-build', '26100'],
+  ])('build refuses what it would not look at: %s', async (...option) => {
+    const out = join(folder, `${architecture}_refused_hp.dll`);
+    const inputs = ['--base', base, '--fixed', file('fixed1/shell.dll'), '--out', out];
+    const refused = await hotpatch('build', '--generation', '2003', ...inputs, ...option);
+    expect(refused).toMatchObject({ code: 2, stdout: '' });
+    expect(refused.stderr).toContain(`${option[0]} is for --generation modern`);
+    expect(existsSync(out)).toBe(false);
+  });
+
   it('build writes the coldpatch too, which a process runs from the beginning', async () => {
     const [out, cold] = [join(folder, `${architecture}_cp_hp.dll`), join(folder, `${architecture}_cold.dll`)];
     const inputs = ['--base', base, '--fixed', file('fixed2/shell.dll'), '--out', out];
