@@ -91,7 +91,13 @@ export function verifyCommand(): Command {
       const calls = callsOf(flags);
       const behaviour =
         calls.length > 0 && verification.isValid
-          ? await compareCalls(flags, { base, patch, calls, progress })
+          ? await compareCalls(flags, {
+              base,
+              patch,
+              patched: entriesOf(patch, verification),
+              calls,
+              progress,
+            })
           : undefined;
       progress[Symbol.dispose]();
       if (flags.sarif !== undefined)
@@ -131,25 +137,35 @@ function numberOf(call: string, word: string): bigint {
   return word.startsWith('-') ? -BigInt(word.slice(1)) : BigInt(word);
 }
 
+/** RVAs of the functions of the base that the hotpatch redirects. */
+function entriesOf(
+  { image: { hotPatch } }: BuildSource,
+  verification: Verification | Verification2003,
+): number[] {
+  if ('generation' in verification) return verification.functions.map(({ baseRva }) => baseRva);
+  const records = hotPatch?.bases[0]?.chunks ?? [];
+  return records
+    .filter(({ direction, type }) => direction === 'forward' && type === 'FUNCTION')
+    .flatMap((chunk) => chunk.records.map(({ rva }) => rva));
+}
+
 async function compareCalls(
   flags: VerifyFlags,
   of: {
     readonly base: BuildSource;
     readonly patch: BuildSource;
+    readonly patched: readonly number[];
     readonly calls: readonly DifferentialCall[];
     readonly progress: Progress;
   },
 ): Promise<DifferentialReport> {
-  const { base, patch, calls, progress } = of;
+  const { base, patch, patched, calls, progress } = of;
   progress.begin('making the calls on base, fixed build and patched base');
-  const records = patch.image.hotPatch?.bases[0]?.chunks ?? [];
   return compareBehaviour({
     base,
     fixed: readSource(flags.fixed ?? ''),
     patch: patch.image,
-    patched: records
-      .filter(({ direction, type }) => direction === 'forward' && type === 'FUNCTION')
-      .flatMap((chunk) => chunk.records.map(({ rva }) => rva)),
+    patched,
     calls,
     with: flags.with.map((file) => readSource(file)),
   });

@@ -1,6 +1,7 @@
 import type { BuildSource } from '../builder/index.js';
 import { Program } from '../builder/index.js';
-import type { PeImage } from '../image/index.js';
+import type { EngineName } from '../engine/index.js';
+import { hasHotp1Section, type PeImage } from '../image/index.js';
 import { Lab } from '../lab/index.js';
 import { GuestCrash, type LoadedImage } from '../loader/index.js';
 
@@ -140,10 +141,12 @@ class World implements Disposable {
     const { image, symbols } = of;
     const { memorySize } = input;
     const NATIVE = 1;
-    const lab = await Lab.boot({
+    const engine: EngineName = hasHotp1Section(input.patch) ? 'server-2003' : 'modern';
+    const lab: Lab = await Lab.boot({
       architecture: image.architecture,
       processors: 2,
       seed: 1,
+      engine,
       ...(memorySize === undefined ? {} : { memorySize }),
     });
     const isDriver = image.optionalHeader.subsystem === NATIVE;

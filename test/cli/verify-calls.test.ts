@@ -39,3 +39,28 @@ describe('the calls of hotpatch verify', { timeout: 300_000 }, () => {
     expect(code).toBe(1);
   });
 });
+
+/** `Weigh 4` is 0 in the second fix alone, `SetTitle` of no room -1 from the first on (test/fixtures/src/2003/shell.c). */
+describe.each(['x86', 'x64'])('the calls of hotpatch verify, generation 2003, %s', (architecture) => {
+  const file = (path: string) => fixture(`2003/${architecture}/${path}`);
+  const verify2003 = (patch: string, alone: string) =>
+    hotpatch(
+      ...['verify', file(`${patch}/shell_hp.dll`), '--base', file('base/shell.dll')],
+      ...['--fixed', file(`${alone}/shell.dll`), '--call', 'Weigh 4', '--call', 'SetTitle 0 1 0', '--json'],
+    );
+
+  it('are made with the engine of that generation', async () => {
+    const { code, json } = await verify2003('patch2', 'fixed2');
+    expect(json).toMatchObject({ isValid: true, behaviour: { calls: 2, disagreements: [], mixtures: [] } });
+    const { places } = (json as { behaviour: { places: number } }).behaviour;
+    expect(places).toBeGreaterThan(4);
+    expect(code).toBe(0);
+  });
+
+  it('tell what another fix would have answered', async () => {
+    const { code, json } = await verify2003('patch1', 'fixed2');
+    const wrong = { kind: 'fresh', call: 'Weigh 4', observed: '32767', right: '0' };
+    expect(json).toMatchObject({ behaviour: { disagreements: [wrong] } });
+    expect(code).toBe(1);
+  });
+});
