@@ -36,21 +36,26 @@ export interface GuardedStore {
  */
 export function refuseOccupied(kernel: Kernel, { domain: place, unsafe = [], symbol }: GuardedStore): void {
   if (unsafe.length === 0) return;
-  const thread = kernel.threads.find(({ domain, pc }) => unsafe.includes(pc) && sees(domain, place, pc));
-  if (thread === undefined) return;
-  const image = place.imageAt(thread.pc);
-  throw new HotPatchError({
+  for (const thread of kernel.threads) {
+    const at = thread.standsAt.find((pc) => unsafe.includes(pc) && sees(thread.domain, place, pc));
+    if (at !== undefined) throw occupied(thread, at, place, symbol);
+  }
+}
+
+function occupied(thread: Thread, at: bigint, place: ImageDomain, symbol: string): HotPatchError {
+  const image = place.imageAt(at);
+  return new HotPatchError({
     rule: 'padding.occupied',
     status: 'STATUS_RETRY',
     image: image?.baseDllName,
     symbol,
     domain: place.name,
-    message: `thread ${thread.id} runs through the padding before the function, at ${image?.describe(thread.pc)}: it would execute a part of the jump`,
+    message: `thread ${thread.id} runs through the padding before the function, at ${image?.describe(at)}: it would execute a part of the jump`,
     hint: 'let it run on, and try again',
   });
 }
 
-/** The threads whose next instruction is in the range, on a processor or waiting for one. */
+/** The threads that go on in the range: on a processor, waiting for one, or when the handler of an exception has returned. */
 export function threadsStandingIn(kernel: Kernel, range: CodeRange): Thread[] {
-  return kernel.threads.filter(({ domain, pc }) => standsIn(domain, pc, range));
+  return kernel.threads.filter(({ domain, standsAt }) => standsAt.some((pc) => standsIn(domain, pc, range)));
 }

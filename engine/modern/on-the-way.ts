@@ -1,4 +1,4 @@
-import type { Kernel } from '../../loader/index.js';
+import type { Kernel, Thread } from '../../loader/index.js';
 import { type Holder, standsIn, threadsStandingIn } from '../core/index.js';
 import type { PatchPlan } from './plan.js';
 
@@ -16,6 +16,9 @@ export function threadOnTheWay(kernel: Kernel, { base, forward }: PatchPlan): Ho
   const inHpat = (pc: bigint, viewer: typeof domain): boolean =>
     hpat !== undefined &&
     standsIn(viewer, pc, { domain, start: hpat.base, end: hpat.base + BigInt(hpat.reserveSize) });
-  const thread = inPadding ?? kernel.threads.find((one) => inHpat(one.pc, one.domain));
-  return thread && { thread, text: `thread ${thread.id} stands at ${base.image.describe(thread.pc)}` };
+  const isInHpat = (one: Thread) => one.standsAt.some((pc) => inHpat(pc, one.domain));
+  const thread = inPadding ?? kernel.threads.find(isInHpat);
+  if (thread === undefined) return undefined;
+  const at = thread.standsAt.find((pc) => base.image.contains(pc) || inHpat(pc, thread.domain)) ?? thread.pc;
+  return { thread, text: `thread ${thread.id} stands at ${base.image.describe(at)}` };
 }

@@ -177,6 +177,13 @@ export class Thread {
     return this.started ? this.register(this.architecture.programCounter) : this.startAddress;
   }
 
+  /** Where it is, and where it goes on once the handlers of exceptions and other callouts that have interrupted it are over. */
+  get standsAt(): readonly bigint[] {
+    const { programCounter } = this.architecture;
+    const interrupted = this.callouts.flatMap(({ registers }) => registers.get(programCounter) ?? []);
+    return [this.pc, ...interrupted];
+  }
+
   get sp(): bigint {
     return this.started
       ? this.register(this.architecture.stackPointer)

@@ -83,6 +83,30 @@ describe.each(FORMS)('$processor, $form jump: the padding is given back', (form)
     expect(isItself(running)).toEqual([true, true]);
   });
 
+  it('not while the handler of an exception that was raised there runs: the thread goes on there', async () => {
+    using running = await run(form);
+    const { engine, lab, loaded } = running;
+    const { domain } = loaded[0] ?? {};
+    const patch = engine.load(patchOf(running, form));
+    const thread = standAt(running, form, 0);
+    if (domain?.process === undefined) throw new Error('no process');
+    const page = thread.pc & ~0xfffn;
+    // nop; mov eax, EXCEPTION_CONTINUE_EXECUTION; and its one parameter is popped on x86.
+    const end = form.processor === 'x86' ? [0xc2, 4, 0] : [0xc3];
+    const handler = lab.allocateCode(Uint8Array.of(0x90, 0xb8, 0xff, 0xff, 0xff, 0xff, ...end), { domain });
+    const add = domain.services.address('kernelbase.dll', 'AddVectoredExceptionHandler');
+    lab.kernel.call64(add, [1, handler], { domain });
+    domain.table.protect(page, 1, 'PAGE_NOACCESS');
+    lab.run({ until: thread.reaches(handler + 1n) });
+    domain.table.protect(page, 1, 'PAGE_EXECUTE_READ');
+    engine.unload(patch);
+    expect(left(patch)).toEqual([kept, []]);
+    lab.run({ until: thread.returns() });
+    expect(thread.result).toBe(9);
+    engine.restoreLeftHooks();
+    expect(isItself(running)).toEqual([true, true]);
+  });
+
   it('without a look at threads when that is switched off', async () => {
     using running = await run({ ...form, engine: { spareOccupiedPadding: false } });
     const patch = running.engine.load(patchOf(running, form));
