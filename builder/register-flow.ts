@@ -1,4 +1,4 @@
-import { type ArchitectureName, type RegisterUse, registerUse } from '../cpu/index.js';
+import { type ArchitectureName, partsOfRegister, type RegisterUse, registerUse } from '../cpu/index.js';
 import type { CodeInstruction } from './code-stream.js';
 import type { CodeFunction, Program } from './program.js';
 
@@ -57,21 +57,30 @@ export interface RegisterFlow {
   readonly steps: readonly Step[];
   /** Parameter registers that the function reads before it writes them. */
   readonly liveIn: ReadonlySet<string>;
+  /** What of them it reads, as {@link liveBefore} has it. */
+  readonly liveInParts: ReadonlySet<string>;
   /** Bytes above the return address that it reads: parameters on the stack (x64 and x86). */
   readonly stackParameters: ReadonlySet<number>;
   /** Are the result registers written on every way to a return? */
   readonly definesResult: boolean;
   /** Registers that it writes itself. */
   readonly written: ReadonlySet<string>;
+  /** What it calls, as far as that is a function of the image. */
+  readonly callees: ReadonlySet<CodeFunction>;
+  /** Does it call what is not known: another image, or by a pointer? */
+  readonly callsOthers: boolean;
 }
 
 const flows = new WeakMap<Program, Map<CodeFunction, RegisterFlow>>();
 const NOTHING: RegisterFlow = {
   steps: [],
   liveIn: new Set(),
+  liveInParts: new Set(),
   stackParameters: new Set(),
   definesResult: true,
   written: new Set(),
+  callees: new Set(),
+  callsOthers: false,
 };
 
 export function registerFlow(program: Program, code: CodeFunction): RegisterFlow {
@@ -93,17 +102,46 @@ function computeFlow(program: Program, code: CodeFunction): RegisterFlow {
   const steps = stepsOf(program, code);
   const convention = conventionOf(program);
   const calleeReads = (step: Step) =>
-    step.callee === undefined ? NO_REGISTERS : registerFlow(program, step.callee).liveIn;
+    step.callee === undefined ? NO_REGISTERS : registerFlow(program, step.callee).liveInParts;
   const live = liveBefore(steps, calleeReads, new Set([...convention.clobbered, ...convention.results]));
   const first = live[0] ?? new Set<string>();
   return {
     steps,
-    liveIn: new Set(convention.parameters.filter((name) => first.has(name))),
+    liveIn: new Set(convention.parameters.filter((name) => isLive(first, name))),
+    liveInParts: new Set(
+      convention.parameters.flatMap((name) => partsOfRegister(name).filter((part) => first.has(part))),
+    ),
     stackParameters: stackReads(program, steps, convention.stackParametersAt),
     definesResult:
       convention.parameters.includes(convention.results[0] ?? '') || definesResult(steps, convention.results),
     written: new Set(steps.flatMap(({ writes, changes }) => [...writes, ...changes])),
+    callees: new Set(steps.flatMap(({ callee }) => callee ?? [])),
+    callsOthers: steps.some(({ leaves, callee }) => leaves !== undefined && leaves !== 'return' && !callee),
   };
+}
+
+/**
+ * May a call of the function leave something else in a register that calling conventions let it change? Whatever is not
+ * known may.
+ */
+export function mayChange(
+  program: Program,
+  code: CodeFunction,
+  register: string,
+  seen = new Set<CodeFunction>(),
+): boolean {
+  seen.add(code);
+  const { written, callees, callsOthers } = registerFlow(program, code);
+  return (
+    callsOthers ||
+    written.has(register) ||
+    [...callees].some((callee) => !seen.has(callee) && mayChange(program, callee, register, seen))
+  );
+}
+
+/** Is anything of a register in a set that {@link liveBefore} gives? */
+export function isLive(live: ReadonlySet<string>, name: string): boolean {
+  return partsOfRegister(name).some((part) => live.has(part));
 }
 
 const NO_REGISTERS: ReadonlySet<string> = new Set();
@@ -161,13 +199,14 @@ function isBreak(flow: CodeInstruction['flow']): boolean {
   return flow === 'interrupt';
 }
 
-/** For each instruction the registers whose values are read after it begins. A call kills what it may change. */
+/** For each instruction the parts of registers whose values are read after it begins. A call kills what it may change. */
 export function liveBefore(
   steps: readonly Step[],
   calleeReads: (step: Step) => ReadonlySet<string>,
   killedByCalls: ReadonlySet<string>,
 ): readonly ReadonlySet<string>[] {
   const live: Set<string>[] = steps.map(() => new Set());
+  const killed = new Set([...killedByCalls].flatMap(partsOfRegister));
   let isChanging = true;
   while (isChanging) {
     isChanging = false;
@@ -178,9 +217,9 @@ export function liveBefore(
       const size = before.size;
       for (const next of step.next)
         for (const name of live[next] ?? NO_REGISTERS)
-          if (!step.writes.includes(name) && !(step.leaves === 'call' && killedByCalls.has(name)))
+          if (!step.writtenParts.includes(name) && !(step.leaves === 'call' && killed.has(name)))
             before.add(name);
-      if (!step.isPush) for (const name of step.reads) before.add(name);
+      if (!step.isPush) for (const name of step.readParts) before.add(name);
       if (step.leaves === 'call' || step.leaves === 'tail')
         for (const name of calleeReads(step)) before.add(name);
       if (before.size !== size) isChanging = true;

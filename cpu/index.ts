@@ -52,7 +52,8 @@ export {
 export { type X86Branch, type X86Encoder, x64Encoder, x86Encoder } from './encode/x86.js';
 export { CpuError, type CpuErrorDetails, type StatusName } from './error.js';
 export type { ExceptionName, Exit, ExitReason, Fault, FaultAccess, FaultCause } from './exit.js';
-export { type MemoryUse, type RegisterUse, registerUse } from './instruction/registers.js';
+export { type MemoryUse, partsOfRegister, type RegisterUse } from './instruction/register-use.js';
+export { registerUse } from './instruction/registers.js';
 export {
   type DecodedInstruction,
   type InstructionFacts,

@@ -1,8 +1,9 @@
+import { partsOfRegister } from '../../cpu/index.js';
 import { redirectedFunctions } from '../compare.js';
 import type { Examination } from '../examination.js';
 import { parameterRegisters } from '../pdb-facts.js';
 import type { CodeFunction, Program } from '../program.js';
-import { conventionOf, liveBefore, registerFlow } from '../register-flow.js';
+import { conventionOf, isLive, liveBefore, mayChange, registerFlow } from '../register-flow.js';
 
 /**
  * Compilers leave out what a function of the base ignores: a parameter that nobody reads is not set by callers in the same
@@ -32,7 +33,8 @@ export function checkConventions(examination: Examination): void {
     const inFlight = here.filter(({ code }) => changed.has(code));
     for (const register of after.liveIn) {
       if (before.liveIn.has(register)) continue;
-      const guilty = unsetIn(base, from, register, callers, changed);
+      const needed = partsOfRegister(register).filter((part) => after.liveInParts.has(part));
+      const guilty = unsetIn(base, from, { register, needed }, callers, changed);
       if (guilty !== undefined)
         report(
           `it reads ${sourceRegister(base, register)} now, which ${guilty.name} of the base does not set before its call`,
@@ -54,7 +56,10 @@ export function checkConventions(examination: Examination): void {
       for (const text of movedParameters(parameters.base?.get(from.rva), parameters.fixed?.get(to.rva)))
         report(`${text}, and ${inFlight[0]?.code.name} of the base may be in flight`);
     for (const { code, index } of here) {
-      const register = reliesOn(base, code, index).find((name) => after.written.has(name));
+      // No compiler keeps over a call what the function that it knows changes.
+      const register = reliesOn(base, code, index).find(
+        (name) => mayChange(fixed, to, name) && !mayChange(base, from, name),
+      );
       if (register !== undefined)
         report(
           `${code.name} of the base keeps something in ${sourceRegister(base, register)} over its call, which it changes now`,
@@ -75,6 +80,12 @@ function movedParameters(before: Parameters, after: Parameters): string[] {
     const other = [...before].find(([, place]) => place === register)?.[0];
     return other === undefined ? [] : [`its parameter ${name} is where ${other} was`];
   });
+}
+
+/** A register that a function reads, and what of it. */
+interface Need {
+  readonly register: string;
+  readonly needed: readonly string[];
 }
 
 interface CallSite {
@@ -107,7 +118,7 @@ function callersOf(program: Program): ReadonlyMap<CodeFunction, readonly CallSit
 function unsetIn(
   base: Program,
   of: CodeFunction,
-  register: string,
+  need: Need,
   callers: ReadonlyMap<CodeFunction, readonly CallSite[]>,
   changed: ReadonlySet<CodeFunction>,
   seen = new Set<CodeFunction>(),
@@ -115,12 +126,12 @@ function unsetIn(
   if (seen.has(of)) return undefined;
   seen.add(of);
   for (const { code, index } of callers.get(of) ?? []) {
-    const state = stateAt(base, code, index, register);
+    const state = stateAt(base, code, index, need);
     if (state === 'set') continue;
     if (state === 'passed') {
-      const guilty = unsetIn(base, code, register, callers, changed, seen);
+      const guilty = unsetIn(base, code, need, callers, changed, seen);
       if (guilty !== undefined) return guilty;
-      if (registerFlow(base, code).liveIn.has(register) || !changed.has(code)) continue;
+      if (registerFlow(base, code).liveIn.has(need.register) || !changed.has(code)) continue;
     }
     if (changed.has(code)) return code;
   }
@@ -135,7 +146,7 @@ function stateAt(
   program: Program,
   code: CodeFunction,
   call: number,
-  register: string,
+  { register, needed }: Need,
 ): 'set' | 'passed' | 'left' {
   const { steps } = registerFlow(program, code);
   const { clobbered, results } = conventionOf(program);
@@ -157,7 +168,7 @@ function stateAt(
         ? isKilled
           ? 'left'
           : state
-        : step.writes.includes(register)
+        : needed.every((part) => step.writtenParts.includes(part))
           ? step.implicit.includes(register)
             ? 'left'
             : 'set'
@@ -176,7 +187,7 @@ function readsResult(program: Program, { code, index }: CallSite): boolean {
   // A tail call hands the result to its own caller.
   if (step === undefined || step.leaves === 'tail') return true;
   const live = liveBefore(steps, () => new Set(), new Set([...clobbered, ...results]));
-  return step.next.some((next) => results.some((name) => live[next]?.has(name)));
+  return step.next.some((next) => results.some((name) => isLive(live[next] ?? new Set(), name)));
 }
 
 /** Registers that a call may change, and whose values the caller reads after it all the same. */
@@ -186,7 +197,7 @@ function reliesOn(program: Program, code: CodeFunction, index: number): string[]
   const step = steps[index];
   if (step === undefined || step.leaves !== 'call') return [];
   const live = liveBefore(steps, () => new Set(), new Set());
-  return clobbered.filter((name) => step.next.some((next) => live[next]?.has(name)));
+  return clobbered.filter((name) => step.next.some((next) => isLive(live[next] ?? new Set(), name)));
 }
 
 /** The name of a register in the manuals of the processor. */

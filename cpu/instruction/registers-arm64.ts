@@ -1,4 +1,4 @@
-import type { RegisterUse } from './registers.js';
+import { partsOfRegister, type RegisterUse } from './register-use.js';
 
 const X = (index: number) => (index === 31 ? [] : [`x${index}`]);
 const V = (index: number) => [`v${index}`];
@@ -35,6 +35,8 @@ export function registersArm64(bytes: Uint8Array): RegisterUse {
     reads,
     writes,
     changes,
+    readParts: reads.flatMap(partsOfRegister),
+    writtenParts: writes.flatMap(partsOfRegister),
     implicit: [],
     memory,
     isPush: false,

@@ -1,9 +1,18 @@
 import type { Instruction, InstructionInfo, InstructionInfoFactory } from 'iced-x86';
-import type { MemoryUse, RegisterUse } from './registers.js';
+import { type MemoryUse, partsOfRegister, type RegisterUse } from './register-use.js';
 import { iced, withInstruction } from './x86.js';
 
 let factory: InstructionInfoFactory | undefined;
-const names = new Map<number, { readonly name: string; readonly isWhole: boolean }>();
+
+interface NamedRegister {
+  readonly name: string;
+  /** Writing it leaves nothing of what was in the whole register. */
+  readonly isWhole: boolean;
+  /** What of the whole register it is. */
+  readonly parts: readonly string[];
+}
+
+const names = new Map<number, NamedRegister>();
 
 export function registersX86(bits: 32 | 64, bytes: Uint8Array, at: bigint): RegisterUse {
   return withInstruction(bits, bytes, at, (instruction) => {
@@ -31,29 +40,41 @@ export function registersX86(bits: 32 | 64, bytes: Uint8Array, at: bigint): Regi
   });
 }
 
-function registersOf(info: InstructionInfo): Pick<RegisterUse, 'reads' | 'writes' | 'changes'> {
+function registersOf(
+  info: InstructionInfo,
+): Pick<RegisterUse, 'reads' | 'writes' | 'changes' | 'readParts' | 'writtenParts'> {
   const { OpAccess } = iced();
   const reads = new Set<string>();
+  const readParts = new Set<string>();
+  const writtenParts = new Set<string>();
   const writes = new Set<string>();
   const changes = new Set<string>();
   for (const used of info.usedRegisters()) {
     const { register, access } = used;
     used.free();
-    const { name, isWhole } = nameOf(register);
+    const { name, isWhole, parts } = nameOf(register);
+    const read = () => {
+      reads.add(name);
+      for (const part of parts) readParts.add(part);
+    };
+    const write = () => {
+      (isWhole ? writes : changes).add(name);
+      for (const part of parts) writtenParts.add(part);
+    };
     switch (access) {
       case OpAccess.Read:
       case OpAccess.CondRead:
-        reads.add(name);
+        read();
         break;
       case OpAccess.Write:
-        (isWhole ? writes : changes).add(name);
+        write();
         break;
       case OpAccess.ReadWrite:
-        reads.add(name);
-        (isWhole ? writes : changes).add(name);
+        read();
+        write();
         break;
       case OpAccess.ReadCondWrite:
-        reads.add(name);
+        read();
         changes.add(name);
         break;
       case OpAccess.CondWrite:
@@ -61,11 +82,17 @@ function registersOf(info: InstructionInfo): Pick<RegisterUse, 'reads' | 'writes
         break;
     }
   }
-  return { reads: [...reads], writes: [...writes], changes: [...changes] };
+  return {
+    reads: [...reads],
+    writes: [...writes],
+    changes: [...changes],
+    readParts: [...readParts],
+    writtenParts: [...writtenParts],
+  };
 }
 
 /** Writing 32 bits of a general register clears the others; fewer leave them as they are. */
-function nameOf(register: number): { name: string; isWhole: boolean } {
+function nameOf(register: number): NamedRegister {
   const known = names.get(register);
   if (known !== undefined) return known;
   const { Register, RegisterExt } = iced();
@@ -74,7 +101,14 @@ function nameOf(register: number): { name: string; isWhole: boolean } {
     .toLowerCase()
     .replace(/^[yz]mm/, 'xmm')
     .replace(/^e(..)$/, 'r$1');
-  const found = { name, isWhole: RegisterExt.size(register) >= 4 };
+  const size = RegisterExt.size(register);
+  const [rest, least, high] = partsOfRegister(name);
+  const isHigh = [Register.AH, Register.BH, Register.CH, Register.DH].includes(register);
+  const found = {
+    name,
+    isWhole: size >= 4,
+    parts: size >= 4 ? [rest, least, high] : size === 2 ? [least, high] : [isHigh ? high : least],
+  };
   names.set(register, found);
   return found;
 }

@@ -233,4 +233,55 @@ export const CODE_CASES: readonly FixCase[] = [
     architectures: ['x64', 'arm64', 'x86'],
     refused: 'function.convention',
   },
+  {
+    what: 'a fix that changes a register of which callers of the base set a byte after the call',
+    files: {
+      'a.c': `static volatile int g;
+      NOINLINE void F(int x) { g += x; if (HP_FIX) DbgPrint("%d %d", x, x); }
+      NOINLINE int Caller(int x) { F(x); unsigned char r = x; __asm__("movb $40, %%r8b; addb %%r8b, %0" : "+q"(r) : : "r8"); return r + HP_FIX; }
+      EXPORT int T(int x) { return Caller(x); } ${ENTRY}`,
+    },
+    marked: ['F', 'Caller'],
+    architectures: ['x64'],
+    after: ['T 3'],
+    right: [44],
+  },
+  {
+    what: 'a fix that sets bytes of registers before it reads them',
+    files: {
+      'a.c': `static volatile int g;
+      NOINLINE int F(const int *p) { g++; if (!HP_FIX) return p[0] + p[3]; _Bool a = p[0] == 3, b = p[1] == 4, c = p[2] == 5, d = p[3] == 6; return (a | b) + 2 * (c ^ d) + 4 * (a ^ d); }
+      NOINLINE int Caller(int x) { int r = 0; for (int i = 0; i < x; i++) { int p[4] = { i + 2, g, x, 6 }; r += F(p) + HP_FIX; } return r; }
+      EXPORT int T(int x) { return Caller(x); } ${ENTRY}`,
+    },
+    marked: ['F', 'Caller'],
+    architectures: ['x64', 'arm64', 'x86'],
+    after: ['T 2'],
+    right: [11],
+  },
+  {
+    what: 'a register that a caller of the base keeps over its call, because the old function leaves it alone',
+    files: {
+      'a.c': `static volatile int g;
+      static NOINLINE int F(int x) { return HP_FIX ? (g ^ x) * (g + x) - (g | x) * (g & x) : x + 1; }
+      EXPORT NOINLINE int T(int x, int a, int b, int c) { int r = 0; for (int i = 0; i < x; i++) r += F(i + HP_FIX) * a + b * c; return r; } ${ENTRY}`,
+    },
+    marked: ['F', 'T'],
+    architectures: ['x64'],
+    compilerFlags: ['-mllvm', '-enable-ipra'],
+    refused: 'function.convention',
+  },
+  {
+    what: 'a byte that the base ignored and its caller in another object sets all the same',
+    files: {
+      'a.c': `static volatile int g;
+      int F(int a, char c) { g++; return HP_FIX ? a * 10 + c : a * 10; } ${ENTRY}`,
+      'b.c': `int F(int a, char c);
+      NOINLINE int Caller(int x) { int r = 0; for (int i = 0; i < x; i++) r += F(i, '-') + HP_FIX; return r; }
+      EXPORT int T(int x) { return Caller(x); }`,
+    },
+    marked: ['F', 'Caller'],
+    after: ['T 2'],
+    right: [102],
+  },
 ];
