@@ -5,6 +5,7 @@ import type {
   HotPatchAttempt,
   VariableReport,
 } from '../builder/index.js';
+import { isDecorated } from '../image/index.js';
 import { colours, note, noteColours, print } from './output.js';
 
 /** What `hotpatch build` prints: what became of functions and variables, then every finding on stderr. */
@@ -41,9 +42,9 @@ export function printSuggestion({ report }: HotPatchAttempt): void {
   );
 }
 
-/** LLVM has a byte 1 before a name that is the linker's already: stdcall and fastcall of x86. */
+/** LLVM has a byte 1 before a name that is the linker's already. */
 function llvmName(name: string): string {
-  return /^[_@].*@\d+$/.test(name) ? `\\x01${name}` : name;
+  return isDecorated(name) ? `\\x01${name}` : name;
 }
 
 /** As a shell reads it: `$` stands in C++ names, and only bash's `$'…'` can hold a byte 1. */

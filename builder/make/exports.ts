@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isDecorated, undecorate } from '../../image/index.js';
 import { storedObject } from './compile.js';
 import { globalSymbols } from './link.js';
 import type { Product } from './product.js';
@@ -22,15 +23,19 @@ export function exportsOf(session: Session, files: readonly string[]): string[] 
   if (files.some(hasExportDirective)) return [];
   const { prefix } = TARGETS[session.architecture];
   const names = files.flatMap((file) => globalSymbols(file).filter(({ isFunction }) => isFunction));
-  return [...new Set(names.map(({ name }) => sourceName(name, prefix)))]
+  return [...new Set(names.map(({ name }) => exportName(name, prefix)))]
     .filter((name) => !/^(?:DllMain|main|wmain|DriverEntry|_DllMainCRTStartup)$/.test(name))
     .sort();
 }
 
-/** Without what C puts before and stdcall behind a name: `/export` finds it so. */
-export function sourceName(name: string, prefix: '' | '_'): string {
-  const plain = prefix !== '' && name.startsWith(prefix) ? name.slice(prefix.length) : name;
-  return prefix === '' ? plain : plain.replace(/@\d+$/, '');
+/**
+ * What `/export` wants for a linker's name, so that it is exported by the one in the source. On x86 it finds decorated names by
+ * itself; vectorcall decorates on x64 too.
+ */
+export function exportName(name: string, prefix: '' | '_'): string {
+  if (prefix !== '') return undecorate(name);
+  const plain = isDecorated(name) ? undecorate(name) : name;
+  return plain === name ? name : `${plain}=${name}`;
 }
 
 function hasExportDirective(file: string): boolean {

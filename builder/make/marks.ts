@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { readObject, undecorate } from '../../image/index.js';
+import { isDecorated, readObject, undecorate } from '../../image/index.js';
 import { compilerArguments, compilerEnvironment, storedObject } from './compile.js';
 import { MakeError, shortened } from './error.js';
 import type { NamedObject } from './link.js';
@@ -76,13 +76,13 @@ async function compileMarked(
 }
 
 /**
- * The names that LLVM knows functions of an object by. A decorated one (stdcall and fastcall of x86) is the linker's already,
+ * The names that LLVM knows functions of an object by. A decorated one (`isDecorated`) is the linker's already,
  * and has a byte 1 before it.
  */
 function irNames(file: string, functions: readonly string[]): string[] {
   const decorated = new Map<string, string>();
   for (const { name } of readObject(readFileSync(file), { file }).symbols)
-    if (/^[_@].*@\d+$/.test(name)) decorated.set(undecorate(name), name);
+    if (isDecorated(name)) decorated.set(undecorate(name), name);
   return functions.map((name) => {
     const raw = decorated.get(name) ?? decorated.get(undecorate(name));
     return raw === undefined ? name : `\u0001${raw}`;

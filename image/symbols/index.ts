@@ -6,7 +6,7 @@ export type { Dbi, DbiModule, DebugStreamName, SectionContribution } from './dbi
 export { type ExportImage, symbolsFromExports } from './export-symbols.js';
 export type { CodeLine, LineTable, ModuleLines, SourceFile, SourceFrame, SourceLine } from './lines/index.js';
 export { type MapAddress, type MapFile, type MapSection, readMapFile } from './map-file.js';
-export { undecorate } from './names.js';
+export { isDecorated, undecorate } from './names.js';
 export { CoffObject, type ObjectSection, readObject, type SectionDefinition } from './object.js';
 export * from './object-relocations.js';
 export { type GlobalSymbol, Pdb, PdbModule, type PdbSection, readPdb } from './pdb.js';

@@ -16,6 +16,11 @@ export function undecorate(name: string): string {
   return groups?.cdecl ?? groups?.stdcall ?? groups?.fastcall ?? groups?.vectorcall ?? name;
 }
 
+/** Has a name what compilers put around those of stdcall, fastcall (x86) and vectorcall (x64 too)? C++ has names of its own. */
+export function isDecorated(name: string): boolean {
+  return /^[^?].*@\d+$/.test(name);
+}
+
 /**
  * The source name behind a compiler's: LLVM marks a name that already is the linker's with a byte 1, as in
  * `\x01_convention@8` for a stdcall function of x86.

@@ -19,6 +19,7 @@ import {
   makeHotPatch,
   missingForMake,
 } from '../../../builder/index.js';
+import { readImage } from '../../../image/index.js';
 import { hotpatch } from '../../cli/hotpatch.js';
 
 const SOURCE = `#include <assert.h>
@@ -186,6 +187,33 @@ describe.skipIf(missingForMake().length > 0)('from a diff to a hotpatch', () => 
         '0x66',
         '0x68',
       ]);
+    }
+  }, 180_000);
+
+  it('for x86 exports functions of each calling convention by the name in the source', async () => {
+    const file = join(root, 'conventions.c');
+    writeFileSync(
+      file,
+      `static volatile int g;
+int __fastcall quick(int a, int b) { g += a; return a / b; }
+int __stdcall standard(int a, int b) { g += a; return quick(a, b) + 1; }
+int __vectorcall vector(int a, int b) { return quick(b, a) + 2; }
+int plain(int a) { return standard(a, 2) + vector(a, 3); }
+`,
+    );
+    const patch = `--- a/conventions.c
++++ b/conventions.c
+@@ -2,1 +2,1 @@
+-int __fastcall quick(int a, int b) { g += a; return a / b; }
++int __fastcall quick(int a, int b) { g += a; return b == 0 ? -1 : a / b; }
+`;
+    for (const architecture of ['x86', 'x64'] as const) {
+      const out = join(root, 'conventions');
+      const { architectures } = await make({ source: [file], patch, architectures: [architecture], out });
+      const base = architectures[0]?.base ?? '';
+      const names = readImage(readFileSync(base), { file: base }).exports?.functions.map(({ name }) => name);
+      expect(names?.sort()).toEqual(['plain', 'quick', 'standard', 'vector']);
+      expect(architectures[0]?.verdict).toBe('patched');
     }
   }, 180_000);
 
