@@ -40,6 +40,7 @@ export const LONG: readonly string[] = [
   'test/engine/server-2003/sequences.test.ts',
   'test/engine/server-2003/thread-steps.test.ts',
   'test/engine/windows-build.test.ts',
+  'test/lab/memory.test.ts',
   'test/proof/composition.test.ts',
   'test/proof/equivalence.test.ts',
   'test/proof/explore-2003.test.ts',

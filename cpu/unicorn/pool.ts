@@ -1,10 +1,11 @@
+import { isMainThread } from 'node:worker_threads';
 import { CpuError } from '../error.js';
 import { BlockLog } from './block-log.js';
 import { callbackFor, enter, REFUSED } from './callbacks.js';
 import * as uc from './constants.js';
 import { ContextBuffer } from './context.js';
 import { koffi } from './koffi.js';
-import { check, type HostPointer, type UnicornFunctions } from './library.js';
+import { check, type HostPointer, type UnicornFunctions, unicorn } from './library.js';
 import { control, type EngineKind, mapMemory, openEngine, PAGE, unmapMemory } from './open.js';
 
 export interface NativeBlocks {
@@ -61,8 +62,35 @@ export function keepEngine(engine: NativeEngine): boolean {
 }
 
 export function closeEngine(functions: UnicornFunctions, { handle, context }: NativeEngine): void {
+  openInWorker()?.delete(handle);
   functions.contextFree(context.pointer);
   check(functions.close(handle), 'uc_close');
+}
+
+/** Handles of engines and the pointers of their contexts. */
+type OpenEngines = Map<HostPointer, HostPointer>;
+
+const OPEN = Symbol.for('hotpatch-lab: open engines of this worker');
+
+/**
+ * What a worker has open when it ends: its memory goes with it and no finalizer runs, but what Unicorn has allocated stays
+ * with the process. One list for all contexts of the worker (vitest's vm pools load this module in each), of numbers, so
+ * that it keeps no context. Undefined in the main thread.
+ */
+function openInWorker(): OpenEngines | undefined {
+  if (isMainThread) return undefined;
+  const holder = process as { [OPEN]?: OpenEngines };
+  if (holder[OPEN] === undefined) {
+    const engines: OpenEngines = new Map();
+    holder[OPEN] = engines;
+    process.once('exit', () => {
+      for (const [handle, context] of engines) {
+        unicorn().contextFree(context);
+        unicorn().close(handle);
+      }
+    });
+  }
+  return holder[OPEN];
 }
 
 function openNative(functions: UnicornFunctions, kind: EngineKind, hasBlocks: boolean): NativeEngine {
@@ -83,6 +111,7 @@ function openNative(functions: UnicornFunctions, kind: EngineKind, hasBlocks: bo
     const initial = context.save(handle);
     executeFirstBlocks(functions, kind, handle);
     const blocks = hasBlocks ? openBlocks(functions, handle) : undefined;
+    openInWorker()?.set(handle, context.pointer);
     return { kind, handle, context, blocks, initial };
   } catch (error) {
     functions.close(handle);

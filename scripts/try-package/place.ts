@@ -100,7 +100,8 @@ export function tool(name: string, version: string, command: string): string[] {
   };
   const file = typeof bin === 'string' ? bin : bin[command];
   if (file === undefined) throw new Failed(`${name} has no command ${command}`);
-  return ['node', join(folder, file)];
+  // pnpm is a program of the machine's own code.
+  return [...(/\.[cm]?js$/.test(file) ? ['node'] : []), join(folder, file)];
 }
 
 /** Node of a version or range, as the registry's package has it. */

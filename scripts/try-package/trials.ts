@@ -1,6 +1,7 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { searchUnicorn, unicornCacheFolder } from '../../cpu/index.js';
+import { unicornCacheFolder } from '../../cpu/index.js';
 import { expectIn, LeftOut, nodeOf, npmInstall, project, root, run, tarball, tool } from './place.js';
 import { fromCommonJs, installed, nodeTest, npx, scenarioInJavaScript, starter, UNICORN } from './starter.js';
 import { types } from './types.js';
@@ -20,11 +21,16 @@ const POOLS = ['forks', 'threads', 'vmForks', 'vmThreads'];
 /** Whose Unicorn is not there: a cache of the project's own, which is empty. */
 function withoutUnicorn(cwd: string): Record<string, string> {
   const cache = join(cwd, 'cache');
-  const environment = { UNICORN_LIBRARY: '', XDG_CACHE_HOME: cache, LOCALAPPDATA: cache };
   if (process.platform === 'darwin') throw new LeftOut('the cache cannot be put elsewhere');
-  const { found } = searchUnicorn({ environment, packageRoot: cwd });
-  if (found !== undefined) throw new LeftOut(`${found.path} is found everywhere`);
-  return environment;
+  for (const library of ['libunicorn.so.2', 'libunicorn.so', 'unicorn.dll'])
+    if (isInSystem(library)) throw new LeftOut(`the system has ${library}`);
+  return { UNICORN_LIBRARY: '', XDG_CACHE_HOME: cache, LOCALAPPDATA: cache };
+}
+
+/** Asked in a process of its own: in one that has loaded the library the loader finds it by its name. */
+function isInSystem(library: string): boolean {
+  const script = join(root, 'scripts', 'setup', 'fetch-unicorn.js');
+  return spawnSync(process.execPath, [script, '--ask', library]).status === 0;
 }
 
 /** Nobody listens there. */
