@@ -32,6 +32,7 @@ export {
   type PlainEventKind,
   printed,
   type SeededRandom,
+  STATUS_TIMEOUT,
 } from './common/index.js';
 export {
   type ArgumentType,

@@ -5,6 +5,8 @@ export interface Blocked {
   readonly reason: string;
   /** The result that ends the wait (and takes the object, if it is taken), or undefined: wait on. */
   ready(): bigint | undefined;
+  /** What decides whether it is ready, and what taking it changes, lies in guest memory, or nothing decides: time does. */
+  readonly inMemory?: true;
   /** The thread keeps its processor and asks again and again, as code at DISPATCH_LEVEL does. */
   readonly spins?: boolean;
   /** When the wait ends by itself. */

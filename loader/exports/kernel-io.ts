@@ -78,6 +78,7 @@ function acquireCancelLock(call: ServiceCall, irqlAt: bigint): ServiceResult {
   const { cancelSpinLock, memory } = worldOf(call);
   return blocked({
     reason: 'the cancel spin lock',
+    inMemory: true,
     ready: () => {
       if (memory.readU32(cancelSpinLock) !== 0) return undefined;
       memory.writeU32(cancelSpinLock, 1);

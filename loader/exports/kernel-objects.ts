@@ -111,6 +111,7 @@ function wait(
       names.length === 1
         ? `the object at ${names[0]}`
         : `${waitsForAll ? 'all' : 'one'} of the objects at ${names.join(', ')}`,
+    inMemory: true,
     ready: () => takeFrom(call, objects, waitsForAll),
     ...(deadline === undefined ? {} : { deadline }),
   });
@@ -224,6 +225,7 @@ export function kernelObjects(): SimulatedExport[] {
       const deadline = deadlineOf(call, interval);
       return blocked({
         reason: 'its delay to end',
+        inMemory: true,
         ready: () => undefined,
         timeoutResult: STATUS_SUCCESS,
         ...(deadline === undefined ? {} : { deadline }),

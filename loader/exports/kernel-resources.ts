@@ -35,6 +35,7 @@ function fastMutexes(): SimulatedExport[] {
       (call, address) =>
         blocked({
           reason: `the fast mutex at ${call.thread.describe(address)}`,
+          inMemory: true,
           ready: () => (take(call, address, raises) ? 0n : undefined),
         }),
       'fastcall',
@@ -110,6 +111,7 @@ function resources(): SimulatedExport[] {
     if ((wait & 0xff) === 0) return take(call, address) ? 1 : 0;
     return blocked({
       reason: `the resource at ${call.thread.describe(address)}`,
+      inMemory: true,
       ready: () => (take(call, address) ? 1n : undefined),
     });
   };

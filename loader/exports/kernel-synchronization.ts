@@ -7,6 +7,7 @@ function acquire(call: ServiceCall, lock: bigint, result: bigint): Blocked {
   const { memory } = call;
   return blocked({
     reason: `the spin lock at ${call.thread.describe(lock)}`,
+    inMemory: true,
     ready: () => {
       if (memory.readU32(lock) !== 0) return undefined;
       memory.writeU32(lock, 1);

@@ -239,6 +239,7 @@ export function userObjects(locks: {
     defineExport('SleepEx', ['u32', 'u32'], (call, milliseconds) =>
       blocked({
         reason: 'its sleep to end',
+        inMemory: true,
         ready: () => undefined,
         timeoutResult: 0n,
         ...deadline(call, milliseconds),

@@ -109,7 +109,7 @@ export function srwLock({ thread, pointerSize }: ServiceCall, address: bigint) {
 }
 
 function until(reason: string, take: () => boolean): Blocked {
-  return blocked({ reason, ready: () => (take() ? 0n : undefined) });
+  return blocked({ reason, inMemory: true, ready: () => (take() ? 0n : undefined) });
 }
 
 /** Waiting, events and locks of kernelbase.dll (synchapi.h). */
@@ -127,6 +127,7 @@ export function userSynchronization(): SimulatedExport[] {
     defineExport('Sleep', ['u32'], (call, milliseconds) =>
       blocked({
         reason: 'its sleep to end',
+        inMemory: true,
         ready: () => undefined,
         timeoutResult: 0n,
         ...deadline(call, milliseconds),

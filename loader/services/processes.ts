@@ -42,6 +42,7 @@ export function defineProcessServices(services: SystemServices): void {
     const deadline = deadlineOf(call, call.argument(1));
     return blocked({
       reason: 'its delay to end',
+      inMemory: true,
       ready: () => undefined,
       timeoutResult: 0n,
       ...(deadline === undefined ? {} : { deadline }),

@@ -104,4 +104,9 @@ export const REPLACED_UNDERFOOT: Broken = {
 
 export const DEADLOCK: Broken = { rule: 'stuck', text: 'the engine cannot go on, and no processor either' };
 
+export const deadlocked = (reason: string): Broken => ({
+  rule: 'deadlock',
+  text: `nobody can end a wait for ${reason}`,
+});
+
 export const NEVER_ENDS: Broken = { rule: 'stuck', text: 'the call never ends' };

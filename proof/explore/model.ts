@@ -35,12 +35,16 @@ export interface ModelOptions {
 
 export const CALLS_THAT_CHANGE_DATA = 2;
 
-/** The subject on whose machine single instructions are executed: a processor for each of the calls that it makes. */
+/**
+ * The subject on whose machine single instructions are executed: a processor for each of the calls that it makes.
+ * @param each a processor for each of the explored ones, also where some make the same call
+ */
 export async function createModelled(
   source: SubjectSource,
   { processors = 1, protocol: { hpatForm } }: ModelOptions,
+  each = false,
 ): Promise<Subject> {
-  const roles = Math.min(source.roles ?? 1, processors);
+  const roles = each ? processors : Math.min(source.roles ?? 1, processors);
   return source.create({
     ...(roles === 1 ? {} : { processors: roles }),
     ...(hpatForm === undefined ? {} : { hpatForm }),

@@ -18,6 +18,7 @@ export const PROPERTIES = {
   balanced: 'each call leaves the stack pointer and the nonvolatile registers as it found them',
   restored: 'after a revert the bytes of the base are the original ones',
   stuck: 'every processor can finish its call',
+  deadlock: 'a processor that waits can be woken',
 } as const;
 
 export type PropertyName = keyof typeof PROPERTIES;

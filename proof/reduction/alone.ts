@@ -41,6 +41,11 @@ export function runAlone(
       const { end } = run;
       if (end.kind === 'fault')
         throw refuse('exploration.call', `the call does not return even when it runs alone: ${end.text}`);
+      if (end.kind === 'waiting')
+        throw refuse(
+          'exploration.call',
+          `the call does not return when it runs alone: it waits for ${end.reason}`,
+        );
       if (end.kind === 'endless' || steps > MOST_STEPS)
         throw refuse('exploration.call', `the call does not return within ${steps} instructions`);
       if (end.kind === 'returned') {

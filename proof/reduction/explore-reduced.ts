@@ -51,15 +51,43 @@ export async function exploreReduced(
       'exploration.processors',
       `${processors} processors: the explorer takes 1 to ${MOST_PROCESSORS}`,
     );
-  using subject = await createModelled(source, options);
-  const prepared = prepareProtocol(subject, options.protocol);
-  if (prepared === undefined) return undefined;
+  const limits = new Limits(options);
   try {
-    return new ReducedExploration(subject, source, prepared, options).run();
+    return await exploreOn(source, options, limits, false);
   } catch (error) {
     if (error instanceof BoundReached) return nothingKnown(source, options, error.message);
     throw error;
   }
+}
+
+async function exploreOn(
+  source: SubjectSource,
+  options: ExploreOptions,
+  limits: Limits,
+  each: boolean,
+): Promise<Exploration | undefined> {
+  using subject = await createModelled(source, options, each);
+  const prepared = prepareProtocol(subject, options.protocol);
+  if (prepared === undefined) return undefined;
+  try {
+    return new ReducedExploration(subject, source, prepared, options, limits, each).run();
+  } catch (error) {
+    if (!(error instanceof TellsThreadsApart)) throw error;
+  }
+  return exploreOn(source, options, limits, true);
+}
+
+/** Calls share more than was known when the search began. */
+class SharesMore extends Error {
+  override readonly name = 'SharesMore';
+}
+
+/** After so many times as many instructions as last time, what is shared is looked at again. */
+const LOOK_AGAIN = 1.2;
+
+/** One thread cannot stand for several processors: what it is can be in the data that they share. */
+class TellsThreadsApart extends Error {
+  override readonly name = 'TellsThreadsApart';
 }
 
 /** A bound was reached before the calls had been made once. */
@@ -101,7 +129,6 @@ interface Round {
 }
 
 class ReducedExploration {
-  readonly #limits: Limits;
   readonly #used: readonly SubjectCall[];
   readonly #threads: readonly Thread[];
   readonly #roles: readonly number[];
@@ -110,18 +137,25 @@ class ReducedExploration {
   readonly #isWeak: boolean;
   readonly #processors: number;
   readonly #regions: readonly DataRegion[];
+  /** Instructions after which what is shared is looked at again. */
+  #nextLook = 0;
 
   constructor(
     private readonly subject: Subject,
     private readonly source: SubjectSource,
     private readonly prepared: PreparedProtocol,
     private readonly options: ExploreOptions,
+    private readonly limits: Limits,
+    /** Each processor has a thread of its own, also where some make the same call. */
+    private readonly each: boolean,
   ) {
     const { processors = 1, fetch = 'coherent' } = options;
-    this.#limits = new Limits(options);
+    const { calls } = subject;
     this.#processors = processors;
     this.#isWeak = fetch === 'weak';
-    this.#used = subject.calls.slice(0, processors);
+    this.#used = each
+      ? Array.from({ length: processors }, (_, processor) => calls[processor % calls.length] ?? calls[0])
+      : calls.slice(0, processors);
     this.#roles = Array.from({ length: processors }, (_, processor) => processor % this.#used.length);
     const { kernel } = subject.lab;
     this.#threads = this.#used.map((call, role) => {
@@ -143,7 +177,8 @@ class ReducedExploration {
         conflicts = NO_CONFLICTS;
         continue;
       }
-      const result = this.#search(round, handedOver);
+      this.#nextLook = 0;
+      const result = this.#searchUnlessMoreIsShared(round, handedOver);
       const known = round.conflicts;
       const used = this.#conflicts(round);
       const later = round.isShared ? handedOverIn(round, used) : undefined;
@@ -152,8 +187,19 @@ class ReducedExploration {
         conflicts = NO_CONFLICTS;
         continue;
       }
+      this.#expectThreads(round, used);
       conflicts = used;
-      if (conflicts.size === known.size) return result;
+      if (result !== undefined && conflicts.size === known.size) return result;
+    }
+  }
+
+  /** @returns undefined when calls turned out to share more than was known */
+  #searchUnlessMoreIsShared(round: Round, handedOver: string | undefined): Exploration | undefined {
+    try {
+      return this.#search(round, handedOver);
+    } catch (error) {
+      if (error instanceof SharesMore) return undefined;
+      throw error;
     }
   }
 
@@ -168,12 +214,20 @@ class ReducedExploration {
     return isShared ? conflictsOf(runners, this.#roles) : NO_CONFLICTS;
   }
 
+  /** @throws TellsThreadsApart when a processor may find in shared data which thread has been there */
+  #expectThreads({ runners }: Pick<Round, 'runners'>, { size }: Conflicts): void {
+    if (this.each || size === 0 || this.#used.length === this.#processors) return;
+    if (runners.some(({ knowsItself, handedOver }) => knowsItself || handedOver.size > 0))
+      throw new TellsThreadsApart();
+  }
+
   /** Runners for what is known to be shared; begun anew when the calls alone show that there is more. */
   #round(known: Conflicts, isShared: boolean): Round & Disposable {
     let conflicts = known;
     for (;;) {
       const made = this.#roundWith(conflicts, isShared && this.#processors > 1);
       const found = this.#conflicts(made);
+      this.#expectThreads(made, found);
       if (found.size === conflicts.size || handedOverIn(made, found) !== undefined) return made;
       conflicts = found;
       made[Symbol.dispose]();
@@ -211,7 +265,7 @@ class ReducedExploration {
           handleBreakpoint,
           notesData: isShared,
           data: this.#dataOf(role),
-          limits: this.#limits,
+          limits: this.limits,
         }),
       ];
     });
@@ -284,11 +338,16 @@ class ReducedExploration {
     }
   }
 
-  #searchGroup(
-    { runners, properties, judges, shared, calls }: Round,
-    roles: readonly number[],
-    mostStates: number,
-  ): Searched {
+  /** Now and then, when calls have done something new: a search that knows too little need not come to its end. */
+  #expectNoMoreShared(round: Round): void {
+    const executed = round.runners.reduce((total, runner) => total + runner.executed, 0);
+    if (executed < this.#nextLook) return;
+    this.#nextLook = executed * LOOK_AGAIN;
+    if (this.#conflicts(round).size > round.conflicts.size) throw new SharesMore();
+  }
+
+  #searchGroup(round: Round, roles: readonly number[], mostStates: number): Searched {
+    const { runners, properties, judges, shared, calls } = round;
     const { graph, recording } = this.prepared;
     const knowledge = this.#knowledge;
     const isWeak = this.#isWeak;
@@ -309,7 +368,8 @@ class ReducedExploration {
       mostStates,
       isRestored: (node) => recording.operation !== 'revert' || !isNotRestored({ recording, graph }, node),
       onState: (progress) => {
-        this.#limits.check();
+        this.limits.check();
+        this.#expectNoMoreShared(round);
         onProgress?.(progress);
       },
     });
@@ -397,14 +457,14 @@ class ReducedExploration {
       ...(bound === undefined ? {} : { bound }),
       violations: merged(searches.flatMap(({ violations }) => violations.map(({ violation }) => violation))),
       expected: first.expected,
-      roles: runners.map(({ place }, role) => ({
+      roles: runners.slice(0, this.subject.calls.length).map(({ place }, role) => ({
         place: place.name,
         expected: properties[role]?.expected ?? first.expected,
       })),
       calls: calls < 0 ? undefined : calls,
       mixtures: union(round.judges.map(({ mixtures }) => mixtures)),
       unjudged: union(round.judges.map(({ unjudged }) => unjudged)),
-      seconds: this.#limits.seconds,
+      seconds: this.limits.seconds,
       outcomes: {
         results: [...new Set(searches.flatMap(({ results }) => [...results]))].sort(),
         final: [...new Set(searches.flatMap(({ final }) => [...final]))].sort(),

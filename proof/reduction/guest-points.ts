@@ -17,6 +17,8 @@ export interface GuestPoint {
   readonly id: number;
   readonly pc: bigint;
   readonly snapshot: MachineSnapshot;
+  /** KIRQL of the thread. */
+  readonly irql: number;
   /** What of the changed pages is in the snapshot's memory. */
   readonly contents: readonly number[];
   /** What was executed from here. */
@@ -72,7 +74,7 @@ export class GuestPoints {
 
   /** The state that the machine is in now. */
   current(): GuestPoint {
-    const { machine, processor, role, memory } = this.options;
+    const { machine, processor, thread, role, memory } = this.options;
     const snapshot = machine.snapshot();
     const key = this.#keyOf(snapshot);
     const known = this.#ids.get(key);
@@ -83,6 +85,7 @@ export class GuestPoints {
       id: this.#points.length,
       pc: processor.pc,
       snapshot,
+      irql: thread.irql,
       contents: memory.contents,
       runs: [],
     };
@@ -97,7 +100,7 @@ export class GuestPoints {
   }
 
   #keyOf(snapshot: MachineSnapshot): string {
-    const { processor } = this.options;
+    const { processor, thread } = this.options;
     const hash = createHash('sha1');
     const state = snapshot.processors[processor.index];
     const registers = state === undefined ? [] : processor.registersOf(state.context);
@@ -106,6 +109,7 @@ export class GuestPoints {
         ? new Uint8Array(registers.buffer, registers.byteOffset, registers.byteLength)
         : '',
     );
+    hash.update(`${thread.irql}`);
     const below = this.#belowStack();
     const frames = Math.max(snapshot.pages.length, this.#base.pages.length);
     for (let frame = 0; frame < frames; frame++) {

@@ -41,6 +41,8 @@ export interface LocalMove {
   /** Instructions and calls of simulated exports that it stands for. */
   readonly steps: number;
   readonly broken?: Broken;
+  /** It cannot be made yet: what the processor waits for. */
+  readonly waits?: string;
   /** A call has ended with it. */
   readonly returned?: { readonly phase: CallPhase; readonly result: number };
 }
@@ -192,6 +194,26 @@ export class LocalMoves {
     return move;
   }
 
+  /**
+   * Is the next move one of which nobody else notices anything, now or later? It uses no shared data, and nothing that the
+   * engine still changes or asks about; no call begins or ends with it.
+   */
+  isUnnoticed(id: number, node: EngineNode, shared: number): boolean {
+    const { place, phase, role } = this.local(id);
+    const { isWeak, engine } = this.options;
+    if (phase === 'idle' || phase === 'finished' || (isWeak && !node.committed)) return false;
+    const { broken, waits, returned } = this.next(id, node, shared);
+    if (broken !== undefined || waits !== undefined || returned !== undefined) return false;
+    const run = place.kind === 'inside' ? place.run : this.runAt(id, node, shared);
+    if (run === undefined) return false;
+    if (place.kind === 'point' && run.usesShared) return false;
+    if (node.committed) return true;
+    const { visible } = this.runner(role).options;
+    const isAskedFor =
+      visible.isWatched(run.from.pc) || (run.end.kind === 'stopped' && visible.isWatched(run.end.point.pc));
+    return !isAskedFor && run.read.every(({ byte: { page, index } }) => engine.isSettled(node, page, index));
+  }
+
   /** What a processor at a point executes there. */
   runAt(id: number, node: EngineNode, shared: number): RunThrough | undefined {
     const { role, place, view } = this.local(id);
@@ -208,6 +230,7 @@ export class LocalMoves {
     const run = runner.run(point, local.view, node, shared);
     this.#learn(run);
     const { first, steps, end } = run;
+    if (end.kind === 'waiting') return { local: local.id, shared, steps: 0, waits: end.reason };
     const executed =
       steps === 1 && end.kind === 'fault'
         ? ({ kind: 'fault', text: end.text } as const)
@@ -247,6 +270,8 @@ export class LocalMoves {
         return { local: local.id, shared, broken: { rule: 'fault', text: end.text } };
       case 'endless':
         return { local: local.id, shared, broken: { rule: 'stuck', text: 'the call never ends' } };
+      case 'waiting':
+        return { local: local.id, shared };
       case 'stopped':
         return { local: this.#idOf({ ...local, place: this.#at(end.point) }), shared };
       case 'returned': {

@@ -28,6 +28,8 @@ export interface Noticed {
  */
 export class ReducedEngine {
   readonly #moves = new Map<number, readonly EngineMove[]>();
+  /** By page and byte: the last step that changes it. */
+  readonly #lastChange: readonly (readonly number[])[];
   readonly #used: readonly (readonly number[])[];
   /** By page and contents: the first contents with the same used bytes. */
   readonly #classes: Map<number, number>[];
@@ -39,6 +41,7 @@ export class ReducedEngine {
     this.#used = graph.pages.map(({ addresses }, page) =>
       addresses.flatMap((_, index) => (noticed.isUsed(page, index) ? [index] : [])),
     );
+    this.#lastChange = lastChanges(graph);
     this.#classes = graph.pages.map((_, page) => this.#classesOf(page));
   }
 
@@ -50,6 +53,11 @@ export class ReducedEngine {
   /** Pages of code with bytes that calls use. */
   isTelling(page: number): boolean {
     return (this.#used[page]?.length ?? 0) > 0 && this.graph.pages[page]?.executable === true;
+  }
+
+  /** Does no step from here on change the byte? */
+  isSettled({ step }: EngineNode, page: number, index: number): boolean {
+    return step > (this.#lastChange[page]?.[index] ?? -1);
   }
 
   /** The number that stands for all contents of the page in which the same used bytes are. */
@@ -149,4 +157,19 @@ export class ReducedEngine {
     }
     return classes;
   }
+}
+
+function lastChanges(graph: EngineGraph): number[][] {
+  const last = graph.pages.map(({ addresses }) => addresses.map(() => -1));
+  for (const { step, memory, edges } of graph.nodes)
+    for (const { to } of edges)
+      for (const [page, content] of graph.node(to).memory.entries()) {
+        const before = memory[page] ?? 0;
+        const ofPage = last[page];
+        if (content === before || ofPage === undefined) continue;
+        const [old, now] = [graph.contents(page, before), graph.contents(page, content)];
+        for (const [index, at] of ofPage.entries())
+          if (old[index] !== now[index]) ofPage[index] = Math.max(at, step);
+      }
+  return last;
 }

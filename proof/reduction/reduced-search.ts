@@ -1,5 +1,11 @@
 import type { EngineNode } from '../explore/engine-graph.js';
-import { DEADLOCK, NEVER_ENDS, type Progress, REPLACED_UNDERFOOT } from '../explore/exploration.js';
+import {
+  DEADLOCK,
+  deadlocked,
+  NEVER_ENDS,
+  type Progress,
+  REPLACED_UNDERFOOT,
+} from '../explore/exploration.js';
 import type { Broken, PropertyName } from '../explore/properties.js';
 import { BoundReached } from '../explore/state-set.js';
 import type { PlacedRange } from '../recording.js';
@@ -124,7 +130,7 @@ export class ReducedSearch {
       if (moves.isFinished(local)) continue;
       const next = moves.next(local, node, shared);
       const moved = (to: number) => locals.map((other, index) => (index === processor ? to : other));
-      if (next.broken === undefined)
+      if (next.broken === undefined && next.waits === undefined)
         yield {
           action: { actor: 'processor', processor },
           to: { node, shared: next.shared, locals: moved(next.local) },
@@ -164,15 +170,18 @@ export class ReducedSearch {
   #expand(state: number): void {
     const { moves, isWeak } = this.#options;
     const { node, shared, locals } = this.position(state);
+    if (this.#expandUnnoticed(state, { node, shared, locals })) return;
     const engineGoesOn = this.#expandEngine(state, node, shared, locals);
     const isOver = locals.every((local) => moves.isFinished(local));
     if (!engineGoesOn && !node.committed && (node.gathered || isOver))
       this.#report(DEADLOCK, state, { actor: 'none' });
     if (node.gathered) return;
+    this.#checkThatSomeoneRuns(state, { node, shared, locals });
     for (const [processor, local] of locals.entries()) {
       if ((processor > 0 && local === locals[processor - 1]) || moves.isFinished(local)) continue;
-      this.transitions += 1;
       const next = moves.next(local, node, shared);
+      if (next.waits !== undefined) continue;
+      this.transitions += 1;
       this.steps += next.steps;
       if (next.returned !== undefined) this.#noteResult(local, next.returned);
       if (next.broken !== undefined) {
@@ -186,6 +195,45 @@ export class ReducedSearch {
       this.steps += 1;
       this.#add(node.id, shared, moved(moves.serialised(local)), state);
     }
+  }
+
+  /**
+   * Where a processor's next move is independent of whatever the others may do before it, no other order has to be tried
+   * (an ample set; Clarke, Grumberg, Peled: Model Checking, chapter 10), unless that leads to where the search has been.
+   */
+  #expandUnnoticed(state: number, { node, shared, locals }: Position): boolean {
+    const { moves, isWeak } = this.#options;
+    if (locals.length === 1 || node.gathered) return false;
+    for (const [processor, local] of locals.entries()) {
+      if (!moves.isUnnoticed(local, node, shared)) continue;
+      const before = this.states.size;
+      const next = moves.next(local, node, shared);
+      const moved = (to: number) => locals.map((other, index) => (index === processor ? to : other));
+      this.#add(node.id, next.shared, moved(next.local), state);
+      if (this.states.size === before) continue;
+      this.transitions += 1;
+      this.steps += next.steps;
+      if (isWeak && moves.isBehind(local, node)) {
+        this.transitions += 1;
+        this.steps += 1;
+        this.#add(node.id, shared, moved(moves.serialised(local)), state);
+      }
+      return true;
+    }
+    return false;
+  }
+
+  /** What processors wait for is changed by processors only: all of them must not wait. */
+  #checkThatSomeoneRuns(state: number, { node, shared, locals }: Position): void {
+    const { moves } = this.#options;
+    let reason: string | undefined;
+    for (const local of locals) {
+      if (moves.isFinished(local)) continue;
+      const { waits } = moves.next(local, node, shared);
+      if (waits === undefined) return;
+      reason ??= waits;
+    }
+    if (reason !== undefined) this.#report(deadlocked(reason), state, { actor: 'none' });
   }
 
   #noteResult(local: number, { phase, result }: { readonly phase: string; readonly result: number }): void {
@@ -268,14 +316,34 @@ export class ReducedSearch {
       }
     }
     const seen = new Set(ends);
-    for (let end = ends.pop(); end !== undefined; end = ends.pop())
-      for (const source of sources.get(end) ?? []) {
-        if (seen.has(source)) continue;
-        seen.add(source);
-        ends.push(source);
-      }
+    const addWhatLeadsTo = (targets: number[]): void => {
+      for (let target = targets.pop(); target !== undefined; target = targets.pop())
+        for (const source of sources.get(target) ?? []) {
+          if (seen.has(source)) continue;
+          seen.add(source);
+          targets.push(source);
+        }
+    };
+    addWhatLeadsTo(ends);
+    const waiting = [...index.values()].flatMap((state) => {
+      const reason = seen.has(state) ? undefined : this.#waitIn(this.position(state));
+      return reason === undefined ? [] : [{ state, reason }];
+    });
+    for (const { state, reason } of waiting) this.#report(deadlocked(reason), state, { actor: 'none' });
+    for (const { state } of waiting) seen.add(state);
+    addWhatLeadsTo(waiting.map(({ state }) => state));
     for (const state of index.values())
       if (!seen.has(state)) this.#report(NEVER_ENDS, state, { actor: 'none' });
+  }
+
+  /** What some processor waits for. */
+  #waitIn({ node, shared, locals }: Position): string | undefined {
+    const { moves } = this.#options;
+    for (const local of locals) {
+      const waits = moves.isFinished(local) ? undefined : moves.next(local, node, shared).waits;
+      if (waits !== undefined) return waits;
+    }
+    return undefined;
   }
 
   /** After a revert the base has its original bytes. */

@@ -1,7 +1,7 @@
 import type { ProcessorContext } from '../../cpu/index.js';
 import { PAGE_SIZE } from '../../cpu/index.js';
 import { standsIn } from '../../engine/index.js';
-import { type Crash, type ImageDomain, Process, type Thread } from '../../loader/index.js';
+import { type Crash, type ImageDomain, Process, STATUS_TIMEOUT, type Thread } from '../../loader/index.js';
 import type { EngineNode } from '../explore/engine-graph.js';
 import type { ExecutedInstruction, FetchView } from '../explore/executor.js';
 import { BoundReached } from '../explore/state-set.js';
@@ -23,6 +23,8 @@ export class CallRunner {
   readonly initial: GuestPoint;
   /** Cells that it stores pointers to memory in that only it has, where others may look; and where it does so. */
   readonly handedOver = new Map<bigint, string>();
+  /** It has asked the system for something, or looked into its TEB: it may know which thread it is. */
+  knowsItself = false;
   /** Steps executed on the emulated processor. */
   executed = 0;
   #runs = 0;
@@ -130,6 +132,7 @@ export class CallRunner {
     watch.finish(isBack ? undefined : processor.pc);
     for (const [cell, at] of watch.handedOver)
       if (!this.handedOver.has(cell)) this.handedOver.set(cell, this.describe(at));
+    this.knowsItself ||= watch.knowsItself;
     const { steps, firstTouch, touches, first, interrupted, usesShared } = watch;
     for (const address of watch.read.keys()) this.#used.add(address);
     const read = [...watch.read.values()].map((byte) => ({
@@ -173,6 +176,7 @@ export class CallRunner {
     const { subject, thread, processor, memory, visible } = this.options;
     thread.state = 'running';
     thread.crash = undefined;
+    thread.irql = point.irql;
     thread.callouts.splice(0);
     thread.attach(processor);
     subject.lab.kernel.machine.restore(point.snapshot);
@@ -215,15 +219,28 @@ export class CallRunner {
         watch.fail(crash.text);
         break;
       }
-      if (thread.finished || thread.processor !== processor)
-        throw new BoundReached(
-          thread.process.terminated
-            ? `the end of the process, which the call asks for at ${this.describe(thread.pc)}`
-            : `a wait, which the explorer cannot end: ${this.describe(thread.pc)}`,
-        );
+      if (thread.finished || thread.processor !== processor) this.#endWait(watch);
     }
     this.#watch = undefined;
     subject.lab.kernel.machine.time = time + watch.steps;
+  }
+
+  /** A wait whose time may be up is over; another one that memory decides is a step that cannot be done yet. */
+  #endWait(watch: Watch): void {
+    const { subject, thread } = this.options;
+    const { scheduler } = subject.lab.kernel;
+    const { wait } = thread;
+    if (thread.process.terminated || thread.finished || wait?.inMemory !== true)
+      throw new BoundReached(
+        thread.process.terminated
+          ? `the end of the process, which the call asks for at ${this.describe(thread.pc)}`
+          : `a wait, which the explorer cannot end: ${this.describe(thread.pc)}${wait === undefined ? '' : ` (${wait.reason})`}`,
+      );
+    scheduler.remove(thread);
+    thread.wake(wait.timeoutResult ?? STATUS_TIMEOUT);
+    scheduler.place(thread);
+    thread.state = 'running';
+    if (wait.deadline === undefined) watch.waits(wait.reason);
   }
 
   /** @returns what nobody has handled */
@@ -242,6 +259,7 @@ export class CallRunner {
     const { processor, thread } = this.options;
     if (watch.failure !== undefined) return { kind: 'fault', text: watch.failure };
     if (watch.isEndless) return { kind: 'endless' };
+    if (watch.waitsFor !== undefined) return { kind: 'waiting', reason: watch.waitsFor };
     if (thread.callouts.length > 0)
       throw new BoundReached(
         `a function that a simulated export calls back: ${this.describe(processor.pc)} meets what the operation changes`,
@@ -291,6 +309,11 @@ export class CallRunner {
     for (const [name, value] of this.#initialRegisters)
       if (processor.get(name) !== value) return `${name} was not kept`;
     return undefined;
+  }
+
+  isInTeb(address: bigint): boolean {
+    const { teb } = this.options.thread;
+    return teb !== undefined && address >= teb && address < teb + TEB_SIZE;
   }
 
   /** Could another processor use this memory, too? Not the thread's stack, TEB and heap, and not what it has allocated. */

@@ -27,6 +27,8 @@ export type RunEnd =
       readonly unbalanced?: string;
     }
   | { readonly kind: 'fault'; readonly text: string }
+  /** The first step cannot be done yet: it waits for something that others can change. Nothing has happened. */
+  | { readonly kind: 'waiting'; readonly reason: string }
   /** It goes round for ever, whatever anybody else does. */
   | { readonly kind: 'endless' };
 

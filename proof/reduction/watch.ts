@@ -27,6 +27,7 @@ export interface WatchedCall {
   readonly place: ImageDomain;
   describe(address: bigint): string;
   isOwn(address: bigint): boolean;
+  isInTeb(address: bigint): boolean;
   isOwnPointer(value: bigint): boolean;
 }
 
@@ -35,6 +36,9 @@ export class Watch {
   steps = 0;
   isOver = false;
   isEndless = false;
+  knowsItself = false;
+  /** What the first step waits for. */
+  waitsFor: string | undefined;
   failure: string | undefined;
   interrupted = false;
   readonly read = new Map<bigint, ChangedByte>();
@@ -108,9 +112,11 @@ export class Watch {
         this.#begin(exit.address, 1);
         this.#base += 1;
         this.#serving = true;
+        this.knowsItself = true;
         return exit;
       case 'systemCall':
         this.#serving = true;
+        this.knowsItself = true;
         return exit;
       case 'exception': {
         const { processor } = options;
@@ -151,6 +157,13 @@ export class Watch {
     this.#serving = false;
     this.#lookAtWritten();
     if (this.stopAt !== undefined) this.isOver = true;
+  }
+
+  /** The last step waits, and nothing but what lies in memory ends that: it is done again as a first step. */
+  waits(reason: string): void {
+    if (this.steps > 1) this.stopAt ??= this.steps - 1;
+    else this.waitsFor = reason;
+    this.isOver = true;
   }
 
   /** The last step breaks the call. */
@@ -283,6 +296,7 @@ export class Watch {
     const { visible, notesData } = this.runner.options;
     const { runner } = this;
     const isChanged = visible.changed.any(address, size) !== 0;
+    if (notesData && runner.isInTeb(address)) this.knowsItself = true;
     if (notesData && !runner.isOwn(address)) {
       runner.data.add(
         address,
