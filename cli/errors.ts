@@ -3,8 +3,8 @@ import { BuildError, MakeError } from '../builder/index.js';
 import { CpuError, UnicornMissing } from '../cpu/index.js';
 import { HotPatchError } from '../engine/index.js';
 import { ImageError } from '../image/index.js';
-import { ExpectationFailed } from '../lab/index.js';
-import { GuestCrash, KernelError } from '../loader/index.js';
+import { DeviceOpenError, ExpectationFailed } from '../lab/index.js';
+import { BugCheck, GuestCrash, KernelError } from '../loader/index.js';
 import { EXIT } from './output.js';
 import { NeverSettles } from './unsettled.js';
 
@@ -82,6 +82,9 @@ export function reportOf(error: unknown): ErrorReport | undefined {
     };
   if (error instanceof GuestCrash)
     return { exitCode: EXIT.failed, message: error.message, rule: 'guestCrash', status: error.status };
+  if (error instanceof BugCheck) return { exitCode: EXIT.failed, message: error.message, rule: error.rule };
+  if (error instanceof DeviceOpenError)
+    return { exitCode: EXIT.failed, message: error.message, rule: error.rule, status: error.status };
   if (error instanceof CpuError)
     return {
       exitCode: EXIT.failed,

@@ -229,6 +229,7 @@ export class AddressSpace extends NumberAccess {
     return new CpuError('notCommitted', `${this.name}: nothing is committed at ${hex(address)}`, {
       status: 'STATUS_NOT_COMMITTED',
       address,
+      place: this.name,
     });
   }
 }

@@ -51,6 +51,13 @@ export class CpuError extends Error {
   }
 }
 
+/** @param doing what somebody wants of a machine that is gone */
+export const machineDisposed = (doing: string): CpuError =>
+  new CpuError('machineDisposed', `cannot ${doing}: the machine has been disposed of`, {
+    status: 'STATUS_INVALID_DEVICE_STATE',
+    place: doing,
+  });
+
 export const hex = (value: bigint | number): string => `0x${value.toString(16)}`;
 
 export const messageOf = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));

@@ -3,7 +3,7 @@ import type { Architecture, ArchitectureName } from './architecture/architecture
 import { architectureNamed } from './architecture/index.js';
 import { type Counting, defaultCounting } from './counting.js';
 import { ENGINE_TRAITS } from './engine-traits.js';
-import { CpuError } from './error.js';
+import { CpuError, machineDisposed } from './error.js';
 import { FetchUnit, InstructionFetch, type InstructionFetchMode } from './instruction-fetch.js';
 import { PageTable, type PageTableRange } from './page-table.js';
 import { PhysicalMemory } from './physical-memory.js';
@@ -130,6 +130,11 @@ export class Machine implements Disposable {
     }
   }
 
+  /** Has its memory been given back? Nothing can be read then, and nothing runs. */
+  get isDisposed(): boolean {
+    return this.#isDisposed;
+  }
+
   get processorCount(): number {
     return this.#units.length;
   }
@@ -232,11 +237,7 @@ export class Machine implements Disposable {
   }
 
   assertIdle(doing: string): void {
-    if (this.#isDisposed) {
-      throw new CpuError('machineDisposed', `cannot ${doing}: the machine has been disposed of`, {
-        status: 'STATUS_INVALID_DEVICE_STATE',
-      });
-    }
+    if (this.#isDisposed) throw machineDisposed(doing);
     if (this.running === undefined) return;
     throw new CpuError('processorRunning', `cannot ${doing} while processor ${this.running.index} runs`, {
       status: 'STATUS_INVALID_DEVICE_STATE',

@@ -247,6 +247,7 @@ export class PageTable {
       throw new CpuError('notCommitted', `${this.name}: page ${hex(address)} is not committed`, {
         status: 'STATUS_NOT_COMMITTED',
         address,
+        place: this.name,
       });
     }
     return entry;

@@ -1,4 +1,4 @@
-import { CpuError } from './error.js';
+import { CpuError, machineDisposed } from './error.js';
 import { giveBuffer, takeBuffer } from './host-buffers.js';
 import { EVERYTHING, EXECUTE, PAGE_SIZE, type Permissions, READ, WRITE } from './protection.js';
 
@@ -68,9 +68,7 @@ export class PhysicalMemory implements Disposable {
   allocate(): number {
     this.#watcher.beforeAllocation?.();
     if (this.#buffer.byteLength === 0) {
-      throw new CpuError('machineDisposed', 'cannot allocate: the machine has been disposed of', {
-        status: 'STATUS_INVALID_DEVICE_STATE',
-      });
+      throw machineDisposed('allocate memory');
     }
     this.#saved = undefined;
     const recycled = this.#free.pop();
@@ -228,6 +226,7 @@ export class PhysicalMemory implements Disposable {
   #used(frame: number): number {
     const references = this.#references[frame] ?? 0;
     if (references === 0) {
+      if (this.#buffer.byteLength === 0) throw machineDisposed('use memory');
       throw new CpuError('frameNotInUse', `physical page ${frame} is not in use`, {
         status: 'STATUS_INVALID_PARAMETER',
       });

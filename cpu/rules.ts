@@ -14,7 +14,6 @@ export type CpuRule =
   | 'disassemblerFailed'
   | 'duplicateLabel'
   | 'emptyStore'
-  | 'engineClosed'
   | 'executableWrite'
   | 'foreignSnapshot'
   | 'frameNotInUse'

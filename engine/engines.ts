@@ -64,6 +64,7 @@ function unfit(name: EngineName, asked: string): HotPatchError {
   return new HotPatchError({
     rule: 'engine.boot',
     status: 'STATUS_INVALID_PARAMETER',
+    place: asked,
     message: `a system with the engine '${name}' cannot be booted with ${asked}`,
     hint: 'leave the option out, or choose the other engine',
   });

@@ -1,3 +1,4 @@
+import { ntStatusNamed } from '../image/index.js';
 import { type ImageDomain, type Kernel, KernelError, type Process, type Thread } from '../loader/index.js';
 
 /** What became of a request: what DeviceIoControl, ReadFile or WriteFile would have told the program. */
@@ -32,16 +33,25 @@ const FILE_SYNCHRONOUS_IO_NONALERT = 0x20;
 const OBJ_CASE_INSENSITIVE = 0x40;
 const STATUS_PENDING = 0x103;
 
-/** A device could not be opened. */
+/** A device could not be opened: there is none of that name, or its driver refuses. */
 export class DeviceOpenError extends Error {
   override readonly name = 'DeviceOpenError';
+  readonly rule = 'deviceNotOpened';
+  /** What NtCreateFile returned; where the house has no name for it, the name is the number. */
+  readonly status: { readonly name: string; readonly value: number };
+  readonly reason: string;
+  readonly place: string;
 
   constructor(
     readonly path: string,
     /** NTSTATUS, unsigned. */
-    readonly status: number,
+    status: number,
   ) {
-    super(`${path} cannot be opened: 0x${status.toString(16)}`);
+    const number = `0x${status.toString(16)}`;
+    super(`${path} cannot be opened: ${number}`);
+    this.status = { name: ntStatusNamed(status) ?? number, value: status };
+    this.reason = this.message;
+    this.place = path;
   }
 }
 
@@ -180,8 +190,8 @@ export class DeviceHandle implements Disposable {
 
   /** CloseHandle: the driver sees IRP_MJ_CLEANUP and IRP_MJ_CLOSE, unless the system has stopped. */
   close(): void {
-    const hasStopped = this.kernel.events.all.some(({ kind }) => kind === 'bugCheck');
-    if (!this.#open || this.process.terminated || hasStopped) return;
+    const hasStopped = this.kernel.bugChecks.current !== undefined;
+    if (!this.#open || this.process.terminated || hasStopped || this.kernel.machine.isDisposed) return;
     this.#open = false;
     callService(this.kernel, this.process, 'NtClose', [this.handle]);
   }

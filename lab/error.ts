@@ -2,7 +2,9 @@ import { BuildError, type BuildRuleId, MakeError, type MakeRule } from '../build
 import { CpuError, type CpuRule } from '../cpu/index.js';
 import { HotPatchError, type HotPatchRule } from '../engine/index.js';
 import { ImageError, type ImageRule } from '../image/index.js';
+
 import { BugCheck, GuestCrash, KernelError, type KernelRule } from '../loader/index.js';
+import { DeviceOpenError } from './device-handle.js';
 
 /** Every rule that an error of the laboratory can name. */
 export type Rule =
@@ -12,6 +14,7 @@ export type Rule =
   | HotPatchRule
   | BuildRuleId
   | MakeRule
+  | 'deviceNotOpened'
   | 'guestCrash'
   | 'bugCheck';
 
@@ -39,12 +42,23 @@ export type LabError = (
   | MakeError
   | GuestCrash
   | BugCheck
+  | DeviceOpenError
 ) &
   LabErrorFacts;
 
+const LAB_ERRORS = [
+  CpuError,
+  ImageError,
+  KernelError,
+  HotPatchError,
+  BuildError,
+  MakeError,
+  GuestCrash,
+  BugCheck,
+  DeviceOpenError,
+] as const;
+
 /** Is this an error of the laboratory, with a rule to test against? Anything else is a mistake in code that calls it, or in it. */
 export function isLabError(error: unknown): error is LabError {
-  return [CpuError, ImageError, KernelError, HotPatchError, BuildError, MakeError, GuestCrash, BugCheck].some(
-    (type) => error instanceof type,
-  );
+  return LAB_ERRORS.some((type) => error instanceof type);
 }

@@ -31,6 +31,7 @@ export function watchedRun(thread: Thread): ThreadRun {
     throw new KernelError({
       rule: 'threadEnded',
       status: 'STATUS_INVALID_PARAMETER',
+      place: `thread ${thread.id}`,
       message: `thread ${thread.id} had ended before anybody watched what it executes`,
       hint: 'expect something of a thread that lab.startThread has made and nobody has run yet',
     });

@@ -144,6 +144,7 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
     throw new KernelError({
       rule: 'secureKernelNotRunning',
       status: 'STATUS_NOT_SUPPORTED',
+      place: 'vtl1',
       message: 'there is no VTL1 without virtualization-based security',
       hint: 'boot the machine with vbs: true (the default of the modern engine)',
     });

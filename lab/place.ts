@@ -21,6 +21,7 @@ export function domainOf(kernel: Kernel, place: Place): ImageDomain {
     throw new KernelError({
       rule: 'placeNotFound',
       status: 'STATUS_NOT_FOUND',
+      place: place,
       message: `there is no process, session or other place named '${place}'`,
       hint: `there are: ${names}`,
     });
@@ -28,6 +29,7 @@ export function domainOf(kernel: Kernel, place: Place): ImageDomain {
     throw new KernelError({
       rule: 'placeAmbiguous',
       status: 'STATUS_INVALID_PARAMETER',
+      place: place,
       message: `${named.length} places are named '${place}'`,
       hint: `give the process itself, or one of: ${named.map(({ name }) => name).join(', ')}`,
     });
@@ -53,6 +55,7 @@ export function addressOf(kernel: Kernel, location: string, place: Place | undef
     throw new KernelError({
       rule: 'moduleNotFound',
       status: 'STATUS_DLL_NOT_FOUND',
+      place: location,
       message: `'${location}': no image named '${module}' is loaded`,
       hint: `there are: ${domains.flatMap(({ images }) => images.map(({ moduleName }) => moduleName)).join(', ') || 'none'}`,
     });
@@ -62,6 +65,7 @@ export function addressOf(kernel: Kernel, location: string, place: Place | undef
       rule: 'placeAmbiguous',
       status: 'STATUS_INVALID_PARAMETER',
       image: image.baseDllName,
+      place: location,
       message: `'${location}': it lies at another address in ${elsewhere.domain.name} than in ${image.domain.name}`,
       hint: 'say where: { domain: process }',
     });
@@ -90,6 +94,7 @@ function absent({ baseDllName }: LoadedImage, location: string, what: string): K
     rule: 'location',
     status: 'STATUS_NOT_FOUND',
     image: baseDllName,
+    place: location,
     message: `'${location}': the image has ${what}`,
     hint: 'the machine was booted without it: see the options of Lab.boot',
   });

@@ -103,6 +103,7 @@ function comparable(expected: ExpectedReturn, register: number): { bits: number;
     throw new KernelError({
       rule: 'expectation.value',
       status: 'STATUS_INVALID_PARAMETER',
+      place: 'toHaveResult',
       message: `toHaveResult: ${expected} is no 32-bit integer`,
       hint: 'write a bigint for the whole register',
     });

@@ -8,7 +8,15 @@ import {
   type KernelParts,
   type WindowsBuild,
 } from './boot/index.js';
-import { asInt, BOOT_TIME, type EventLog, INSPECT, printed, type SeededRandom } from './common/index.js';
+import {
+  asInt,
+  BOOT_TIME,
+  type BugCheckState,
+  type EventLog,
+  INSPECT,
+  printed,
+  type SeededRandom,
+} from './common/index.js';
 import type { ExportTable } from './exports/index.js';
 import type { Volume } from './files/index.js';
 import {
@@ -57,6 +65,8 @@ export class Kernel implements Disposable {
   readonly architecture: Architecture;
   readonly boot: BootDecisions;
   readonly events: EventLog;
+  /** Whether the system has stopped, and with what. */
+  readonly bugChecks: BugCheckState;
   /** Kernel space and PsLoadedModuleList. */
   readonly system: ImageDomain;
   /**
@@ -102,6 +112,7 @@ export class Kernel implements Disposable {
     this.machine = parts.machine;
     this.architecture = parts.architecture;
     this.events = parts.events;
+    this.bugChecks = parts.bugChecks;
     this.system = parts.space.system;
     this.domain = parts.domain;
     this.services = parts.exports.kernel;
@@ -191,6 +202,9 @@ export class Kernel implements Disposable {
 
   /** Takes the image and its HPAT out of the address space, without running its code. The caller makes sure that nothing runs in it. */
   unloadImage(loaded: LoadedImage): void {
+    this.bugChecks.assertRunning(`unload ${loaded.baseDllName}`);
+    this.machine.assertIdle(`unload ${loaded.baseDllName}`);
+    loaded.assertMapped();
     this.loader.unload(loaded);
   }
 
@@ -216,6 +230,7 @@ export class Kernel implements Disposable {
 
   /** A logon session with its own session space. */
   createSession(): Session {
+    this.bugChecks.assertRunning('create a session');
     const session = this.#parts.space.createSession(this);
     this.events.emit({ kind: 'sessionCreated', text: `session ${session.id} is created` });
     return session;
@@ -283,6 +298,7 @@ export class Kernel implements Disposable {
 
   /** The first half of {@link rendezvous}: the processors stand still until what is returned is disposed of. */
   gatherProcessors({ timeout = RENDEZVOUS_TIMEOUT }: { readonly timeout?: number } = {}): Disposable {
+    this.bugChecks.assertRunning('gather the processors');
     this.#parts.seams.before?.({ kind: 'gatherProcessors' });
     return this.scheduler.gather(timeout);
   }

@@ -1,4 +1,4 @@
-import { CpuError } from '../error.js';
+import { CpuError, machineDisposed } from '../error.js';
 import type { BlockLog } from './block-log.js';
 import { type Calibration, calibration } from './calibration.js';
 import {
@@ -121,7 +121,7 @@ export class Engine implements Disposable {
   }
 
   get handle(): HostPointer {
-    if (this.#handle === 0n) throw new CpuError('engineClosed', 'this processor has been disposed of');
+    if (this.#handle === 0n) throw machineDisposed('use a processor');
     return this.#handle;
   }
 

@@ -74,13 +74,18 @@ export class Operation {
     steps: () => Generator<EngineStep, T>,
     isKept?: (facts: ChangeFacts) => boolean,
   ): Generator<EngineStep, T> {
+    const { bugChecks } = this.kernel;
+    bugChecks.assertRunning('change code by a hotpatch');
     let stays = false;
     try {
       const result = yield* steps();
       stays = true;
       return result;
     } catch (error) {
-      stays = error instanceof BugCheck;
+      if (error instanceof BugCheck) {
+        stays = true;
+        if (bugChecks.current === undefined) bugChecks.stop(error);
+      }
       throw error;
     } finally {
       if (!stays) {

@@ -34,6 +34,7 @@ export function performOperation<T>(
   facts: () => OperationFacts,
   steps: () => Generator<EngineStep, T>,
 ): T {
+  kernel.bugChecks.assertRunning('change code by a hotpatch');
   const observer = observers.get(kernel);
   if (observer === undefined) return drive(steps());
   const known = facts();

@@ -326,7 +326,7 @@ export class ModernEngine implements HotPatchEngine {
         const applications = patch.applications.filter((other) => other !== application);
         const waits = applications.length === 0 && patch.state !== 'reverted';
         changePatch(patch, { applications, ...(waits ? { state: 'deferred' } : {}) });
-        this.kernel.unloadImage(application.loaded);
+        if (application.loaded.isMapped) this.kernel.unloadImage(application.loaded);
       }
   }
 

@@ -99,7 +99,9 @@ export class PatchOperations {
   /** Unmaps the patch images, but for those that a thread has come into before another place failed (docs/fidelity.md#u-15). */
   #discard(loaded: readonly LoadedImage[], plans: readonly PatchPlan[]): void {
     const { kernel } = this.context;
-    for (const image of loaded) {
+    // Nothing happens any more to a system that has stopped.
+    if (kernel.bugChecks.current !== undefined) return;
+    for (const image of loaded.filter(({ isMapped }) => isMapped)) {
       const plan = plans.find(({ patch }) => patch.image === image);
       const holder = threadsIn(kernel, image)[0] ?? (plan && threadOnTheWay(kernel, plan));
       if (holder === undefined) kernel.unloadImage(image);

@@ -22,5 +22,5 @@ export function unmapPatch(kernel: Kernel, patch: Patch): void {
     });
   const { applications } = patch;
   changePatch(patch, { applications: [] });
-  for (const { loaded } of applications) kernel.unloadImage(loaded);
+  for (const { loaded } of applications) if (loaded.isMapped) kernel.unloadImage(loaded);
 }

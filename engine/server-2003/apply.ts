@@ -138,7 +138,10 @@ function loadBeside(
   });
   operation.change(
     () => undefined,
-    () => kernel.unloadImage(loaded),
+    () => {
+      // The end of its process has taken it out.
+      if (loaded.isMapped) kernel.unloadImage(loaded);
+    },
   );
   return loaded;
 }

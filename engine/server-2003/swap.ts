@@ -39,6 +39,7 @@ export function verifySwaps(
     throw new HotPatchError({
       rule: 'code.verification',
       status: 'STATUS_DATA_ERROR',
+      place: where,
       message: `${where} holds ${formatBytes(found)}, the descriptor expects ${formatBytes(expected)}`,
     });
   }

@@ -1,5 +1,5 @@
 import { type Architecture, architectureNamed, Machine } from '../../cpu/index.js';
-import { BOOT_TIME, EventLog, SeededRandom } from '../common/index.js';
+import { BOOT_TIME, BugCheckState, EventLog, SeededRandom } from '../common/index.js';
 import { dispatchExit, type ServiceOwner, walkStack } from '../dispatch/index.js';
 import { Volume } from '../files/index.js';
 import {
@@ -36,6 +36,7 @@ export interface KernelParts {
   /** Of kernel code. */
   readonly architecture: Architecture;
   readonly events: EventLog;
+  readonly bugChecks: BugCheckState;
   readonly layoutRandom: SeededRandom;
   readonly exports: SystemExports;
   readonly space: KernelSpace;
@@ -77,6 +78,8 @@ export function assembleKernel(options: BootOptions): KernelParts {
   });
   const architecture = architectureNamed(machine.architecture.system);
   const events = new EventLog();
+  const bugChecks = new BugCheckState(events);
+  machine.addStatePart(bugChecks);
   const layoutRandom = new SeededRandom(seed + 0x5eed);
   const modes = new ModeContexts(machine);
   const nextId = idsFrom(4);
@@ -96,6 +99,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
   });
   const scheduler = new Scheduler({
     machine,
+    bugChecks,
     random: new SeededRandom(seed),
     dpcs,
     dispatchExit: (thread, processor, exit) => dispatchExit(serving, thread, processor, exit),
@@ -103,6 +107,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
   const runner: ThreadRunner = new ThreadRunner(
     {
       scheduler,
+      bugChecks,
       domainOf: (address) => domains.of(address),
       processOf: (domain) => processOf(domain) ?? systemProcess,
       stackWalk: walkStack,
@@ -116,6 +121,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
   const loader: ImageLoader = new ImageLoader({
     machine,
     events,
+    bugChecks,
     system,
     pool,
     layoutRandom,
@@ -160,6 +166,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
   const serving: ServiceOwner = {
     machine,
     events,
+    bugChecks,
     system,
     pool,
     scheduler,
@@ -180,6 +187,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
   const processes = new ProcessTable({
     machine,
     events,
+    bugChecks,
     loader,
     scheduler,
     programs: boot.architecture,
@@ -209,7 +217,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
   );
   const patchGuard = new PatchGuard({
     machine,
-    events,
+    bugChecks,
     secureKernelRunning: vbs,
     get time() {
       return scheduler.time;
@@ -242,6 +250,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
     machine,
     architecture,
     events,
+    bugChecks,
     layoutRandom,
     exports,
     space,

@@ -68,6 +68,7 @@ export function decideBoot(options: BootOptions): BootDecisions {
     throw new KernelError({
       rule: 'boot.option',
       status: 'STATUS_INVALID_PARAMETER',
+      place: 'seed',
       message: `seed ${seed} is no whole number`,
     });
   const build = loaderBuild(options.windowsBuild);

@@ -113,6 +113,7 @@ export class KernelSpace {
       throw new KernelError({
         rule: 'hotPatchProcessAbsent',
         status: 'STATUS_NOT_SUPPORTED',
+        place: `session ${session.id}`,
         message: 'hotpatching is disabled, so there is no HotPatch process that could attach to a session',
       });
     const { addressSpace } = process;
@@ -120,6 +121,7 @@ export class KernelSpace {
       throw new KernelError({
         rule: 'attachedAlready',
         status: 'STATUS_OPERATION_IN_PROGRESS',
+        place: `session ${session.id}`,
         message: 'the HotPatch process is attached to a session already',
       });
     addressSpace.replaceTable(this.noSession, session.table);

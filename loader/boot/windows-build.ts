@@ -32,6 +32,7 @@ export function loaderBuild(build: WindowsBuild | undefined): LoaderBuild {
   throw new KernelError({
     rule: 'boot.option',
     status: 'STATUS_INVALID_PARAMETER',
+    place: 'windowsBuild',
     message: `windowsBuild ${build} is none of ${WINDOWS_BUILDS.join(', ')}`,
     hint: 'leave it out for a system that takes what any build takes',
   });

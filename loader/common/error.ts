@@ -14,6 +14,15 @@ export interface KernelErrorDetails {
   readonly cause?: unknown;
 }
 
+/** @param process name and id, as the transcript has them: `mail.exe (16)` */
+export const processTerminated = (process: string): KernelError =>
+  new KernelError({
+    rule: 'processTerminated',
+    status: 'STATUS_PROCESS_IS_TERMINATING',
+    place: process,
+    message: `process ${process} has ended`,
+  });
+
 /** A request that the simulated system refuses: which rule, which image, with the NTSTATUS Windows would return. */
 export class KernelError extends Error {
   override readonly name: string = 'KernelError';

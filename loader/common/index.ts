@@ -12,8 +12,9 @@ export {
   PAGE_FAULT_IN_NONPAGED_AREA,
   SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
 } from './bug-check.js';
+export { BugCheckState } from './bug-check-state.js';
 export { asInt } from './c-int.js';
-export { KernelError, type KernelErrorDetails } from './error.js';
+export { KernelError, type KernelErrorDetails, processTerminated } from './error.js';
 export {
   EventLog,
   type LabEvent,

@@ -221,6 +221,7 @@ function violationOf(call: ServiceCall, entry: SimulatedExport, error: unknown):
     throw new KernelError({
       rule: isMemory ? 'outOfPhysicalMemory' : 'exportFailed',
       status: isMemory ? 'STATUS_NO_MEMORY' : 'STATUS_UNSUCCESSFUL',
+      place: caller,
       message: `${entry.name}, called from ${caller}, could not be served: ${error.message}`,
       hint: isMemory ? 'give the machine more memory: memorySize' : undefined,
       cause: error,

@@ -1,5 +1,5 @@
 import type { Machine } from '../../cpu/index.js';
-import type { EventLog } from '../common/index.js';
+import type { BugCheckState, EventLog } from '../common/index.js';
 import type { Volume } from '../files/index.js';
 import type { ImageDomain, ImageLoader, SystemFiles } from '../images/index.js';
 import type { IoManager } from '../io/index.js';
@@ -20,6 +20,7 @@ export interface ServiceDispatcher {
 export interface ServiceOwner {
   readonly machine: Machine;
   readonly events: EventLog;
+  readonly bugChecks: BugCheckState;
   /** Kernel space. */
   readonly system: ImageDomain;
   readonly pool: Pool;

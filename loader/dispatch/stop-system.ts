@@ -1,9 +1,9 @@
-import type { BugCheck, EventLog } from '../common/index.js';
+import type { BugCheck, BugCheckState, EventLog } from '../common/index.js';
 import type { Thread } from '../threads/index.js';
 
 /** KeBugCheckEx: the system stops in this thread. Nobody handles it. */
 export function stopSystem(
-  { events }: { readonly events: EventLog },
+  { events, bugChecks }: { readonly events: EventLog; readonly bugChecks: BugCheckState },
   thread: Thread,
   bugCheck: BugCheck,
   text: string,
@@ -12,5 +12,5 @@ export function stopSystem(
   thread.state = 'crashed';
   thread.crash = { text, bugCheck };
   events.emit({ kind: 'threadCrashed', text: `thread ${thread.id} (${thread.name}): ${text}` });
-  events.emit({ kind: 'bugCheck', text: bugCheck.message });
+  bugChecks.stop(bugCheck);
 }

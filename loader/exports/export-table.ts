@@ -152,6 +152,7 @@ export class ExportTable implements ExportSource {
           throw new KernelError({
             rule: 'importNotModelled',
             status: 'STATUS_ENTRYPOINT_NOT_FOUND',
+            place: caller,
             message: `${module}!${name} is not modelled; it was called from ${caller}`,
             hint: `load an image that exports it, or give it a result: --stub ${name}=0; or define it: services.define({ name: '${module}', exports: [defineExport('${name}', …)] })`,
           });

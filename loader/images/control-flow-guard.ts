@@ -67,6 +67,7 @@ export class ControlFlowGuard {
       throw new KernelError({
         rule: 'callTargetAlignment',
         status: 'STATUS_INSTRUCTION_MISALIGNMENT',
+        place: hex(address),
         message: `call target ${hex(address)} is not 16-aligned`,
       });
     const range = this.#range(address);
@@ -74,6 +75,7 @@ export class ControlFlowGuard {
       throw new KernelError({
         rule: 'callTargetOutside',
         status: 'STATUS_INVALID_PARAMETER',
+        place: hex(address),
         message: `call target ${hex(address)} lies in no image`,
       });
     const slot = Number(address - range.base) / SLOT;

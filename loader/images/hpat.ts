@@ -106,7 +106,12 @@ export class HotPatchAddressTable {
 
   #firstByte(index: number): bigint {
     if (!Number.isInteger(index) || index < 0 || index >= this.capacity)
-      throw new RangeError(`HPAT slot ${index} is not one of the ${this.capacity} there are`);
+      throw new KernelError({
+        rule: 'hpatSlot',
+        status: 'STATUS_INVALID_PARAMETER',
+        place: `HPAT[${index}]`,
+        message: `HPAT slot ${index} is not one of the ${this.capacity} there are`,
+      });
     if (this.layout === 'pointers') return this.base + BigInt(index * SLOT_SIZE);
     return (
       this.base +
@@ -124,6 +129,7 @@ export function hotPatchReserveSize(hotPatchTableSize: number): number {
     throw new KernelError({
       rule: 'boot.option',
       status: 'STATUS_INVALID_PARAMETER',
+      place: 'hotPatchTableSize',
       message: `HotPatchTableSize ${hotPatchTableSize} is not a size between 0 and 0x10000000`,
     });
   return 2 * Math.ceil(hotPatchTableSize / PAGE_SIZE) * PAGE_SIZE;

@@ -1,5 +1,5 @@
 import type { AddressSpace, Architecture, Machine, PageTable, Ring } from '../../cpu/index.js';
-import { INSPECT, printed } from '../common/index.js';
+import { INSPECT, printed, processTerminated } from '../common/index.js';
 import { type AddressRegion, freeMemory, type ImageWriter, type MemoryArea } from '../memory/index.js';
 import type { ControlFlowGuard } from './control-flow-guard.js';
 import type { LoadedImage } from './loaded-image.js';
@@ -98,9 +98,17 @@ export class ImageDomain {
     return this.kind === 'secure' ? 1 : 0;
   }
 
-  /** Commits zeroed memory for the guest to use; returns its address. */
+  /**
+   * Commits zeroed memory for the guest to use; returns its address.
+   * @throws KernelError `processTerminated`
+   */
   allocateMemory(area: 'pool' | 'stacks', size: number): bigint {
+    this.#assertAlive();
     return this[area].allocate(size);
+  }
+
+  #assertAlive(): void {
+    if (this.#process?.terminated === true) throw processTerminated(this.name);
   }
 
   freeMemory(address: bigint, size: number): void {

@@ -50,7 +50,7 @@ const SPECULATION_PAGES: Readonly<
 /**
  * Loads images into any domain, in one order: map the image and everything it imports, bind, prepare (cookie, guard,
  * thread-local storage), tell the load-image routines, and only then run the first instruction. Nothing is left behind
- * when any of that fails.
+ * when any of that fails, unless the system has stopped.
  */
 export class ImageLoader {
   #depth = 0;
@@ -63,6 +63,7 @@ export class ImageLoader {
   }
 
   load(domain: ImageDomain, image: PeImage, options: LoadOptions): LoadedImage {
+    this.kernel.bugChecks.assertRunning(`load ${options.name ?? fileName(image)}`);
     return this.#busy(() => this.#load(domain, image, options));
   }
 
@@ -90,13 +91,15 @@ export class ImageLoader {
           initializeImage(this.kernel, each);
       return loaded;
     } catch (error) {
-      for (const each of batch.reverse()) this.unload(each);
+      if (this.kernel.bugChecks.current === undefined) for (const each of batch.reverse()) this.unload(each);
       throw error;
     }
   }
 
   /** Gives back one reference; the last one runs DllMain or DriverUnload and takes the image out. */
   release(loaded: LoadedImage): void {
+    loaded.assertMapped();
+    this.kernel.bugChecks.assertRunning(`unload ${loaded.baseDllName}`);
     loaded.referenceCount -= 1;
     if (loaded.referenceCount > 0) return;
     this.#busy(() => {

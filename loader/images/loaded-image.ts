@@ -1,5 +1,5 @@
 import { isExecutable, isWritable, type PeImage, type Section, type SymbolTable } from '../../image/index.js';
-import { INSPECT, KernelError, printed } from '../common/index.js';
+import { hex, INSPECT, KernelError, printed } from '../common/index.js';
 import { readPointer, writePointer } from '../memory/index.js';
 import type { BoundImport } from './bind-imports.js';
 import type { HotPatchAddressTable } from './hpat.js';
@@ -203,13 +203,36 @@ export class LoadedImage {
     return this.image.sections.filter(isExecutable);
   }
 
+  /** Is it in its address space? */
+  get isMapped(): boolean {
+    return this.domain.images.includes(this);
+  }
+
+  /** @throws KernelError `imageNotMapped` when it has been taken out, as the end of its process does */
+  assertMapped(): void {
+    if (this.isMapped) return;
+    const { domain } = this;
+    const ended = domain.process?.exitStatus;
+    const why = ended === undefined ? 'it was unloaded' : `the process has ended with ${hex(ended)}`;
+    throw new KernelError({
+      rule: 'imageNotMapped',
+      status: 'STATUS_NOT_MAPPED_VIEW',
+      image: this.baseDllName,
+      place: domain.name,
+      message: `is no longer in ${domain.name}: ${why}`,
+      hint: 'what was in it before is in a dump or a snapshot that was taken then; image.image is the file',
+    });
+  }
+
   /** A pointer of the image's own size, as data reads see it now. */
   readPointer(rva: number): bigint {
+    this.assertMapped();
     return readPointer(this.domain.addressSpace, this.address(rva), this.domain.architecture.pointerSize);
   }
 
   /** Stores a pointer as the loader does, also into pages that the guest may only read. */
   writePointer(rva: number, value: bigint): void {
+    this.assertMapped();
     const { addressSpace, architecture, machine } = this.domain;
     const address = this.address(rva);
     if (addressSpace.query(address).protection?.startsWith('PAGE_EXECUTE') === true) {
@@ -219,8 +242,12 @@ export class LoadedImage {
     } else writePointer(addressSpace, address, value, architecture.pointerSize);
   }
 
-  /** The bytes of all executable sections as data reads see them now, one section after the other. */
+  /**
+   * The bytes of all executable sections as data reads see them now, one section after the other.
+   * @throws KernelError `imageNotMapped`
+   */
   codeBytes(): Uint8Array {
+    this.assertMapped();
     return concatenate(
       this.executableSections.map((section) =>
         this.domain.addressSpace.read(this.address(section.virtualAddress), section.virtualSize),

@@ -1,5 +1,5 @@
 import type { Machine, PageTable } from '../../cpu/index.js';
-import type { EventLog, SeededRandom } from '../common/index.js';
+import type { BugCheckState, EventLog, SeededRandom } from '../common/index.js';
 import type { Pool } from '../memory/index.js';
 import type { HpatLayout } from './hpat.js';
 import type { ImageDomain } from './image-domain.js';
@@ -85,6 +85,7 @@ export interface DriverObjects {
 export interface LoaderOwner {
   readonly machine: Machine;
   readonly events: EventLog;
+  readonly bugChecks: BugCheckState;
   readonly system: ImageDomain;
   readonly pool: Pool;
   /** For addresses and cookies. */

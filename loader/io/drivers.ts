@@ -49,6 +49,7 @@ export class Drivers {
       throw new KernelError({
         rule: 'driverInUse',
         status: 'STATUS_DEVICE_BUSY',
+        place: devices.driverName(driverObject),
         message: `${devices.driverName(driverObject)} cannot be unloaded: ${open.get('ReferenceCount')} handle(s) to ${devices.names.nameOf(open.address) ?? 'its device'} are open`,
         hint: 'close the handles, or end the processes that hold them, and unload it again',
       });

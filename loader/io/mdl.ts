@@ -95,6 +95,7 @@ export function mapPages(machine: Machine, world: IoWorld, mdl: MdlObject): bigi
     throw new KernelError({
       rule: 'mdlPagesNotLocked',
       status: 'STATUS_INVALID_PARAMETER',
+      place: `MDL at ${hex(mdl.address)}`,
       message: `the pages of the MDL at ${hex(mdl.address)} are mapped before they are locked`,
       hint: 'MmProbeAndLockPages comes first; for pool memory MmBuildMdlForNonPagedPool',
     });
@@ -135,6 +136,7 @@ function framesOf(machine: Machine, mdl: MdlObject): number[] {
     throw new KernelError({
       rule: 'mdlDamaged',
       status: 'STATUS_INVALID_PARAMETER',
+      place: `MDL at ${hex(mdl.address)}`,
       message: `page ${index} of the MDL at ${hex(mdl.address)} is no physical page: ${hex(frame)}`,
       hint: 'the driver has overwritten the page numbers behind the MDL',
     });

@@ -34,6 +34,7 @@ export class AddressRegion {
       throw new KernelError({
         rule: 'addressSpaceExhausted',
         status: 'STATUS_NO_MEMORY',
+        place: this.name,
         message: `there is no room for ${hex(size)} bytes in ${this.name}`,
       });
     }

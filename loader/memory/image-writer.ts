@@ -82,6 +82,7 @@ export class KernelImageWriter extends SpaceWriter {
       throw new KernelError({
         rule: 'secureKernelNotRunning',
         status: 'STATUS_NOT_SUPPORTED',
+        place: `0x${address.toString(16)}`,
         message: 'the Secure Kernel is not running, so nothing may change kernel code',
       });
     super.writeCode(address, bytes);

@@ -62,6 +62,7 @@ export class Pool {
       throw new KernelError({
         rule: 'badPoolCaller',
         status: 'STATUS_INVALID_PARAMETER',
+        place: `0x${address.toString(16)}`,
         message: `BAD_POOL_CALLER (0xc2): 0x${address.toString(16)} is not a pool block with this tag`,
       });
     const left = new Map(this.#blocks);

@@ -1,5 +1,5 @@
 import type { ArchitectureName, Machine, PageTable } from '../../cpu/index.js';
-import type { EventLog, SeededRandom } from '../common/index.js';
+import type { BugCheckState, EventLog, SeededRandom } from '../common/index.js';
 import type { DomainFittings, ExportSource, ImageDomain, ImageLoader } from '../images/index.js';
 import type { HeapMode } from '../memory/index.js';
 import type { Scheduler, Thread, ThreadOptions } from '../threads/index.js';
@@ -15,6 +15,8 @@ export interface SessionOwner {
 
 /** The kernel, as far as processes need it. */
 export interface ProcessOwner extends SessionOwner {
+  readonly machine: Machine;
+  readonly bugChecks: BugCheckState;
   /** Every thread that has not ended. */
   readonly threads: readonly Thread[];
   createThread(address: bigint, parameters: readonly (bigint | number)[], options: ThreadOptions): Thread;
@@ -24,7 +26,6 @@ export interface ProcessOwner extends SessionOwner {
 
 /** The kernel, as far as the table of its processes needs it. */
 export interface ProcessTableOwner extends Omit<ProcessOwner, 'processEnded' | 'loader'> {
-  readonly machine: Machine;
   readonly events: EventLog;
   readonly loader: ImageLoader;
   readonly scheduler: Scheduler;

@@ -44,6 +44,7 @@ export class ProcessTable {
   create(options: ProcessOptions): Process {
     const { name, session, image } = options;
     const { kernel } = this;
+    kernel.bugChecks.assertRunning(`create process ${name}`);
     const programs = architectureNamed(image?.architecture ?? kernel.programs);
     const is32Bit = programs.system !== programs.name;
     const wow64 = options.wow64 ?? is32Bit;
@@ -90,6 +91,8 @@ export class ProcessTable {
   #create(details: Omit<ProcessDetails, 'owner' | 'region' | 'heapMode'>): Process {
     const { kernel } = this;
     const owner: ProcessOwner = {
+      machine: kernel.machine,
+      bugChecks: kernel.bugChecks,
       loader: kernel.loader,
       get threads() {
         return kernel.threads;
@@ -146,6 +149,7 @@ export class ProcessTable {
       throw new KernelError({
         rule: 'wow64OnArm64',
         status: 'STATUS_IMAGE_MACHINE_TYPE_MISMATCH',
+        place: 'wow64',
         message: 'x86 programs on ARM64 run in a translator, which is not modelled',
       });
     const architecture = wow64 ? architectureNamed('x86') : this.kernel.system.architecture;

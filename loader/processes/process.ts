@@ -1,6 +1,6 @@
 import { type AddressSpace, PAGE_SIZE } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
-import { asInt, INSPECT, KernelError, printed } from '../common/index.js';
+import { asInt, INSPECT, printed, processTerminated } from '../common/index.js';
 import {
   type ImageDomain,
   type ImageProcess,
@@ -203,6 +203,8 @@ export class Process implements ThreadProcess {
   /** Ends every thread and gives all memory back. DllMain is not called, as with NtTerminateProcess. */
   terminate(exitStatus = 0): void {
     if (this.terminated) return;
+    this.#owner.bugChecks.assertRunning(`end process ${this.name} (${this.id})`);
+    this.#owner.machine.assertIdle(`end process ${this.name} (${this.id})`);
     this.exitStatus = exitStatus >>> 0;
     this.#statePart[Symbol.dispose]();
     this.#owner.processEnded(this);
@@ -233,12 +235,7 @@ export class Process implements ThreadProcess {
   }
 
   #assertAlive(): void {
-    if (!this.terminated) return;
-    throw new KernelError({
-      rule: 'processTerminated',
-      status: 'STATUS_PROCESS_IS_TERMINATING',
-      message: `process ${this.name} (${this.id}) has ended`,
-    });
+    if (this.terminated) throw processTerminated(`${this.name} (${this.id})`);
   }
 
   /** What identifies it, where it is printed. */

@@ -1,8 +1,8 @@
 import { type AddressSpace, type Machine, PAGE_SIZE } from '../../cpu/index.js';
 import {
   BugCheck,
+  type BugCheckState,
   CRITICAL_STRUCTURE_CORRUPTION,
-  type EventLog,
   HYPERGUARD_VIOLATION,
 } from '../common/index.js';
 import type { LoadedImage } from '../images/index.js';
@@ -16,7 +16,7 @@ const DEFAULT_INTERVAL = 0x1_0000n;
 /** The kernel, as far as its protection needs it. */
 export interface PatchGuardOwner {
   readonly machine: Machine;
-  readonly events: EventLog;
+  readonly bugChecks: BugCheckState;
   /** Does VTL1 run? */
   readonly secureKernelRunning: boolean;
   /** Ticks of the kernel's clock. */
@@ -61,7 +61,8 @@ export class PatchGuard {
 
   /** For the kernel, after it ran threads. */
   tick(): void {
-    const { time } = this.kernel;
+    const { time, bugChecks } = this.kernel;
+    if (bugChecks.current !== undefined) return;
     if (this.#interval === undefined || time - this.#lastCheck < this.#interval) return;
     this.#lastCheck = time;
     this.check();
@@ -126,7 +127,7 @@ export class PatchGuard {
       [0n, 0n, address, FUNCTION_MODIFICATION],
       `code at ${where} was changed, and not by the Secure Kernel`,
     );
-    this.kernel.events.emit({ kind: 'bugCheck', text: error.message });
+    this.kernel.bugChecks.stop(error);
     throw error;
   }
 }

@@ -30,6 +30,7 @@ export class SystemServices {
     throw new KernelError({
       rule: 'entryPointNotFound',
       status: 'STATUS_ENTRYPOINT_NOT_FOUND',
+      place: name,
       message: `there is no system service ${name}`,
       hint: 'define it: systemServices.define(name, (call) => …)',
     });

@@ -10,6 +10,7 @@ export function resultRegister(thread: Thread): bigint {
   throw new KernelError({
     rule: 'callDidNotReturn',
     status: 'STATUS_UNSUCCESSFUL',
+    place: thread.describe(thread.startAddress),
     message: `thread ${thread.id} has ended inside ${thread.describe(thread.startAddress)}, which has returned nothing`,
     hint: 'callThread gives the thread itself, with what became of it',
   });

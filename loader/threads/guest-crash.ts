@@ -8,6 +8,8 @@ export class GuestCrash extends Error {
   readonly rule = 'guestCrash';
   readonly status: NtStatus;
   readonly reason: string;
+  /** Where it stood: `demo!call_op+0x12`. */
+  readonly place: string;
 
   constructor(
     readonly thread: Thread,
@@ -15,6 +17,7 @@ export class GuestCrash extends Error {
   ) {
     super(crash.text);
     this.reason = crash.text;
+    this.place = thread.describe(crash.fault?.instruction ?? crash.exception?.address ?? thread.pc);
     this.status = ntStatus(statusName(crash));
   }
 }

@@ -1,4 +1,5 @@
 import type { Processor } from '../../cpu/index.js';
+import type { BugCheckState } from '../common/index.js';
 import type { ImageDomain, ImageEnvironment, ImageProcess } from '../images/index.js';
 import type { RunResult, Scheduler } from './scheduler.js';
 import type { StackFrame } from './stack-frame.js';
@@ -50,6 +51,7 @@ export interface GuestFunctionCall {
 /** The kernel, as far as making and running threads needs it. */
 export interface ThreadRunnerOwner {
   readonly scheduler: Scheduler;
+  readonly bugChecks: BugCheckState;
   /** By the address of a function: whose code it is. */
   domainOf(address: bigint): ImageDomain;
   /** Whose threads run code of a domain. */

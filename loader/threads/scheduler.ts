@@ -1,5 +1,12 @@
 import type { Exit, Machine, Processor, RunOptions } from '../../cpu/index.js';
-import { IRQL, irqlName, KernelError, type SeededRandom } from '../common/index.js';
+import {
+  type BugCheck,
+  type BugCheckState,
+  IRQL,
+  irqlName,
+  KernelError,
+  type SeededRandom,
+} from '../common/index.js';
 import type { DpcQueues } from './dpc.js';
 import { ProcessorThreads } from './processor-threads.js';
 import { type SliceObserver, type SliceRunner, Slices } from './slices.js';
@@ -8,17 +15,20 @@ import type { Thread, ThreadCondition } from './thread.js';
 import { Waits } from './waits.js';
 
 /**
- * What a run ended with: the condition that came true; no thread is left that can run; the budget is used; or all
- * processors are gathered in a rendezvous.
+ * What a run ended with: the condition that came true; no thread is left that can run; the budget is used; all
+ * processors are gathered in a rendezvous; or the system has stopped.
  */
 export type RunResult =
   | { readonly reason: 'condition'; readonly condition: ThreadCondition }
   | { readonly reason: 'idle' }
   | { readonly reason: 'gathered' }
+  | { readonly reason: 'bugCheck'; readonly bugCheck: BugCheck }
   | { readonly reason: 'instructionLimit' };
 
 export interface SchedulerOwner {
   readonly machine: Machine;
+  /** Whether the system has stopped: no processor runs then. */
+  readonly bugChecks: BugCheckState;
   /** Decides the length of the slices. */
   readonly random: SeededRandom;
   /** Deferred procedure calls, which come before threads. */
@@ -64,6 +74,11 @@ export class Scheduler {
     return [...this.#processors.all, ...this.#waits.all].filter((thread) => !thread.finished);
   }
 
+  /** @param index of a processor */
+  hasProcessor(index: number): boolean {
+    return this.#owner.machine.processors.some((processor) => processor.index === index);
+  }
+
   threadOn(processor: Processor): Thread | undefined {
     return this.#processors.on(processor);
   }
@@ -90,6 +105,7 @@ export class Scheduler {
 
   /** Runs a thread where it is, as the scheduler would, with nothing done about how it ends; for who schedules itself. */
   runSlice(thread: Thread, processor: Processor, options: RunOptions): Exit {
+    this.#assertRunning(thread);
     return this.#slices.run(thread, processor, options);
   }
 
@@ -100,8 +116,11 @@ export class Scheduler {
   runAlone(thread: Thread, limit: number): RunResult {
     let left = limit;
     while (!thread.finished) {
+      const stopped = this.#stopped;
+      if (stopped !== undefined) return stopped;
       if (left <= 0) return { reason: 'instructionLimit' };
       this.#drainDpcs(left);
+      if (this.#stopped !== undefined) continue;
       if (thread.wait !== undefined) this.wake();
       const active = kernelHalf(thread);
       if (active.state === 'waiting' && active.wait?.spins !== true) {
@@ -120,11 +139,14 @@ export class Scheduler {
 
   /** Runs until one of `conditions` holds, nothing is left to run, or `limit` instructions have been executed. */
   run(conditions: readonly ThreadCondition[], limit: number): RunResult {
+    this.#owner.machine.assertIdle('run threads');
     const passed = standingOnCondition(conditions);
     let left = limit;
     for (;;) {
       const met = conditions.find((condition) => holds(condition, passed));
       if (met !== undefined) return { reason: 'condition', condition: met };
+      const stopped = this.#stopped;
+      if (stopped !== undefined) return stopped;
       if (left <= 0) return { reason: 'instructionLimit' };
       const slice = this.#runNext(left, conditions);
       if (typeof slice === 'string') return { reason: slice };
@@ -147,6 +169,7 @@ export class Scheduler {
   ): number {
     const processor = thread.processor;
     if (processor === undefined) throw new Error(`thread ${thread.id} is on no processor`);
+    this.#assertRunning(thread);
     if (thread.wait?.spins === true && !this.#waits.endSpin(thread, processor)) {
       if (thread.finished) {
         thread.wait = undefined;
@@ -201,6 +224,7 @@ export class Scheduler {
       throw new KernelError({
         rule: 'rendezvous.nested',
         status: 'STATUS_OPERATION_IN_PROGRESS',
+        place: 'rendezvous',
         message: 'the processors are gathered already',
       });
     let left = timeout;
@@ -227,6 +251,15 @@ export class Scheduler {
   /** Ends the waits that have come true. */
   wake(): void {
     this.#waits.wake();
+  }
+
+  get #stopped(): RunResult | undefined {
+    const bugCheck = this.#owner.bugChecks.current;
+    return bugCheck === undefined ? undefined : { reason: 'bugCheck', bugCheck };
+  }
+
+  #assertRunning({ id, name }: Thread): void {
+    this.#owner.bugChecks.assertRunning(`run thread ${id} (${name})`);
   }
 
   #runNext(
@@ -312,11 +345,12 @@ export class Scheduler {
   /** While one thread runs alone, DPCs run all the same: no thread can hold them off below DISPATCH_LEVEL. */
   #drainDpcs(limit: number): void {
     this.#waits.expireTimers();
-    for (let left = limit; left > 0 && !this.#onlySpins; ) {
+    for (let left = limit; left > 0 && !this.#onlySpins && this.#stopped === undefined; ) {
       for (const processor of this.#owner.machine.processors) this.#startDpc(processor);
       const { active } = this.#owner.dpcs;
       if (active.length === 0) return;
       for (const dpc of active) {
+        if (this.#stopped !== undefined) return;
         this.place(dpc);
         left -= Math.max(1, this.runThread(dpc, LONGEST_SLICE));
       }
@@ -326,6 +360,8 @@ export class Scheduler {
   #runOthersUntil(done: () => boolean, limit: number): RunResult | undefined {
     for (let left = limit; left > 0; ) {
       this.wake();
+      const stopped = this.#stopped;
+      if (stopped !== undefined) return stopped;
       if (done()) return undefined;
       const slice = this.#runNext(left, []);
       if (typeof slice === 'string') return { reason: slice };
@@ -358,6 +394,7 @@ function stuck(thread: Thread, timeout: number): KernelError {
   return new KernelError({
     rule: 'rendezvous.timeout',
     status: 'STATUS_IO_TIMEOUT',
+    place: thread.describe(thread.pc),
     message: `processor ${thread.processor?.index} did not come to the rendezvous within ${timeout} instructions: thread ${thread.id} (${thread.name}) is at ${irqlName(thread.irql)} in ${thread.describe(thread.pc)}`,
     hint: 'a thread that holds a spin lock keeps its processor; let it release the lock and try again',
   });

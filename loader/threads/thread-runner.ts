@@ -1,3 +1,4 @@
+import { formatAddress } from '../../cpu/index.js';
 import { KernelError } from '../common/index.js';
 import { type ImageDomain, insideInstruction } from '../images/index.js';
 import { resultRegister } from './call-result.js';
@@ -95,10 +96,18 @@ export class ThreadRunner implements ThreadSystem {
   create(address: bigint, parameters: Arguments, options: ThreadOptions): Thread {
     const { owner } = this;
     const domain = options.domain ?? owner.domainOf(address);
+    owner.bugChecks.assertRunning(`call ${describeIn(domain, address)}`);
     const client = options.onBehalfOf?.thread;
     const holder = owner.processOf(domain);
     const process = client?.process ?? holder;
     const affinity = options.affinity ?? client?.affinity;
+    if (affinity !== undefined && !owner.scheduler.hasProcessor(affinity))
+      throw new KernelError({
+        rule: 'threadAffinity',
+        status: 'STATUS_INVALID_PARAMETER',
+        place: describeIn(domain, address),
+        message: `there is no processor ${affinity} for the thread to run on`,
+      });
     const id = owner.nextId();
     const { stack, teb } = client?.kernelStack ?? this.#createStack(domain, holder, id);
     if (client !== undefined) client.kernelStack = { stack, teb };
@@ -146,7 +155,8 @@ export class ThreadRunner implements ThreadSystem {
   }
 
   run(options: RunOptions = {}): RunResult {
-    const { scheduler } = this.owner;
+    const { scheduler, bugChecks } = this.owner;
+    bugChecks.assertRunning('run threads');
     const until = options.until === undefined ? [] : [options.until].flat();
     for (const { thread } of until)
       if (!thread.finished && thread.state !== 'waiting') scheduler.place(thread);
@@ -199,10 +209,12 @@ export class ThreadRunner implements ThreadSystem {
   #judge(until: readonly ThreadCondition[], result: RunResult, limited = false): void {
     for (const { thread } of until)
       if (thread.crash !== undefined) throw new GuestCrash(thread, thread.crash);
+    if (until.length > 0 && result.reason === 'bugCheck') throw result.bugCheck;
     if (until.length > 0 && result.reason !== 'condition' && !limited)
       throw new KernelError({
         rule: 'conditionNeverMet',
         status: 'STATUS_IO_TIMEOUT',
+        place: until.map(({ thread }) => thread.describe(thread.pc)).join(', '),
         message: describeUnmet(until, result),
       });
   }
@@ -228,6 +240,9 @@ function createStack(domain: ImageDomain, { environment }: ThreadProcess, thread
   return { stack, teb };
 }
 
+const describeIn = (domain: ImageDomain, address: bigint): string =>
+  domain.imageAt(address)?.describe(address) ?? formatAddress(domain.architecture.name, address);
+
 function describeWish(thread: Thread, address: bigint): string {
   const image = thread.domain.imageAt(address);
   const inside = image === undefined ? undefined : insideInstruction(image, address);
@@ -251,6 +266,7 @@ function describeUnmet(until: readonly ThreadCondition[], result: RunResult): st
     gathered: 'all processors are gathered in a rendezvous',
     instructionLimit: `${CALL_LIMIT} instructions were executed`,
     condition: '',
+    bugCheck: '',
   }[result.reason];
   return `waited for ${wishes.join(' or ')}, but ${why}; ${standing.join(', ')}`;
 }

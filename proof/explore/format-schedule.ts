@@ -43,6 +43,7 @@ export function parseAction(text: string): Action {
   throw new KernelError({
     rule: 'schedule.step',
     status: 'STATUS_INVALID_PARAMETER',
+    place: text,
     message: `'${text}' is not a step of a schedule`,
     hint: 'write engine, engine:1, processor:0 or interrupt:0',
   });

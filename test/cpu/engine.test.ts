@@ -129,7 +129,7 @@ describe('an engine', () => {
       () => engine.readRegister('rip'),
       () => engine.saveContext(),
     ];
-    for (const use of uses) expect(use).toThrow(rule('engineClosed'));
+    for (const use of uses) expect(use).toThrow(rule('machineDisposed'));
   });
 
   test('has each callback once', () => {

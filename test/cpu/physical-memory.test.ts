@@ -205,6 +205,6 @@ test('memory that has been disposed of has no frames, however often it is dispos
   const frame = memory.allocate();
   memory[Symbol.dispose]();
   memory[Symbol.dispose]();
-  expect(() => memory.peek(frame)).toThrow(rule('frameNotInUse'));
+  expect(() => memory.peek(frame)).toThrow(rule('machineDisposed'));
   expect(() => memory.allocate()).toThrow(rule('machineDisposed'));
 });

@@ -93,8 +93,8 @@ describe.each(KERNEL_ARCHITECTURES)('deferred procedure calls on %s', (architect
     kernel.events.on(({ kind, text }) => {
       if (kind === 'bugCheck') seen.push(text);
     });
-    call('wait_in_dpc');
-    kernel.run({ instructions: 1000 });
+    expect(() => call('wait_in_dpc')).toThrow(/ATTEMPTED_SWITCH_FROM_DPC/);
+    expect(() => kernel.run({ instructions: 1000 })).toThrow(/systemStopped/);
     expect(seen).toEqual([expect.stringMatching(/ATTEMPTED_SWITCH_FROM_DPC 0xb8/)]);
   });
 

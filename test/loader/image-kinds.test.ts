@@ -6,6 +6,7 @@ import {
   boot,
   builder,
   described,
+  goOn,
   protections,
   returning,
   writableAndExecutable,
@@ -239,6 +240,7 @@ describe('secure images', () => {
     expect(() => kernel.call64(driver.symbol('Checksum'), [secure.dllBase, 1])).toThrow(
       /access violation: read/,
     );
+    goOn(kernel);
     const thread = kernel.createThread(secure.symbol('leaf_opaque'), [], { domain: secure.domain });
     kernel.run({ instructions: 1 });
     expect(thread.processor?.vtl).toBe(1);

@@ -23,6 +23,9 @@ export function boot(architecture: ArchitectureName, options: Partial<BootOption
   return kernel;
 }
 
+/** As if the system had not stopped: its memory stays as the bug check has left it. */
+export const goOn = (kernel: Kernel): void => kernel.bugChecks.load(undefined);
+
 export const read = (path: string) => readImage(fixtureBytes(path), { file: path });
 
 /** A checked-in image with the symbols beside it, as the arguments of a load. */

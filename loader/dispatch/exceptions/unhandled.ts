@@ -30,7 +30,7 @@ export function endUnhandled(
     kind: 'threadCrashed',
     text: `thread ${thread.id} (${thread.name}): ${crash.text}`,
   });
-  if (bugCheck !== undefined) kernel.events.emit({ kind: 'bugCheck', text: bugCheck.message });
+  if (bugCheck !== undefined) kernel.bugChecks.stop(bugCheck);
   else thread.process.terminate(exception.code);
 }
 

@@ -1,6 +1,6 @@
 import { GuestCrash, type Kernel, type Process } from 'hotpatch-lab/loader';
 import { describe, expect, it } from 'vitest';
-import { ARCHITECTURES, boot, described, KERNEL_ARCHITECTURES } from '../support.js';
+import { ARCHITECTURES, boot, described, goOn, KERNEL_ARCHITECTURES } from '../support.js';
 
 const [PAGE_FAULT, WRITE_TO_READONLY] = [0x50, 0xbe];
 const ACCESS_VIOLATION = 0xc000_0005;
@@ -18,6 +18,12 @@ function outcome(call: () => unknown): unknown {
 const bytesAt = (kernel: Kernel, address: bigint, length = 16): string =>
   Buffer.from(kernel.system.addressSpace.read(address, length)).toString('hex');
 
+/** What became of a call, each as if the one before had not stopped the system. */
+function outcomeInKernel(kernel: Kernel, call: () => unknown): unknown {
+  goOn(kernel);
+  return outcome(call);
+}
+
 describe.each(KERNEL_ARCHITECTURES)('a driver that calls exports with bad pointers on %s', (architecture) => {
   const ntoskrnl = (kernel: Kernel, name: string) => kernel.services.address('ntoskrnl.exe', name);
 
@@ -33,7 +39,8 @@ describe.each(KERNEL_ARCHITECTURES)('a driver that calls exports with bad pointe
     const memcpy = ntoskrnl(kernel, 'memcpy');
     const unmapped = 0xffff_b8ff_1234_0000n;
     const secure = 0xffff_f980_1000_0000n;
-    const call = (...args: bigint[]) => outcome(() => kernel.call64(memcpy, args, { domain: kernel.system }));
+    const call = (...args: bigint[]) =>
+      outcomeInKernel(kernel, () => kernel.call64(memcpy, args, { domain: kernel.system }));
     expect(call(code, source, 16n)).toBe(WRITE_TO_READONLY);
     expect(call(source, unmapped, 16n)).toBe(PAGE_FAULT);
     expect(call(source, secure, 16n)).toBe(PAGE_FAULT);
@@ -58,9 +65,9 @@ describe.each(KERNEL_ARCHITECTURES)('a driver that calls exports with bad pointe
       ['RtlZeroMemory', [target, 16n]],
       ['RtlInitUnicodeString', [target, 0n]],
     ] as const)
-      expect(outcome(() => kernel.call64(ntoskrnl(kernel, name), args, { domain: kernel.system }))).toBe(
-        WRITE_TO_READONLY,
-      );
+      expect(
+        outcomeInKernel(kernel, () => kernel.call64(ntoskrnl(kernel, name), args, { domain: kernel.system })),
+      ).toBe(WRITE_TO_READONLY);
     expect(bytesAt(kernel, code)).toBe(before);
   });
 
@@ -71,7 +78,7 @@ describe.each(KERNEL_ARCHITECTURES)('a driver that calls exports with bad pointe
     const format = kernel.system.allocateMemory('pool', 64);
     kernel.system.addressSpace.write(format, Buffer.from('%999999999d\0'));
     const call = (name: string, ...args: bigint[]) =>
-      outcome(() => kernel.call(ntoskrnl(kernel, name), args, { domain: kernel.system }));
+      outcomeInKernel(kernel, () => kernel.call(ntoskrnl(kernel, name), args, { domain: kernel.system }));
     expect(call('memcpy', block, block, 0xffff_ffff_ffff_ffffn)).toBe(PAGE_FAULT);
     expect(call('memset', block, 0n, 17n << 20n)).toBe(PAGE_FAULT);
     expect(call('DbgPrint', format, 1n)).toBe(0);

@@ -6,6 +6,7 @@ import { kernelModules, userModules } from '../../../loader/exports/modules.js';
 import { type ImageDomain, Kernel, type Process } from '../../../loader/index.js';
 import { GuestAccessViolation } from '../../../loader/memory/index.js';
 import { CONTEXT_SET, GuestCrash, isProcedure, type Thread } from '../../../loader/threads/index.js';
+import { goOn } from '../support.js';
 
 /**
  * Every export, with bad arguments of every sort. What it does with them must be what guest code would meet: it returns,
@@ -49,6 +50,7 @@ class Subject {
   renew(): Thread {
     const { kernel, world } = this;
     this.isAstray = false;
+    goOn(kernel);
     if (world.user) {
       this.process?.terminate();
       this.process = kernel.createProcess({ name: 'sweep.exe' });
