@@ -65,6 +65,7 @@ export type FormatRule =
   | 'sections.rawData'
   | 'sections.sizeOfImage'
   | 'string'
+  | 'symbols.unreadable'
   | 'tooMuch'
   | 'truncated'
   | 'unwind.code'

@@ -28,9 +28,10 @@ export function findSymbols(
     return symbolsFromFile(image, readNamedFile(options.symbolsFile), options.symbolsFile);
   const passedOver: ImageError[] = [];
   for (const file of candidates(image, path)) {
-    if (!isFile(file)) continue;
     try {
-      return symbolsFromFile(image, readNamedFile(file), file, passedOver);
+      const bytes = readCandidate(file);
+      if (bytes === undefined) continue;
+      return symbolsFromFile(image, bytes, file, passedOver);
     } catch (error) {
       if (!(error instanceof ImageError)) throw error;
       passedOver.push(error);
@@ -39,7 +40,30 @@ export function findSymbols(
   return symbolsInImage(image, passedOver);
 }
 
-const isFile = (path: string) => statSync(path, { throwIfNoEntry: false })?.isFile() === true;
+/** There is no such file, or there cannot be one. */
+const ABSENT = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ERR_INVALID_ARG_VALUE']);
+
+/**
+ * What a file holds that may lie beside an image; undefined when there is none. The name comes from the image: it may be
+ * empty, a folder's, or none that a file can have.
+ * @throws ImageError `symbols.unreadable` for a file that is there
+ */
+function readCandidate(file: string): Uint8Array | undefined {
+  try {
+    return statSync(file).isFile() ? readNamedFile(file) : undefined;
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+    if (ABSENT.has(code)) return undefined;
+    throw new ImageError({
+      rule: 'symbols.unreadable',
+      place: 'file',
+      file,
+      message: `cannot be read: ${code}`,
+      hint: 'without it, only names from a map or the exports are known',
+      cause: error,
+    });
+  }
+}
 
 /** The PDB under the name in the image and under the image's own, `demo.sys.map`, `demo.map`. */
 function candidates(image: PeImage, path: string): string[] {
@@ -64,9 +88,10 @@ export function findAllSymbols(...parameters: Parameters<typeof findSymbols>): F
   const { passedOver } = found.origin;
   if (pdb === undefined) return found;
   for (const file of candidates(image, path).filter((candidate) => candidate.endsWith('.map'))) {
-    if (!isFile(file)) continue;
     try {
-      const map = symbolsFromFile(image, readNamedFile(file), file);
+      const bytes = readCandidate(file);
+      if (bytes === undefined) continue;
+      const map = symbolsFromFile(image, bytes, file);
       return { ...found, table: withMapNames(pdb, map.table, image) };
     } catch (error) {
       if (!(error instanceof ImageError)) throw error;

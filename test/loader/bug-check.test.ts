@@ -69,7 +69,7 @@ describe.each(KERNEL_ARCHITECTURES)('after a bug check nothing runs any more, on
     );
     const [bad] = kernel.system.images;
     expect(bad?.baseDllName).toBe('bad.sys');
-    expect(Buffer.from(bad?.codeBytes() ?? []).includes(bytes)).toBe(true);
+    expect(Buffer.from(bad?.codeBytes() ?? []).includes(Buffer.from(bytes))).toBe(true);
     expect(() => kernel.loadImage(...described(`${architecture}/base/packets.sys`))).toThrow(STOPPED);
     expect(() => kernel.createProcess({ name: 'late.exe' })).toThrow(STOPPED);
     expect(bugChecks(kernel)).toHaveLength(1);
