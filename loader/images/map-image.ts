@@ -70,13 +70,21 @@ const POINTER_SIZE: Readonly<Record<PeImage['architecture'], 4 | 8>> = {
 /** What the memory manager refuses before it creates an image section. */
 function refuseLayout(image: PeImage, name: string): void {
   const { imageBase, sectionAlignment, sizeOfHeaders } = image.optionalHeader;
-  const refuse = (rule: 'imageBaseAlignment' | 'machineMagic' | 'sectionGap', message: string) =>
-    new KernelError({ rule, status: 'STATUS_INVALID_IMAGE_FORMAT', image: name, message });
+  const refuse = (
+    rule: 'imageBaseAlignment' | 'machineMagic' | 'sectionGap',
+    place: string,
+    message: string,
+  ) => new KernelError({ rule, status: 'STATUS_INVALID_IMAGE_FORMAT', image: name, place, message });
   if (imageBase % IMAGE_BASE_ALIGNMENT !== 0n)
-    throw refuse('imageBaseAlignment', `ImageBase ${hex(imageBase)} is not a multiple of 0x10000`);
+    throw refuse(
+      'imageBaseAlignment',
+      'optional header, ImageBase',
+      `ImageBase ${hex(imageBase)} is not a multiple of 0x10000`,
+    );
   if (POINTER_SIZE[image.architecture] !== image.pointerSize)
     throw refuse(
       'machineMagic',
+      'optional header, Magic',
       `its machine is ${image.architecture}, its optional header that of ${image.pointerSize === 8 ? 'PE32+' : 'PE32'}`,
     );
   let end = sizeOfHeaders;
@@ -86,6 +94,7 @@ function refuseLayout(image: PeImage, name: string): void {
     if (section.virtualAddress !== next)
       throw refuse(
         'sectionGap',
+        `section ${section.name}`,
         `section ${section.name} begins at RVA ${hex(section.virtualAddress)}, and ${hex(next)} is next: a gap lies between`,
       );
     end = section.virtualAddress + section.sizeInMemory;

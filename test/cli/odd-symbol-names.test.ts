@@ -86,7 +86,7 @@ describe.each(ARCHITECTURES)(
     // The names are read the same way everywhere; the commands are not.
     it.each(architecture === 'x64' ? NAMES : NAMES.filter(([, pdb]) => pdb.length < 2))(
       '%s: every command works',
-      async (_what, pdb, furnish) => {
+      async (...[, pdb, furnish]: (typeof NAMES)[number]) => {
         const { base, fixed, sound, folder, scenario } = prepared(architecture, pdb, furnish);
         const patch = fixture(`${architecture}/patch/demo_hp.dll`);
         const library = fixture(`${architecture}/hpimport.dll`);

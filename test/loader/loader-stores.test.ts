@@ -1,6 +1,6 @@
 import { type ImageArchitecture, ImageBuilder, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
-import { Kernel } from '../../loader/index.js';
+import { Kernel, KernelError } from '../../loader/index.js';
 import { ARCHITECTURES, returning } from './support.js';
 
 function imported(architecture: ImageArchitecture) {
@@ -69,11 +69,6 @@ describe('what Windows does not map', () => {
         view.setUint32(optionalHeaderOffset + 56, good.image.optionalHeader.sizeOfImage + 0x1000, true);
       },
     ],
-    [
-      'the machine is of 32 bits, the optional header PE32+',
-      /machineMagic, STATUS_INVALID_IMAGE_FORMAT|machineMismatch/,
-      (view) => view.setUint16(good.image.headers.peOffset + 4, 0x14c, true),
-    ],
   ];
   it.each(CASES)('%s', (_what, refusal, change) => {
     const bytes = good.bytes.slice();
@@ -82,5 +77,30 @@ describe('what Windows does not map', () => {
     expect(() => kernel.loadImage(readImage(bytes, { file: 'image.sys' }))).toThrow(refusal);
     expect(kernel.domain.images).toEqual([]);
     kernel.loadImage(readImage(good.bytes, { file: 'image.sys' }), { initialize: false });
+  });
+
+  it.each([
+    ['x64', 'x86', 0x14c, 'its machine is x86, its optional header that of PE32+'],
+    ['arm64', 'x86', 0x14c, 'its machine is x86, its optional header that of PE32+'],
+    ['x86', 'x64', 0x8664, 'its machine is x64, its optional header that of PE32'],
+    ['x86', 'arm64', 0xaa64, 'its machine is arm64, its optional header that of PE32'],
+  ] as const)('an %s image whose machine says %s', (made, machine, value, reason) => {
+    const { bytes, image } = imported(made).dependency;
+    const changed = bytes.slice();
+    new DataView(changed.buffer).setUint16(image.headers.peOffset + 4, value, true);
+    using kernel = Kernel.boot({ architecture: machine });
+    const process = kernel.createProcess({ name: 'a.exe' });
+    const load = () => process.loadImage(readImage(changed, { file: 'image.dll' }));
+    expect(load).toThrow(KernelError);
+    expect(load).toThrow(
+      expect.objectContaining({
+        rule: 'machineMagic',
+        status: { name: 'STATUS_INVALID_IMAGE_FORMAT', value: 0xc000007b },
+        image: 'image.dll',
+        place: 'optional header, Magic',
+        reason,
+      }),
+    );
+    expect(process.images).toEqual([]);
   });
 });
