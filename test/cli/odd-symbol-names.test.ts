@@ -65,60 +65,57 @@ const asFolder = (name: string) => (folder: string) => {
   mkdirSync(join(folder, name));
 };
 
-const NAMES: readonly (readonly [string, string, ((folder: string) => void)?])[] = [
-  ['is empty', ''],
-  ['is .', '.'],
-  ['is ..', '..'],
-  ['is a path without a name', 'C:\\'],
-  ['is the image itself', 'demo.dll'],
-  ['is that of a folder', 'demo.pdb', asFolder('demo.pdb')],
-  [
-    'is that of a link in a circle',
-    'demo.pdb',
-    (folder) => symlinkSync('demo.pdb', join(folder, 'demo.pdb')),
-  ],
-  ['holds an escape sequence', '\u001b[2J.pdb'],
+const NAMES: readonly { what: string; pdb: string; furnish?: (folder: string) => void }[] = [
+  { what: 'is empty', pdb: '' },
+  { what: 'is .', pdb: '.' },
+  { what: 'is ..', pdb: '..' },
+  { what: 'is a path without a name', pdb: 'C:\\' },
+  { what: 'is the image itself', pdb: 'demo.dll' },
+  { what: 'is that of a folder', pdb: 'demo.pdb', furnish: asFolder('demo.pdb') },
+  {
+    what: 'is that of a link in a circle',
+    pdb: 'demo.pdb',
+    furnish: (folder) => symlinkSync('demo.pdb', join(folder, 'demo.pdb')),
+  },
+  { what: 'holds an escape sequence', pdb: '\u001b[2J.pdb' },
 ];
 
-describe.each(ARCHITECTURES)(
-  'an image is fine whose PDB’s name %s'.replace('%s', 'is odd, %s'),
-  (architecture) => {
-    // The names are read the same way everywhere; the commands are not.
-    it.each(architecture === 'x64' ? NAMES : NAMES.filter(([, pdb]) => pdb.length < 2))(
-      '%s: every command works',
-      async (...[, pdb, furnish]: (typeof NAMES)[number]) => {
-        const { base, fixed, sound, folder, scenario } = prepared(architecture, pdb, furnish);
-        const patch = fixture(`${architecture}/patch/demo_hp.dll`);
-        const library = fixture(`${architecture}/hpimport.dll`);
-        for (const [command, ...words] of [
-          ['inspect', base],
-          ['check', sound],
-          ['call', base, 'leaf_opaque', '--with', library],
-          ['call', base, 'leaf_opaque', '--with', library, '--patch', patch],
-          ['verify', patch, '--base', base],
-          ['build', '--base', sound, '--fixed', fixed, '--out', join(folder, 'demo_hp.dll')],
-          ['explore', '--image', base, '--patch', patch, '--with', library, '--call', 'leaf_opaque'],
-          ['run', scenario],
-          ['step', scenario, '--command', 'g; q'],
-        ] as const) {
-          const { code, stdout, stderr } = await hotpatch(command, ...words);
-          expect([command, code, code === 0 ? '' : stderr]).toEqual([command, 0, '']);
-          expect(stdout + stderr).not.toContain('\u001b[2J');
-        }
-      },
-    );
-
-    it('a folder that is named like the map is no map', async () => {
-      const { base } = prepared(architecture, '', asFolder('demo.map'));
+describe.each(ARCHITECTURES)('an image is fine whose PDB’s name is odd, %s', (architecture) => {
+  // The names are read the same way everywhere; the commands are not.
+  it.each(architecture === 'x64' ? NAMES : NAMES.filter(({ pdb }) => pdb.length < 2))(
+    '$what: every command works',
+    async ({ pdb, furnish }) => {
+      const { base, fixed, sound, folder, scenario } = prepared(architecture, pdb, furnish);
+      const patch = fixture(`${architecture}/patch/demo_hp.dll`);
       const library = fixture(`${architecture}/hpimport.dll`);
-      const { code, stdout } = await hotpatch('call', base, 'hp_entry', '0', '3', '4', '--with', library);
-      expect([code, stdout]).toEqual([0, expect.stringContaining('hp_entry(0, 3, 4) = 119')]);
-      expect(await hotpatch('inspect', base)).toMatchObject({ code: 0, stderr: '' });
-      const { json } = await hotpatch('check', base, '--json');
-      expect(json).toMatchObject({ symbols: { kind: 'exports' } });
-    });
-  },
-);
+      for (const [command, ...words] of [
+        ['inspect', base],
+        ['check', sound],
+        ['call', base, 'leaf_opaque', '--with', library],
+        ['call', base, 'leaf_opaque', '--with', library, '--patch', patch],
+        ['verify', patch, '--base', base],
+        ['build', '--base', sound, '--fixed', fixed, '--out', join(folder, 'demo_hp.dll')],
+        ['explore', '--image', base, '--patch', patch, '--with', library, '--call', 'leaf_opaque'],
+        ['run', scenario],
+        ['step', scenario, '--command', 'g; q'],
+      ] as const) {
+        const { code, stdout, stderr } = await hotpatch(command, ...words);
+        expect([command, code, code === 0 ? '' : stderr]).toEqual([command, 0, '']);
+        expect(stdout + stderr).not.toContain('\u001b[2J');
+      }
+    },
+  );
+
+  it('a folder that is named like the map is no map', async () => {
+    const { base } = prepared(architecture, '', asFolder('demo.map'));
+    const library = fixture(`${architecture}/hpimport.dll`);
+    const { code, stdout } = await hotpatch('call', base, 'hp_entry', '0', '3', '4', '--with', library);
+    expect([code, stdout]).toEqual([0, expect.stringContaining('hp_entry(0, 3, 4) = 119')]);
+    expect(await hotpatch('inspect', base)).toMatchObject({ code: 0, stderr: '' });
+    const { json } = await hotpatch('check', base, '--json');
+    expect(json).toMatchObject({ symbols: { kind: 'exports' } });
+  });
+});
 
 test.each(['x'.repeat(300), 'a/'.repeat(3000), '\u0001', '/dev/null', '\\\\?\\pipe', '日本語.pdb'])(
   'a PDB’s name that no file has is passed over: %j',
