@@ -1,3 +1,4 @@
+import type { ArchitectureName } from '../../cpu/index.js';
 import type { FileSystem, Kernel, LoadedImage } from '../../loader/index.js';
 import type { EngineStep, Operation } from '../core/index.js';
 import type { HotPatch2003Options } from './options.js';
@@ -27,8 +28,8 @@ export interface Server2003Host {
 export interface EngineServices {
   readonly kernel: Kernel;
   readonly host: Server2003Host | undefined;
-  /** The hotpatch file at an NT path. @throws HotPatchError when it is no valid hotpatch */
-  openPatch(path: string): Patch2003 | undefined;
+  /** The hotpatch file at an NT path, for a caller of this processor. @throws HotPatchError when it is no valid hotpatch */
+  openPatch(path: string, caller?: ArchitectureName): Patch2003 | undefined;
   /** Modules that the hotpatch is for, in every address space. @throws HotPatchError when they are another build's */
   targetsOf(patch: Patch2003): LoadedImage[];
   /** One target alone, as a request of its own process asks: apply it, enable it, or disable it. */

@@ -1,4 +1,4 @@
-import { formatAddress } from '../../cpu/index.js';
+import { type ArchitectureName, formatAddress } from '../../cpu/index.js';
 import type { NtStatus, PeImage } from '../../image/index.js';
 import type { Kernel, LoadedImage, PlainEventKind } from '../../loader/index.js';
 import {
@@ -62,7 +62,7 @@ export class Server2003Engine implements HotPatchEngine {
       get host() {
         return host();
       },
-      openPatch: (path) => this.openPatch(path),
+      openPatch: (path, caller) => this.openPatch(path, caller),
       targetsOf: (patch) => this.targetsOf(patch),
       patchOne: (patch, target, active) => this.patchOne(patch, target, active),
       patchEach: (patch, targets, active) => this.patchEach(patch, targets, active),
@@ -218,9 +218,13 @@ export class Server2003Engine implements HotPatchEngine {
     return threadsInOldCode(this.kernel, patch);
   }
 
-  /** The hotpatch file at an NT path. @throws HotPatchError when it is no valid hotpatch */
-  openPatch(path: string): Patch2003 | undefined {
-    return this.#files.open(path);
+  /**
+   * The hotpatch file at an NT path.
+   * @param caller processor of whoever asks, where the kernel's files have one of that name for each
+   * @throws HotPatchError when it is no valid hotpatch
+   */
+  openPatch(path: string, caller?: ArchitectureName): Patch2003 | undefined {
+    return this.#files.open(path, caller);
   }
 
   /** Modules that the hotpatch is for, in every address space. @throws HotPatchError when they are another build's */

@@ -103,7 +103,7 @@ export function patchProcess(
   try {
     if (!information.isWhole) return ntStatus('STATUS_INFO_LENGTH_MISMATCH');
     const path = information.name('name');
-    const patch = path === undefined ? undefined : engine.openPatch(path);
+    const patch = path === undefined ? undefined : engine.openPatch(path, process.domain.architecture.name);
     if (patch === undefined) return ntStatus('STATUS_OBJECT_NAME_NOT_FOUND');
     const wanted = information.name('targetName') ?? '';
     if (wanted !== '' && wanted.toLowerCase() !== patch.hotp1.targetName.toLowerCase())

@@ -1,3 +1,4 @@
+import type { ArchitectureName } from '../../cpu/index.js';
 import { isModule, type PeImage, readHotp1, validateHotp1 } from '../../image/index.js';
 import type { FileSystem, Kernel, LoadedImage } from '../../loader/index.js';
 import { HotPatchError, refuseFindings } from '../core/index.js';
@@ -6,7 +7,7 @@ import { Patch2003 } from './patch.js';
 
 /** Hotpatch images: where their files are, and the modules that they are for. */
 export class PatchFiles {
-  /** Files that were handed to the engine, by NT path in lower case. */
+  /** Files that were handed to the engine, by NT path in lower case, behind their processor. */
   readonly #given = new Map<string, Patch2003>();
 
   /** @param disk files of hotpatches and coldpatches; undefined: only what the engine is given */
@@ -16,21 +17,31 @@ export class PatchFiles {
   ) {}
 
   give(patch: Patch2003): void {
-    this.#given.set(patch.path.toLowerCase(), patch);
+    this.#given.set(keyOf(patch.path, patch.image.architecture), patch);
   }
 
-  /** The hotpatch file at an NT path: what was given to the engine, what is on disk, or what the kernel's files know. */
-  open(path: string): Patch2003 | undefined {
-    const given = this.#given.get(path.toLowerCase());
+  /**
+   * The hotpatch file at an NT path: what was given to the engine, what is on disk, or what the kernel's files know. Those
+   * have one of a name for each processor: the caller's comes first, then the system's.
+   */
+  open(path: string, caller?: ArchitectureName): Patch2003 | undefined {
     const image = this.disk()?.readImage(path);
+    if (image !== undefined) return this.#known(path, image);
+    const { architecture } = this.kernel.boot;
+    for (const one of new Set([caller ?? architecture, architecture, ...ARCHITECTURES])) {
+      const known = this.kernel.files.find(fileOf(path), one)?.image;
+      const found = known === undefined ? this.#given.get(keyOf(path, one)) : this.#known(path, known);
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  #known(path: string, image: PeImage): Patch2003 {
+    const given = this.#given.get(keyOf(path, image.architecture));
     // A file that was written since is another hotpatch, whatever its name.
-    if (given !== undefined && (image === undefined || Buffer.compare(image.bytes, given.image.bytes) === 0))
-      return given;
-    const file = path.replace(/^.*[\\/]/, '');
-    const known = image ?? this.kernel.files.find(file, this.kernel.boot.architecture)?.image;
-    if (known === undefined) return undefined;
-    const patch = readPatch2003(known, { name: file, path });
-    this.#given.set(path.toLowerCase(), patch);
+    if (given !== undefined && Buffer.compare(image.bytes, given.image.bytes) === 0) return given;
+    const patch = readPatch2003(image, { name: fileOf(path), path });
+    this.give(patch);
     return patch;
   }
 
@@ -58,6 +69,12 @@ export class PatchFiles {
     });
   }
 }
+
+const ARCHITECTURES: readonly ArchitectureName[] = ['x64', 'x86'];
+
+const fileOf = (path: string): string => path.replace(/^.*[\\/]/, '');
+
+const keyOf = (path: string, architecture: string): string => `${architecture} ${path.toLowerCase()}`;
 
 /** Reads and validates a hotpatch image by itself. */
 export function readPatch2003(image: PeImage, options: LoadPatch2003Options): Patch2003 {

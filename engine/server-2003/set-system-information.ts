@@ -131,7 +131,7 @@ function injectThread(
   information: CodeInformation,
 ): NtStatus {
   const path = information.name('name');
-  const patch = path === undefined ? undefined : engine.openPatch(path);
+  const patch = path === undefined ? undefined : engine.openPatch(path, process.domain.architecture.name);
   if (patch === undefined) return ntStatus('STATUS_OBJECT_NAME_NOT_FOUND');
   const handle = information.targetProcess;
   const wanted = isCurrentProcess(handle) ? process : process.handles.get(handle, Process);

@@ -1,4 +1,4 @@
-import { FileSystem } from 'hotpatch-lab';
+import { FileSystem, type Process } from 'hotpatch-lab';
 import {
   CodeInformation,
   encodeCodeInfo,
@@ -10,7 +10,7 @@ import {
 } from 'hotpatch-lab/engine';
 import { describe, expect, it } from 'vitest';
 import { processOf } from '../../../loader/index.js';
-import { buildPatch, nearHooks, type Running, run, setSystemInformation } from './support.js';
+import { buildPatch, buildTarget, nearHooks, type Running, run, setSystemInformation } from './support.js';
 
 const PATH = 'C:\\WINDOWS\\hotpatch\\patch.dll';
 
@@ -329,4 +329,47 @@ describe('pointers in data', () => {
       expect(pointer()).toEqual(['target!f', 'target!f']);
     },
   );
+});
+
+describe('files that the system knows by name', () => {
+  const { NAME_INFO, ACTIVE } = FLG_HOTPATCH;
+  const ask = (process: Process, flags: number) => {
+    const { pointerSize } = process.domain.architecture;
+    return setSystemInformation(
+      process,
+      encodeNames(NAME_INFO + flags, { name: 'patch.dll' }, { pointerSize }),
+    ).status;
+  };
+
+  it('of one name are one for each processor: a WOW64 process gets its own', async () => {
+    using running = await run({ processor: 'x86', wow64: true, processes: 1 });
+    const { lab, engine } = running;
+    const wide = buildTarget('x64');
+    const process = processOf(running.loaded[0]?.domain);
+    const other = lab.createProcess('wide.exe');
+    const module = other.loadImage(wide.image, { symbols: wide.symbols, initialize: false });
+    if (process === undefined) throw new Error('no process');
+    const results = () => [...running.call(), Number(other.call64(module.symbol('f')) & 0xffff_ffffn)];
+    lab.kernel.files.add('patch.dll', buildPatch(wide, { processor: 'x64', result: 64 }));
+    lab.kernel.files.add('patch.dll', buildPatch(running.target, { processor: 'x86', result: 32 }));
+    expect(ask(process, ACTIVE)).toBe(SUCCESS);
+    expect(results()).toEqual([32, 1]);
+    expect(ask(other, ACTIVE)).toBe(SUCCESS);
+    expect(results()).toEqual([32, 64]);
+    expect(ask(process, 0)).toBe(SUCCESS);
+    expect(ask(other, 0)).toBe(SUCCESS);
+    expect(results()).toEqual([1, 1]);
+    expect(engine.patches.map(({ state }) => state)).toEqual(['inactive', 'inactive']);
+  });
+
+  it('that are replaced are other hotpatches', async () => {
+    using running = await run({ processor: 'x64', processes: 1 });
+    const process = processOf(running.loaded[0]?.domain);
+    if (process === undefined) throw new Error('no process');
+    for (const result of [11, 22]) {
+      running.lab.kernel.files.add('patch.dll', buildPatch(running.target, { processor: 'x64', result }));
+      expect(ask(process, ACTIVE)).toBe(SUCCESS);
+      expect(running.call()).toEqual([result]);
+    }
+  });
 });

@@ -1,8 +1,15 @@
-import { type EngineStep, HotPatchError, type Patch2003 } from '../../../../engine/index.js';
-import type { BuiltImage, PeImage } from '../../../../image/index.js';
+import {
+  type EngineStep,
+  encodeNames,
+  FLG_HOTPATCH,
+  HotPatchError,
+  type Patch2003,
+} from '../../../../engine/index.js';
+import { type BuiltImage, ntStatus, type PeImage } from '../../../../image/index.js';
 import { Lab } from '../../../../lab/index.js';
 import { SeededRandom } from '../../../../loader/common/index.js';
 import type { LoadedImage, Process, Thread } from '../../../../loader/index.js';
+import { setSystemInformation } from '../support.js';
 import {
   buildHotpatch,
   buildModule,
@@ -34,6 +41,7 @@ interface Call {
 
 /** Refusals that are a result: the machine is as it was. */
 const REFUSALS = /^(chain\.|patch\.state|padding\.occupied)/;
+const REFUSED = ['STATUS_CONFLICTING_ADDRESSES', 'STATUS_REQUEST_OUT_OF_SEQUENCE', 'STATUS_RETRY'] as const;
 
 /** A machine that sequences run on, one after the other, each with processes and hotpatches of its own. */
 export class SequenceMachine implements Disposable {
@@ -86,7 +94,7 @@ export class Sequence {
 
   constructor(
     private readonly machine: SequenceMachine,
-    seed: number,
+    private readonly seed: number,
   ) {
     this.#random = new SeededRandom(seed);
   }
@@ -109,8 +117,9 @@ export class Sequence {
   }
 
   #step(): void {
-    const kind = this.#pick(16);
-    if (kind < 3) this.#load();
+    const kind = this.#pick(18);
+    if (kind >= 16) this.#request();
+    else if (kind < 3) this.#load();
     else if (kind < 6) this.#swap();
     else if (kind < 9) this.#call();
     else if (kind < 13) this.#goOn(1 + this.#pick(7));
@@ -148,7 +157,7 @@ export class Sequence {
     const hotpatch = this.#one(this.machine.hotpatches);
     if (hotpatch === undefined || this.#patches.some(({ image }) => image === hotpatch.image)) return;
     this.#try(`load ${hotpatch.text}`, () => {
-      this.#patches.push(this.machine.lab.engine.load(hotpatch.image));
+      this.#patches.push(this.machine.lab.engine.load(hotpatch.image, { path: this.#pathOf(hotpatch) }));
     });
   }
 
@@ -163,6 +172,46 @@ export class Sequence {
     if (patch.state === 'applied' && (isEverywhere || this.#pick(2) === 0))
       this.#try(`unload ${patch.name}`, () => engine.unload(patch));
     else this.#try(`enable ${patch.name}`, () => engine.enable(patch));
+  }
+
+  /** No hotpatch of an earlier sequence has it. */
+  #pathOf({ image }: Hotpatch): string {
+    return `C:\\${this.seed}\\${this.seed}-${image.file}`;
+  }
+
+  /** A process asks: for itself, or for others, by the system call. What is answered is so. */
+  #request(): void {
+    const { engine, kernel } = this.machine.lab;
+    const [asking, asked] = [this.#one(this.#members), this.#one(this.#members)];
+    const hotpatch = this.#one(this.machine.hotpatches);
+    if (asking === undefined || asked === undefined || hotpatch === undefined) return;
+    const { process } = asking;
+    const path = this.#pathOf(hotpatch);
+    kernel.files.add(path.replace(/^.*\\/, ''), hotpatch.image);
+    process.privileges.add('SeDebugPrivilege');
+    const { NAME_INFO, INJECT_THREAD, ACTIVE } = FLG_HOTPATCH;
+    const active = this.#pick(4) > 0;
+    const whom = this.#pick(3);
+    const targets = whom === 0 ? [asking] : whom === 1 ? [asked] : this.#members;
+    const { pointerSize } = process.domain.architecture;
+    const buffer = encodeNames(
+      (whom === 0 ? NAME_INFO : INJECT_THREAD) + ACTIVE * Number(active),
+      { name: path },
+      { pointerSize, targetProcess: whom === 1 ? BigInt(process.handles.open(asked.process)) : 0n },
+    );
+    const text = `${active ? 'ACTIVE' : 'not ACTIVE'} ${hotpatch.text} for ${targets.map((one) => this.#members.indexOf(one))}`;
+    this.#try(text, () => {
+      const { status } = setSystemInformation(process, buffer);
+      const refused = REFUSED.find((name) => ntStatus(name).value === status);
+      if (refused !== undefined)
+        throw new HotPatchError({ rule: 'patch.state', status: refused, message: text });
+      if (status !== 0) this.broken.push(`${text}: ${status.toString(16)}`);
+      const isSo = ({ module }: Member) =>
+        engine.patchList(module).find(({ patch }) => patch.path === path)?.active === active;
+      if (!targets.every(isSo)) this.broken.push(`${text} is not so`);
+    });
+    for (const patch of engine.patches)
+      if (patch.path === path && !this.#patches.includes(patch)) this.#patches.push(patch);
   }
 
   #call(): void {
@@ -222,7 +271,10 @@ export class Sequence {
       if (hotpatch === undefined || this.#patches.some(({ image }) => image === hotpatch.image)) return;
       const known = engine.patches.length;
       this.#try(`load ${hotpatch.text}${how}`, () => {
-        const isDone = this.#stepThrough(engine.loadSteps(hotpatch.image), leaveAfter);
+        const isDone = this.#stepThrough(
+          engine.loadSteps(hotpatch.image, { path: this.#pathOf(hotpatch) }),
+          leaveAfter,
+        );
         const loaded = engine.patches.slice(known);
         this.#patches.push(...loaded);
         if (loaded.map(({ state }) => state).join() !== (isDone ? 'applied' : ''))
