@@ -3,6 +3,7 @@ import type { TerminalInput, TerminalOutput, WakingEnd } from '../debugger/index
 import { visibleText } from '../image/index.js';
 import { type DebugWorkerDone, startDebugThread } from './debug-thread.js';
 import { write } from './output.js';
+import { keepHistory, LONGEST_HISTORY, readHistory } from './step-history.js';
 
 /** The debugger's prompt on standard input and output, with history and tab completion. */
 export async function stepAtTerminal(
@@ -27,6 +28,9 @@ class StandardTerminal {
     input: process.stdin,
     output: process.stdout,
     terminal: process.stdin.isTTY === true,
+    history: process.stdin.isTTY ? readHistory() : [],
+    historySize: LONGEST_HISTORY,
+    removeHistoryDuplicates: true,
     completer: (line: string, callback: (error: null, result: CompleterResult) => void) => {
       this.#completed = (candidates) => callback(null, [[...candidates], /\S*$/.exec(line)?.[0] ?? '']);
       if (this.#isAsked) this.channel.send({ kind: 'complete', line });
@@ -48,6 +52,7 @@ class StandardTerminal {
       this.#isClosed = true;
       this.#answer();
     });
+    if (process.stdin.isTTY) this.#interface.on('history', keepHistory);
     this.#interface.on('SIGINT', () => {
       if (this.#isAsked) write('\nq quits\n');
       else this.channel.interrupt();

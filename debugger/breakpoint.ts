@@ -14,6 +14,10 @@ export interface Breakpoint {
   also: readonly bigint[];
   /** An expression: it counts only where this is not zero. */
   readonly condition: string | undefined;
+  /** What the prompt does when it is hit: commands, separated by `;`. */
+  readonly commands: string | undefined;
+  /** It goes away when it is hit. */
+  readonly isOneShot: boolean;
   /** Bytes that are watched; 1 for `execute`. */
   readonly size: number;
   /** Of `execute`, set by the processor's debug registers: `ba e1`. */
@@ -23,7 +27,7 @@ export interface Breakpoint {
 }
 
 export type NewBreakpoint = Pick<Breakpoint, 'kind' | 'expression' | 'address'> &
-  Partial<Pick<Breakpoint, 'size' | 'hardware' | 'condition'>>;
+  Partial<Pick<Breakpoint, 'size' | 'hardware' | 'condition' | 'commands' | 'isOneShot'>>;
 
 /** The breakpoints of a session; they outlive every return to the past. */
 export class Breakpoints {
@@ -34,7 +38,14 @@ export class Breakpoints {
   }
 
   /** Takes the lowest free number. */
-  add({ size = 1, hardware = false, condition, ...rest }: NewBreakpoint): Breakpoint {
+  add({
+    size = 1,
+    hardware = false,
+    isOneShot = false,
+    condition,
+    commands,
+    ...rest
+  }: NewBreakpoint): Breakpoint {
     let id = 0;
     while (this.#list.some((other) => other.id === id)) id++;
     const breakpoint: Breakpoint = {
@@ -43,6 +54,8 @@ export class Breakpoints {
       size,
       hardware,
       condition,
+      commands,
+      isOneShot,
       also: [],
       enabled: true,
       hits: 0,
@@ -89,7 +102,7 @@ export class Breakpoints {
   /** Tries again to find what the unresolved ones name, and the code of source lines in modules that have come since. */
   resolve(find: (expression: string) => readonly bigint[]): void {
     for (const breakpoint of this.#list) {
-      if (breakpoint.kind !== 'execute') continue;
+      if (breakpoint.kind !== 'execute' && breakpoint.address !== undefined) continue;
       const places = find(breakpoint.expression);
       // A name is what it was when it was found; a line may have code, or nearer code, in a module that comes later.
       if (!breakpoint.expression.startsWith('`')) breakpoint.address ??= places[0];

@@ -1,15 +1,19 @@
+import type { LoadedImage } from '../loader/index.js';
 import { DebugError } from './error.js';
-import { addressesOfLine, parseSourcePlace } from './source.js';
-import { littleEndian } from './thread-view.js';
-import type { View } from './view.js';
+import { addressesOfLine, parseSourcePlace, type SourceFiles } from './source.js';
+import { littleEndian, type ThreadView } from './thread-view.js';
+
+/** What expressions are about: a machine as a thread sees it, and its sources. */
+export type EvaluationView = ThreadView & { readonly session: { readonly sources: SourceFiles } };
 
 /**
  * Evaluates an address or number as WinDbg's MASM evaluator writes it: numbers are hexadecimal unless they begin with
  * `0n` (decimal), `0t` (octal) or `0y` (binary), may carry a backtick, and are followed by symbols (`module!name`),
  * registers (`@rax`), `.` for the instruction pointer, `poi`, `by`, `wo`, `dwo`, `qwo` for what memory holds there,
- * `+ - * / & | ^ << >>`, unary `-` and `~`, and parentheses. 64 bits wide.
+ * `+ - * / & | ^ << >>`, comparisons (`==` or `=`, `!=`, `<`, `<=`, `>`, `>=`: unsigned, 1 or 0), `and`, `or`, `xor`, unary `-`
+ * and `~`, and parentheses. 64 bits wide. The name of a slot is one of an address: `demo!HPAT[0].data`.
  */
-export function evaluate(text: string, view: View): bigint {
+export function evaluate(text: string, view: EvaluationView): bigint {
   const place = parseSourcePlace(text);
   if (place !== undefined) {
     const [address] = addressesOfLine(view.images, place, view.session.sources);
@@ -24,7 +28,7 @@ export function evaluate(text: string, view: View): bigint {
 }
 
 const TOKEN =
-  /\s*(?:(<<|>>|[-+*/&|^~()])|(@?\$?[A-Za-z_?][\w$?@.~`]*(?:![\w$?@.~]+)?|@[\w$]+|[\da-fA-F][\w`]*(?:![\w$?@.~]+)?|\.))/y;
+  /\s*(?:(<<|>>|[=!<>]=|[-+*/&|^~()=<>])|(@?\$?[A-Za-z_?][\w$?@.~`]*(?:![\w$?@.~[\]]+)?|@[\w$]+|[\da-fA-F][\w`]*(?:![\w$?@.~[\]]+)?|\.))/y;
 
 function tokenize(text: string): string[] {
   const tokens: string[] = [];
@@ -44,13 +48,26 @@ const BINARY: Readonly<Record<string, { readonly strength: number; apply(a: bigi
   '|': { strength: 1, apply: (a, b) => a | b },
   '^': { strength: 2, apply: (a, b) => a ^ b },
   '&': { strength: 3, apply: (a, b) => a & b },
-  '<<': { strength: 4, apply: (a, b) => a << (b & 63n) },
-  '>>': { strength: 4, apply: (a, b) => BigInt.asUintN(64, a) >> (b & 63n) },
-  '+': { strength: 5, apply: (a, b) => a + b },
-  '-': { strength: 5, apply: (a, b) => a - b },
-  '*': { strength: 6, apply: (a, b) => a * b },
-  '/': { strength: 6, apply: divide },
+  '==': comparison((a, b) => a === b),
+  '!=': comparison((a, b) => a !== b),
+  '<': comparison((a, b) => a < b),
+  '<=': comparison((a, b) => a <= b),
+  '>': comparison((a, b) => a > b),
+  '>=': comparison((a, b) => a >= b),
+  '<<': { strength: 5, apply: (a, b) => a << (b & 63n) },
+  '>>': { strength: 5, apply: (a, b) => BigInt.asUintN(64, a) >> (b & 63n) },
+  '+': { strength: 6, apply: (a, b) => a + b },
+  '-': { strength: 6, apply: (a, b) => a - b },
+  '*': { strength: 7, apply: (a, b) => a * b },
+  '/': { strength: 7, apply: divide },
 };
+
+const WORDS: Readonly<Record<string, string>> = { and: '&', or: '|', xor: '^', '=': '==' };
+
+function comparison(holds: (a: bigint, b: bigint) => boolean) {
+  const unsigned = (value: bigint) => BigInt.asUintN(64, value);
+  return { strength: 4, apply: (a: bigint, b: bigint) => (holds(unsigned(a), unsigned(b)) ? 1n : 0n) };
+}
 
 function divide(a: bigint, b: bigint): bigint {
   if (b === 0n) throw new DebugError('division by zero');
@@ -65,13 +82,14 @@ class Parser {
 
   constructor(
     private readonly tokens: readonly string[],
-    private readonly view: View,
+    private readonly view: EvaluationView,
   ) {}
 
   expression(weakest: number): bigint {
     let value = this.#operand();
     for (;;) {
-      const operator = BINARY[this.tokens[this.#at] ?? ''];
+      const token = this.tokens[this.#at] ?? '';
+      const operator = BINARY[WORDS[token.toLowerCase()] ?? token];
       if (operator === undefined || operator.strength <= weakest) return value;
       this.#at++;
       value = operator.apply(value, this.expression(operator.strength));
@@ -106,7 +124,7 @@ class Parser {
 }
 
 /** Numbers come first, then registers, then symbols. */
-function tokenValue(token: string, view: View): bigint {
+function tokenValue(token: string, view: EvaluationView): bigint {
   if (token === '.') return view.pc;
   if (token.startsWith('@')) {
     const value = view.register(token.slice(1).toLowerCase());
@@ -136,11 +154,22 @@ function toBigInt(text: string): bigint | undefined {
   }
 }
 
-/** `module!name`, `name`, or a bare module name for its base address. */
-function symbol(token: string, view: View): bigint | undefined {
+/** Address of `HPAT[3].code`; undefined where the image has none of that number. */
+export function slotAddress({ hpat }: LoadedImage, name: string): bigint | undefined {
+  const [, slot, kind] = SLOT.exec(name) ?? [];
+  if (slot === undefined || hpat === undefined || Number(slot) >= hpat.capacity) return undefined;
+  return kind?.toLowerCase() === 'code' ? hpat.codeSlot(Number(slot)) : hpat.dataSlot(Number(slot));
+}
+
+const SLOT = /^HPAT\[(\d+)\]\.(code|data)$/i;
+
+/** `module!name`, `name`, `module!HPAT[3].code`, or a bare module name for its base address. */
+function symbol(token: string, view: EvaluationView): bigint | undefined {
   const [first = '', second] = token.split('!');
   const images = second === undefined ? view.images : view.images.filter((image) => isNamed(image, first));
   for (const image of images) {
+    const slot = slotAddress(image, second ?? '');
+    if (slot !== undefined) return slot;
     const rva = image.symbols.byName(second ?? first)?.rva ?? image.exportRva(second ?? first);
     if (rva !== undefined) return image.address(rva);
   }

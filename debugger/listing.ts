@@ -1,4 +1,5 @@
 import type { DisassembledInstruction } from '../cpu/index.js';
+import type { Breakpoint } from './breakpoint.js';
 import { DebugError } from './error.js';
 import { describeHop, leftoverBehind, patchedPlaces } from './hops.js';
 import { sourceLines } from './source-lines.js';
@@ -122,6 +123,17 @@ export function locationLines(view: View): string[] {
   return lines;
 }
 
+/** The engine's store, where it was one. */
+function whoChanged({ kernel }: View, { address = 0n, size }: Breakpoint): string {
+  const store = kernel.events.all.findLast(
+    (event) =>
+      event.kind === 'store' &&
+      event.address < address + BigInt(size) &&
+      address < event.address + BigInt(event.bytes.length),
+  );
+  return store === undefined ? 'from outside the guest' : `by the engine: ${store.text.trim()}`;
+}
+
 /** Why the run stopped, where that does not speak for itself. */
 export function reasonLine(view: View, reason: StopReason): string | undefined {
   switch (reason.kind) {
@@ -131,7 +143,7 @@ export function reasonLine(view: View, reason: StopReason): string | undefined {
       return `Breakpoint ${reason.breakpoint.id} hit, thread ${view.thread.id}`;
     case 'watchpoint':
       return reason.instruction === undefined
-        ? `Breakpoint ${reason.breakpoint.id}: ${reason.breakpoint.expression} was changed from outside the guest`
+        ? `Breakpoint ${reason.breakpoint.id}: ${reason.breakpoint.expression} was changed ${whoChanged(view, reason.breakpoint)}`
         : `Breakpoint ${reason.breakpoint.id}: ${reason.breakpoint.expression} was ${reason.breakpoint.kind === 'write' ? 'written' : 'accessed'} by ${view.describe(reason.instruction)}`;
     case 'position':
       return reason.search === undefined ? undefined : reasonLine(view, reason.search.found);

@@ -1,7 +1,7 @@
 import type { Exit, MachineSnapshot, Processor, RunOptions } from '../cpu/index.js';
 import type { Lab } from '../lab/index.js';
 import type { SliceRunner, Thread } from '../loader/index.js';
-import type { Breakpoints } from './breakpoint.js';
+import type { Breakpoint, Breakpoints } from './breakpoint.js';
 import { beginsLine } from './line-step.js';
 import { comparePositions, type Position } from './position.js';
 import { SliceHistory, type SliceRecord } from './slice-history.js';
@@ -18,6 +18,8 @@ export interface RunOwner {
   readonly breakpoints: Breakpoints;
   /** Blocks until it is said what is to happen next. */
   stopped(stop: Stop): Goal;
+  /** Does the condition of a breakpoint hold for the thread? */
+  counts(breakpoint: Breakpoint, thread: Thread): boolean;
   interrupted(): boolean;
   /** Have images come or gone since the last time, and is it to be told? */
   modulesChanged(): boolean;
@@ -282,9 +284,11 @@ export class DebugRun implements SliceRunner {
   #reasonAtBegin(slice: SliceRecord): StopReason | undefined {
     const breakpoint = this.#watcher(slice.thread).changedByHost(slice.thread.addressSpace);
     const reason = this.#reason(slice);
-    if (this.travelling || reason?.kind === 'start') return reason;
-    if (this.owner.modulesChanged()) return { kind: 'modules' };
-    if (breakpoint === undefined) return reason;
+    const goal = this.#goal;
+    if (goal.kind === 'travel' || reason?.kind === 'start') return reason;
+    if (goal.kind === 'searchBack' && (goal.call !== undefined || goal.line !== undefined)) return reason;
+    if (goal.kind !== 'searchBack' && this.owner.modulesChanged()) return { kind: 'modules' };
+    if (breakpoint === undefined || !this.owner.counts(breakpoint, slice.thread)) return reason;
     return { kind: 'watchpoint', breakpoint, instruction: undefined };
   }
 
@@ -298,7 +302,7 @@ export class DebugRun implements SliceRunner {
       return { kind: 'position', ...(goal.search === undefined ? {} : { search: goal.search }) };
     }
     if (goal.kind === 'searchBack' && this.#isOver(goal, slice)) this.abandon(this.searchResult);
-    if (hit !== undefined) return { kind: 'watchpoint', ...hit };
+    if (hit !== undefined && this.owner.counts(hit.breakpoint, thread)) return { kind: 'watchpoint', ...hit };
     if (this.#stoppedAt.get(thread) === this.executed(thread)) return undefined;
     if (goal.kind === 'searchBack' && goal.call !== undefined) return this.#reasonOfCall(goal.call, thread);
     if (goal.kind === 'searchBack' && goal.line !== undefined)
@@ -310,7 +314,8 @@ export class DebugRun implements SliceRunner {
     const stepped = goal.kind === 'line' ? goal.step.thread : 'thread' in goal ? goal.thread : undefined;
     if (stepped?.finished === true) return { kind: 'threadEnded', ended: stepped };
     const breakpoint = this.owner.breakpoints.at(thread.pc);
-    if (breakpoint !== undefined) return { kind: 'breakpoint', breakpoint };
+    if (breakpoint !== undefined && this.owner.counts(breakpoint, thread))
+      return { kind: 'breakpoint', breakpoint };
     return this.owner.interrupted() ? { kind: 'interrupted' } : undefined;
   }
 

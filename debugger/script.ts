@@ -1,4 +1,5 @@
 import type { Scenario, ScenarioResult } from '../lab/index.js';
+import { splitCommands } from './command.js';
 import { Prompt } from './prompt.js';
 import { DebugSession } from './session.js';
 
@@ -16,7 +17,7 @@ export async function runDebugScript(
   commands: string,
   { seed, write }: ScriptOptions,
 ): Promise<ScenarioResult & { readonly mistakes: number }> {
-  const lines = commands.split(/[;\n]/).filter((line) => line.trim() !== '');
+  const lines = commands.split('\n').flatMap(splitCommands);
   const prompt = await Prompt.create({
     readLine: (text) => {
       const line = lines.shift();

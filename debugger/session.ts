@@ -1,12 +1,14 @@
 import type { Lab } from '../lab/index.js';
 import { runScenario, type Scenario, type ScenarioResult } from '../lab/index.js';
 import type { LabEvent, Thread } from '../loader/index.js';
-import { Breakpoints } from './breakpoint.js';
+import { type Breakpoint, Breakpoints } from './breakpoint.js';
+import { evaluate, slotAddress } from './expression.js';
 import type { LiveCall, LiveMachine } from './live-machine.js';
 import { comparePositions, type Position, START } from './position.js';
 import { DebugRun, type RunOwner } from './run.js';
 import { addressesOfLine, parseSourcePlace, SourceFiles } from './source.js';
 import type { Goal, Stop } from './stop.js';
+import { ThreadView } from './thread-view.js';
 
 /** Whoever talks to the user: a prompt, a script, or GDB. */
 export interface FrontEnd {
@@ -41,6 +43,8 @@ export class DebugSession implements RunOwner {
   readonly breakpoints = new Breakpoints();
   /** Do `t`, `p` and `p-` go by source lines? */
   stepsByLine = false;
+  /** Is more than the next instruction shown at each stop? */
+  showsContext = false;
   #sources = new SourceFiles();
   #sourceFolders: readonly string[] = [];
   readonly #actions: Action[] = [];
@@ -137,6 +141,16 @@ export class DebugSession implements RunOwner {
     return this.frontEnd.stopped(stop, this);
   }
 
+  /** One whose condition cannot be evaluated counts, so that somebody sees it. */
+  counts({ condition }: Breakpoint, thread: Thread): boolean {
+    if (condition === undefined) return true;
+    try {
+      return evaluate(condition, new ConditionView(this.current.labOf(thread), thread, this)) !== 0n;
+    } catch {
+      return true;
+    }
+  }
+
   interrupted(): boolean {
     return this.frontEnd.interrupted();
   }
@@ -208,6 +222,16 @@ export class DebugSession implements RunOwner {
   }
 }
 
+class ConditionView extends ThreadView {
+  constructor(
+    lab: Lab,
+    thread: Thread,
+    readonly session: DebugSession,
+  ) {
+    super(lab, thread);
+  }
+}
+
 /** Quitting ends a run by an error of our own, which is none of the scenario. */
 function withoutError({ title, expectations, transcript }: ScenarioResult): ScenarioResult {
   return { title, expectations, transcript };
@@ -232,6 +256,8 @@ export function findSymbol(run: DebugRun, expression: string): bigint | undefine
   for (const { kernel } of run.labs)
     for (const image of kernel.domains.flatMap(({ images }) => images)) {
       if (module !== undefined && image.moduleName.toLowerCase() !== module.toLowerCase()) continue;
+      const slot = slotAddress(image, name);
+      if (slot !== undefined) return slot + BigInt(`0x${offset}`);
       const rva = image.symbols.byName(name)?.rva ?? image.exportRva(name);
       if (rva !== undefined) return image.address(rva) + BigInt(`0x${offset}`);
     }

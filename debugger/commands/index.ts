@@ -3,26 +3,31 @@ import { breakpointCommands } from './breakpoints.js';
 import { codeCommands } from './code.js';
 import { executionCommands } from './execution.js';
 import { hotpatchCommands } from './hotpatch.js';
+import { lookCommands } from './look.js';
 import { memoryCommands } from './memory.js';
 import { sourceCommands } from './source.js';
 import { symbolCommands } from './symbols.js';
 import { threadCommands } from './threads.js';
 import { travelCommands } from './travel.js';
+import { walkCommands } from './walk.js';
 
 const help: DebugCommand = {
   name: '.help',
   aliases: ['help', 'h'],
   usage: '.help',
   help: 'this list',
-  run: () => {
-    const width = Math.max(...debugCommands.map(({ usage }) => usage.length));
-    return debugCommands.map(({ usage, help: text }) => `${usage.padEnd(width)}  ${text}`);
-  },
+  run: () => helpLines(),
 };
+
+export function helpLines(): string[] {
+  const width = Math.max(...debugCommands.map(({ usage }) => usage.length));
+  return debugCommands.map(({ usage, help: text }) => `${usage.padEnd(width)}  ${text}`);
+}
 
 /** Every command of the prompt, in the order of the help text. */
 export const debugCommands: readonly DebugCommand[] = [
   ...executionCommands,
+  ...walkCommands,
   ...travelCommands,
   ...breakpointCommands,
   ...codeCommands,
@@ -30,6 +35,7 @@ export const debugCommands: readonly DebugCommand[] = [
   ...threadCommands,
   ...symbolCommands,
   ...memoryCommands,
+  ...lookCommands,
   ...hotpatchCommands,
   help,
 ];
@@ -39,6 +45,8 @@ const byName = new Map(
     [command.name, ...(command.aliases ?? [])].map((name) => [name, command] as const),
   ),
 );
+
+export const commandNames: readonly string[] = [...byName.keys()];
 
 /** Splits `bp demo!dispatch` into the command and its arguments; names may touch them: `~8s`, `u.`, `?1+1`. */
 export function parseCommand(

@@ -14,6 +14,19 @@ const FORMATS = {
   dq: { size: 8, count: 8, perLine: 2, help: '64-bit qwords' },
 } as const;
 
+/** Commands that enter values, with bytes of each. */
+const ENTERED = {
+  eb: { size: 1, what: 'bytes' },
+  ew: { size: 2, what: '16-bit words' },
+  ed: { size: 4, what: '32-bit dwords' },
+  eq: { size: 8, what: '64-bit qwords' },
+} as const;
+
+/** Bytes of a value that is searched for, by option. */
+const SEARCHED: Readonly<Record<string, number>> = { b: 1, w: 2, d: 4, q: 8 };
+const MOST_SEARCHED = 1n << 28n;
+const MOST_FOUND = 256;
+
 export const memoryCommands: readonly DebugCommand[] = [
   ...Object.entries(FORMATS).map(
     ([name, { size, count, perLine, help }]): DebugCommand => ({
@@ -46,22 +59,70 @@ export const memoryCommands: readonly DebugCommand[] = [
       return [`${view.format(address)}  "${printable(bytes.subarray(0, end < 0 ? bytes.length : end))}"`];
     },
   },
+  ...Object.entries(ENTERED).map(
+    ([name, { size, what }]): DebugCommand => ({
+      name,
+      usage: `${name} ADDRESS VALUE…`,
+      help: `enter ${what}; into code as the kernel would, at once and visible to every processor`,
+      run: ({ view, args }) => enter(view, name, args, size),
+    }),
+  ),
   {
-    name: 'eb',
-    usage: 'eb ADDRESS BYTE…',
-    help: 'enter bytes; into code as the kernel would, at once and visible to every processor',
-    run: ({ view, args }) => {
-      const [place = '', ...values] = args.split(/\s+/);
-      if (values.length === 0)
-        throw new DebugError('eb needs an address and bytes: eb demo!g_counter 2a 0 0 0');
-      const address = evaluate(place, view);
-      const bytes = Uint8Array.from(values, (value) => Number(evaluate(value, view) & 0xffn));
-      view.read(address, bytes.length);
-      view.session.act((lab, thread) => store(lab.kernel, thread, address, bytes), view.thread);
-      return [];
-    },
+    name: 's',
+    usage: 's [-b|-w|-d|-q|-a] ADDRESS LCOUNT VALUE…',
+    help: 'search COUNT bytes from ADDRESS on for values, or with -a for a string: s -a packets L6000 "bad"',
+    run: ({ view, args }) => search(view, args),
   },
 ];
+
+function enter(view: View, name: string, args: string, size: number): readonly string[] {
+  const [place = '', ...values] = args.split(/\s+/);
+  if (values.length === 0)
+    throw new DebugError(`${name} needs an address and values: ${name} demo!g_counter 2a`);
+  const address = evaluate(place, view);
+  const bytes = encode(values, view, size);
+  view.read(address, bytes.length);
+  view.session.act((lab, thread) => store(lab.kernel, thread, address, bytes), view.thread);
+  return [];
+}
+
+/** Little-endian, `size` bytes each. */
+function encode(values: readonly string[], view: View, size: number): Uint8Array {
+  const bytes = new Uint8Array(values.length * size);
+  for (const [index, text] of values.entries()) {
+    const value = evaluate(text, view);
+    for (let at = 0; at < size; at++) bytes[index * size + at] = Number((value >> BigInt(8 * at)) & 0xffn);
+  }
+  return bytes;
+}
+
+function search(view: View, args: string): readonly string[] {
+  const match = /^(?:-([bwdqa])\s+)?(\S+)\s+[lL]\s*(\S+)\s+(.+)$/.exec(args);
+  const [, kind = 'b', place = '', length = '', what = ''] = match ?? [];
+  if (match === null)
+    throw new DebugError('s needs an address, a length and values: s -d demo!g_sess L100 2a');
+  const text = /^"(.*)"$/.exec(what)?.[1] ?? what;
+  const wanted = kind === 'a' ? Buffer.from(text) : encode(what.split(/\s+/), view, SEARCHED[kind] ?? 1);
+  const [address, count] = [evaluate(place, view), evaluate(length, view)];
+  if (count > MOST_SEARCHED) throw new DebugError(`L${length} is more than ${MOST_SEARCHED} bytes`);
+  const bytes = Buffer.from(view.readUpTo(address, Number(count)));
+  const found: string[] = [];
+  for (
+    let at = bytes.indexOf(wanted);
+    at >= 0 && found.length < MOST_FOUND;
+    at = bytes.indexOf(wanted, at + 1)
+  ) {
+    const here = address + BigInt(at);
+    const line = bytes.subarray(at, at + 16);
+    found.push(
+      `${view.format(here)}  ${line
+        .toString('hex')
+        .replaceAll(/..(?=.)/g, '$& ')
+        .padEnd(47)}  ${printable(line)}`,
+    );
+  }
+  return found;
+}
 
 /** Into code as the kernel would, at once and visible to every processor. */
 export function store(

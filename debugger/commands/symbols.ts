@@ -23,15 +23,7 @@ export const symbolCommands: readonly DebugCommand[] = [
     help: 'examine symbols; * stands for any characters: x demo!leaf*',
     run: ({ view, args }) => {
       if (args === '') throw new DebugError('x needs a pattern, such as demo!leaf*');
-      const [module, name] = args.includes('!') ? args.split('!') : ['*', args];
-      const [isModule, isName] = [wildcard(module ?? '*'), wildcard(name ?? '*')];
-      const found = view.images.flatMap((image) =>
-        isModule.test(image.moduleName)
-          ? image.symbols.all
-              .filter((symbol) => isName.test(symbol.name))
-              .map((symbol) => `${view.format(image.address(symbol.rva))} ${image.moduleName}!${symbol.name}`)
-          : [],
-      );
+      const found = symbolsLike(view, args).map(({ address, name }) => `${view.format(address)} ${name}`);
       return found.length > 0 ? found : [`no symbol fits ${args}`];
     },
   },
@@ -73,6 +65,25 @@ function moduleLine(view: View, image: LoadedImage): string {
   const known = patchState2003(view, image) ?? image.hotPatchState;
   const state = known === 'BaseImage' ? '' : `, ${known}`;
   return `${view.format(image.dllBase)}  ${view.format(end)}  ${image.moduleName.padEnd(12)} ${image.baseDllName}, ${symbols}${patch}${state}`;
+}
+
+/** Symbols of all modules that fit `MODULE!PATTERN` or `PATTERN`. */
+export function symbolsLike(
+  view: View,
+  pattern: string,
+): { readonly address: bigint; readonly name: string }[] {
+  const [module, name] = pattern.includes('!') ? pattern.split('!') : ['*', pattern];
+  const [isModule, isName] = [wildcard(module ?? '*'), wildcard(name ?? '*')];
+  return view.images
+    .filter(({ moduleName }) => isModule.test(moduleName))
+    .flatMap((image) =>
+      image.symbols.all
+        .filter((symbol) => isName.test(symbol.name))
+        .map((symbol) => ({
+          address: image.address(symbol.rva),
+          name: `${image.moduleName}!${symbol.name}`,
+        })),
+    );
 }
 
 function wildcard(pattern: string): RegExp {

@@ -6,6 +6,15 @@ import { locationLines } from '../listing.js';
 import { placeSuffix } from '../source-lines.js';
 import { View } from '../view.js';
 
+/** wdm.h, where they have names. */
+const IRQLS: Readonly<Record<number, string>> = {
+  0: 'PASSIVE_LEVEL',
+  1: 'APC_LEVEL',
+  2: 'DISPATCH_LEVEL',
+  13: 'CLOCK_LEVEL',
+  15: 'HIGH_LEVEL',
+};
+
 export const threadCommands: readonly DebugCommand[] = [
   {
     name: 'k',
@@ -24,11 +33,14 @@ export const threadCommands: readonly DebugCommand[] = [
   },
   {
     name: '~',
-    usage: '~ | ~NUMBERs',
-    help: 'list the threads; ~8s: make thread 8 the current one',
+    usage: '~ | ~NUMBERs | ~*k',
+    help: 'list the threads; ~8s: make thread 8 the current one; ~*k: the stack of each',
     run: (context) => {
       const { view, args } = context;
-      if (args === '') return view.kernel.threads.map((thread) => threadLine(view, thread));
+      const { threads } = view.kernel;
+      if (args === '') return threads.map((thread) => threadLine(view, thread));
+      if (/^\*\s*k$/.test(args))
+        return threads.flatMap((thread) => [threadLine(view, thread), ...stackOf(view, thread)]);
       const match = /^(\d+)\s*s$/.exec(args);
       const thread = view.kernel.threads.find(({ id }) => id === Number(match?.[1]));
       if (thread === undefined)
@@ -61,12 +73,29 @@ export const threadCommands: readonly DebugCommand[] = [
       ),
   },
   {
+    name: '!irql',
+    usage: '!irql',
+    help: 'the IRQL of this thread',
+    run: ({ view }) => {
+      const { irql } = view.thread;
+      return [
+        `Debugger saved IRQL for processor ${view.thread.processor?.index ?? '-'} -- ${irql} (${IRQLS[irql] ?? 'DIRQL'})`,
+      ];
+    },
+  },
+  {
     name: '!pte',
     usage: '!pte ADDRESS',
     help: 'how a page is mapped: protection, physical page, copy-on-write',
     run: ({ view, args }) => pageLines(view, args === '' ? view.pc : evaluate(args, view)),
   },
 ];
+
+function stackOf(view: View, thread: Thread): string[] {
+  return stackLines(new View(view.session, view.stop, thread, view.disassembler)).map(
+    (text) => `    ${text}`,
+  );
+}
 
 export function stackLines(view: View): string[] {
   const frames = view.stack();

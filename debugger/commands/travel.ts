@@ -27,6 +27,12 @@ export const travelCommands: readonly DebugCommand[] = [
     run: ({ view }) => goBack(view),
   },
   {
+    name: '.restart',
+    usage: '.restart',
+    help: 'begin the scenario again; breakpoints stay',
+    run: () => ({ kind: 'start' }),
+  },
+  {
     name: '!tt',
     usage: '!tt [SEQUENCE:STEPS]',
     help: 'say which moment this is, or go to another one; !tt 0:0 is the start',

@@ -1,9 +1,10 @@
 import * as v from 'valibot';
 import { visibleText } from '../../image/index.js';
-import { isGoal } from '../command.js';
+import { isGoal, isWalk } from '../command.js';
 import { goUp, stepOver, trace } from '../commands/execution.js';
 import { parseCommand } from '../commands/index.js';
 import { goBack, stepBack } from '../commands/travel.js';
+import { DebugError } from '../error.js';
 import { evaluate } from '../expression.js';
 import { lineStep, lineStepBack } from '../line-step.js';
 import type { Goal } from '../stop.js';
@@ -49,6 +50,7 @@ export const executionRequests: Readonly<Record<string, DapHandler>> = {
       const parsed = context === 'repl' ? parseCommand(expression) : undefined;
       if (parsed !== undefined) {
         const result = parsed.command.run({ view, args: parsed.args, select: () => undefined });
+        if (isWalk(result)) throw new DebugError(`${parsed.command.name} is for the prompt of hotpatch step`);
         if (isGoal(result)) return { goal: result, body: { result: '', variablesReference: 0 } };
         return { body: { result: visibleText(result.join('\n')), variablesReference: 0 }, isChanged: true };
       }

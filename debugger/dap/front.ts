@@ -4,7 +4,6 @@ import type { ScenarioResult } from '../../lab/index.js';
 import type { LabEvent } from '../../loader/index.js';
 import type { Breakpoint } from '../breakpoint.js';
 import type { BlockingEnd } from '../channel.js';
-import { evaluate } from '../expression.js';
 import { reasonLine } from '../listing.js';
 import type { LiveCall, LiveMachine } from '../live-machine.js';
 import type { DebugSession, FrontEnd } from '../session.js';
@@ -30,16 +29,6 @@ const REASONS: Readonly<Record<StopReason['kind'], string>> = {
 
 /** Goals that lead on need a thread that runs; these lead elsewhere. */
 const FROM_IDLE: ReadonlySet<Goal['kind']> = new Set(['travel', 'searchBack', 'start', 'quit']);
-
-/** Does the condition of the breakpoint hold? One that cannot be evaluated does, so that somebody sees it. */
-function counts(reason: StopReason, view: View): boolean {
-  if (reason.kind !== 'breakpoint' || reason.breakpoint.condition === undefined) return true;
-  try {
-    return evaluate(reason.breakpoint.condition, view) !== 0n;
-  } catch {
-    return true;
-  }
-}
 
 /** A scenario behind the Debug Adapter Protocol: answers requests while the run stands still. */
 export class DapFront implements FrontEnd {
@@ -68,7 +57,6 @@ export class DapFront implements FrontEnd {
   stopped(stop: Stop, session: DebugSession): Goal {
     if (this.#isClosed) return { kind: 'quit' };
     const view = new View(session, stop, stop.thread, this.disassembler);
-    if (!counts(stop.reason, view)) return this.#goal;
     this.#scope = new StopScope(view);
     if (stop.reason.kind === 'modules') {
       if (this.#isReady) this.#modules(view);

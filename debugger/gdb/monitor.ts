@@ -1,4 +1,4 @@
-import { isGoal } from '../command.js';
+import { isGoal, isWalk } from '../command.js';
 import { parseCommand } from '../commands/index.js';
 import type { View } from '../view.js';
 
@@ -28,7 +28,8 @@ export function monitor(line: string, view: View): string {
   if (parsed === undefined) return `'${text}' is no command\n${HELP}`;
   try {
     const result = parsed.command.run({ view, args: parsed.args, select: () => undefined });
-    if (isGoal(result)) return `'${text}' runs the program; use GDB's own commands for that\n`;
+    if (isWalk(result) || isGoal(result))
+      return `'${text}' runs the program; use GDB's own commands for that\n`;
     return result.map((each) => `${each}\n`).join('');
   } catch (error) {
     if (!(error instanceof Error)) throw error;
