@@ -63,7 +63,7 @@ export function buildColdpatch(base: PeImage, hotpatch: PeImage): Uint8Array {
     const place = hookPlace(hotp1, hook);
     if (hook.type === HOOK_TYPE.None || (place !== 'entry' && place !== 'padding')) return [];
     const original = Uint8Array.from(base.read(hook.hookRva, hookSize(hook) ?? 0));
-    return [{ rva: hook.hookRva, entry: entriesOf(hotp1, hook)[0] ?? hook.hookRva, original }];
+    return entriesOf(hotp1, hook).map((entry) => ({ rva: hook.hookRva, entry, original }));
   });
   const checkSum = base.optionalHeader.checkSum;
   const data = encodeColdpatch({ checkSum, headerHash: peHeaderHash2(base), places });

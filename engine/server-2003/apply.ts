@@ -25,7 +25,7 @@ export function* enterTarget(
   dllBase: bigint | undefined,
 ): Generator<EngineStep, Application2003> {
   const { operation, lists, options } = context;
-  refuseForTarget(patch, target);
+  refuseForTarget(patch, target, options.spareOccupiedPadding !== false);
   const loaded = loadBeside(operation, patch, target, dllBase);
   context.host?.mapped?.(patch.path, loaded);
   const planner = new Planner({
@@ -44,7 +44,6 @@ export function* enterTarget(
     yield operation.store({ domain: loaded.domain, image: loaded, target: kind, address, bytes, symbol });
   }
   planner.validate();
-  if (options.spareOccupiedPadding !== false) planner.checkColdpatch();
   operation.tell(
     'validated',
     `  ${patch.name} fits ${target.baseDllName}: ${patch.hotp1.validations.length} validation(s), ${patch.hotp1.fixupRegions.length} fixup region(s), ${patch.hotp1.hooks.length} hook(s)`,
@@ -106,9 +105,11 @@ export function swapFor(context: ApplyContext, application: Application2003, cha
 }
 
 /** The image room's rules, against the very file that is mapped. */
-function refuseForTarget(patch: Patch2003, target: LoadedImage): void {
-  // Memory may differ from the file, and the loader's name from the file's.
-  const isStatic = /^(validation\.bytes|target\.name)$/;
+function refuseForTarget(patch: Patch2003, target: LoadedImage, isSparing: boolean): void {
+  // Memory may differ from the file, and the loader's name from the file's. As documented nobody looks at threads.
+  const isStatic = isSparing
+    ? /^(validation\.bytes|target\.name)$/
+    : /^(validation\.bytes|target\.name|hook\.coldpatch)$/;
   const findings = validateHotp1(patch.image, target.image).filter(({ rule }) => !isStatic.test(rule));
   refuseFindings(findings, patch.name);
 }

@@ -54,8 +54,8 @@ export class PatchFiles {
     const named = this.kernel.domains
       .flatMap(({ images }) => images)
       .filter(
-        ({ baseDllName, image: { machine } }) =>
-          machine === image.machine && baseDllName.toLowerCase() === wanted,
+        ({ baseDllName, loadReason, image: { machine } }) =>
+          machine === image.machine && baseDllName.toLowerCase() === wanted && loadReason !== 'PatchImage',
       );
     const targets = named.filter((loaded) => isModule(loaded.image, hotp1));
     const [other] = named;

@@ -136,25 +136,6 @@ export class Planner {
     });
   }
 
-  /** Modelled: the jumps of a coldpatch are replaced as those of an older hotpatch are. */
-  checkColdpatch(): void {
-    const { hotp1 } = this.input;
-    for (const [index, hook] of hotp1.hooks.entries()) {
-      const size = hookSize(hook) ?? 0;
-      for (const { rva, entry, original } of this.#coldplaces) {
-        if (hook.hookRva >= rva + original.length || rva >= hook.hookRva + size) continue;
-        const isSame = rva === hook.hookRva && entriesOf(hotp1, hook).includes(entry);
-        if (!isSame)
-          throw this.refuse(
-            'chain.crossed',
-            'STATUS_CONFLICTING_ADDRESSES',
-            `hook ${index}`,
-            `it would replace a part of the jump that the coldpatch has at ${this.#describe(rva)}: a thread could stand at it`,
-          );
-      }
-    }
-  }
-
   get #coldplaces() {
     return readColdpatch(this.input.target.image)?.places ?? [];
   }

@@ -8,7 +8,7 @@ const LONGEST = 32;
 const HEADER_SIZE = 4 + 4 + 8 + HASH_SIZE + 4;
 const ENTRY_SIZE = 12 + LONGEST;
 
-/** A place of the old file that leads to an appended function now. */
+/** A place of the old file that leads to an appended function now; one that serves several functions is there for each. */
 export interface ColdpatchPlace {
   readonly rva: number;
   /** RVA of the function that it serves. */

@@ -1,4 +1,5 @@
 import { type EntryFacts, entryProblems } from '../entry.js';
+import type { ColdpatchPlace } from './coldpatch.js';
 import { HOOK_TYPE, type Hotp1, type Hotp1Hook, hookSize, isJump, shortJumpTarget } from './format.js';
 import type { Hotp1RuleId } from './rules.js';
 
@@ -56,6 +57,26 @@ export function hookPlaceProblem(
   if (place !== 'entry') return undefined;
   const problems = entryProblems(factsAt(hook.hookRva), { padding: 0, jump: 0, entry: size });
   return problems.every((problem) => problem === 'split') ? undefined : 'hook.entry';
+}
+
+/**
+ * A jump of the coldpatch that a hook must not be stored over: it would replace a part of it, where a thread could stand, or
+ * one that serves other functions than the hook, which would be led into its routine.
+ */
+export function crossedColdplace(
+  hotp1: Hotp1,
+  hook: Hotp1Hook,
+  places: readonly ColdpatchPlace[],
+): ColdpatchPlace | undefined {
+  const end = hook.hookRva + (hookSize(hook) ?? 0);
+  return places.find(({ rva, original }) => {
+    if (hook.hookRva >= rva + original.length || rva >= end) return false;
+    const served = new Set(places.filter((one) => one.rva === rva).map(({ entry }) => entry));
+    const entries = new Set(entriesOf(hotp1, hook));
+    return (
+      rva !== hook.hookRva || served.size !== entries.size || [...served].some((entry) => !entries.has(entry))
+    );
+  });
 }
 
 const shortJumps = ({ hooks }: Hotp1): Hotp1Hook[] =>

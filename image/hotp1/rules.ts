@@ -77,6 +77,10 @@ const rules = {
     'the jump in the padding must come before the short jump that leads to it (laboratory)',
     'STATUS_INVALID_PARAMETER_MIX',
   ),
+  'hook.coldpatch': error(
+    'a hook must take the place of a whole jump of a coldpatch, and serve the same functions (laboratory)',
+    'STATUS_CONFLICTING_ADDRESSES',
+  ),
   'target.machine': error('hotpatch and target must be for the same processor', 'STATUS_BAD_DEVICE_TYPE'),
   'target.name': error('the target must have the name that the hotpatch is for', 'STATUS_REVISION_MISMATCH'),
   'target.moduleId': error(

@@ -1,5 +1,6 @@
 import type { PeImage } from '../image.js';
 import { hex } from '../text.js';
+import { readColdpatch } from './coldpatch.js';
 import {
   HOOK_OPTION,
   HOOK_TYPE,
@@ -11,6 +12,7 @@ import {
   isJump,
   shortJumpTarget,
 } from './format.js';
+import { crossedColdplace } from './hook-places.js';
 import { isCode, validationIndex } from './places.js';
 import { type Hotp1Finding, type Hotp1RuleId, hotp1Finding } from './rules.js';
 
@@ -44,7 +46,10 @@ export function validateHooks(patch: PeImage, hotp1: Hotp1, target: PeImage | un
     if (hook.validationRva !== 0 && validationIndex(hotp1, hook.validationRva) === undefined)
       report('hook.validation', hex(hook.validationRva));
     checkPartners(hooks, index, hook, report);
-    if (target !== undefined) checkLocation(target, hook, report);
+    if (target === undefined) continue;
+    checkLocation(target, hook, report);
+    const crossed = crossedColdplace(hotp1, hook, readColdpatch(target)?.places ?? []);
+    if (crossed !== undefined) report('hook.coldpatch', `it has one at ${hex(crossed.rva)}`);
   }
   return [...findings, ...overlaps(hooks)];
 }

@@ -12,6 +12,8 @@ import { instructionFacts } from 'hotpatch-lab/cpu';
 import {
   checkImage,
   findSymbols,
+  HOOK_TYPE,
+  type Hotp1HookInput,
   type InstructionDecoder,
   type PeImage,
   readColdpatch,
@@ -20,6 +22,7 @@ import {
 } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { buildColdpatch, verifyHotPatch2003 } from '../../builder/index.js';
+import { buildPatch, buildTarget, nearHooks } from '../engine/server-2003/support.js';
 import { fixture, fixtureBytes } from '../support.js';
 
 const SYSTEMS = [
@@ -163,4 +166,86 @@ describe.each(SYSTEMS)('a coldpatch for $images images on $system', ({ system, i
     });
     expect(found.formatFindings.filter(({ severity }) => severity === 'error')).toEqual([]);
   });
+});
+
+describe.each(['x86', 'x64'] as const)('a hotpatch over the jumps of a coldpatch, %s', (processor) => {
+  const target = buildTarget(processor);
+  const [f, h] = [target.rva('f'), target.rva('h')];
+  const cave = target.rva('cave');
+  const short = (from: number, to: number): Hotp1HookInput => ({
+    type: HOOK_TYPE.X86_JMP2B,
+    options: 2,
+    hookRva: from,
+    hotpRva: (to - from - 2) & 0xff,
+  });
+  const jump = (hookRva: number, hotpRva: number, options = 5): Hotp1HookInput => ({
+    type: HOOK_TYPE.X86_JMP,
+    options,
+    hookRva,
+    hotpRva,
+  });
+  const hooks: Readonly<Record<string, (g: number) => Hotp1HookInput[]>> = {
+    near: (g) => nearHooks(f, g),
+    wider: (g) => [jump(f - 6, g, 6), short(f, f - 6)],
+    cave: (g) => [jump(cave, g), short(f, cave)],
+    'cave, three bytes further': (g) => [jump(cave + 3, g), short(f, cave + 3)],
+    'both, over one padding': (g) => [...nearHooks(f, g), short(h, f - 5)],
+    'the other function, over its padding': (g) => [jump(f - 5, g), short(h, f - 5)],
+    pointer: (g) => [
+      {
+        type: processor === 'x64' ? HOOK_TYPE.VA64 : HOOK_TYPE.VA32,
+        hookRva: target.rva('table'),
+        hotpRva: g,
+      },
+    ],
+  };
+  /** What `f` and `h` lead to, by hand: the base returns 1 and 2. */
+  const COVERED: Readonly<Record<string, readonly [boolean, boolean]>> = {
+    'both, over one padding': [true, true],
+    'the other function, over its padding': [false, true],
+    pointer: [false, false],
+  };
+  const names = Object.keys(hooks);
+  const patchOf = (name: string, result: number) =>
+    buildPatch(target, {
+      processor,
+      result,
+      name: `fix${result}.dll`,
+      section: ({ good, layout }) => ({
+        ...good,
+        validations: [],
+        hooks: hooks[name]?.(layout.rva('g')) ?? [],
+      }),
+    });
+
+  it.each(names)(
+    '%s: each function leads where it shall, and verify says what the engine does',
+    async (cold) => {
+      const image = readImage(buildColdpatch(target.image, patchOf(cold, 50)), { file: 'target.dll' });
+      using lab = await Lab.boot({ architecture: processor, memorySize: 16 << 20, engine: 'server-2003' });
+      for (const name of names) {
+        const process = lab.createProcess({ name: 'p.exe', wow64: processor === 'x86' });
+        const module = process.loadImage(image, { symbols: target.symbols, initialize: false });
+        const results = () => ['f', 'h'].map((one) => process.call(module.symbol(one)));
+        const before = [1, 2].map((own, index) => ((COVERED[cold]?.[index] ?? index === 0) ? 50 : own));
+        expect(results()).toEqual(before);
+        const patch = patchOf(name, 60);
+        const { isValid } = verifyHotPatch2003({
+          base: { image, symbols: target.symbols },
+          patch: { image: patch, symbols: target.symbols },
+        });
+        if (isValid) {
+          const applied = lab.engine.load(patch);
+          const now = before.map((was, index) => ((COVERED[name]?.[index] ?? index === 0) ? 60 : was));
+          expect([name, ...results()]).toEqual([name, ...now]);
+          lab.engine.unload(applied);
+        } else expect(() => lab.engine.load(patch)).toThrow('hook.coldpatch');
+        expect(results()).toEqual(before);
+        expect(module.codeBytes()).toEqual(module.codeBytesBeforePatch);
+        process.terminate();
+        // Over the very hooks that the coldpatch was made of, and beside them, there is nothing to refuse.
+        if (name === cold || name === 'pointer') expect(isValid).toBe(true);
+      }
+    },
+  );
 });

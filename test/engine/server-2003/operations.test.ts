@@ -1,6 +1,6 @@
 import { Lab } from 'hotpatch-lab';
 import { CodeInformation, encodeNames, FLG_HOTPATCH, LDR_HOT_PATCH_ROUTINE } from 'hotpatch-lab/engine';
-import { FIXUP_TYPE, ImageBuilder, readImage } from 'hotpatch-lab/image';
+import { FIXUP_TYPE, ImageBuilder, MODULE_ID_METHOD, readImage } from 'hotpatch-lab/image';
 import { describe, expect, it } from 'vitest';
 import { observeOperations, type RequestedOperation } from '../../../engine/index.js';
 import { processOf } from '../../../loader/index.js';
@@ -307,6 +307,24 @@ describe('modules that a hotpatch is for', () => {
     expect(patch.applications.map(({ target }) => target.loadReason)).not.toContain('PatchImage');
     expect(patch.applications).toHaveLength(1);
     expect(lab.kernel.threads).toEqual([]);
+  });
+
+  it('are not images of hotpatches of their name, even for one that asks for no more than the name', async () => {
+    using running = await run({ processor: 'x64', processes: 1 });
+    const { engine, target } = running;
+    const load = (result: number, name: string) => {
+      const image = buildPatch(target, {
+        processor: 'x64',
+        result,
+        name,
+        section: ({ good }) => ({ ...good, moduleIdMethod: MODULE_ID_METHOD.None }),
+      });
+      return engine.load(image, { name });
+    };
+    const namesake = load(17, 'target.dll');
+    expect(engine.targetsOf(namesake)).toEqual(running.loaded);
+    expect(load(18, 'other.dll').applications).toHaveLength(1);
+    expect(running.call()).toEqual([18]);
   });
 
   it('are not copies under another name', async () => {
