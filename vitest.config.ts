@@ -21,6 +21,7 @@ export const LONG: readonly string[] = [
   'test/campaign/queue.test.ts',
   'test/cli/build-with-pdb.test.ts',
   'test/cli/interruption.test.ts',
+  'test/cli/isolate.test.ts',
   'test/cli/scenario-modules.test.ts',
   'test/cli/streams.test.ts',
   'test/cli/verify-calls.test.ts',

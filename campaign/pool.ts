@@ -1,6 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import { availableParallelism } from 'node:os';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { describeRuns, LAST_RUNS } from '../loader/index.js';
 import { CampaignError, type CampaignRule } from './error.js';
 import { kindNamed } from './kinds/index.js';
 import { type Outcome, Tally, type Unit } from './unit.js';
@@ -173,7 +176,7 @@ class WorkerProcess {
   readonly #child: ChildProcess;
   #answer: ((answer: Answer) => void) | undefined;
 
-  private constructor(child: ChildProcess) {
+  private constructor(child: ChildProcess, notes: string) {
     this.#child = child;
     child.on('message', (message: FromWorker) => {
       if (!('ready' in message)) this.#settle(message);
@@ -181,19 +184,26 @@ class WorkerProcess {
     child.on('exit', (code, signal) =>
       this.#settle({
         rule: 'process.ended',
-        message: signal === null ? `the process ended with ${code}` : `the process was ended by ${signal}`,
+        message:
+          signal === null
+            ? `the process ended with ${code}`
+            : `the process was ended by ${signal} ${describeRuns(notes)}`,
         isFromOutside: OUTSIDE.has(signal),
       }),
     );
+    child.on('exit', () => rmSync(dirname(notes), { recursive: true, force: true }));
   }
 
   static async start({ file, execArgv }: WorkerProgram): Promise<WorkerProcess> {
+    const notes = join(mkdtempSync(join(tmpdir(), 'hotpatch-worker-')), 'last-runs');
+    writeFileSync(notes, '');
     const child = fork(file, [], {
       execArgv: [...execArgv],
+      env: { ...process.env, [LAST_RUNS]: notes },
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
     });
-    await new Promise<void>((resolve, reject) => {
+    const isStarted = new Promise<void>((resolve, reject) => {
       const timer = setTimeout(() => child.kill('SIGKILL'), START_TIMEOUT * 1000);
       const settle = (error?: Error) => {
         clearTimeout(timer);
@@ -212,7 +222,11 @@ class WorkerProcess {
         ),
       );
     });
-    return new WorkerProcess(child);
+    await isStarted.catch((error: unknown) => {
+      rmSync(dirname(notes), { recursive: true, force: true });
+      throw error;
+    });
+    return new WorkerProcess(child, notes);
   }
 
   get isAlive(): boolean {

@@ -1,7 +1,9 @@
 /** A worker process: does the units that its parent sends, one after the other, and ends with it. */
+import { noteRunsAsAsked } from '../loader/index.js';
 import { performUnit } from './perform.js';
 import type { FromWorker, ToWorker } from './pool.js';
 
+noteRunsAsAsked();
 process.on('message', ({ unit, folder }: ToWorker) => {
   const started = performance.now();
   performUnit(unit, folder)

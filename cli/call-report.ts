@@ -138,6 +138,7 @@ function pausedCall(
 function callOnce(kernel: Kernel, domain: ImageDomain, target: bigint, args: readonly string[]): CallResult {
   const { thread, buffers } = startCall(kernel, domain, target, args);
   kernel.run({ until: thread.returns() });
+  kernel.destroyThread(thread);
   return {
     result: resultOf(kernel, thread),
     float: thread.floatReturnValue ?? 0,

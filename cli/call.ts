@@ -75,6 +75,10 @@ export function callCommand(): Command {
     .option('--in <bytes>', `the request: @FILE or '"text"'`)
     .option('--out <n>', 'room for the answer, in bytes', wholeNumber, 0)
     .option('--device <name>', String.raw`\\.\Name; default: the first link that the driver makes`)
+    .option(
+      '--isolate',
+      'run guest code in a process of its own: when that dies, say what it ran; exit code 1',
+    )
     .option('--json', 'one JSON document on stdout')
     .addHelpText(
       'after',

@@ -17,6 +17,11 @@ export class ProcessEnded extends Error {
   }
 }
 
+/** The process that ran guest code has died: by which signal, and what it ran. */
+export class ProcessDied extends Error {
+  override readonly name = 'ProcessDied';
+}
+
 /** The command was called wrongly: what is wrong with its words. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
@@ -107,6 +112,8 @@ export function reportOf(error: unknown): ErrorReport | undefined {
       ...optional({ hint: error.hint }),
     };
   if (error instanceof ReportedError) return error.report;
+  if (error instanceof ProcessDied)
+    return { exitCode: EXIT.failed, message: error.message, rule: 'process.ended' };
   if (error instanceof NeverSettles || error instanceof ProcessEnded)
     return { exitCode: EXIT.failed, message: error.message };
   if (error instanceof ExpectationFailed) return { exitCode: EXIT.failed, message: error.message };

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Exploration, Progress } from '../proof/index.js';
 import { type ExploreFlags, exploreOperation, operationsOf } from './explore-run.js';
+import { noteRuns } from './isolate.js';
 
 /** What a thread is to explore. */
 export interface ThreadTask {
@@ -17,6 +18,7 @@ export type ThreadMessage =
 
 const LEAST_MILLISECONDS = 100;
 
+await noteRuns();
 const { file, flags, index, interrupted } = workerData as ThreadTask;
 const flag = new Int32Array(interrupted);
 const tell = (message: ThreadMessage) => parentPort?.postMessage(message);

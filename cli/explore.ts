@@ -89,6 +89,10 @@ export function exploreCommand(): Command {
       numberFrom(0, 64),
     )
     .option('--no-reduction', 'order every instruction with everything; 1 to 3 processors, for small calls')
+    .option(
+      '--isolate',
+      'run guest code in a process of its own: when that dies, say what it ran; exit code 1',
+    )
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', EXAMPLE)
     .action(async (file: string | undefined, flags: ExploreFlags) => {

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { describeReport, ProcessEnded, reportOf } from './errors.js';
 import { beginFiles } from './files.js';
 import { interruption } from './interruption.js';
+import { isIsolated, isolated, isolatesWhole, noteRuns } from './isolate.js';
 import { beginDocument, consoleOnStderr, EXIT, isDocumentPrinted, note, printJson, write } from './output.js';
 import { reportOfScenario } from './scenario-errors.js';
 import { onExit, Unsettled } from './unsettled.js';
@@ -46,6 +47,8 @@ export function watchInterrupts(args: readonly string[]): void {
   const name = nameIn(args);
   // The prompt has its own way with Ctrl+C, and a terminal to put back.
   // The workbench ends its processes, and removes what it has built.
+  // The process that it runs in says it.
+  if (isIsolated(name, args)) return;
   if (name === undefined || name === 'workbench' || (name === 'step' && process.stdin.isTTY)) return;
   interruption.watch(name);
 }
@@ -76,6 +79,8 @@ export async function main(args: readonly string[]): Promise<number> {
   using _console = json ? consoleOnStderr() : undefined;
   try {
     process.exitCode = undefined;
+    await noteRuns();
+    if (isolatesWhole(nameIn(own), own)) return await isolated(args, json);
     const words = [...own.filter((arg) => arg !== '--debug'), ...passedOn];
     using gone = new Unsettled('the scenario');
     using _ = onExit((code) => {

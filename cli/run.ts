@@ -1,6 +1,8 @@
 import { Command } from 'commander';
+import { UsageError } from './errors.js';
 import { assertOutput } from './files.js';
 import { interruption } from './interruption.js';
+import { runsForAnother } from './isolate.js';
 import { writeJunit } from './junit.js';
 import { numberFrom, wholeNumber } from './numbers.js';
 import { colours, note, print, printJson } from './output.js';
@@ -10,6 +12,7 @@ import {
   describeFailure,
   type RunListener,
   runFiles,
+  runIsolated,
   type ScenarioRun,
   type ScenarioRunsOptions,
 } from './scenario-runs.js';
@@ -19,6 +22,7 @@ import { onExit } from './unsettled.js';
 interface RunFlags {
   readonly seed?: number;
   readonly json?: boolean;
+  readonly isolate?: boolean;
   readonly quiet?: boolean;
   readonly schedule?: string;
   readonly junit?: string;
@@ -41,6 +45,10 @@ export function runCommand(): Command {
       numberFrom(1, 86_400),
     )
     .option('--quiet', 'only the result of each scenario')
+    .option(
+      '--isolate',
+      'run each scenario in a process of its own: when that dies, the scenario has failed, and the next one runs',
+    )
     .option('--json', 'one JSON document on stdout')
     .addHelpText(
       'after',
@@ -48,6 +56,8 @@ export function runCommand(): Command {
     )
     .action(async (files: string[], flags: RunFlags) => {
       if (flags.junit !== undefined) assertOutput(flags.junit, [...files, flags.schedule]);
+      if (flags.isolate === true && flags.schedule !== undefined)
+        throw new UsageError('--isolate: a schedule is run in this process; leave one of the two out');
       if (flags.schedule === undefined) await runAll(files, flags);
       else await runSchedules(files, flags.schedule, flags);
     });
@@ -75,7 +85,8 @@ async function runAll(files: readonly string[], flags: RunFlags): Promise<void> 
   };
   {
     using _ = onExit(atExit);
-    await runFiles(files, options, listener, runs);
+    if (flags.isolate === true) await runIsolated(files, options, listener, runs);
+    else await runFiles(files, options, listener, runs);
   }
   report(runs, flags);
 }
@@ -131,8 +142,9 @@ function listenerOf({ json, quiet }: RunFlags): RunListener {
       if (!isSilent) print(kind === 'narration' ? colours.cyan(text) : text);
     },
     done(run) {
-      if (!run.held) note(describeFailure(run));
-      else if (json !== true)
+      // Who has started this process tells it.
+      if (!run.held && !runsForAnother()) note(describeFailure(run));
+      else if (run.held && json !== true)
         print(`${colours.green('held')}  ${run.expectations} expectation(s)${quiet ? `  ${run.title}` : ''}`);
     },
   };

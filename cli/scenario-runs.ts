@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { runScenario, type Scenario, type ScenarioResult, type ScenarioRunOptions } from '../lab/index.js';
-import { describeReport, ProcessEnded } from './errors.js';
+import { describeReport, ProcessDied, ProcessEnded } from './errors.js';
+import { inProcess } from './isolate.js';
 import { note } from './output.js';
 import { failureOf, type ScenarioFailure } from './scenario-errors.js';
 import { loadScenario } from './scenario-file.js';
@@ -47,6 +48,41 @@ export async function runFiles(
     listener.done(run);
   }
 }
+
+/** The same, each file in a process of its own: one that dies costs its scenario alone. */
+export async function runIsolated(
+  files: readonly string[],
+  options: ScenarioRunsOptions,
+  listener: RunListener,
+  runs: ScenarioRun[],
+): Promise<void> {
+  for (const file of files) {
+    const start = performance.now();
+    const { stdout, death, code } = await inProcess(['run', '--json', ...flagsOf(options), file], true);
+    const [known] = death === undefined ? parseRuns(stdout) : [];
+    if (known !== undefined) {
+      takeOver(known, runs, listener);
+      continue;
+    }
+    const error = failureOf(file, new ProcessDied(death ?? `the process ended with ${code}`));
+    const seconds = (performance.now() - start) / 1000;
+    const run = { file, title: file, held: false, expectations: 0, seconds, transcript: [], error };
+    runs.push(run);
+    listener.done(run);
+  }
+}
+
+function takeOver(run: ScenarioRun, runs: ScenarioRun[], listener: RunListener): void {
+  runs.push(run);
+  if (run.title !== run.file) listener.begun(run.title);
+  for (const event of run.transcript) listener.event(event);
+  listener.done(run);
+}
+
+const flagsOf = ({ seed, timeout }: ScenarioRunsOptions): string[] => [
+  ...(seed === undefined ? [] : ['--seed', String(seed)]),
+  ...(timeout === undefined ? [] : ['--timeout', String(timeout)]),
+];
 
 async function runFile(
   file: string,
@@ -112,7 +148,7 @@ export function describeFailure({ file, title, error }: ScenarioRun): string {
 export function afterExit(
   files: readonly string[],
   code: number,
-  { seed, timeout }: ScenarioRunsOptions,
+  options: ScenarioRunsOptions,
   runs: ScenarioRun[],
   listener: RunListener,
 ): void {
@@ -133,25 +169,16 @@ export function afterExit(
   const rest = files.slice(runs.length);
   const [, command] = process.argv;
   if (rest.length === 0 || command === undefined) return;
-  const flags = [
-    ...(seed === undefined ? [] : ['--seed', String(seed)]),
-    ...(timeout === undefined ? [] : ['--timeout', String(timeout)]),
-  ];
   const { stdout } = spawnSync(
     process.execPath,
-    [...process.execArgv, command, 'run', '--json', ...flags, ...rest],
+    [...process.execArgv, command, 'run', '--json', ...flagsOf(options), ...rest],
     {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
       maxBuffer: 1 << 30,
     },
   );
-  for (const run of parseRuns(stdout)) {
-    runs.push(run);
-    listener.begun(run.title);
-    for (const event of run.transcript) listener.event(event);
-    listener.done(run);
-  }
+  for (const run of parseRuns(stdout)) takeOver(run, runs, listener);
 }
 
 function parseRuns(text: string): ScenarioRun[] {

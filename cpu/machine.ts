@@ -35,6 +35,8 @@ export interface MachineOptions {
   readonly vbs?: boolean;
   /** Called before a page frame is handed out; what it throws refuses it. */
   readonly beforeAllocation?: (() => void) | undefined;
+  /** Called when no page frame is left; what it gives back is handed out. */
+  readonly onShortage?: (() => void) | undefined;
   /** @internal Instead of the library's own: for who counts calls or lets one fail. */
   readonly unicornFunctions?: UnicornFunctions | undefined;
 }
@@ -109,6 +111,7 @@ export class Machine implements Disposable {
     );
     this.memory = new PhysicalMemory(memorySize, {
       beforeAllocation: () => options.beforeAllocation?.(),
+      shortage: () => options.onShortage?.(),
       beforeHostWrite: (frame) => {
         this.assertIdle('write to memory');
         this.instructionFetch.beforeHostWrite(frame);

@@ -12,6 +12,8 @@ export interface SecondLevel {
 export interface MemoryWatcher {
   /** Before a frame is handed out; what it throws refuses it. */
   beforeAllocation?(): void;
+  /** No frame is left: whoever has some that nobody needs gives them back now. */
+  shortage?(): void;
   beforeHostWrite(frame: number): void;
   /** The frame has lost its last reference; its contents mean nothing any more. */
   frameFreed(frame: number): void;
@@ -71,6 +73,7 @@ export class PhysicalMemory implements Disposable {
       throw machineDisposed('allocate memory');
     }
     this.#saved = undefined;
+    if (this.#free.length === 0 && this.#fresh >= this.frames) this.#watcher.shortage?.();
     const recycled = this.#free.pop();
     const frame = recycled ?? this.#fresh;
     if (recycled === undefined) {

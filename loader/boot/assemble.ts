@@ -67,6 +67,8 @@ export function assembleKernel(options: BootOptions): KernelParts {
   const { vbs, seed } = boot;
   const seams = options.seams ?? {};
   const fittings = fittingsOf(seams);
+  // Threads come later than memory.
+  let giveBack = () => {};
   const machine = Machine.create({
     architecture: boot.architecture,
     processors: boot.processors,
@@ -75,6 +77,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
     instructionFetch: options.instructionFetch ?? 'coherent',
     ...(options.memorySize === undefined ? {} : { memorySize: options.memorySize }),
     beforeAllocation: () => seams.before?.({ kind: 'page' }),
+    onShortage: () => giveBack(),
   });
   const architecture = architectureNamed(machine.architecture.system);
   const events = new EventLog();
@@ -118,6 +121,7 @@ export function assembleKernel(options: BootOptions): KernelParts {
     },
     modes,
   );
+  giveBack = () => runner.giveBackEnded();
   const loader: ImageLoader = new ImageLoader({
     machine,
     events,

@@ -20,6 +20,7 @@ export {
   type UnwindInProgress,
 } from './guest-call.js';
 export { GuestCrash } from './guest-crash.js';
+export { describeRuns, LAST_RUNS, noteRunsAsAsked, noteRunsIn } from './last-run.js';
 export { ModeContexts } from './mode-contexts.js';
 export type {
   GuestFunctionCall,

@@ -1,4 +1,5 @@
 import type { Exit, Processor, RunOptions } from '../../cpu/index.js';
+import { noteRun, noteStop } from './last-run.js';
 import type { Thread } from './thread.js';
 
 /**
@@ -47,10 +48,19 @@ export class Slices {
     for (const observer of observers) observer.sliceBegins?.(thread, processor);
     const exit = this.#runners.reduce<(options: RunOptions) => Exit>(
       (run, runner) => (given) => runner.runSlice(thread, processor, given, run),
-      (given) => processor.run(given),
+      (given) => runNoted(thread, processor, given),
     )(options);
     for (const observer of observers) observer.sliceEnds?.(thread, processor, exit);
     return exit;
+  }
+}
+
+function runNoted(thread: Thread, processor: Processor, options: RunOptions): Exit {
+  noteRun(thread);
+  try {
+    return processor.run(options);
+  } finally {
+    noteStop();
   }
 }
 

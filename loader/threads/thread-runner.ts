@@ -147,11 +147,20 @@ export class ThreadRunner implements ThreadSystem {
     try {
       return createStack(domain, holder, id);
     } catch (error) {
-      const ended = [...this.#alive].filter((thread) => thread.finished && thread.domain === domain);
+      const ended = this.#ended.filter((thread) => thread.domain === domain);
       if (!(error instanceof KernelError) || ended.length === 0) throw error;
       for (const thread of ended) this.destroy(thread);
       return createStack(domain, holder, id);
     }
+  }
+
+  /** No memory is left: that of threads which have ended is given back. */
+  giveBackEnded(): void {
+    for (const thread of this.#ended) this.destroy(thread);
+  }
+
+  get #ended(): Thread[] {
+    return [...this.#alive].filter((thread) => thread.finished);
   }
 
   run(options: RunOptions = {}): RunResult {

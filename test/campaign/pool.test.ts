@@ -20,7 +20,12 @@ describe('a process that dies', () => {
       cases: 8,
       counts: { counted: 7, 'process.ended': 1 },
       findings: [
-        { rule: 'process.ended', message: 'the process was ended by SIGABRT', unit: unit(7, 1), inputs: [] },
+        {
+          rule: 'process.ended',
+          message: 'the process was ended by SIGABRT before it had run guest code',
+          unit: unit(7, 1),
+          inputs: [],
+        },
       ],
     });
     expect((await pool.perform(unit(20, 5))).outcome.counts).toEqual({ counted: 5 });

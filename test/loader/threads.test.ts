@@ -241,3 +241,15 @@ it('address space of stacks of threads that ended is used again in a 32-bit proc
     expect(thread.finished).toBe(true);
   }
 });
+
+it.each(ARCHITECTURES)('memory of stacks of threads that ended is used again, on %s', (architecture) => {
+  using kernel = boot(architecture, { memorySize: 2 << 20 });
+  const { domain } = kernel.createProcess({ name: 'a.exe' });
+  const target = domain.services.address('kernel32.dll', 'GetCurrentThreadId');
+  const frames = kernel.machine.memory.frames;
+  for (let count = 0; count < frames; count++) {
+    const thread = kernel.createThread(target, [], { domain });
+    kernel.run({ until: thread.returns() });
+    expect(thread.finished).toBe(true);
+  }
+});
