@@ -9,6 +9,7 @@ export const EXPORT_SWEEP = 'test/loader/exports/sweep.test.ts';
 /** Tests that only build or run everything again: `npm run test:whole`. */
 export const WHOLE: readonly string[] = [
   'test/docs/docs.test.ts',
+  'test/documented.test.ts',
   'test/exported-types.test.ts',
   'test/proof/determinism.test.ts',
 ];

@@ -9,9 +9,12 @@ export class BuildError extends Error {
   readonly reason: string;
 
   constructor(
+    /** Which of the builder's rules forbids it; stable, to test against. */
     readonly rule: BuildRuleId,
     message: string,
+    /** The function or variable that it is about, as the base names it; undefined: the images as a whole. */
     readonly symbol: string | undefined,
+    /** What to try next. */
     readonly hint: string | undefined,
     /** Everything that was found. */
     readonly report: BuildReport,

@@ -30,11 +30,17 @@ export interface CpuErrorDetails {
 /** Every error of this room. `rule` is a stable camelCase name to test against; `message` is the story. */
 export class CpuError extends Error {
   override readonly name: string = 'CpuError';
+  /** Stable camelCase name of what is wrong, to test against. */
   readonly rule: CpuRule;
+  /** What Windows would return; undefined where it has no status. */
   readonly status?: { readonly name: StatusName; readonly value: number };
+  /** Guest address that it is about. */
   readonly address?: bigint;
+  /** BaseDllName of the image that it is about. */
   readonly image?: string;
+  /** Where in it: `line 3`, `VTL1 pool`. */
   readonly place?: string;
+  /** What to try next. */
   readonly hint?: string;
   /** The message without anything of the above. */
   readonly reason: string;

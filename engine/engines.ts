@@ -5,7 +5,9 @@ import { type HotPatch2003Options, type Patch2003, Server2003Engine } from './se
 
 /** Each engine, its options, and its hotpatches, by the engine's name. */
 export interface Engines {
+  /** Of Server 2022, Windows 11 and later. */
   readonly modern: { readonly engine: ModernEngine; readonly options: EngineOptions; readonly patch: Patch };
+  /** Of Server 2003 SP1. */
   readonly 'server-2003': {
     readonly engine: Server2003Engine;
     readonly options: HotPatch2003Options;

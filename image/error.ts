@@ -17,10 +17,15 @@ export interface ImageErrorDetails {
 
 /** The only error that this room throws for what a file contains, and for what no file could be made of. */
 export class ImageError extends Error {
+  /** Stable name of the rule that was broken; tests and `--json` rely on it. */
   readonly rule: ImageRule;
+  /** Where in the file: a structure with an offset, a record. */
   readonly place: string;
+  /** What Windows would return. */
   readonly status: NtStatus;
+  /** Name of the file, where it was given. */
   readonly file?: string;
+  /** What to try next. */
   readonly hint?: string;
   /** The message without file, place and status. */
   readonly reason: string;

@@ -67,26 +67,32 @@ export class PeImage extends MappedFile {
     return (this.fileHeader.characteristics & IMAGE_FILE.RELOCS_STRIPPED) !== 0;
   }
 
+  /** The modules that it imports from, with what of each; empty without an import directory. */
   get imports(): readonly ImportModule[] {
     return this.#once('imports', () => readImports(this));
   }
 
+  /** The same of imports that are bound when they are first called. */
   get delayImports(): readonly DelayImportModule[] {
     return this.#once('delayImports', () => readDelayImports(this));
   }
 
+  /** The modules that its imports were bound to when it was built; empty without that directory. */
   get boundImports(): readonly BoundImport[] {
     return this.#once('boundImports', () => readBoundImports(this));
   }
 
+  /** What it exports; undefined without an export directory. */
   get exports(): Exports | undefined {
     return this.#once('exports', () => readExports(this));
   }
 
+  /** Its thread-local storage; undefined without that directory. */
   get tls(): Tls | undefined {
     return this.#once('tls', () => readTls(this));
   }
 
+  /** The entries of its debug directory, such as the name of its PDB. */
   get debug(): readonly DebugEntry[] {
     return this.#once('debug', () => readDebugDirectory(this));
   }
@@ -96,6 +102,7 @@ export class PeImage extends MappedFile {
     return exDllCharacteristics(this.debug);
   }
 
+  /** Its load configuration; undefined without that directory. */
   get loadConfig(): LoadConfig | undefined {
     return this.#once('loadConfig', () => readLoadConfig(this));
   }

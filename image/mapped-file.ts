@@ -33,9 +33,13 @@ export interface ReadImageOptions {
  * from. All RVAs are numbers, all virtual addresses bigints.
  */
 export class MappedFile {
+  /** Name of the file, where it was given. */
   readonly file: string | undefined;
+  /** The whole file. */
   readonly bytes: Uint8Array;
+  /** DOS, file and optional header, with the data directories. */
   readonly headers: Headers;
+  /** The section headers in their order. */
   readonly sections: readonly Section[];
 
   #machine: MachineName | undefined;
@@ -47,10 +51,12 @@ export class MappedFile {
     this.sections = readSections(bytes, this.headers, options.file);
   }
 
+  /** IMAGE_FILE_HEADER. */
   get fileHeader(): FileHeader {
     return this.headers.fileHeader;
   }
 
+  /** IMAGE_OPTIONAL_HEADER of either size. */
   get optionalHeader(): OptionalHeader {
     return this.headers.optionalHeader;
   }
@@ -60,6 +66,7 @@ export class MappedFile {
     return this.headers.pointerSize;
   }
 
+  /** The processor: the name of its IMAGE_FILE_MACHINE. */
   get machine(): MachineName {
     this.#machine ??= nameOf(this.fileHeader.machine, IMAGE_FILE_MACHINE) as MachineName | undefined;
     if (this.#machine !== undefined) return this.#machine;
@@ -183,11 +190,13 @@ export class MappedFile {
     return this.readerAt(rva, end - rva, place);
   }
 
+  /** The 16-bit number at an RVA, little endian. */
   u16At(rva: number, place: string): number {
     const bytes = this.read(rva, 2, place);
     return (bytes[0] ?? 0) | ((bytes[1] ?? 0) << 8);
   }
 
+  /** The 32-bit number at an RVA, little endian. */
   u32At(rva: number, place: string): number {
     return this.readerAt(rva, 4, place).u32At(0);
   }

@@ -1,6 +1,8 @@
 /** An NTSTATUS as Windows would return it: the name of ntstatus.h and its unsigned 32-bit value. */
 export interface NtStatus {
+  /** As ntstatus.h has it. */
   readonly name: NtStatusName;
+  /** Unsigned. */
   readonly value: number;
 }
 
@@ -77,6 +79,7 @@ const values = {
   STATUS_INVALID_STATE_TRANSITION: 0xc000a003,
 } as const;
 
+/** The names that this library knows. */
 export type NtStatusName = keyof typeof values;
 
 /** The name of a status that the house knows. */
@@ -85,6 +88,7 @@ export function ntStatusNamed(value: number): NtStatusName | undefined {
   return found?.[0] as NtStatusName | undefined;
 }
 
+/** The status of this name, with its value. */
 export function ntStatus(name: NtStatusName): NtStatus {
   return { name, value: values[name] };
 }

@@ -13,11 +13,13 @@ export interface DeviceAnswer {
 
 /** A request that is on its way: `lab.run({ until: request.thread.returns() })` lets it end. */
 export interface DeviceRequest {
+  /** The thread of the program that makes the request. */
   readonly thread: Thread;
   /** @throws KernelError `callDidNotReturn` as long as the thread has not returned */
   answer(): DeviceAnswer;
 }
 
+/** How a device is opened. */
 export interface OpenDeviceOptions {
   /** Who opens it. Default: a program of the machine's own width, `lab.exe`. */
   readonly process?: Process;
@@ -43,6 +45,7 @@ export class DeviceOpenError extends Error {
   readonly place: string;
 
   constructor(
+    /** As it was asked for: `\\.\Packets`. */
     readonly path: string,
     /** NTSTATUS, unsigned. */
     status: number,
@@ -93,8 +96,11 @@ export class DeviceHandle implements Disposable {
 
   private constructor(
     private readonly kernel: Kernel,
+    /** The program that has opened it. */
     readonly process: Process,
+    /** As it was opened: `\\.\Packets`. */
     readonly path: string,
+    /** The program's HANDLE. */
     readonly handle: bigint,
   ) {}
 
@@ -157,6 +163,7 @@ export class DeviceHandle implements Disposable {
     return this.#wait(this.startRead(length));
   }
 
+  /** Begins to read `length` bytes (NtReadFile). */
   startRead(length: number): DeviceRequest {
     return this.#start('NtReadFile', new Uint8Array(), length, (block, _from, to) => [
       this.handle,
@@ -196,6 +203,7 @@ export class DeviceHandle implements Disposable {
     callService(this.kernel, this.process, 'NtClose', [this.handle]);
   }
 
+  /** Closes the handle. */
   [Symbol.dispose](): void {
     this.close();
   }

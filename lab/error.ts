@@ -20,6 +20,7 @@ export type Rule =
 
 /** What every error of the laboratory says, whichever room it comes from. */
 export interface LabErrorFacts {
+  /** Stable name of the rule that was broken, to test against. */
   readonly rule: Rule;
   /** The story, without what the other fields say. */
   readonly reason: string;
@@ -33,6 +34,7 @@ export interface LabErrorFacts {
   readonly hint?: string | undefined;
 }
 
+/** An error of any room, told apart by its class or its rule. */
 export type LabError = (
   | CpuError
   | ImageError

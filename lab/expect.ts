@@ -6,20 +6,25 @@ export class ExpectationFailed extends Error {
   override readonly name = 'ExpectationFailed';
 }
 
+/** What can be expected of a value. Each throws {@link ExpectationFailed}. */
 export interface Matchers {
   /** The same value (`Object.is`); numbers and bigints of the same value count as equal. */
   toBe(expected: unknown): void;
   /** The same structure and values. */
   toEqual(expected: unknown): void;
+  /** A string has the text in it; an array has the same value among its elements. */
   toContain(expected: unknown): void;
   /** An NTSTATUS by its name: the low 32 bits of the value, as a C `int` or a whole register. */
   toBeStatus(expected: NtStatusName): void;
+  /** A number or bigint is greater. */
   toBeGreaterThan(expected: number | bigint): void;
   /** The function throws an error whose message contains the text, or matches the expression. */
   toThrow(expected?: string | RegExp): void;
+  /** The opposite of each. */
   readonly not: Matchers;
 }
 
+/** Begins an expectation of a value. */
 export type Expect = (actual: unknown) => Matchers;
 
 /** The `expect` of scenarios: few matchers, clear messages, and a count of what was checked. */

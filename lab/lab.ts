@@ -30,16 +30,19 @@ import { currentScenarioRun } from './scenario.js';
 /** A file: a path relative to the working folder, or a URL (`new URL('demo.sys', import.meta.url)`). */
 export type FileSource = string | URL;
 
+/** What a guest function is called with: an integer or an address, as wide as its register. */
 export type Argument = bigint | number;
 
 const PAGE = BigInt(PAGE_SIZE);
 
+/** How a machine is booted, and which engine it has. */
 export interface LabOptions<N extends EngineName = EngineName> extends BootOptions {
   /**
    * Which of Windows' two hotpatch engines the machine has: that of Server 2022 and Windows 11, or that of Server 2003
    * SP1, which knew neither an HPAT nor a Secure Kernel. Default `modern`.
    */
   readonly engine?: N;
+  /** What the engine may be told beforehand. */
   readonly engineOptions?: Engines[N]['options'];
 }
 
@@ -48,7 +51,9 @@ export interface LabOptions<N extends EngineName = EngineName> extends BootOptio
  * with either engine; `Lab<'modern'>` and `Lab<'server-2003'>` say which.
  */
 export class Lab<N extends EngineName = EngineName> implements Disposable {
+  /** The simulated kernel: processes, images, threads, scheduler. */
   readonly kernel: Kernel;
+  /** The hotpatch engine. */
   readonly engine: Engines[N]['engine'];
   /** Who opens devices when nobody says. */
   #program: Process | undefined;
@@ -292,6 +297,7 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
     return printed(this[Symbol.toStringTag], this.toJSON());
   }
 
+  /** Gives back what the machine holds; it can be used no more. */
   [Symbol.dispose](): void {
     this.kernel[Symbol.dispose]();
   }

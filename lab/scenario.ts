@@ -3,14 +3,19 @@ import type { BootOptions, LabEvent } from '../loader/index.js';
 import { createExpect, type Expect } from './expect.js';
 import type { Lab } from './lab.js';
 
+/** What a scenario's function is given. */
 export interface ScenarioContext {
+  /** Each expectation that holds is counted; one that does not ends the scenario. */
   readonly expect: Expect;
   /** Adds a line to the story. */
   say(text: string): void;
 }
 
+/** A story that can be run. */
 export interface Scenario {
+  /** What it shows, in a line. */
   readonly title: string;
+  /** What happens. */
   readonly body: (context: ScenarioContext) => Promise<void> | void;
 }
 
@@ -27,6 +32,7 @@ export function defineScenario(title: string, body: Scenario['body']): Scenario 
   return { title, body };
 }
 
+/** How a scenario is run. */
 export interface ScenarioRunOptions {
   /** Seed of every lab that the scenario boots without one of its own. */
   readonly seed?: number;
@@ -38,20 +44,29 @@ export interface ScenarioRunOptions {
   readonly onBoot?: (lab: Lab) => void;
 }
 
+/** What became of a scenario. */
 export interface ScenarioResult {
+  /** Of the scenario. */
   readonly title: string;
   /** Expectations that held. */
   readonly expectations: number;
+  /** What all its machines have told, in order. */
   readonly transcript: readonly LabEvent[];
   /** What ended the scenario early: an ExpectationFailed, or an error of the lab. */
   readonly error?: unknown;
 }
 
+/** A scenario that is being run. */
 export interface Run {
+  /** Of labs that have none of their own; undefined: 1. */
   readonly seed: number | undefined;
+  /** Takes each event. */
   readonly record: (event: LabEvent) => void;
+  /** Is told of each lab that has booted. */
   readonly onBoot: ((lab: Lab) => void) | undefined;
+  /** What takes precedence when a lab is booted. */
   readonly boot: Partial<BootOptions>;
+  /** The labs that it has booted, which are disposed of after it. */
   readonly labs: Set<Disposable>;
 }
 

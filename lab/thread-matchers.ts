@@ -9,9 +9,13 @@ export type ExpectedReturn = number | bigint | NtStatusName;
 
 /** What vitest takes from a matcher, and others turn into an assertion. */
 export interface MatcherResult {
+  /** Does it hold? */
   readonly pass: boolean;
+  /** Why not; of one that holds, why its opposite does not. */
   readonly message: () => string;
+  /** What was found, for a comparison to be shown. */
   readonly actual?: unknown;
+  /** What was expected. */
   readonly expected?: unknown;
 }
 

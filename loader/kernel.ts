@@ -60,10 +60,13 @@ const RENDEZVOUS_TIMEOUT = 100_000;
 
 /** The simulated NT kernel: boots, holds processes and sessions, loads images with their HPAT, runs threads, serves what guest code asks for. */
 export class Kernel implements Disposable {
+  /** Processors and physical memory. */
   readonly machine: Machine;
   /** Of kernel code; x64 on a machine whose programs are 32-bit. */
   readonly architecture: Architecture;
+  /** What boot loader and phase 0 have made of the options. */
   readonly boot: BootDecisions;
+  /** The transcript. */
   readonly events: EventLog;
   /** Whether the system has stopped, and with what. */
   readonly bugChecks: BugCheckState;
@@ -76,32 +79,40 @@ export class Kernel implements Disposable {
   readonly domain: ImageDomain;
   /** The simulated exports of the kernel. */
   readonly services: ExportTable;
+  /** What system calls lead to. */
   readonly systemServices: SystemServices;
   /** Drive C: of programs. */
   readonly volume: Volume;
+  /** The kernel's pool. */
   readonly pool: Pool;
+  /** Who runs where, and for how long. */
   readonly scheduler: Scheduler;
   /** Deferred procedure calls and timers. */
   readonly dpcs: DpcQueues;
+  /** Loads and unloads images. */
   readonly loader: ImageLoader;
   /**
    * Devices, drivers and requests.
    * @internal
    */
   readonly io: IoManager;
+  /** The image files that are mapped, each once. */
   readonly sections: ImageSections;
   /** Image files that are found by name when an image imports from them. */
   readonly files: SystemFiles;
   /** VTL1; undefined without virtualization-based security. */
   readonly secureKernel: SecureKernel | undefined;
+  /** Looks for code that was changed behind the kernel's back. */
   readonly patchGuard: PatchGuard;
   /** For addresses and cookies; the scheduler has its own, so that these do not change interleavings. */
   readonly layoutRandom: SeededRandom;
+  /** Process 4. */
   readonly systemProcess: Process;
   /** The minimal process of phase 1 that belongs to no session; undefined when hotpatching is disabled. */
   readonly hotPatchProcess: Process | undefined;
   readonly #parts: KernelParts;
 
+  /** Boots a machine with a kernel, without a hotpatch engine; {@link Lab.boot} makes one with it. */
   static boot(options: BootOptions): Kernel {
     return new Kernel(assembleKernel(options));
   }
@@ -147,10 +158,12 @@ export class Kernel implements Disposable {
     return this.boot.windowsBuild;
   }
 
+  /** How the HPAT is laid out. */
   get hpatLayout(): HpatLayout {
     return this.boot.hpatLayout;
   }
 
+  /** Are indirect branches of x64 kernel images replaced by retpolines? */
   get retpoline(): boolean {
     return this.boot.retpoline;
   }
@@ -170,6 +183,7 @@ export class Kernel implements Disposable {
     return this.#parts.space.loadedModules;
   }
 
+  /** Sessions that were created. */
   get sessions(): readonly Session[] {
     return this.#parts.space.sessions;
   }
@@ -313,6 +327,7 @@ export class Kernel implements Disposable {
     return this.#parts.domains.describe(address);
   }
 
+  /** Gives back what the machine holds; it can be used no more. */
   [Symbol.dispose](): void {
     this.machine[Symbol.dispose]();
   }

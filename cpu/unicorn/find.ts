@@ -146,6 +146,7 @@ export function requireUnicorn(options: UnicornSearchOptions = {}): UnicornLibra
 /** No usable libunicorn. The message says what to do on this platform; the command exits with 3. */
 export class UnicornMissing extends CpuError {
   override readonly name = 'UnicornMissing';
+  /** Every candidate that was looked at, in order, and why it cannot be used. */
   readonly refused: readonly RefusedUnicorn[];
 
   constructor(search: UnicornSearch, options: UnicornSearchOptions = {}) {

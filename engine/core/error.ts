@@ -2,9 +2,13 @@ import { type NtStatus, type NtStatusName, ntStatus } from '../../image/index.js
 import { KernelError } from '../../loader/index.js';
 import type { HotPatchRule } from './rules.js';
 
+/** What a {@link HotPatchError} is made of. */
 export interface HotPatchErrorDetails {
+  /** Stable name of the rule that was broken. */
   readonly rule: HotPatchRule;
+  /** What NtManageHotPatch or NtSetSystemInformation would return. */
   readonly status: NtStatusName;
+  /** The story, without what the other fields say. */
   readonly message: string;
   /** BaseDllName of the patch image. */
   readonly image?: string | undefined;
@@ -14,19 +18,28 @@ export interface HotPatchErrorDetails {
   readonly symbol?: string | undefined;
   /** Whose address space: `a.exe (16)`, `session 2`. */
   readonly domain?: string | undefined;
+  /** What to try next. */
   readonly hint?: string | undefined;
+  /** The error that it was found by. */
   readonly cause?: unknown;
 }
 
 /** A patch that the engine refused, or that failed and was undone: the machine is as it was before. */
 export class HotPatchError extends Error {
   override readonly name = 'HotPatchError';
+  /** Stable name of the rule that was broken; tests and `--json` rely on it. */
   readonly rule: HotPatchRule;
+  /** What NtManageHotPatch or NtSetSystemInformation would return. */
   readonly status: NtStatus;
+  /** BaseDllName of the patch image. */
   readonly image?: string;
+  /** `chunk 2, record 5`, `hotpatch table +0x10`. */
   readonly place?: string;
+  /** The function that it is about: `demo!dispatch`. */
   readonly symbol?: string;
+  /** Whose address space: `a.exe (16)`, `session 2`. */
   readonly domain?: string;
+  /** What to try next. */
   readonly hint?: string;
   /** The message without image, place and status. */
   readonly reason: string;

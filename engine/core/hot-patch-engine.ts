@@ -13,6 +13,7 @@ export type HotPatchState = 'applied' | 'deferred' | 'noTarget' | 'superseded' |
 
 /** One module in one address space that a hotpatch is applied to. */
 export interface HotPatchPlace {
+  /** The module, in its address space. */
   readonly base: LoadedImage;
   /** The hotpatch image beside it. */
   readonly loaded: LoadedImage;
@@ -22,22 +23,31 @@ export interface HotPatchPlace {
 
 /** What both engines know of a hotpatch. */
 export interface HotPatch {
+  /** The engine that it was given to. */
   readonly engine: EngineName;
+  /** File name of the hotpatch image. */
   readonly name: string;
   /** NT path that it was loaded from. */
   readonly path: string;
+  /** The hotpatch image as a file. */
   readonly image: PeImage;
+  /** Its own symbols; undefined where none were given. */
   readonly symbols: SymbolTable | undefined;
+  /** Whether it is in force. */
   readonly state: HotPatchState;
+  /** What its last operation ended with. */
   readonly status: NtStatus;
   /** Functions of one base that lead into it now. */
   readonly functions: number;
+  /** Every module that it is applied to now, in each address space. */
   readonly places: readonly HotPatchPlace[];
 }
 
+/** How a hotpatch is loaded, by either engine. */
 export interface LoadHotPatchOptions {
   /** BaseDllName of the hotpatch image; default: the file's name. */
   readonly name?: string;
+  /** Symbols of the hotpatch image, for what is told and looked up. Default: what the image exports. */
   readonly symbols?: SymbolTable;
   /** NT path of the file; default: the name. */
   readonly path?: string;
@@ -49,6 +59,7 @@ export interface LoadHotPatchOptions {
  * and as a call that runs it through.
  */
 export interface HotPatchEngine {
+  /** Which of the two it is. */
   readonly name: EngineName;
   /** Every hotpatch that was ever loaded, oldest first. */
   readonly patches: readonly HotPatch[];
@@ -57,12 +68,14 @@ export interface HotPatchEngine {
    * @throws HotPatchError when it is refused; the machine is then as it was before
    */
   load(image: PeImage, options?: LoadHotPatchOptions): HotPatch;
+  /** {@link load}, step by step: what the generator returns is the hotpatch. */
   loadSteps(image: PeImage, options?: LoadHotPatchOptions): Generator<EngineStep, HotPatch>;
   /**
    * Takes a hotpatch back: its functions run the code again that they ran before it. The image stays mapped.
    * @throws HotPatchError when it is not in force, or when a newer one lies over it
    */
   unload(patch: HotPatch): void;
+  /** {@link unload}, step by step. */
   unloadSteps(patch: HotPatch): Generator<EngineStep, void>;
   /** The hotpatch image that functions of this base lead into now. */
   patchOf(base: LoadedImage): LoadedImage | undefined;

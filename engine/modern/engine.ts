@@ -120,6 +120,7 @@ export class ModernEngine implements HotPatchEngine {
     );
   }
 
+  /** {@link load}, step by step. */
   *loadSteps(image: PeImage, options: LoadPatchOptions = {}): Generator<EngineStep, Patch> {
     refuseUnlessReady(options.name ?? image.file ?? 'patch', this.kernel, this.#ready);
     const patch = readPatch(image, options);
@@ -168,6 +169,7 @@ export class ModernEngine implements HotPatchEngine {
     );
   }
 
+  /** {@link unload}, step by step. */
   *unloadSteps(of: HotPatch): Generator<EngineStep, void> {
     const patch = modernPatch(of);
     if (patch.state === 'deferred') {

@@ -68,6 +68,7 @@ export class ImageRecord {
   readonly #state = new RecordState();
 
   constructor(
+    /** The image in memory. */
     readonly image: LoadedImage,
     /** How functions of this image are redirected: by its processor and the HPAT's layout. */
     readonly form: TrampolineForm,
@@ -77,10 +78,12 @@ export class ImageRecord {
     stateOf = (record) => record.#state;
   }
 
+  /** The original bytes of functions that are redirected. */
   get undo(): UndoTable {
     return this.#state.undo;
   }
 
+  /** What the memory manager has noted of the image's VAD. */
   get vadState(): VadHotPatchState {
     return this.#state.vadState;
   }
@@ -90,6 +93,7 @@ export class ImageRecord {
     return this.#state.applications;
   }
 
+  /** The application that is in force; undefined when there is none. */
   get active(): Application | undefined {
     return this.applications.at(-1);
   }

@@ -18,6 +18,7 @@ import {
 } from '../core/index.js';
 import type { Application } from './application.js';
 
+/** How a hotpatch of the modern engine is loaded. */
 export interface LoadPatchOptions extends LoadHotPatchOptions {
   /** Registers it for the processes of this user alone (`S-1-5-21-…`). */
   readonly userSid?: string | undefined;
@@ -39,15 +40,20 @@ interface PatchFields {
 
 /** A hotpatch image that the engine knows of, and every place that it is applied to. Only the engine changes it. */
 export class Patch implements HotPatch {
+  /** It is one of the modern engine. */
   readonly engine = 'modern';
   readonly #fields: PatchFields;
 
   constructor(
+    /** File name of the patch image. */
     readonly name: string,
+    /** The patch image as a file. */
     readonly image: PeImage,
+    /** Its hotpatch table. */
     readonly table: HotPatchTable,
     /** What the table says of the base that it is for. */
     readonly description: HotPatchBase,
+    /** Its own symbols; undefined where none were given. */
     readonly symbols: SymbolTable | undefined,
     status: NtStatus,
     /** NT path that it was loaded from. */
@@ -62,22 +68,27 @@ export class Patch implements HotPatch {
     change = (patch, fields) => void Object.assign(patch.#fields, fields);
   }
 
+  /** Whether it is in force. */
   get state(): PatchState {
     return this.#fields.state;
   }
 
+  /** What its last operation ended with. */
   get status(): NtStatus {
     return this.#fields.status;
   }
 
+  /** Every place that it is applied to. */
   get applications(): readonly Application[] {
     return this.#fields.applications;
   }
 
+  /** Every module that it is applied to, with the patch image beside it. */
   get places(): readonly HotPatchPlace[] {
     return this.applications.map(({ base, loaded, functions }) => ({ base: base.image, loaded, functions }));
   }
 
+  /** SequenceNumber of its table: a newer patch of the same base has a higher one. */
   get sequenceNumber(): number {
     return this.table.sequenceNumber;
   }
@@ -107,6 +118,7 @@ export class Patch implements HotPatch {
     return this.applications[0]?.loaded;
   }
 
+  /** Is this image its base, by checksum and timestamp? */
   isFor(image: LoadedImage): boolean {
     return (
       image.loadReason !== 'PatchImage' &&

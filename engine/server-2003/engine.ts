@@ -118,6 +118,7 @@ export class Server2003Engine implements HotPatchEngine {
     return performOperation(this.kernel, facts, () => this.loadSteps(image, options));
   }
 
+  /** {@link load}, step by step. */
   *loadSteps(image: PeImage, options: LoadPatch2003Options = {}): Generator<EngineStep, Patch2003> {
     const patch = readPatch2003(image, options);
     const targets = this.targetsOf(patch);
@@ -145,6 +146,7 @@ export class Server2003Engine implements HotPatchEngine {
     performOperation(this.kernel, facts, () => this.unloadSteps(patch));
   }
 
+  /** {@link unload}, step by step. */
   *unloadSteps(of: HotPatch): Generator<EngineStep, void> {
     const patch = patch2003(of);
     yield* this.#swapSteps(patch, inForce(patch), false);
@@ -159,6 +161,7 @@ export class Server2003Engine implements HotPatchEngine {
     performOperation(this.kernel, facts, () => this.enableSteps(patch));
   }
 
+  /** {@link enable}, step by step. */
   *enableSteps(patch: Patch2003): Generator<EngineStep, void> {
     yield* this.#swapSteps(patch, this.#notInForce(patch), true);
   }

@@ -19,6 +19,7 @@ export interface HotPatch2003Options {
   readonly spareOccupiedPadding?: boolean;
 }
 
+/** How a hotpatch of Server 2003 is loaded. */
 export interface LoadPatch2003Options extends LoadHotPatchOptions {
   /** Load it, apply fixups and validate, but leave the hooks unchanged (ACTIVE is clear). Default: active. */
   readonly active?: boolean;

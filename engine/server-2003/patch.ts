@@ -25,6 +25,7 @@ interface PatchFields {
 
 /** A hotpatch of Server 2003 that the engine was given. Only the engine changes it. */
 export class Patch2003 implements HotPatch {
+  /** It is one of the engine of Server 2003. */
   readonly engine = 'server-2003';
   readonly #fields: PatchFields = {
     state: 'noTarget',
@@ -33,10 +34,15 @@ export class Patch2003 implements HotPatch {
   };
 
   constructor(
+    /** File name of the hotpatch image. */
     readonly name: string,
+    /** NT path that it was loaded from. */
     readonly path: string,
+    /** The hotpatch image as a file. */
     readonly image: PeImage,
+    /** What its section `.hotp1` says. */
     readonly hotp1: Hotp1,
+    /** Its own symbols; undefined where none were given. */
     readonly symbols: SymbolTable | undefined,
   ) {}
 
@@ -44,18 +50,22 @@ export class Patch2003 implements HotPatch {
     change = (patch, fields) => void Object.assign(patch.#fields, fields);
   }
 
+  /** Whether it is in force. */
   get state(): Patch2003State {
     return this.#fields.state;
   }
 
+  /** What its last operation ended with. */
   get status(): NtStatus {
     return this.#fields.status;
   }
 
+  /** Every address space in which it has its target. */
   get applications(): readonly Application2003[] {
     return this.#fields.applications;
   }
 
+  /** Every module that it is applied to, with the hotpatch image beside it. */
   get places(): readonly HotPatchPlace[] {
     return this.applications.map(({ target: base, loaded, functions }) => ({ base, loaded, functions }));
   }
@@ -145,13 +155,17 @@ export interface AppliedHook extends PlannedHook {
 
 /** A hotpatch in one address space that has its target: an entry of that module's patch list (RTL_PATCH_HEADER). */
 export class Application2003 {
+  /** Are its hooks in the target? */
   active = false;
 
   constructor(
+    /** The hotpatch. */
     readonly patch: Patch2003,
+    /** The module that it is for. */
     readonly target: LoadedImage,
     /** The hotpatch image beside it. */
     readonly loaded: LoadedImage,
+    /** What it changes in the target. */
     readonly hooks: readonly AppliedHook[],
   ) {}
 

@@ -15,6 +15,7 @@ interface KnownDll {
   readonly section: FileSection;
 }
 
+/** What a {@link Server2003} starts with. */
 export interface Server2003Options {
   /** The disk, which may be that of a server that ran before. Default: an empty one. */
   readonly disk?: FileSystem;
@@ -30,8 +31,11 @@ export const SYSWOW64 = 'C:\\WINDOWS\\SysWOW64\\';
  * mapped from the disk locks its file. A reboot is a new one with the same disk.
  */
 export class Server2003 implements Disposable {
+  /** The kernel of the machine that it was made of. */
   readonly kernel: Kernel;
+  /** Its hotpatch engine. */
   readonly engine: Server2003Engine;
+  /** The disk that its modules come from. */
   readonly disk: FileSystem;
   /** The file that each mapped image keeps locked, and the name that it was loaded by. */
   readonly #sections = new Map<LoadedImage, { readonly path: string; readonly section: Disposable }>();

@@ -22,13 +22,17 @@ export interface HotfixFile {
 
 /** A hotfix as it was published: `KB911897`. */
 export interface Hotfix {
+  /** As it is published: `KB911897`. */
   readonly name: string;
+  /** What it replaces. */
   readonly files: readonly HotfixFile[];
 }
 
+/** What an installation of a hotfix has come to. */
 export interface InstallReport {
   /** Did it change anything? Otherwise `reasons` say why not, and the system is as it was before. */
   readonly installed: boolean;
+  /** Is something old still in use, so that the fix is not whole before the next boot? */
   readonly rebootRequired: boolean;
   /** Files whose new version is in force everywhere: in what runs, and in whatever starts from now on. */
   readonly hotpatched: readonly string[];

@@ -25,6 +25,7 @@ export interface SymbolAtAddress {
   readonly offset: number;
 }
 
+/** Symbols of one image, by address and by name. */
 export interface SymbolTable {
   /** In order of their addresses. */
   readonly all: readonly SymbolInfo[];

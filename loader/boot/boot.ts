@@ -8,6 +8,7 @@ import { loaderBuild, type WindowsBuild } from './windows-build.js';
 /** Are there return trampolines against speculation? */
 const HAS_RETPOLINE: Readonly<Record<ArchitectureName, boolean>> = { x64: true, x86: true, arm64: false };
 
+/** How a machine is booted. */
 export interface BootOptions {
   /** x86: a 64-bit kernel of the x86 family whose programs are 32-bit ones, under WOW64. */
   readonly architecture: ArchitectureName;
@@ -28,6 +29,7 @@ export interface BootOptions {
   readonly kernelControlFlowGuard?: boolean;
   /** How the HPAT is laid out. Default `pairs`, and that of {@link windowsBuild}. */
   readonly hpatLayout?: HpatLayout;
+  /** Whether processors see changed code at once, or only after they have serialised. Default `coherent`. */
   readonly instructionFetch?: 'coherent' | 'weak';
   /** Decides the length of time slices, image bases and security cookies. Default 1. */
   readonly seed?: number;

@@ -4,6 +4,7 @@ import type { HpatLayout } from '../images/index.js';
 /** Builds whose hotpatching differs: Server 2019, Server 2022, Windows 11 23H2, 24H2 with Server 2025. */
 export const WINDOWS_BUILDS = [17763, 20348, 22631, 26100] as const;
 
+/** Number of a build whose hotpatching is known to differ. */
 export type WindowsBuild = (typeof WINDOWS_BUILDS)[number];
 
 /** What the boot loader and the image loader of a build do differently (docs/fidelity.md#builds-of-windows). */

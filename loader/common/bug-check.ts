@@ -1,10 +1,13 @@
 /** The system stopped: a blue screen, with its code and parameters (bugcodes.h). Nothing runs after it. */
 export class BugCheck extends Error {
   override readonly name = 'BugCheck';
+  /** The rule of every stop. */
   readonly rule = 'bugCheck';
 
   constructor(
+    /** As in bugcodes.h: 0x1a is MEMORY_MANAGEMENT. */
     readonly code: number,
+    /** The four parameters, or fewer. */
     readonly parameters: readonly bigint[],
     /** The message without code and parameters. */
     readonly reason: string,

@@ -1,16 +1,21 @@
 import { type NtStatus, type NtStatusName, ntStatus } from '../../image/index.js';
 import type { KernelRule } from './rules.js';
 
+/** What a {@link KernelError} is made of. */
 export interface KernelErrorDetails {
   /** Stable camelCase name of the rule that was broken; tests and `--json` rely on it. */
   readonly rule: KernelRule;
+  /** What Windows would return. */
   readonly status: NtStatusName;
+  /** The story, without what the other fields say. */
   readonly message: string;
+  /** BaseDllName of the image that it is about. */
   readonly image?: string;
   /** Where in it, or in the system: `import 3`, `process a.exe (16)`. */
   readonly place?: string;
   /** What to try next. */
   readonly hint?: string | undefined;
+  /** The error that it was found by. */
   readonly cause?: unknown;
 }
 
@@ -26,10 +31,15 @@ export const processTerminated = (process: string): KernelError =>
 /** A request that the simulated system refuses: which rule, which image, with the NTSTATUS Windows would return. */
 export class KernelError extends Error {
   override readonly name: string = 'KernelError';
+  /** Stable camelCase name of the rule that was broken; tests and `--json` rely on it. */
   readonly rule: KernelRule;
+  /** What Windows would return. */
   readonly status: NtStatus;
+  /** BaseDllName of the image that it is about. */
   readonly image?: string;
+  /** Where in it: an export, a section, a symbol. */
   readonly place?: string;
+  /** What to try next. */
   readonly hint?: string;
   /** The message without image and status. */
   readonly reason: string;

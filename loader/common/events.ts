@@ -16,24 +16,39 @@ export interface LabEventFacts {
     readonly hotPatchReserveSize: number;
     readonly hotPatchingEnabled: boolean;
   };
+  /** VTL1 runs the Secure Kernel. */
   secureKernelStarted: NoFacts;
+  /** Indirect branches of kernel images are replaced by retpolines. */
   retpolineEnabled: NoFacts;
+  /** The HPAT is laid out as pages of pointers. */
   hpatLayout: NoFacts;
+  /** The minimal process that attaches to sessions for hotpatches is there. */
   hotPatchProcessCreated: NoFacts;
+  /** A session has its address space. */
   sessionCreated: NoFacts;
+  /** A process has its address space, and its EXE if there is one. */
   processCreated: NoFacts;
+  /** A process is gone, with its exit status. */
   processEnded: NoFacts;
+  /** An image is mapped, bound and listed. */
   imageLoaded: NoFacts;
+  /** An image is unmapped. */
   imageUnloaded: NoFacts;
   /** An image imports functions that nothing exports: calling one of them stops the call. */
   importsMissing: NoFacts;
+  /** A thread has met an exception that nothing handles. */
   threadCrashed: NoFacts;
+  /** The system stops. */
   bugCheck: NoFacts;
+  /** Code has printed a line by DbgPrint and its like. */
   debugPrint: NoFacts;
+  /** A driver has created a device object. */
   deviceCreated: NoFacts;
+  /** A driver has deleted a device object. */
   deviceDeleted: NoFacts;
   /** A driver is unloaded and has left a device. */
   deviceLeft: NoFacts;
+  /** A name leads to a device. */
   symbolicLinkCreated: NoFacts;
   /** A driver has answered a request without completing it. */
   irpNotCompleted: NoFacts;
@@ -41,6 +56,7 @@ export interface LabEventFacts {
   consoleOutput: { readonly stream: 'output' | 'error' };
 }
 
+/** The name of every kind of event. */
 export type LabEventKind = keyof LabEventFacts;
 
 /** Kinds that say nothing but their text. */
@@ -66,10 +82,12 @@ export class EventLog {
   readonly #events: LabEvent[] = [];
   readonly #listeners = new Set<(event: LabEvent) => void>();
 
+  /** Everything that has been told, oldest first. */
   get all(): readonly LabEvent[] {
     return this.#events;
   }
 
+  /** Adds an event and tells the listeners. */
   emit(event: LabEvent): void {
     this.#events.push(event);
     for (const listener of this.#listeners) listener(event);

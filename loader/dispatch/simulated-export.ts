@@ -20,6 +20,7 @@ export interface ArgumentTypes {
   /** UNICODE_STRING. */
   ustring: string;
 }
+/** How an argument is read from a call: the name of its C type. */
 export type ArgumentType = keyof ArgumentTypes;
 
 /**
@@ -30,9 +31,13 @@ export type CallingConvention = 'stdcall' | 'cdecl' | 'fastcall';
 
 /** One export of a simulated module. */
 export interface SimulatedExport {
+  /** As it is imported: `NtReadFile`. */
   readonly name: string;
+  /** Types of its parameters, in order. */
   readonly parameters: readonly ArgumentType[];
+  /** Who removes the arguments from the stack, on x86. */
   readonly convention: CallingConvention;
+  /** Does what it does, when guest code calls it. */
   serve(call: ServiceCall): ServiceResult;
 }
 
@@ -44,7 +49,9 @@ export interface PlacedExport {
 
 /** A module that has no image, only exports implemented here: `ntoskrnl.exe`. */
 export interface SimulatedModule {
+  /** File name of the module. */
   readonly name: string;
+  /** All that it exports. */
   readonly exports: readonly SimulatedExport[];
 }
 

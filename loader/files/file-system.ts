@@ -4,6 +4,7 @@ import { makePendingRenames, type PendingRename } from './pending.js';
 
 /** How a file is opened: FILE_SHARE_* of the first opener decides what the others may ask for. */
 export interface OpenOptions {
+  /** What the opener wants to do with the file. */
   readonly access: 'read' | 'write' | 'delete';
   /** What others may still do with the file. Default: read. */
   readonly share?: readonly ('read' | 'write' | 'delete')[];
@@ -37,7 +38,9 @@ class FileRecord {
 export class OpenFile {
   constructor(
     private readonly disk: FileSystem,
+    /** Which file it is, whatever its name; opaque. */
     readonly record: object,
+    /** How it was opened. */
     readonly options: OpenOptions,
   ) {}
 
@@ -46,10 +49,12 @@ export class OpenFile {
     return this.disk.pathOf(this) ?? '(no name)';
   }
 
+  /** Is the handle open? */
   get isOpen(): boolean {
     return recordOf(this).handles.has(this);
   }
 
+  /** Closes the handle. */
   close(): void {
     this.disk.close(this);
   }
@@ -68,6 +73,7 @@ export class FileSection implements Disposable {
     return new FileSection(this.record);
   }
 
+  /** Ends the lock. */
   [Symbol.dispose](): void {
     if (this.#open) this.record.sections -= 1;
     this.#open = false;
@@ -101,10 +107,12 @@ export class FileSystem {
     return [...this.#entries.values()].map(({ path }) => path).sort();
   }
 
+  /** Is there a file of this name, in any case? */
   exists(path: string): boolean {
     return this.#entries.has(keyOf(path));
   }
 
+  /** Contents of the file; undefined when there is none. */
   read(path: string): Uint8Array | undefined {
     return this.#entries.get(keyOf(path))?.record.bytes;
   }
@@ -158,6 +166,7 @@ export class FileSystem {
     return file;
   }
 
+  /** Closes what {@link open} has opened. */
   close(file: OpenFile): void {
     recordOf(file).handles.delete(file);
   }
@@ -172,6 +181,7 @@ export class FileSystem {
     return new FileSection(this.#find(path));
   }
 
+  /** Has a running system mapped the file as an image? */
   isMapped(path: string): boolean {
     return (this.#entries.get(keyOf(path))?.record.sections ?? 0) > 0;
   }
@@ -231,6 +241,7 @@ export class FileSystem {
     this.#move(from, to, '');
   }
 
+  /** What the registry holds of files that are replaced. */
   get registry(): Registry {
     return this.#registry;
   }
@@ -248,6 +259,7 @@ export class FileSystem {
     });
   }
 
+  /** MoveFileEx with MOVEFILE_DELAY_UNTIL_REBOOT: adds to the pending renames. */
   replaceAtBoot(from: string, to: string): void {
     this.setRegistry({ pendingRenames: [...this.pendingRenames, { from, to }] });
   }

@@ -28,6 +28,7 @@ export class HotPatchAddressTable {
     readonly reserveSize: number,
     private readonly space: AddressSpace,
     private readonly table: PageTable,
+    /** Pairs of code and data pages, or pages of pointers. */
     readonly layout: HpatLayout = 'pairs',
   ) {
     table.reserve(base, reserveSize / PAGE_SIZE);
@@ -38,10 +39,12 @@ export class HotPatchAddressTable {
     return (this.reserveSize / (this.layout === 'pairs' ? HPAT_PAIR_SIZE : PAGE_SIZE)) * SLOTS_PER_PAGE;
   }
 
+  /** Does it have memory, or is it reserved only? */
   get committed(): boolean {
     return this.#committed;
   }
 
+  /** Is the address in it? */
   contains(address: bigint): boolean {
     return address >= this.base && address < this.base + BigInt(this.reserveSize);
   }

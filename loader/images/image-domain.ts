@@ -35,14 +35,23 @@ export interface ImageDomainDetails {
 export class ImageDomain {
   /** In load order: PsLoadedModuleList, or PEB.Ldr's InLoadOrderModuleList. */
   readonly images: LoadedImage[] = [];
+  /** Kernel, session, user or secure. */
   readonly kind: ImageKind;
+  /** `system`, `session 1`, `mail.exe (12)`, `vtl1`. */
   readonly name: string;
+  /** The machine that it is a part of. */
   readonly machine: Machine;
+  /** Of the code that runs in it. */
   readonly architecture: Architecture;
+  /** What its code sees. */
   readonly addressSpace: AddressSpace;
+  /** The page table of the part that its images are in. */
   readonly table: PageTable;
+  /** Where its images go. */
   readonly imageRegion: AddressRegion;
+  /** Where stacks of its threads are allocated. */
   readonly stacks: MemoryArea;
+  /** Where other memory is allocated for it. */
   readonly pool: MemoryArea;
   /** The simulated exports that images of this domain can import. */
   readonly services: ExportSource;
@@ -52,6 +61,7 @@ export class ImageDomain {
   readonly guard: ControlFlowGuard;
   #process: ImageProcess | undefined;
   #session: ImageSession | undefined;
+  /** The system's domain, of a session's; otherwise undefined. */
   readonly parent: ImageDomain | undefined;
 
   constructor(details: ImageDomainDetails) {
@@ -111,6 +121,7 @@ export class ImageDomain {
     if (this.#process?.terminated === true) throw processTerminated(this.name);
   }
 
+  /** Gives memory back that was allocated here; `size` in bytes. */
   freeMemory(address: bigint, size: number): void {
     freeMemory(this.addressSpace, address, size);
     for (const { region } of [this.stacks, this.pool]) region.free(address, size);
@@ -126,6 +137,7 @@ export class ImageDomain {
     );
   }
 
+  /** The image that the address is in, here or in {@link parent}. */
   imageAt(address: bigint): LoadedImage | undefined {
     return this.images.find((image) => image.contains(address)) ?? this.parent?.imageAt(address);
   }

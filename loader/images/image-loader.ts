@@ -25,10 +25,13 @@ import {
   RETPOLINE_PAGE_SIZE,
 } from './retpoline.js';
 
+/** How an image is loaded. */
 export interface LoadOptions {
   /** BaseDllName; default: the file's name. */
   readonly name?: string;
+  /** Names of what is in the image. Default: what it exports. */
   readonly symbols?: SymbolTable | undefined;
+  /** What it is loaded as. Default: an ordinary image. */
   readonly loadReason?: LoadReason;
   /** Run the image's entry point (DriverEntry, DllMain). Default true, but for patch images. */
   readonly initialize?: boolean;

@@ -33,11 +33,17 @@ export interface LoadedImageDetails {
 
 /** An image in memory: what Windows keeps in KLDR_DATA_TABLE_ENTRY and LDR_DATA_TABLE_ENTRY. */
 export class LoadedImage {
+  /** File name with its extension: `demo.dll`. */
   readonly baseDllName: string;
+  /** Address of its first byte. */
   readonly dllBase: bigint;
+  /** The file that it was loaded from. */
   readonly image: PeImage;
+  /** Where it is loaded. */
   readonly domain: ImageDomain;
+  /** Names of what is in it. */
   readonly symbols: SymbolTable;
+  /** What it was loaded as; a hotpatch is a `PatchImage`. */
   readonly loadReason: LoadReason;
   /** Reserved behind the image when the system was booted with a HotPatchTableSize. */
   readonly hpat: HotPatchAddressTable | undefined;
@@ -91,6 +97,7 @@ export class LoadedImage {
     this.#updateEntry();
   }
 
+  /** LDR_HOT_PATCH_STATE, as the loader's entry has it. */
   get hotPatchState(): LdrHotPatchState {
     return this.#hotPatchState;
   }
@@ -120,18 +127,22 @@ export class LoadedImage {
     return this.baseDllName.replace(/\.[^.]*$/, '');
   }
 
+  /** Bytes, as in the optional header. */
   get sizeOfImage(): number {
     return this.image.optionalHeader.sizeOfImage;
   }
 
+  /** Of the optional header. */
   get checkSum(): number {
     return this.image.optionalHeader.checkSum;
   }
 
+  /** Of the file header, in seconds since 1970, or a hash. */
   get timeDateStamp(): number {
     return this.image.fileHeader.timeDateStamp;
   }
 
+  /** Address of DriverEntry or DllMain; undefined when the image has none. */
   get entryPoint(): bigint | undefined {
     const rva = this.image.optionalHeader.addressOfEntryPoint;
     return rva === 0 ? undefined : this.address(rva);
@@ -167,10 +178,12 @@ export class LoadedImage {
     );
   }
 
+  /** The address of an RVA. */
   address(rva: number): bigint {
     return this.dllBase + BigInt(rva);
   }
 
+  /** The RVA of an address. */
   rva(address: bigint): number {
     return Number(address - this.dllBase);
   }
@@ -191,14 +204,17 @@ export class LoadedImage {
     return this.address(rva + offset);
   }
 
+  /** RVA of a function that it exports by this name. */
   exportRva(name: string): number | undefined {
     return this.image.exports?.functions.find((entry) => entry.name === name)?.rva;
   }
 
+  /** Sections whose characteristics allow writing. */
   get writableSections(): readonly Section[] {
     return this.image.sections.filter(isWritable);
   }
 
+  /** Sections whose characteristics allow execution. */
   get executableSections(): readonly Section[] {
     return this.image.sections.filter(isExecutable);
   }

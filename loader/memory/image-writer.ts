@@ -8,6 +8,7 @@ import { KernelError } from '../common/index.js';
 export interface ImageWriter {
   /** Who stores into code pages: `SecureKernel` for kernel and secure images, `NT` for user images. */
   readonly codeWriter: 'SecureKernel' | 'NT';
+  /** Who stores into data pages. */
   readonly dataWriter: 'SecureKernel' | 'NT';
   /** One store into executable memory. A page that other address spaces share becomes private first. */
   writeCode(address: bigint, bytes: Uint8Array): void;

@@ -34,22 +34,27 @@ export class EventObject {
     this.#isSignalled = signalled;
   }
 
+  /** KeSetEvent. */
   set(): void {
     this.#isSignalled = true;
   }
 
+  /** KeClearEvent. */
   reset(): void {
     this.#isSignalled = false;
   }
 
+  /** Its state, for a snapshot. */
   saveState(): unknown {
     return this.#signalled;
   }
 
+  /** The state that {@link saveState} has given. */
   loadState(state: unknown): void {
     this.#signalled = state === true;
   }
 
+  /** Would a wait for it end at once? */
   get signalled(): boolean {
     return this.#isSignalled;
   }
@@ -137,7 +142,9 @@ export class SemaphoreObject {
 /** A file that is open. */
 export class FileObject {
   constructor(
+    /** NT path. */
     readonly name: string,
+    /** What it contains. */
     readonly image: PeImage,
   ) {}
 }
@@ -145,6 +152,7 @@ export class FileObject {
 /** An image section that a handle leads to; NtMapViewOfSection maps it. */
 export class SectionObject {
   constructor(
+    /** The file that is mapped. */
     readonly image: PeImage,
     /** How a view of it is loaded: its name, and whether it is a patch image. */
     readonly options: LoadOptions & { readonly name: string },

@@ -14,13 +14,17 @@ import type { Session } from './session.js';
 import { KI_USER_SHARED_DATA, SHARED_USER_DATA, SharedUserData } from './shared-user-data.js';
 import { UserWorld } from './user-world.js';
 
+/** How a process is created. */
 export interface ProcessOptions {
+  /** File name of its EXE: `mail.exe`. */
   readonly name: string;
   /** 32-bit code. Default: as the EXE; without one, as the machine. */
   readonly wow64?: boolean;
+  /** The session that it belongs to. Default: none. */
   readonly session?: Session;
   /** The EXE; it is mapped with everything it imports. Its entry point is what a thread may then start at. */
   readonly image?: PeImage;
+  /** Names of what is in the EXE. Default: what it exports. */
   readonly symbols?: LoadOptions['symbols'];
   /** Enforce Control Flow Guard. Default: as the EXE asks for; off without one. */
   readonly controlFlowGuard?: boolean;

@@ -69,12 +69,19 @@ const describeState = ({
 
 /** A process: its own user address space with its images and threads. */
 export class Process implements ThreadProcess {
+  /** A multiple of 4; 4 is the system process. */
   readonly id: number;
+  /** File name of its EXE. */
   readonly name: string;
+  /** The session that it belongs to. */
   readonly session: Session | undefined;
+  /** Does it run 32-bit code of a 64-bit system? */
   readonly wow64: boolean;
+  /** Without PEB and images: the system process, and that of hotpatches. */
   readonly minimal: boolean;
+  /** Its address space with its images. */
   readonly domain: ImageDomain;
+  /** Its handle table. */
   readonly handles = new HandleTable();
   /** Memory that the loader gives out in the process: thread-local storage and the like. */
   readonly heap: Pool;
@@ -88,6 +95,7 @@ export class Process implements ThreadProcess {
   userSid: string | undefined;
   /** Does it run in a server silo (container)? */
   silo = false;
+  /** NTSTATUS, unsigned; undefined as long as it runs. */
   exitStatus: number | undefined;
   /** AddVectoredExceptionHandler and SetUnhandledExceptionFilter; 0 is no filter. */
   readonly exceptionHandlers: { vectored: bigint[]; unhandledFilter: bigint } = {
@@ -131,18 +139,22 @@ export class Process implements ThreadProcess {
     });
   }
 
+  /** What its code sees. */
   get addressSpace(): AddressSpace {
     return this.domain.addressSpace;
   }
 
+  /** In load order. */
   get images(): readonly LoadedImage[] {
     return this.domain.images;
   }
 
+  /** Has it ended? */
   get terminated(): boolean {
     return this.exitStatus !== undefined;
   }
 
+  /** Its threads that have not ended. */
   get threads(): readonly Thread[] {
     return this.#owner.threads.filter((thread) => thread.process === this);
   }
@@ -176,6 +188,7 @@ export class Process implements ThreadProcess {
     return this.programHeap.allocate(thread.memory, thread.heapArena, size, zero);
   }
 
+  /** NtCreateThreadEx: a thread that calls the function at `address`; it runs when the scheduler lets it. */
   createThread(
     address: bigint,
     parameters: readonly (bigint | number)[] = [],

@@ -11,6 +11,7 @@ import type { SessionOwner } from './owners.js';
 export class Session implements ImageSession {
   constructor(
     private readonly owner: SessionOwner,
+    /** 1 is the first. */
     readonly id: number,
     /** What the root entry leads to. */
     readonly table: PageTable,
@@ -18,6 +19,7 @@ export class Session implements ImageSession {
     readonly domain: ImageDomain,
   ) {}
 
+  /** What its drivers see. */
   get addressSpace(): AddressSpace {
     return this.domain.addressSpace;
   }

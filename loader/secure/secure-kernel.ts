@@ -30,6 +30,7 @@ export interface SecureKernelOwner {
  * addresses are in no VTL0 address space, and the second level refuses VTL0 every access to their pages.
  */
 export class SecureKernel {
+  /** VTL1's images. */
   readonly domain: ImageDomain;
   readonly #kernel: SecureKernelOwner;
 
@@ -56,6 +57,7 @@ export class SecureKernel {
     });
   }
 
+  /** What code of VTL1 sees. */
   get addressSpace(): AddressSpace {
     return this.domain.addressSpace;
   }

@@ -14,7 +14,9 @@ export interface ExceptionDetails {
 export interface Crash {
   /** How the processor left the guest; undefined when software raised the exception. */
   readonly exit?: Exit;
+  /** The access that was refused; undefined when it was something else. */
   readonly fault?: Fault;
+  /** EXCEPTION_RECORD's code, address and parameters. */
   readonly exception?: ExceptionDetails;
   /** Of code of the kernel: what the system stops with. */
   readonly bugCheck?: BugCheck;

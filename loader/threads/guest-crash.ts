@@ -5,14 +5,19 @@ import type { Thread } from './thread.js';
 /** Guest code did what nobody handles: the thread, where, and why. STATUS_ACCESS_VIOLATION and its like. */
 export class GuestCrash extends Error {
   override readonly name = 'GuestCrash';
+  /** The rule of every crash. */
   readonly rule = 'guestCrash';
+  /** The exception as an NTSTATUS. */
   readonly status: NtStatus;
+  /** The story, with symbols. */
   readonly reason: string;
   /** Where it stood: `demo!call_op+0x12`. */
   readonly place: string;
 
   constructor(
+    /** Whose code it was. */
     readonly thread: Thread,
+    /** How it came to it. */
     readonly crash: Crash,
   ) {
     super(crash.text);

@@ -17,12 +17,15 @@ import type { StackFrame } from './stack-frame.js';
 import { type Requestor, Thread, type ThreadCondition } from './thread.js';
 import { ThreadStack } from './thread-stack.js';
 
+/** How a thread is started. */
 export interface ThreadOptions {
+  /** How it is told of. Default: by its start address. */
   readonly name?: string;
   /** Where its code is. Default: the domain that its start address lies in. */
   readonly domain?: ImageDomain;
   /** Index of the only processor that may run it. */
   readonly affinity?: number;
+  /** KIRQL that it starts at. Default PASSIVE_LEVEL. */
   readonly irql?: number;
   /** Kernel code of a thread's system service: it runs in that thread's process and address space. */
   readonly onBehalfOf?: Requestor;

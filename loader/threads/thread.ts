@@ -20,10 +20,15 @@ import type { ThreadProcess, ThreadSystem } from './owners.js';
 import type { StackFrame } from './stack-frame.js';
 import type { ThreadStack } from './thread-stack.js';
 
+/**
+ * `ready`: could run. `terminated`: its function has returned, or it was ended. `crashed`: by an exception that nothing
+ * handled.
+ */
 export type ThreadState = 'ready' | 'running' | 'waiting' | 'terminated' | 'crashed';
 
 /** Something a thread will do; `kernel.run({ until })` stops all processors when it has been done. */
 export interface ThreadCondition {
+  /** Who will do it. */
   readonly thread: Thread;
   /** Stop before the instruction at this address; undefined means: when the thread's function has returned. */
   readonly address?: bigint;
@@ -64,19 +69,27 @@ export interface ThreadDetails {
 export class Thread {
   /** The system that it runs in. */
   readonly system: ThreadSystem;
+  /** Of all threads of the machine, a multiple of 4. */
   readonly id: number;
+  /** How it is told of. */
   readonly name: string;
   /** Whose images and exports its code uses. */
   readonly domain: ImageDomain;
+  /** The process that it belongs to. */
   readonly process: ThreadProcess;
+  /** What its code sees. */
   readonly addressSpace: AddressSpace;
   /** What its code can read and write, checked as its own loads and stores are. */
   readonly memory: GuestMemory;
+  /** Its stack, with the bounds of it. */
   readonly stack: ThreadStack;
+  /** The function that it calls. */
   readonly startAddress: bigint;
+  /** Index of the only processor that may run it; undefined: any. */
   readonly affinity: number | undefined;
   /** Which arena of the process's heap it allocates from. */
   readonly heapArena: number;
+  /** Address of its TEB; undefined in kernel threads. */
   readonly teb: bigint | undefined;
   /** It is the kernel half of this thread: driver code that runs in its system service. */
   readonly onBehalfOf: Requestor | undefined;
@@ -84,6 +97,7 @@ export class Thread {
   kernelThread: Thread | undefined;
   /** The kernel stack that it keeps from one system service to the next, with the TEB of 32-bit drivers. */
   kernelStack: { readonly stack: ThreadStack; readonly teb: bigint | undefined } | undefined;
+  /** What the scheduler knows of it. */
   state: ThreadState = 'ready';
   /** KIRQL of the code that it runs. */
   irql: number;
@@ -91,6 +105,7 @@ export class Thread {
   wait: Blocked | undefined;
   /** Instructions that it has executed. */
   instructions = 0;
+  /** Why it crashed; undefined unless it has. */
   crash: Crash | undefined;
   /** Procedures of the kernel model that have interrupted it to call guest code, the oldest first. */
   readonly callouts: Callout[] = [];
@@ -153,6 +168,7 @@ export class Thread {
     this.state = 'terminated';
   }
 
+  /** Has it terminated or crashed? */
   get finished(): boolean {
     return this.state === 'terminated' || this.state === 'crashed';
   }
@@ -184,6 +200,7 @@ export class Thread {
     return [this.pc, ...interrupted];
   }
 
+  /** Its stack pointer: of the processor that runs it, or as it was saved. */
   get sp(): bigint {
     return this.started
       ? this.register(this.architecture.stackPointer)
