@@ -45,7 +45,7 @@ const TYPES = ['4', '5'].map(
 
 export const TRIALS: readonly Trial[] = [
   {
-    name: 'npm',
+    name: 'npm, with its script',
     run: () => {
       const cwd = project('npm');
       const environment = withoutUnicorn(cwd);
@@ -58,7 +58,7 @@ export const TRIALS: readonly Trial[] = [
     },
   },
   {
-    name: 'npm, quick',
+    name: 'npm and JavaScript',
     isQuick: true,
     run: () => {
       const cwd = project('npm-quick');
