@@ -8,6 +8,7 @@ export interface Certificate {
   readonly revision: number;
   /** 2: WIN_CERT_TYPE_PKCS_SIGNED_DATA, an Authenticode signature. */
   readonly certificateType: number;
+  /** The certificate itself: for Authenticode a PKCS #7 SignedData. */
   readonly data: Uint8Array;
 }
 

@@ -15,6 +15,7 @@ const DEBUG_DIRECTORY = new Struct('IMAGE_DEBUG_DIRECTORY', {
   pointerToRawData: 'u32',
 });
 
+/** IMAGE_DEBUG_TYPE_*, without the prefix. */
 export type DebugTypeName = keyof typeof IMAGE_DEBUG_TYPE;
 
 /** Where the symbols of an image are: matches the PDB whose GUID (and, in a full build, age) are the same. */
@@ -23,17 +24,27 @@ export interface CodeView {
   readonly format: 'RSDS' | 'NB10';
   /** `62EF70F1-A229-B1B7-4C4C-44205044422E`; for NB10 the signature as eight hexadecimal digits. */
   readonly guid: string;
+  /** How often the image was linked into this PDB. */
   readonly age: number;
+  /** As the linker has written it, often with a path. */
   readonly pdbFileName: string;
 }
 
+/** IMAGE_DEBUG_DIRECTORY, and what it leads to. */
 export interface DebugEntry {
+  /** Reserved; 0. */
   readonly characteristics: number;
+  /** Seconds since 1970, or a hash. */
   readonly timeDateStamp: number;
+  /** Of the format of the data. */
   readonly majorVersion: number;
+  /** Of the format of the data. */
   readonly minorVersion: number;
+  /** IMAGE_DEBUG_TYPE_* by name; its number if it has none here. */
   readonly type: DebugTypeName | `0x${string}`;
+  /** IMAGE_DEBUG_TYPE_* as a number. */
   readonly typeValue: number;
+  /** Bytes of the data. */
   readonly sizeOfData: number;
   /** RVA; 0 if the data is not mapped. */
   readonly addressOfRawData: number;

@@ -4,6 +4,7 @@ import { ByteReader } from './reader.js';
 import { hex, nameOf } from './text.js';
 import { IMAGE_DYNAMIC_RELOCATION } from './winnt.js';
 
+/** IMAGE_DYNAMIC_RELOCATION_*, without the prefix. */
 export type DynamicRelocationName = keyof typeof IMAGE_DYNAMIC_RELOCATION;
 
 /** One place that the loader may rewrite, decoded as its symbol demands. */
@@ -41,19 +42,25 @@ export type DynamicFixup =
 
 /** Symbol 7: a function with alternatives of which the loader picks one (IMAGE_FUNCTION_OVERRIDE_DYNAMIC_RELOCATION). */
 export interface FunctionOverride {
+  /** RVA of the function that is replaced. */
   readonly originalRva: number;
+  /** RVAs of the alternatives. */
   readonly rvas: readonly number[];
+  /** Places that lead to it, with the type of each relocation. */
   readonly fixups: readonly { readonly rva: number; readonly type: number }[];
 }
 
 /** IMAGE_DYNAMIC_RELOCATION: all places of one symbol. */
 export interface DynamicRelocation {
+  /** Number of the symbol, or an address. */
   readonly symbol: bigint;
   /** Undefined for symbols that are addresses or not known. */
   readonly name?: DynamicRelocationName;
   /** The fixup data behind the header, whatever the symbol. */
   readonly data: Uint8Array;
+  /** The places, with what each symbol says of them. */
   readonly fixups: readonly DynamicFixup[];
+  /** Of symbol 7; otherwise empty. */
   readonly functionOverrides: readonly FunctionOverride[];
 }
 

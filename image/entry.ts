@@ -21,10 +21,13 @@ export type ReadEntryCode = (rva: number, length: number) => Uint8Array;
 
 /** What an entry is judged by; the processor room decodes. */
 export interface EntryPlace {
+  /** The processor of the code. */
   readonly architecture: ImageArchitecture;
+  /** Where the function begins. */
   readonly rva: number;
   /** RVAs between which there is code that can be read: the section, or what of it is in the file. */
   readonly code: { readonly start: number; readonly end: number };
+  /** Reads the code. */
   readonly read: ReadEntryCode;
   /** The first RVA behind the last instruction before the entry, as far as anything says where code ends. */
   readonly endOfCodeBefore?: number | undefined;
@@ -46,6 +49,7 @@ export interface Fill {
 
 /** What is so at the entry of a function, whatever generation of hotpatch it is to carry. */
 export interface EntryFacts {
+  /** What lies before it. */
   readonly fill: Fill;
   /** Does the code before run through the fill into the function? Not, where the fill traps. */
   readonly fallsThrough: boolean;
@@ -59,8 +63,11 @@ export interface EntryFacts {
 
 /** How many bytes a redirection takes: before the entry, of these for the jump, and at the entry. */
 export interface EntryNeed {
+  /** Bytes of fill before the entry. */
   readonly padding: number;
+  /** Of them, bytes of the jump. */
   readonly jump: number;
+  /** Bytes at the entry that are replaced. */
   readonly entry: number;
 }
 
@@ -108,6 +115,7 @@ export function entryPlace(
   };
 }
 
+/** Looks at the entry of a function: what lies before it, and its first instruction. */
 export function entryFacts(place: EntryPlace): EntryFacts {
   const { rva, code, read, decode } = place;
   const available = Math.max(0, Math.min(LONGEST_INSTRUCTION, code.end - rva));

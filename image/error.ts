@@ -1,17 +1,21 @@
 import type { ImageRule } from './rules.js';
 import { type NtStatus, type NtStatusName, ntStatus } from './status.js';
 
+/** What an {@link ImageError} is made of. */
 export interface ImageErrorDetails {
   /** Stable name of what was broken, e.g. `headers.signature`; tests and `--json` rely on it. */
   rule: ImageRule;
   /** Where in the file: a structure and an offset into it, e.g. `optional header +0x3c`. */
   place: string;
+  /** What is wrong. */
   message: string;
   /** Default STATUS_INVALID_IMAGE_FORMAT. */
   status?: NtStatusName;
+  /** Name of the file. */
   file?: string | undefined;
   /** What to try next. */
   hint?: string | undefined;
+  /** The error that it was found by. */
   cause?: unknown;
 }
 

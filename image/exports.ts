@@ -17,6 +17,7 @@ const EXPORT_DIRECTORY = new Struct('IMAGE_EXPORT_DIRECTORY', {
   addressOfNameOrdinals: 'u32',
 });
 
+/** One export: of code or data, or of another module's. */
 export interface ExportFunction {
   /** The biased ordinal, as importers write it. */
   readonly ordinal: number;
@@ -28,12 +29,17 @@ export interface ExportFunction {
   readonly forwarder?: string;
 }
 
+/** IMAGE_EXPORT_DIRECTORY, with all that it leads to. */
 export interface Exports {
   /** The module's own name in the directory; empty if it has none. */
   readonly name: string;
+  /** Seconds since 1970, or a hash. */
   readonly timeDateStamp: number;
+  /** As the linker has set it; usually 0. */
   readonly majorVersion: number;
+  /** As the linker has set it; usually 0. */
   readonly minorVersion: number;
+  /** The ordinal of the first entry. */
   readonly ordinalBase: number;
   /** By ordinal; a function with several names appears once per name; unused ordinals do not appear. */
   readonly functions: readonly ExportFunction[];

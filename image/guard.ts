@@ -6,7 +6,9 @@ import {
   IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_SHIFT,
 } from './winnt.js';
 
+/** An entry of one of the tables of Control Flow Guard. */
 export interface GuardEntry {
+  /** RVA of the function or slot. */
   readonly rva: number;
   /** Bits of IMAGE_GUARD_FLAG: the first of the extra bytes; 0 without extra bytes. */
   readonly flags: number;
@@ -14,6 +16,7 @@ export interface GuardEntry {
   readonly extra: Uint8Array;
 }
 
+/** The tables of Control Flow Guard. */
 export interface GuardTables {
   /** Bytes behind each RVA of the tables: GuardFlags bits 28 to 31. */
   readonly extraBytes: number;
@@ -21,7 +24,9 @@ export interface GuardTables {
   readonly functions: readonly GuardEntry[];
   /** GuardAddressTakenIatEntryTable: import address table slots whose address is taken. */
   readonly addressTakenIatEntries: readonly GuardEntry[];
+  /** GuardLongJumpTargetTable: where longjmp may go. */
   readonly longJumpTargets: readonly GuardEntry[];
+  /** GuardEHContinuationTable: where exceptions may go on. */
   readonly ehContinuations: readonly GuardEntry[];
   /** SEHandlerTable, x86 only: RVAs of the registered exception handlers. */
   readonly seHandlers: readonly number[];

@@ -67,7 +67,9 @@ export const PE32_MAGIC = 0x10b;
 export const PE32_PLUS_MAGIC = 0x20b;
 export const DATA_DIRECTORY_SIZE = 8;
 
+/** IMAGE_FILE_HEADER; `characteristics` are bits of IMAGE_FILE. */
 export type FileHeader = StructValues<typeof fileHeaderFields>;
+/** IMAGE_OPTIONAL_HEADER32 or IMAGE_OPTIONAL_HEADER64. */
 export type OptionalHeader = StructValues<typeof optionalHeaderStart & typeof optionalHeaderRest> & {
   /** PE32 only. */
   baseOfData?: number;
@@ -75,20 +77,29 @@ export type OptionalHeader = StructValues<typeof optionalHeaderStart & typeof op
 
 /** IMAGE_DATA_DIRECTORY. An RVA, but a file offset for `security`. */
 export interface DataDirectory {
+  /** RVA; of the certificate table an offset in the file. */
   readonly virtualAddress: number;
+  /** Bytes. */
   readonly size: number;
 }
 
+/** All headers of an image. */
 export interface Headers {
   /** IMAGE_DOS_HEADER.e_lfanew: file offset of the PE signature. */
   readonly peOffset: number;
+  /** 4 in PE32, 8 in PE32+. */
   readonly pointerSize: 4 | 8;
+  /** IMAGE_FILE_HEADER. */
   readonly fileHeader: FileHeader;
+  /** IMAGE_OPTIONAL_HEADER. */
   readonly optionalHeader: OptionalHeader;
   /** As many as numberOfRvaAndSizes says, at most 16. */
   readonly dataDirectories: readonly DataDirectory[];
+  /** Offset in the file. */
   readonly fileHeaderOffset: number;
+  /** Offset in the file. */
   readonly optionalHeaderOffset: number;
+  /** Offset in the file. */
   readonly sectionTableOffset: number;
 }
 

@@ -30,27 +30,36 @@ const fields = {
 /** IMAGE_ARM64EC_METADATA (winnt.h), the fields that every version has. All addresses are RVAs. */
 const ARM64EC_METADATA = new Struct('IMAGE_ARM64EC_METADATA', fields);
 
+/** IMAGE_ARM64EC_METADATA; addresses are RVAs. */
 export type Arm64ecMetadata = StructValues<typeof fields>;
 
 const CODE_MAP_TYPES = ['ARM64', 'ARM64EC', 'AMD64'] as const;
 
 /** A range of the image whose instructions are of one kind (IMAGE_CHPE_RANGE_ENTRY). */
 export interface CodeRange {
+  /** Of the first byte. */
   readonly rva: number;
+  /** In bytes. */
   readonly length: number;
+  /** Instruction set of the range. */
   readonly type: (typeof CODE_MAP_TYPES)[number] | 'unknown';
 }
 
 /** IMAGE_ARM64EC_CODE_RANGE_ENTRY_POINT: x64 code of [startRva, endRva) is entered at entryPoint. */
 export interface CodeRangeEntryPoint {
+  /** First byte of the range. */
   readonly startRva: number;
+  /** First byte behind the range. */
   readonly endRva: number;
+  /** RVA of the code that it is entered through. */
   readonly entryPoint: number;
 }
 
 /** IMAGE_ARM64EC_REDIRECTION_ENTRY: an x64 thunk and the ARM64EC function behind it. */
 export interface Redirection {
+  /** RVA of the x64 thunk. */
   readonly source: number;
+  /** RVA of the ARM64EC function. */
   readonly destination: number;
 }
 
@@ -61,13 +70,17 @@ export interface HybridMetadata {
    * CHPE: an I386 image with ARM64 code, the format of Windows 10 on ARM, of which only the version is read here.
    */
   readonly kind: 'ARM64EC' | 'ARM64X' | 'CHPE';
+  /** Of the metadata. */
   readonly rva: number;
+  /** Of its format. */
   readonly version: number;
   /** Undefined for CHPE. */
   readonly metadata?: Arm64ecMetadata;
   /** Ascending. */
   readonly codeRanges: readonly CodeRange[];
+  /** How x64 code of a range is entered. */
   readonly codeRangesToEntryPoints: readonly CodeRangeEntryPoint[];
+  /** Which thunk stands for which function. */
   readonly redirections: readonly Redirection[];
   /** The functions of the instruction set that the exception directory leaves out. */
   readonly extraFunctionTable: readonly FunctionTableEntryArm64[];

@@ -3,6 +3,7 @@ import type { PeImage } from './image.js';
 import { Struct } from './struct.js';
 import { hex } from './text.js';
 
+/** A function that is imported, by name with a hint or by ordinal. */
 export type ImportFunction = {
   /** RVA of the import address table slot that receives the address. */
   readonly iatRva: number;
@@ -11,35 +12,51 @@ export type ImportFunction = {
   | { readonly ordinal: number; readonly name?: undefined; readonly hint?: undefined }
 );
 
+/** IMAGE_IMPORT_DESCRIPTOR, with what it leads to. */
 export interface ImportModule {
   /** As written in the image, e.g. `ntoskrnl.exe`. */
   readonly module: string;
+  /** 0 in an image that is not bound; -1 with bound imports of the new kind. */
   readonly timeDateStamp: number;
+  /** Index of the first forwarder; -1: none. */
   readonly forwarderChain: number;
   /** RVA of the import lookup table; 0 if there is none. */
   readonly originalFirstThunk: number;
   /** RVA of the import address table. */
   readonly firstThunk: number;
+  /** In the order of the table. */
   readonly functions: readonly ImportFunction[];
 }
 
 /** A delay-load module (ImgDelayDescr, delayimp.h). */
 export interface DelayImportModule {
+  /** As written in the image. */
   readonly module: string;
   /** 1: the fields are RVAs; 0: virtual addresses, as Visual C++ 6 wrote them. */
   readonly attributes: number;
+  /** Where the module's handle is kept once it is loaded. */
   readonly moduleHandleRva: number;
+  /** Where the addresses go. */
   readonly importAddressTableRva: number;
+  /** The names, in the order of the addresses. */
   readonly importNameTableRva: number;
+  /** Addresses of a bound module; 0: none. */
   readonly boundImportAddressTableRva: number;
+  /** A copy of the address table, for unloading; 0: none. */
   readonly unloadInformationTableRva: number;
+  /** Of the module that it was bound to; 0: not bound. */
   readonly timeDateStamp: number;
+  /** In the order of the table. */
   readonly functions: readonly ImportFunction[];
 }
 
+/** IMAGE_BOUND_IMPORT_DESCRIPTOR: a module whose addresses the image was built with. */
 export interface BoundImport {
+  /** As written in the image. */
   readonly module: string;
+  /** Of the file that it was bound to. */
   readonly timeDateStamp: number;
+  /** Modules that the module's own exports lead to. */
   readonly forwarders: readonly { readonly module: string; readonly timeDateStamp: number }[];
 }
 

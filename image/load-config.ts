@@ -75,9 +75,12 @@ export const LOAD_CONFIG32 = new Struct(
   4,
 );
 
+/** Fields of IMAGE_LOAD_CONFIG_DIRECTORY, with the width of each. */
 export type LoadConfigFields = typeof start &
   typeof rest & { readonly processAffinityMask: 'pointer'; readonly processHeapFlags: 'u32' };
+/** Values of the fields: addresses are bigints. */
 export type LoadConfigValues = StructValues<LoadConfigFields>;
+/** Name of a field: winnt.h's, beginning with a small letter. */
 export type LoadConfigField = keyof LoadConfigValues & string;
 
 /** The load configuration. A field that the image's directory is too short for is 0 and `has` says so. */

@@ -23,6 +23,7 @@ const LAYOUT_LIMIT = 0x100_0000;
 /** Zero bytes behind a section's file data in which a table may end. */
 const ZERO_TAIL = 0x40;
 
+/** How an image is read. */
 export interface ReadImageOptions {
   /** What errors call the file. */
   file?: string;

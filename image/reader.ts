@@ -11,9 +11,13 @@ const utf8 = new TextDecoder('utf-8');
  * and move it.
  */
 export class ByteReader {
+  /** What the view is on. */
   readonly bytes: Uint8Array;
+  /** What the bytes are, as errors call them. */
   readonly place: string;
+  /** What errors call the file. */
   readonly file: string | undefined;
+  /** Offset that the methods without `At` read at. */
   position = 0;
   readonly #view: DataView;
 
@@ -25,34 +29,41 @@ export class ByteReader {
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
+  /** Bytes of the view. */
   get length(): number {
     return this.bytes.length;
   }
 
+  /** Bytes from the position to the end. */
   get remaining(): number {
     return this.bytes.length - this.position;
   }
 
+  /** Unsigned, 8 bits. */
   u8At(offset: number): number {
     this.need(offset, 1);
     return this.#view.getUint8(offset);
   }
 
+  /** Unsigned, 16 bits. */
   u16At(offset: number): number {
     this.need(offset, 2);
     return this.#view.getUint16(offset, true);
   }
 
+  /** Unsigned, 32 bits. */
   u32At(offset: number): number {
     this.need(offset, 4);
     return this.#view.getUint32(offset, true);
   }
 
+  /** Signed, 32 bits. */
   i32At(offset: number): number {
     this.need(offset, 4);
     return this.#view.getInt32(offset, true);
   }
 
+  /** Unsigned, 64 bits. */
   u64At(offset: number): bigint {
     this.need(offset, 8);
     return this.#view.getBigUint64(offset, true);
@@ -78,42 +89,49 @@ export class ByteReader {
     return new ByteReader(this.bytesAt(offset, length), place, this.file);
   }
 
+  /** Unsigned, 8 bits. */
   u8(): number {
     const value = this.u8At(this.position);
     this.position += 1;
     return value;
   }
 
+  /** Unsigned, 16 bits. */
   u16(): number {
     const value = this.u16At(this.position);
     this.position += 2;
     return value;
   }
 
+  /** Unsigned, 32 bits. */
   u32(): number {
     const value = this.u32At(this.position);
     this.position += 4;
     return value;
   }
 
+  /** Signed, 32 bits. */
   i32(): number {
     const value = this.i32At(this.position);
     this.position += 4;
     return value;
   }
 
+  /** Unsigned, 64 bits. */
   u64(): bigint {
     const value = this.u64At(this.position);
     this.position += 8;
     return value;
   }
 
+  /** A view on the next bytes, not a copy. */
   take(length: number): Uint8Array {
     const bytes = this.bytesAt(this.position, length);
     this.position += length;
     return bytes;
   }
 
+  /** A NUL-terminated string; see {@link cStringAt}. */
   cString(limit?: number, encoding?: 'latin1' | 'utf-8'): string {
     const start = this.position;
     const text = this.cStringAt(start, limit, encoding);
@@ -121,11 +139,13 @@ export class ByteReader {
     return text;
   }
 
+  /** Moves the position by bytes that must exist. */
   skip(length: number): void {
     this.need(this.position, length);
     this.position += length;
   }
 
+  /** Moves the position to the next multiple. */
   align(to: number): void {
     this.position = Math.ceil(this.position / to) * to;
   }

@@ -8,11 +8,14 @@ export const IMAGE_REL_BASED = {
   DIR64: 10,
 } as const;
 
+/** IMAGE_REL_BASED_*, without the prefix. */
 export type RelocationType = Exclude<keyof typeof IMAGE_REL_BASED, 'ABSOLUTE'>;
 
 /** A place that changes when the image is not loaded at its preferred base. */
 export interface Relocation {
+  /** Of the place. */
   readonly rva: number;
+  /** How it changes. */
   readonly type: RelocationType;
   /** HIGHADJ only: the low 16 bits of the full value, kept in the slot after the entry. */
   readonly low?: number;
@@ -46,6 +49,7 @@ export const sizeOfRelocation = (value: number): number => typeSizes[value] ?? 0
  * of it is made when it is asked for.
  */
 export class RelocationList implements Iterable<Relocation> {
+  /** How many there are. */
   readonly length: number;
   readonly #rvas: Uint32Array;
   readonly #types: Uint8Array;
@@ -61,6 +65,7 @@ export class RelocationList implements Iterable<Relocation> {
     this.#lows = lows;
   }
 
+  /** By index; undefined beyond the end. */
   at(index: number): Relocation | undefined {
     const rva = this.#rvas[index];
     const type = typeNames[this.#types[index] ?? 0];
@@ -73,14 +78,17 @@ export class RelocationList implements Iterable<Relocation> {
     for (let index = 0; index < this.length; index++) yield this.at(index) as Relocation;
   }
 
+  /** As of an array. */
   map<T>(to: (relocation: Relocation, index: number) => T): T[] {
     return Array.from(this, to);
   }
 
+  /** As of an array. */
   filter(matches: (relocation: Relocation) => boolean): Relocation[] {
     return [...this].filter(matches);
   }
 
+  /** As of an array. */
   some(matches: (relocation: Relocation) => boolean): boolean {
     for (const relocation of this) if (matches(relocation)) return true;
     return false;

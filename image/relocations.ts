@@ -13,8 +13,11 @@ import { hex } from './text.js';
 
 /** IMAGE_BASE_RELOCATION: one 4 KB page's entries, raw: offset in bits 0-11, type in bits 12-15. */
 export interface RelocationBlock {
+  /** RVA of the page. */
   readonly virtualAddress: number;
+  /** Bytes of the block with its header. */
   readonly sizeOfBlock: number;
+  /** The entries. */
   readonly entries: Uint16Array;
 }
 

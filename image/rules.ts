@@ -4,6 +4,7 @@ import type { HotPatchRuleId } from './hotpatch/rules.js';
 /** What a file breaks: a rule of PE and its directories, of debugging symbols, or of the formats of hotpatches. */
 export type ImageRule = FormatRule | HotPatchRuleId | Hotp1RuleId;
 
+/** A rule of PE and its directories, or of debugging symbols. */
 export type FormatRule =
   | 'archive.header'
   | 'archive.magic'

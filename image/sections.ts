@@ -26,16 +26,27 @@ const SECTOR_SIZE = 0x200;
 
 /** IMAGE_SECTION_HEADER and the ranges that the memory manager derives from it. */
 export interface Section {
+  /** In the section table, from 0. */
   readonly index: number;
+  /** Eight bytes at most, or longer from the COFF string table, as GNU tools have it. */
   readonly name: string;
+  /** Misc.VirtualSize: bytes that are used in memory. */
   readonly virtualSize: number;
+  /** RVA. */
   readonly virtualAddress: number;
+  /** Bytes in the file. */
   readonly sizeOfRawData: number;
+  /** Offset in the file. */
   readonly pointerToRawData: number;
+  /** Of object files; 0. */
   readonly pointerToRelocations: number;
+  /** Offset of COFF line numbers in the file; 0: none. */
   readonly pointerToLinenumbers: number;
+  /** Of object files; 0. */
   readonly numberOfRelocations: number;
+  /** Of COFF line numbers. */
   readonly numberOfLinenumbers: number;
+  /** Bits of IMAGE_SCN. */
   readonly characteristics: number;
   /** Bytes of memory that the section occupies: virtualSize (sizeOfRawData where that is 0), in pages. */
   readonly sizeInMemory: number;
@@ -45,10 +56,12 @@ export interface Section {
   readonly fileSize: number;
 }
 
+/** Do its characteristics allow execution? */
 export function isExecutable(section: Section): boolean {
   return (section.characteristics & IMAGE_SCN.MEM_EXECUTE) !== 0;
 }
 
+/** Do its characteristics allow writing? */
 export function isWritable(section: Section): boolean {
   return (section.characteristics & IMAGE_SCN.MEM_WRITE) !== 0;
 }

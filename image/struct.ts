@@ -2,7 +2,9 @@ import type { ByteReader } from './reader.js';
 
 /** `pointer` is a virtual address or size of the image's own width: 4 bytes in PE32, 8 in PE32+. */
 export type FieldKind = 'u8' | 'u16' | 'u32' | 'u64' | 'pointer';
+/** 64-bit fields and pointers are bigints. */
 export type FieldValue<K extends FieldKind> = K extends 'u64' | 'pointer' ? bigint : number;
+/** The values of a structure's fields. */
 export type StructValues<F extends Record<string, FieldKind>> = { [N in keyof F]: FieldValue<F[N]> };
 export type PointerSize = 4 | 8;
 

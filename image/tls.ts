@@ -19,11 +19,17 @@ const TLS_DIRECTORY: Readonly<Record<PointerSize, Struct<typeof fields>>> = {
 
 /** The thread-local storage directory; addresses are virtual addresses at the preferred base. */
 export interface Tls {
+  /** Virtual address of the initial contents. */
   readonly startAddressOfRawData: bigint;
+  /** Virtual address behind the initial contents. */
   readonly endAddressOfRawData: bigint;
+  /** Virtual address of the index that the loader assigns. */
   readonly addressOfIndex: bigint;
+  /** Virtual address of the array of callbacks; 0: none. */
   readonly addressOfCallBacks: bigint;
+  /** Bytes of zeros behind the initial contents. */
   readonly sizeOfZeroFill: number;
+  /** Alignment, in the bits of IMAGE_SCN. */
   readonly characteristics: number;
   /** RVAs of the callbacks, called in this order. */
   readonly callBacks: readonly number[];

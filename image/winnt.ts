@@ -10,8 +10,10 @@ export const IMAGE_FILE_MACHINE = {
   ARM64: 0xaa64,
 } as const;
 
+/** IMAGE_FILE_MACHINE_*, without the prefix. */
 export type MachineName = keyof typeof IMAGE_FILE_MACHINE;
 
+/** IMAGE_FILE_*: characteristics of a file header. */
 export const IMAGE_FILE = {
   RELOCS_STRIPPED: 0x0001,
   EXECUTABLE_IMAGE: 0x0002,
@@ -30,6 +32,7 @@ export const IMAGE_FILE = {
   BYTES_REVERSED_HI: 0x8000,
 } as const;
 
+/** IMAGE_SUBSYSTEM_*. */
 export const IMAGE_SUBSYSTEM = {
   UNKNOWN: 0,
   NATIVE: 1,
@@ -47,6 +50,7 @@ export const IMAGE_SUBSYSTEM = {
   WINDOWS_BOOT_APPLICATION: 16,
 } as const;
 
+/** IMAGE_DLLCHARACTERISTICS_*. */
 export const IMAGE_DLLCHARACTERISTICS = {
   HIGH_ENTROPY_VA: 0x0020,
   DYNAMIC_BASE: 0x0040,
@@ -73,6 +77,7 @@ export const IMAGE_DLLCHARACTERISTICS_EX = {
   HOTPATCH_COMPATIBLE: 0x80,
 } as const;
 
+/** IMAGE_SCN_*: characteristics of a section. */
 export const IMAGE_SCN = {
   TYPE_NO_PAD: 0x00000008,
   CNT_CODE: 0x00000020,
@@ -112,8 +117,10 @@ export const DIRECTORY_NAMES = [
   'reserved',
 ] as const;
 
+/** Data directories, in the order of their numbers. */
 export type DirectoryName = (typeof DIRECTORY_NAMES)[number];
 
+/** IMAGE_GUARD_*: bits of GuardFlags. */
 export const IMAGE_GUARD = {
   CF_INSTRUMENTED: 0x00000100,
   CFW_INSTRUMENTED: 0x00000200,
@@ -134,7 +141,9 @@ export const IMAGE_GUARD = {
   MEMCPY_PRESENT: 0x02000000,
 } as const;
 
+/** Bits of GuardFlags that count the extra bytes of each entry. */
 export const IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_MASK = 0xf0000000;
+/** Where in GuardFlags those bits begin. */
 export const IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_SHIFT = 28;
 
 /** Per-entry flags of a guard table whose entries carry extra bytes. */
@@ -145,6 +154,7 @@ export const IMAGE_GUARD_FLAG = {
   FID_XFG: 0x08,
 } as const;
 
+/** IMAGE_DEBUG_TYPE_*. */
 export const IMAGE_DEBUG_TYPE = {
   UNKNOWN: 0,
   COFF: 1,
@@ -170,6 +180,7 @@ export const IMAGE_DEBUG_TYPE = {
   R2R_PERFMAP: 21,
 } as const;
 
+/** IMAGE_DYNAMIC_RELOCATION_*: symbols that are no addresses. */
 export const IMAGE_DYNAMIC_RELOCATION = {
   GUARD_RF_PROLOGUE: 1,
   GUARD_RF_EPILOGUE: 2,

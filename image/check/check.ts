@@ -19,14 +19,19 @@ import { type CodeSurvey, entryInFile, type InstructionDecoder, neverLeaves, sur
 import { type CheckSymbols, type FunctionPlace, functionEnds, listFunctions } from './functions.js';
 import { type CheckFinding, type CheckRuleId, checkFinding } from './rules.js';
 
+/** Whether one function can be hotpatched. */
 export interface FunctionCheck {
+  /** The first of its names. */
   readonly name: string;
+  /** Further names of the same address. */
   readonly aliases: readonly string[];
+  /** Where it begins. */
   readonly rva: number;
   /** Object file. */
   readonly module?: string;
   /** Bytes of fill before the function, counted up to 64. */
   readonly padding: number;
+  /** What the jump at the entry would replace. */
   readonly firstInstruction: {
     readonly bytes: Uint8Array;
     readonly length: number;
@@ -35,19 +40,25 @@ export interface FunctionCheck {
   };
   /** No reason of severity `error`. */
   readonly patchable: boolean;
+  /** What speaks against it, and what only should be known. */
   readonly reasons: readonly CheckFinding[];
 }
 
+/** Whether an image can be hotpatched. */
 export interface CheckReport {
+  /** The processor of its code. */
   readonly architecture: PeImage['architecture'];
+  /** Whose hotpatches it was checked for. */
   readonly generation: 'modern' | '2003';
   /** No finding of severity `error`, and every function is patchable. */
   readonly ready: boolean;
   /** About the image as a whole. */
   readonly findings: readonly CheckFinding[];
+  /** Every function that was found, by address. */
   readonly functions: readonly FunctionCheck[];
 }
 
+/** What an image is checked for. */
 export interface CheckOptions {
   /** Whose hotpatches it is to carry. Default `modern`. */
   readonly generation?: 'modern' | '2003';

@@ -2,6 +2,7 @@
 export interface FlowInstruction {
   /** From the function's first byte. */
   readonly offset: number;
+  /** Bytes. */
   readonly length: number;
   /** `return`, `jump`, `conditionalJump` … as the processor room names them. */
   readonly flow: string;

@@ -7,17 +7,23 @@ import { isX64Entry, readUnwindInfoArm64, readUnwindInfoX64, UNW_FLAG } from '..
 
 /** A place where a function begins. */
 export interface FunctionPlace {
+  /** The first of its names. */
   readonly name: string;
   /** Further names of the same address. */
   readonly aliases: readonly string[];
+  /** Where it begins. */
   readonly rva: number;
   /** First RVA behind the function, where something says it. */
   readonly end?: number;
+  /** Object file, where the symbols say it. */
   readonly module?: string;
 }
 
+/** Symbols, and how far they can be trusted. */
 export interface CheckSymbols {
+  /** The symbols. */
   readonly table: SymbolTable;
+  /** From what kind of file they are. */
   readonly origin: Pick<SymbolsOrigin, 'kind'>;
 }
 

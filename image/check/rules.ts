@@ -161,12 +161,18 @@ export const CHECK_RULES = {
   },
 } as const satisfies Record<string, CheckRuleData>;
 
+/** Stable name of a rule of the check. */
 export type CheckRuleId = keyof typeof CHECK_RULES;
 
+/** What the check has to say of a function or an image. */
 export interface CheckFinding {
+  /** Stable name of the rule. */
   readonly rule: CheckRuleId;
+  /** `error`: it cannot be hotpatched so. */
   readonly severity: Severity;
+  /** What is wrong, in this very place. */
   readonly message: string;
+  /** What to change in the build. */
   readonly advice: string;
 }
 

@@ -17,6 +17,7 @@ import { describeHotPatch } from './hotpatch.js';
 import { describeDynamicRelocations, describeGuard, describeLoadConfig } from './load-config.js';
 import { describeDebug, describeFunctionTable, describeImports, describeRelocations } from './parts.js';
 
+/** What is described, and how. */
 export interface DescribeOptions {
   /** Also every relocation, function table entry and guard table entry, not only their number. */
   readonly all?: boolean;
@@ -26,13 +27,19 @@ export interface DescribeOptions {
 
 /** A part of the image that cannot be read, and why. */
 export interface Problem {
+  /** Which part: `imports`, `loadConfig`. */
   readonly part: string;
+  /** Stable name of the rule that was broken. */
   readonly rule: ImageRule;
+  /** Where in the file. */
   readonly place: string;
+  /** What Windows would return. */
   readonly status: { readonly name: string; readonly value: number };
+  /** What is wrong. */
   readonly message: string;
 }
 
+/** What {@link describeImage} returns. */
 export type ImageDescription = ReturnType<typeof describeImage>;
 
 /**

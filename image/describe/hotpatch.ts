@@ -10,6 +10,7 @@ import type { SymbolTable } from '../symbols/symbol-table.js';
 import { flagNames, hex } from '../text.js';
 import { hexOf } from './parts.js';
 
+/** What {@link describeHotPatch} returns. */
 export type HotPatchDescription = ReturnType<typeof describeHotPatch>;
 
 /** A hotpatch table chunk by chunk; `symbol` names the side of each record that is in this image. */

@@ -10,6 +10,7 @@ const ENTRY_SIZE = 12 + LONGEST;
 
 /** A place of the old file that leads to an appended function now; one that serves several functions is there for each. */
 export interface ColdpatchPlace {
+  /** RVA of what was changed. */
   readonly rva: number;
   /** RVA of the function that it serves. */
   readonly entry: number;
@@ -19,11 +20,15 @@ export interface ColdpatchPlace {
 
 /** What a coldpatch was made of: the old file's identification, and the bytes that it changes in it. */
 export interface Coldpatch {
+  /** CheckSum of the old file. */
   readonly checkSum: number;
+  /** PeHeaderHash2 of the old file. */
   readonly headerHash: Uint8Array;
+  /** What it changes, by address. */
   readonly places: readonly ColdpatchPlace[];
 }
 
+/** The section that a coldpatch keeps this in. */
 export function encodeColdpatch({ checkSum, headerHash, places }: Coldpatch): Uint8Array {
   const bytes = new Uint8Array(HEADER_SIZE + ENTRY_SIZE * places.length);
   const view = new DataView(bytes.buffer);

@@ -18,6 +18,7 @@ import { moduleIdText } from './module-id.js';
 import { readHotp1 } from './read.js';
 import { validateHotp1 } from './validate.js';
 
+/** What {@link describeHotp1} returns. */
 export type Hotp1Description = ReturnType<typeof describeHotp1>;
 
 /** The `.hotp1` section as one plain object, with names and findings; null when the image has none. */

@@ -17,19 +17,27 @@ import {
   MODULE_ID_VALUE_SIZE,
 } from './format.js';
 
+/** A validation, without the RVAs that the encoder chooses. */
 export interface Hotp1ValidationInput {
   /** RVA in the hotpatch image, or the expected bytes, which then become part of the section. */
   readonly source: number | Uint8Array;
+  /** RVA in the target of the bytes that are compared. */
   readonly targetRva: number;
   /** Default: as many as `source` has. */
   readonly byteCount?: number;
+  /** Bits of HOTPATCH_VALIDATION's OptionFlags. Default 0. */
   readonly optionFlags?: number;
 }
 
+/** A hook, without the RVAs that the encoder chooses. */
 export interface Hotp1HookInput {
+  /** Value of HOOK_TYPE. */
   readonly type: number;
+  /** Bits of HOOK_OPTION. Default 0. */
   readonly options?: number;
+  /** RVA in the target: where bytes are changed. */
   readonly hookRva: number;
+  /** RVA in the hotpatch image of the routine. */
   readonly hotpRva: number;
   /** Index of its own validation. */
   readonly validation?: number;
@@ -37,12 +45,19 @@ export interface Hotp1HookInput {
 
 /** What a section says, without the RVAs that the encoder chooses. */
 export interface Hotp1Input {
+  /** Default: none. */
   readonly fixups?: readonly Hotp1Fixup[];
+  /** Default: none. */
   readonly validations?: readonly Hotp1ValidationInput[];
+  /** What is changed in the target. */
   readonly hooks: readonly Hotp1HookInput[];
+  /** Base address of the hotpatch image that its fixups were made for. */
   readonly origHotpBaseAddress: bigint;
+  /** Base address of the target that the fixups were made for. */
   readonly origTargetBaseAddress: bigint;
+  /** File name of the target. */
   readonly targetName: string;
+  /** Value of MODULE_ID_METHOD: how the target is told. */
   readonly moduleIdMethod: number;
   /** At most 24 bytes. */
   readonly moduleIdValue?: Uint8Array;

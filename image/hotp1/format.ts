@@ -55,8 +55,10 @@ export const MODULE_ID_METHOD = {
   PeChecksum: 3,
   PeDebugSignature: 16,
 } as const;
+/** Name of a value of {@link MODULE_ID_METHOD}. */
 export type ModuleIdMethod = keyof typeof MODULE_ID_METHOD;
 
+/** Values of HookType: what a hook changes. */
 export const HOOK_TYPE = {
   None: 0,
   VA32: 1,
@@ -69,6 +71,7 @@ export const HOOK_TYPE = {
   AMD64_IND: 48,
   AMD64_CNT: 49,
 } as const;
+/** Name of a value of {@link HOOK_TYPE}. */
 export type HookType = keyof typeof HOOK_TYPE;
 
 /** Bits of HookOptions. */
@@ -82,7 +85,9 @@ export const HOOK_OPTION = {
 /** OptionFlags of a validation that belongs to one hook and is left out of the pass over all of them. */
 export const VALIDATION_HOOK_ONLY = 1;
 
+/** Types of fixups: how one changes the hotpatch image. */
 export const FIXUP_TYPE = { None: 0, VA32: 1, PC32: 2, VA64: 3, PC64: 4 } as const;
+/** Name of a value of {@link FIXUP_TYPE}. */
 export type FixupType = keyof typeof FIXUP_TYPE;
 /** Bytes that a fixup changes. */
 export const FIXUP_SIZE: Readonly<Record<FixupType, number>> = {
@@ -93,6 +98,7 @@ export const FIXUP_SIZE: Readonly<Record<FixupType, number>> = {
   PC64: 8,
 };
 
+/** A place of the hotpatch image that depends on where it or its target lies. */
 export interface Hotp1Fixup {
   /** RVA in the hotpatch image. */
   readonly rva: number;
@@ -100,18 +106,23 @@ export interface Hotp1Fixup {
   readonly type: number;
 }
 
+/** Bytes of the target that must be as expected. */
 export interface Hotp1Validation {
   /** RVA in the hotpatch image of the bytes that are expected. */
   readonly sourceRva: number;
   /** RVA in the target of the bytes that they are compared with. */
   readonly targetRva: number;
+  /** How many bytes are compared. */
   readonly byteCount: number;
+  /** Bits, such as {@link VALIDATION_HOOK_ONLY}. */
   readonly optionFlags: number;
 }
 
+/** A change of the target. */
 export interface Hotp1Hook {
   /** Value of HOOK_TYPE, whether it is known or not. */
   readonly type: number;
+  /** Bits of {@link HOOK_OPTION}. */
   readonly options: number;
   /** RVA in the target: where bytes are changed. */
   readonly hookRva: number;
@@ -125,11 +136,15 @@ export interface Hotp1Hook {
 export interface Hotp1 {
   /** RVA of the section, where its header is. */
   readonly rva: number;
+  /** Of the format. */
   readonly version: number;
   /** Fixup regions as they are in the file: one 4 KB page each. */
   readonly fixupRegions: readonly { readonly rva: number; readonly fixups: readonly Hotp1Fixup[] }[];
+  /** What the target must have. */
   readonly validations: readonly Hotp1Validation[];
+  /** RVA of the array of validations. */
   readonly validationArrayRva: number;
+  /** What is changed in the target. */
   readonly hooks: readonly Hotp1Hook[];
   /** Base address of the hotpatch image that its fixups were made for. */
   readonly origHotpBaseAddress: bigint;
@@ -143,10 +158,12 @@ export interface Hotp1 {
   readonly moduleIdValue: Uint8Array;
 }
 
+/** Name of a hook's type; undefined for values that are not known. */
 export function hookTypeName(type: number): HookType | undefined {
   return HOOK_NAMES.get(type);
 }
 
+/** Name of a fixup's type; undefined for values that are not known. */
 export function fixupTypeName(type: number): FixupType | undefined {
   return FIXUP_NAMES.get(type);
 }

@@ -94,16 +94,22 @@ const rules = {
   'hook.padding': error('the bytes before a hooked function must be padding (laboratory)'),
 } as const satisfies Record<string, RuleData>;
 
+/** Stable name of a rule of the first generation's format. */
 export type Hotp1RuleId = keyof typeof rules;
 
+/** What must hold of a hotpatch of the first generation. */
 export interface Hotp1Rule {
+  /** Stable name. */
   readonly id: Hotp1RuleId;
+  /** What breaking it means: it cannot be applied, or it should be known. */
   readonly severity: 'error' | 'warning';
   /** What must hold. */
   readonly description: string;
+  /** What is returned for a hotpatch that breaks it. */
   readonly status: NtStatus;
 }
 
+/** Every rule of the first generation's format. */
 export const HOTP1_RULES: readonly Hotp1Rule[] = Object.entries(rules).map(([id, data]) => ({
   id: id as Hotp1RuleId,
   severity: data.severity,
@@ -113,6 +119,7 @@ export const HOTP1_RULES: readonly Hotp1Rule[] = Object.entries(rules).map(([id,
 
 const byId = new Map(HOTP1_RULES.map((rule) => [rule.id, rule]));
 
+/** The rule of this name. */
 export function hotp1Rule(id: Hotp1RuleId): Hotp1Rule {
   const rule = byId.get(id);
   if (rule === undefined) throw new RangeError(`no rule ${id}`);
@@ -121,16 +128,21 @@ export function hotp1Rule(id: Hotp1RuleId): Hotp1Rule {
 
 /** A rule that a hotpatch of the first generation does not keep. */
 export interface Hotp1Finding {
+  /** Stable name of the rule. */
   readonly rule: Hotp1RuleId;
+  /** Whether it cannot be applied so. */
   readonly severity: 'error' | 'warning';
   /** `hook 2`, `.hotp1 +0x20`. */
   readonly place: string;
+  /** What is returned for it. */
   readonly status: NtStatus;
+  /** What must hold, and what is instead. */
   readonly message: string;
   /** The location in the target or in the hotpatch image. */
   readonly rva?: number;
 }
 
+/** A finding of a rule; `detail` says what is instead of what must hold. */
 export function hotp1Finding(rule: Hotp1RuleId, place: string, detail: string, rva?: number): Hotp1Finding {
   const { status, severity, description } = hotp1Rule(rule);
   const message = `${description}: ${detail}`;

@@ -14,13 +14,17 @@ import {
   recordDwords,
 } from './format.js';
 
+/** One record of a chunk. */
 export interface HotPatchRecordInput {
+  /** Where in the modified image; of CALL_TARGET the new call target. */
   readonly rva: number;
+  /** What it shall lead to in the other image; of DYNAMIC_VALUE an index. */
   readonly target: number;
   /** At most 4 times extraPatchSize bytes; zero-filled to that length. */
   readonly originalBytes?: Uint8Array;
 }
 
+/** Records of one kind and direction. */
 export type HotPatchChunkInput = Pick<HotPatchChunk, 'direction' | 'type'> & {
   readonly obligatory?: boolean;
   readonly reserved?: number;
@@ -28,13 +32,21 @@ export type HotPatchChunkInput = Pick<HotPatchChunk, 'direction' | 'type'> & {
   readonly records: readonly HotPatchRecordInput[];
 };
 
+/** One base image of a table. */
 export interface HotPatchBaseInput {
+  /** Default 0. */
   readonly sequenceNumber?: number;
+  /** Bits of HOT_PATCH_BASE_FLAG. Default 0. */
   readonly flags?: number;
+  /** FileHeader.TimeDateStamp of the base image. */
   readonly originalTimeDateStamp: number;
+  /** OptionalHeader.CheckSum of the base image. */
   readonly originalCheckSum: number;
+  /** Digests of the base. Default: none. */
   readonly hashes?: HotPatchHashes;
+  /** Default 0. */
   readonly bufferOffset?: number;
+  /** Its chunks, in order. */
   readonly chunks: readonly HotPatchChunkInput[];
 }
 
@@ -42,11 +54,17 @@ export interface HotPatchBaseInput {
 export interface HotPatchTableInput {
   /** Default 4. */
   readonly version?: HotPatchVersion;
+  /** A newer patch of the same base has a higher one. */
   readonly sequenceNumber: number;
+  /** Default 0. */
   readonly bufferOffset?: number;
+  /** Dwords of original bytes in each record. Default 0. */
   readonly extraPatchSize?: number;
+  /** Default 0. */
   readonly minSequenceNumber?: number;
+  /** Bits of HOT_PATCH_INFO_FLAG. Default 0. */
   readonly flags?: number;
+  /** The base images that it is for; usually one. */
   readonly bases: readonly HotPatchBaseInput[];
 }
 

@@ -3,8 +3,11 @@ import { PADDING_NEEDED } from '../entry.js';
 import type { ImageArchitecture } from '../mapped-file.js';
 import type { HotPatchType } from './format.js';
 
+/** Bytes of an image. */
 export interface Extent {
+  /** Of the first byte. */
   readonly rva: number;
+  /** In bytes. */
   readonly length: number;
 }
 

@@ -25,6 +25,7 @@ export const HOT_PATCH_BASE = new Struct('IMAGE_HOT_PATCH_BASE', {
   bufferOffset: 'u32',
 } as const);
 
+/** Versions of IMAGE_HOT_PATCH_INFO, by what each added. */
 export type HotPatchVersion = 1 | 2 | 3 | 4;
 
 /** Bytes of IMAGE_HOT_PATCH_INFO that each version has, which is also the least `size` it accepts. */
@@ -33,8 +34,10 @@ export const INFO_SIZE: Readonly<Record<HotPatchVersion, number>> = { 1: 0x14, 2
 /** IMAGE_HOT_PATCH_HASHES: SHA256[32], SHA1[20]. */
 export const HASHES_SIZE = 52;
 
+/** IMAGE_HOT_PATCH_INFO_FLAG_* (winnt.h). */
 export const HOT_PATCH_INFO_FLAG = { PATCHORDERCRITICAL: 0x1, HOTSWAP: 0x2 } as const;
 
+/** IMAGE_HOT_PATCH_BASE_* (winnt.h). */
 export const HOT_PATCH_BASE_FLAG = {
   OBLIGATORY: 0x01,
   CAN_ROLL_BACK: 0x02,
@@ -66,6 +69,7 @@ export const HOT_PATCH_TYPE = {
   DYNAMIC_VALUE: 0x00078000,
 } as const;
 
+/** Name of a chunk's type. */
 export type HotPatchType = keyof typeof HOT_PATCH_TYPE;
 
 /** A chunk holds at most this many records (the SIZE mask). */
@@ -83,10 +87,12 @@ export const HOT_PATCH_KINDS: readonly HotPatchType[] = [
   'DYNAMIC_VALUE',
 ];
 
+/** Do its records name a location in the modified image? */
 export function hasSourceRva(type: HotPatchType): boolean {
   return (HOT_PATCH_TYPE[type] & HOT_PATCH_CHUNK.SOURCE_RVA) !== 0;
 }
 
+/** Do its records name something in the other image? */
 export function hasTargetRva(type: HotPatchType): boolean {
   return (HOT_PATCH_TYPE[type] & HOT_PATCH_CHUNK.TARGET_RVA) !== 0;
 }
@@ -94,6 +100,7 @@ export function hasTargetRva(type: HotPatchType): boolean {
 /** `forward`: the location is in the base, the target in the patch image; `backward` (INVERSE): the reverse. */
 export type HotPatchDirection = 'forward' | 'backward';
 
+/** What is changed in one place. */
 export interface HotPatchRecord {
   /** Dword 0: RVA of the location that is modified; for CALL_TARGET the RVA that becomes a valid call target. */
   readonly rva: number;
@@ -103,15 +110,21 @@ export interface HotPatchRecord {
   readonly originalBytes: Uint8Array;
 }
 
+/** Records of one kind and direction. */
 export interface HotPatchChunk {
+  /** Which of the two images is modified. */
   readonly direction: HotPatchDirection;
+  /** What kind of change it is. */
   readonly type: HotPatchType;
+  /** Header bit OBLIGATORY. */
   readonly obligatory: boolean;
   /** The header's RESERVED bits in place; 0 in every valid table. */
   readonly reserved: number;
+  /** Its records, in order. */
   readonly records: readonly HotPatchRecord[];
 }
 
+/** IMAGE_HOT_PATCH_HASHES: digests of the base image. */
 export interface HotPatchHashes {
   /** 32 bytes. */
   readonly sha256: Uint8Array;
@@ -119,7 +132,9 @@ export interface HotPatchHashes {
   readonly sha1: Uint8Array;
 }
 
+/** IMAGE_HOT_PATCH_BASE: what the table says of one base image. */
 export interface HotPatchBase {
+  /** SequenceNumber of the base. */
   readonly sequenceNumber: number;
   /** Bits of HOT_PATCH_BASE_FLAG. */
   readonly flags: number;
@@ -129,28 +144,37 @@ export interface HotPatchBase {
   readonly originalCheckSum: number;
   /** Offset from the start of the table; 0: none. */
   readonly codeIntegrityInfo: number;
+  /** Bytes. */
   readonly codeIntegritySize: number;
+  /** Undefined: none. */
   readonly hashes?: HotPatchHashes;
   /** Offset of the first chunk header from the start of the table. */
   readonly patchTable: number;
+  /** BufferOffset, as in the file. */
   readonly bufferOffset: number;
+  /** Its chunks, in order. */
   readonly chunks: readonly HotPatchChunk[];
 }
 
 /** A hotpatch table; the fields that its version lacks are 0. */
 export interface HotPatchTable {
+  /** Of IMAGE_HOT_PATCH_INFO. */
   readonly version: HotPatchVersion;
   /** Bytes of the whole table, from IMAGE_HOT_PATCH_INFO to its end. */
   readonly size: number;
+  /** A newer patch of the same base has a higher one. */
   readonly sequenceNumber: number;
   /** Offset of the list of offsets of the bases. */
   readonly baseImageList: number;
+  /** BufferOffset, as in the file. */
   readonly bufferOffset: number;
   /** Dwords of original bytes in each record. */
   readonly extraPatchSize: number;
+  /** MinSequenceNumber, as in the file. */
   readonly minSequenceNumber: number;
   /** Bits of HOT_PATCH_INFO_FLAG. */
   readonly flags: number;
+  /** The base images that it is for; usually one. */
   readonly bases: readonly HotPatchBase[];
 }
 

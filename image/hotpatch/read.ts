@@ -24,7 +24,9 @@ import { type HotPatchRuleId, hotPatchRule } from './rules.js';
 
 const NO_BYTES = new Uint8Array(0);
 
+/** How a table is read. */
 export interface ReadHotPatchOptions {
+  /** What errors call the file. */
   file?: string | undefined;
   /** How errors name the table; default `hotpatch table`. */
   place?: string;

@@ -1,5 +1,6 @@
 import { type NtStatus, type NtStatusName, ntStatus } from '../status.js';
 
+/** `error`: it cannot be applied. `warning`: it can, but should be known. */
 export type Severity = 'error' | 'warning';
 
 interface RuleData {
@@ -109,15 +110,22 @@ const rules = {
   ),
 } as const satisfies Record<string, RuleData>;
 
+/** Stable name of a rule of the hotpatch table. */
 export type HotPatchRuleId = keyof typeof rules;
 
+/** What must hold of a hotpatch table. */
 export interface HotPatchRule {
+  /** Stable name. */
   readonly id: HotPatchRuleId;
+  /** What is returned for a table that breaks it. */
   readonly status: NtStatus;
+  /** What breaking it means. */
   readonly severity: Severity;
+  /** What must hold. */
   readonly description: string;
 }
 
+/** Every rule of the hotpatch table. */
 export const HOT_PATCH_RULES: readonly HotPatchRule[] = Object.entries(rules).map(([id, data]) => ({
   id: id as HotPatchRuleId,
   status: ntStatus(data.status),
@@ -127,12 +135,14 @@ export const HOT_PATCH_RULES: readonly HotPatchRule[] = Object.entries(rules).ma
 
 const byId = new Map(HOT_PATCH_RULES.map((rule) => [rule.id, rule]));
 
+/** The rule of this name. */
 export function hotPatchRule(id: HotPatchRuleId): HotPatchRule {
   const rule = byId.get(id);
   if (rule === undefined) throw new RangeError(`no hotpatch rule ${id}`);
   return rule;
 }
 
+/** Is there a rule of this name? */
 export function isHotPatchRule(id: string): id is HotPatchRuleId {
   return byId.has(id as HotPatchRuleId);
 }

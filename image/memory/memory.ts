@@ -4,16 +4,21 @@ import type { ImageArchitecture } from '../mapped-file.js';
 export interface DumpModule {
   /** With its path, if the dump has one. */
   readonly name: string;
+  /** Address of its first byte. */
   readonly base: bigint;
   /** SizeOfImage. */
   readonly size: number;
+  /** Of its optional header. */
   readonly checkSum: number;
+  /** Of its file header. */
   readonly timeDateStamp: number;
 }
 
 /** Memory that was taken at one moment, of a process, a kernel or a single image. */
 export interface MemoryDump {
+  /** The processor that it was taken from. */
   readonly architecture: ImageArchitecture;
+  /** The modules that were loaded. */
   readonly modules: readonly DumpModule[];
   /** Bytes at an address; fewer than asked for where what was taken ends. */
   read(address: bigint, length: number): Uint8Array;
@@ -21,7 +26,9 @@ export interface MemoryDump {
 
 /** One stretch of memory. */
 export interface MemoryRange {
+  /** Of the first byte. */
   readonly address: bigint;
+  /** What was there. */
   readonly bytes: Uint8Array;
 }
 
@@ -38,6 +45,7 @@ export class MemoryRanges {
     this.#ranges = [...ranges].sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
   }
 
+  /** Bytes at an address; fewer than asked for where a stretch ends. */
   read(address: bigint, length: number): Uint8Array {
     const first = this.#at(address, length);
     if (first.length === length || first.length === 0) return first;

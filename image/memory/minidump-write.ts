@@ -19,7 +19,9 @@ import {
   THREAD,
 } from './minidump.js';
 
+/** MINIDUMP_THREAD. */
 export interface MinidumpThread {
+  /** Of the thread. */
   readonly id: number;
   /** TEB; 0 where there is none. */
   readonly teb: bigint;
@@ -36,26 +38,41 @@ export interface MinidumpModule extends DumpModule {
 
 /** MEMORY_BASIC_INFORMATION of a region, with the constants of winnt.h. */
 export interface MinidumpRegion {
+  /** BaseAddress. */
   readonly base: bigint;
+  /** AllocationBase. */
   readonly allocationBase: bigint;
+  /** PAGE_* that it was allocated with. */
   readonly allocationProtect: number;
+  /** RegionSize, in bytes. */
   readonly size: bigint;
+  /** MEM_COMMIT, MEM_RESERVE or MEM_FREE. */
   readonly state: number;
+  /** PAGE_* of now. */
   readonly protect: number;
+  /** MEM_PRIVATE, MEM_MAPPED or MEM_IMAGE. */
   readonly type: number;
 }
 
+/** What a minidump is written of. */
 export interface MinidumpInput {
+  /** The processor. */
   readonly architecture: ImageArchitecture;
+  /** How many of them. */
   readonly processors: number;
+  /** Of Windows. */
   readonly version: { readonly major: number; readonly minor: number; readonly build: number };
+  /** Of the process. */
   readonly processId: number;
   /** Seconds since 1970. */
   readonly time: number;
+  /** In load order. */
   readonly modules: readonly MinidumpModule[];
+  /** Its threads. */
   readonly threads: readonly MinidumpThread[];
   /** In ascending order, not overlapping. */
   readonly memory: readonly MemoryRange[];
+  /** What is mapped where, in ascending order. */
   readonly regions: readonly MinidumpRegion[];
 }
 

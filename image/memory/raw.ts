@@ -5,22 +5,29 @@ import { PROCESSOR_ARCHITECTURE } from './minidump.js';
 
 /** Where a stretch of memory is in a raw file. Addresses are `0x…` strings. */
 export interface RawRegion {
+  /** Of its first byte. */
   readonly address: string;
   /** Bytes, in memory and in the file. */
   readonly size: number;
   /** Offset in the file. */
   readonly offset: number;
+  /** PAGE_*, by name. */
   readonly protection: string;
 }
 
 /** What the JSON file beside a raw memory image says at least. */
 export interface RawMemoryDescription {
+  /** What kind of file it is. */
   readonly format: typeof RAW_MEMORY_FORMAT;
+  /** The processor. */
   readonly architecture: ImageArchitecture;
+  /** The modules that were loaded. */
   readonly modules: readonly (Omit<DumpModule, 'base'> & { readonly base: string })[];
+  /** Where which memory is in the file. */
   readonly regions: readonly RawRegion[];
 }
 
+/** `format` of a {@link RawMemoryDescription}. */
 export const RAW_MEMORY_FORMAT = 'hotpatch-lab memory 1';
 
 /**

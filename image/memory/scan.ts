@@ -20,24 +20,35 @@ import { baseName, type DumpModule, type MemoryDump } from './memory.js';
  */
 export type ScanVerdict = 'hotpatch' | 'unverified' | 'hook' | 'reverted' | 'import';
 
+/** One entry that is not as it was loaded. */
 export interface ScanFinding {
+  /** What has been done to it. */
   readonly verdict: ScanVerdict;
+  /** Of the entry, in its module. */
   readonly rva: number;
+  /** Of the entry. */
   readonly address: bigint;
+  /** The function, or the import. */
   readonly name: string;
   /** How it is redirected: `slot` (HPAT), `retpoline`, `pointers`, or the shape of the hook. */
   readonly shape: string;
+  /** Address of its code slot of the HPAT. */
   readonly codeSlot?: bigint;
+  /** Address of its data slot of the HPAT, or of the pointer that is jumped through. */
   readonly dataSlot?: bigint;
+  /** Where it leads to in the end. */
   readonly target?: bigint;
   /** `demo_hp.dll!dispatch`; the address where no module is. */
   readonly into?: string;
 }
 
+/** What was found in one module. */
 export interface ScannedModule {
+  /** The module. */
   readonly module: DumpModule;
   /** What `OriginalCheckSum` and so on of its hotpatch table say it is a patch of. */
   readonly patches?: readonly { readonly originalCheckSum: number; readonly originalTimeDateStamp: number }[];
+  /** By address. */
   readonly findings: readonly ScanFinding[];
   /** Entries that were looked at. */
   readonly entries: number;
@@ -45,6 +56,7 @@ export interface ScannedModule {
   readonly problem?: string;
 }
 
+/** What a scan may know beforehand. */
 export interface ScanOptions {
   /** Symbols of a module; without them its exports and function table say where functions begin. */
   readonly symbols?: (module: DumpModule) => SymbolTable | undefined;

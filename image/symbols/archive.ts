@@ -8,21 +8,27 @@ const IMPORT_HEADER_SIZE = 20;
 
 /** IMPORT_OBJECT_HEADER of winnt.h: a member that stands for one import of a DLL instead of an object file. */
 export interface ShortImport {
+  /** IMAGE_FILE_MACHINE_*. */
   readonly machine: number;
   /** The symbol that the linker resolves, as decorated: `_Sleep@4`. */
   readonly symbolName: string;
+  /** File name of the DLL. */
   readonly dll: string;
+  /** Which of the two `nameType` says. */
   readonly ordinalOrHint: number;
+  /** What is imported; a number is not known. */
   readonly type: 'code' | 'data' | 'const' | number;
   /** How the name in the DLL follows from the symbol. */
   readonly nameType: 'ordinal' | 'name' | 'noPrefix' | 'undecorate' | 'exportAs' | number;
 }
 
+/** A file in a library. */
 export interface ArchiveMember {
   /** As the librarian stored it, often with a path. */
   readonly name: string;
   /** An object file for `readObject`, unless it is an import. */
   readonly data: Uint8Array;
+  /** Undefined: it is an object file. */
   readonly shortImport?: ShortImport;
 }
 

@@ -21,23 +21,29 @@ type ScopeKind = keyof typeof SCOPE_KIND;
 
 /** A call that was inlined: its code is described by `annotations`. */
 export interface InlineSiteSymbol extends SymbolPlace {
+  /** The record's kind. */
   readonly kind: 'S_INLINESITE';
   /** Offset of the record that ends it. */
   readonly end: number;
   /** IPI index of the inlined function's LF_FUNC_ID or LF_MFUNC_ID. */
   readonly inlinee: number;
+  /** Binary annotations: where its code is, and of which lines. */
   readonly annotations: Uint8Array;
 }
 
 /** Braces with variables of their own. */
 export interface BlockSymbol extends SymbolPlace, SectionOffset {
+  /** The record's kind. */
   readonly kind: 'S_BLOCK32';
+  /** Offset of the record that ends it. */
   readonly end: number;
+  /** Bytes of code. */
   readonly size: number;
 }
 
 /** Of a procedure: how its frame is made, and which registers S_DEFRANGE_FRAMEPOINTER_REL counts from. */
 export interface FrameSymbol extends SymbolPlace {
+  /** The record's kind. */
   readonly kind: 'S_FRAMEPROC';
   /** Bytes of the frame. */
   readonly frameSize: number;
@@ -45,22 +51,31 @@ export interface FrameSymbol extends SymbolPlace {
   readonly savedRegistersSize: number;
   /** Encoded registers: 0 none, 1 stack pointer, 2 frame pointer, 3 base pointer. */
   readonly localBasePointer: number;
+  /** The same of parameters. */
   readonly parameterBasePointer: number;
 }
 
 /** A local variable or parameter; where it is say the ranges that follow. */
 export interface LocalSymbol extends SymbolPlace {
+  /** The record's kind. */
   readonly kind: 'S_LOCAL';
+  /** In the source. */
   readonly name: string;
+  /** TPI index of its type. */
   readonly typeIndex: number;
+  /** Is it a parameter? */
   readonly isParameter: boolean;
+  /** Has the compiler left nothing of it? */
   readonly isOptimizedOut: boolean;
 }
 
 /** A variable at an offset from a register, for the whole of its scope. */
 export interface RegisterRelativeSymbol extends SymbolPlace {
+  /** The record's kind. */
   readonly kind: 'S_REGREL32' | 'S_BPREL32';
+  /** In the source. */
   readonly name: string;
+  /** TPI index of its type. */
   readonly typeIndex: number;
   /** CV_HREG_e of the image's machine; undefined for the frame pointer of S_BPREL32. */
   readonly register?: number;
@@ -70,12 +85,15 @@ export interface RegisterRelativeSymbol extends SymbolPlace {
 
 /** Code for which a variable's place holds, less its gaps. */
 export interface VariableRange extends SectionOffset {
+  /** Bytes of code. */
   readonly size: number;
   /** Stretches of it, from its start, in which it does not hold. */
   readonly gaps: readonly { readonly start: number; readonly size: number }[];
 }
 
+/** Where the variable is whose {@link LocalSymbol} came before. */
 export interface VariableLocationSymbol extends SymbolPlace {
+  /** The record's kind. */
   readonly kind:
     | 'S_DEFRANGE_REGISTER'
     | 'S_DEFRANGE_FRAMEPOINTER_REL'
@@ -89,6 +107,7 @@ export interface VariableLocationSymbol extends SymbolPlace {
   readonly range?: VariableRange;
 }
 
+/** A record that tells of scopes and variables, told apart by `kind`. */
 export type ScopeSymbol =
   | InlineSiteSymbol
   | BlockSymbol

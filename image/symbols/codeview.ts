@@ -24,84 +24,117 @@ export const SYMBOL_KIND = {
   S_ARMSWITCHTABLE: 0x1159,
   S_HOTPATCHFUNC: 0x1169,
 } as const;
+/** Kinds of records that are decoded (cvinfo.h). */
 export type SymbolKind = keyof typeof SYMBOL_KIND;
 
 /** A one-based section of the image (or of the object file, before relocation) and an offset in it. */
 export interface SectionOffset {
+  /** One-based; 0: none. */
   readonly section: number;
+  /** Bytes from the section's start. */
   readonly offset: number;
 }
 
+/** Where a record is. */
 export interface SymbolPlace {
   /** Offset of the record in its stream. */
   readonly at: number;
 }
 
 export interface ProcedureSymbol extends SymbolPlace, SectionOffset {
+  /** The record's kind: global or of its object file, with a type or an id. */
   readonly kind: 'S_GPROC32' | 'S_LPROC32' | 'S_GPROC32_ID' | 'S_LPROC32_ID';
+  /** As the compiler has it: with its namespace, not decorated. */
   readonly name: string;
   /** Bytes of code. */
   readonly size: number;
   /** Offsets in the procedure: where the prologue has ended and where the epilogue begins. */
   readonly debugStart: number;
+  /** See {@link debugStart}. */
   readonly debugEnd: number;
   /** TPI index of its type; in the `_ID` kinds the IPI index of its LF_FUNC_ID. */
   readonly typeIndex: number;
+  /** CV_PROCFLAGS. */
   readonly flags: number;
   /** Offset of the record that ends the scope, in the module's stream. */
   readonly end: number;
 }
 export interface DataSymbol extends SymbolPlace, SectionOffset {
+  /** The record's kind: global or of its object file, thread-local or not. */
   readonly kind: 'S_GDATA32' | 'S_LDATA32' | 'S_GTHREAD32' | 'S_LTHREAD32';
+  /** As the compiler has it. */
   readonly name: string;
+  /** TPI index of its type. */
   readonly typeIndex: number;
 }
 export interface PublicSymbol extends SymbolPlace, SectionOffset {
+  /** The record's kind. */
   readonly kind: 'S_PUB32';
+  /** The linker's name, decorated. */
   readonly name: string;
   /** 1 code, 2 function, 4 managed, 8 MSIL. */
   readonly flags: number;
 }
 export interface LabelSymbol extends SymbolPlace, SectionOffset {
+  /** The record's kind. */
   readonly kind: 'S_LABEL32';
+  /** In the source. */
   readonly name: string;
+  /** CV_PROCFLAGS. */
   readonly flags: number;
 }
 export interface ThunkSymbol extends SymbolPlace, SectionOffset {
+  /** The record's kind. */
   readonly kind: 'S_THUNK32';
+  /** What it leads to, as the linker names it. */
   readonly name: string;
+  /** Bytes of code. */
   readonly size: number;
+  /** THUNK_ORDINAL: what kind of thunk it is. */
   readonly ordinal: number;
 }
 /** A global name for a procedure whose record is in a module. */
 export interface ProcedureReference extends SymbolPlace {
+  /** The record's kind. */
   readonly kind: 'S_PROCREF' | 'S_LPROCREF';
+  /** Of the procedure. */
   readonly name: string;
   /** Index into `Pdb.modules`, and the record's offset in that module's stream. */
   readonly module: number;
+  /** See {@link module}. */
   readonly record: number;
 }
 /** How an object file was compiled. */
 export interface CompileSymbol extends SymbolPlace {
+  /** The record's kind. */
   readonly kind: 'S_COMPILE2' | 'S_COMPILE3';
+  /** CV_CFL_LANG. */
   readonly language: number;
   /** CV_COMPILE flags in bits 8 and up, the language removed. */
   readonly flags: number;
   /** CV_CFL_MACHINE: 0xd0 x64, 0xf6 ARM64, 3..7 x86. */
   readonly machine: number;
+  /** Numbers of the compiler's front end, with dots. */
   readonly frontEndVersion: string;
+  /** Numbers of the compiler's back end, with dots. */
   readonly backEndVersion: string;
+  /** What the compiler calls itself. */
   readonly compiler: string;
   /** Flag fHotPatch: compiled with /hotpatch. */
   readonly isHotPatchable: boolean;
 }
+/** The object file that the records are of. */
 export interface ObjectNameSymbol extends SymbolPlace {
+  /** The record's kind. */
   readonly kind: 'S_OBJNAME';
+  /** Of precompiled headers; usually 0. */
   readonly signature: number;
+  /** Path as the compiler was given it. */
   readonly name: string;
 }
 /** A function that was compiled to be part of a hotpatch. */
 export interface HotPatchFunctionSymbol extends SymbolPlace {
+  /** The record's kind. */
   readonly kind: 'S_HOTPATCHFUNC';
   /** Index of its LF_FUNC_ID or LF_MFUNC_ID in the IPI stream. */
   readonly functionId: number;
@@ -110,6 +143,7 @@ export interface HotPatchFunctionSymbol extends SymbolPlace {
 }
 /** A switch statement's jump table; not on ARM only, in spite of its name. */
 export interface SwitchTableSymbol extends SymbolPlace {
+  /** The record's kind. */
   readonly kind: 'S_ARMSWITCHTABLE';
   /** What the entries are relative to. */
   readonly base: SectionOffset;
@@ -117,16 +151,20 @@ export interface SwitchTableSymbol extends SymbolPlace {
   readonly switchType: number;
   /** The jump that uses the table. */
   readonly branch: SectionOffset;
+  /** Where the entries are. */
   readonly table: SectionOffset;
+  /** How many there are. */
   readonly entries: number;
 }
 /** A record that the linker has blanked. */
 export interface SkipSymbol extends SymbolPlace {
+  /** The record's kind. */
   readonly kind: 'S_SKIP';
   /** Bytes of the record behind its kind. */
   readonly length: number;
 }
 
+/** A record of a module or of the global symbols, told apart by `kind`. */
 export type CodeViewSymbol =
   | ProcedureSymbol
   | DataSymbol

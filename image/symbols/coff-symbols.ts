@@ -8,10 +8,13 @@ import { type SymbolInfo, type SymbolTable, symbolTable } from './symbol-table.j
 export interface CoffSymbol {
   /** Position in the table, auxiliary records counted: relocations refer to it. */
   readonly index: number;
+  /** Decorated. */
   readonly name: string;
+  /** Of a symbol in a section its offset there; of a common symbol its size. */
   readonly value: number;
   /** One-based; IMAGE_SYM_UNDEFINED 0, IMAGE_SYM_ABSOLUTE -1, IMAGE_SYM_DEBUG -2. */
   readonly sectionNumber: number;
+  /** Its complex type in bits 4 and 5: 2 is a function. */
   readonly type: number;
   /** IMAGE_SYM_CLASS_*. */
   readonly storageClass: number;
@@ -28,6 +31,7 @@ export const IMAGE_SYM_CLASS_WEAK_EXTERNAL = 105;
 /** Of `type`: the complex type in bits 4 and 5 says function. */
 const IMAGE_SYM_DTYPE_FUNCTION = 2;
 
+/** Does its type say function? */
 export function isFunctionSymbol(symbol: CoffSymbol): boolean {
   return ((symbol.type >> 4) & 3) === IMAGE_SYM_DTYPE_FUNCTION;
 }
@@ -91,7 +95,9 @@ export function shortName(bytes: Uint8Array): string {
 export interface CoffImage {
   /** Name of FileHeader.Machine. */
   readonly machine: string;
+  /** Where its symbols are. */
   readonly fileHeader: { readonly pointerToSymbolTable: number; readonly numberOfSymbols: number };
+  /** Its sections, in order. */
   readonly sections: readonly { readonly virtualAddress: number; readonly characteristics: number }[];
 }
 

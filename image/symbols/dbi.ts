@@ -11,12 +11,15 @@ const CONTRIBUTIONS_V2 = 0xeffe0000 + 20140516;
 export interface SectionContribution {
   /** One-based section of the image. */
   readonly section: number;
+  /** Bytes from the section's start. */
   readonly offset: number;
+  /** Bytes. */
   readonly size: number;
   /** IMAGE_SCN_* of the chunk. */
   readonly characteristics: number;
   /** Index into `Pdb.modules`. */
   readonly module: number;
+  /** CRC of its bytes. */
   readonly dataCrc: number;
   /** CRC of the chunk's relocations; lld leaves 0. */
   readonly relocCrc: number;
@@ -24,6 +27,7 @@ export interface SectionContribution {
   readonly coffSection?: number;
 }
 
+/** What the DBI stream says of an object file. */
 export interface DbiModule {
   /** The object file as given to the linker; of a library's member its name in the library. */
   readonly name: string;
@@ -43,16 +47,25 @@ export interface DbiModule {
 
 /** The DBI stream (stream 3). https://llvm.org/docs/PDB/DbiStream.html */
 export interface Dbi {
+  /** Of the stream's format: 19990903 is the usual one. */
   readonly version: number;
+  /** How often the image was linked into this PDB. */
   readonly age: number;
   /** IMAGE_FILE_MACHINE_*. */
   readonly machine: number;
+  /** Was it linked incrementally? */
   readonly isIncrementallyLinked: boolean;
+  /** Were private symbols left out? */
   readonly isStripped: boolean;
+  /** Number of the stream; undefined: none. */
   readonly globalsStream?: number;
+  /** Number of the stream; undefined: none. */
   readonly publicsStream?: number;
+  /** Number of the stream; undefined: none. */
   readonly symbolRecordStream?: number;
+  /** In the linker's order. */
   readonly modules: readonly DbiModule[];
+  /** In the order of the file. */
   readonly sectionContributions: readonly SectionContribution[];
   /** Streams of the optional debug header, by their names in microsoft-pdb's dbi.h. */
   readonly debugStreams: Readonly<Partial<Record<DebugStreamName, number>>>;
@@ -71,6 +84,7 @@ const debugStreamNames = [
   'newFpo',
   'sectionHdrOrig',
 ] as const;
+/** Name of a stream of the optional debug header. */
 export type DebugStreamName = (typeof debugStreamNames)[number];
 
 /** @throws ImageError `dbi.signature`, `dbi.contributions`, `truncated`, `string` */

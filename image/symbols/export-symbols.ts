@@ -6,6 +6,7 @@ import { type SymbolInfo, type SymbolTable, symbolTable } from './symbol-table.j
 export interface ExportImage {
   /** Name of FileHeader.Machine. */
   readonly machine: string;
+  /** Its export directory. */
   readonly exports?:
     | {
         readonly functions: readonly {
@@ -16,6 +17,7 @@ export interface ExportImage {
         }[];
       }
     | undefined;
+  /** The section that an RVA lies in: code or data? */
   sectionAt(rva: number): { readonly characteristics: number } | undefined;
 }
 

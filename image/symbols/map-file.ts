@@ -2,27 +2,37 @@ import { ImageError } from '../error.js';
 import { baseName, namesOf } from './names.js';
 import { type SymbolInfo, type SymbolTable, symbolTable } from './symbol-table.js';
 
+/** What a linker's map says. */
 export interface MapFile {
   /** First line: the image's name without extension. */
   readonly name: string;
   /** Seconds since 1970 as in the image's file header; undefined when the map says `Repro mode` or nothing. */
   readonly timeDateStamp?: number;
+  /** ImageBase that it was linked for. */
   readonly preferredLoadAddress: bigint;
+  /** The list of chunks, in order. */
   readonly sections: readonly MapSection[];
+  /** Undefined: the map names none. */
   readonly entryPoint?: MapAddress;
+  /** All symbols that it lists. */
   readonly symbols: SymbolTable;
 }
 
 /** A one-based section of the image and the offset in it. Section 0: no section of the image. */
 export interface MapAddress {
+  /** One-based; 0: none. */
   readonly section: number;
+  /** Bytes from the section's start. */
   readonly offset: number;
 }
 
 /** One line of the `Start Length Name Class` list: a run of chunks with the same name, such as `.text$mn`. */
 export interface MapSection extends MapAddress {
+  /** Bytes. */
   readonly length: number;
+  /** Of the chunks: `.text$mn`. */
   readonly name: string;
+  /** `CODE` or `DATA`. */
   readonly class: string;
 }
 

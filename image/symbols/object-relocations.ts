@@ -6,9 +6,11 @@ import type { CoffSymbol } from './coff-symbols.js';
 export interface ObjectRelocation {
   /** Where in the section's data. */
   readonly offset: number;
+  /** IMAGE_REL_* of the object's machine. */
   readonly type: number;
   /** winnt.h's name without `IMAGE_REL_AMD64_` and the like; the number if it has none. */
   readonly typeName: string;
+  /** What the place shall refer to. */
   readonly symbol: CoffSymbol;
 }
 
@@ -86,6 +88,7 @@ export function relocationTypes(machine: number): Readonly<Record<string, number
   }
 }
 
+/** winnt.h's name of a relocation without its prefix; the number if it has none. */
 export function relocationTypeName(machine: number, type: number): string {
   return nameOf(type, relocationTypes(machine)) ?? String(type);
 }

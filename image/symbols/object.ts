@@ -19,19 +19,25 @@ const BIG_OBJ_HEADER_SIZE = 56;
 export interface ObjectSection {
   /** One-based, as symbols refer to it. */
   readonly number: number;
+  /** Whole, also when it is longer than eight bytes. */
   readonly name: string;
   /** Bytes; of uninitialised data too, which has no `data`. */
   readonly size: number;
+  /** Its bytes; empty where it is uninitialised. */
   readonly data: Uint8Array;
+  /** Bits of IMAGE_SCN. */
   readonly characteristics: number;
   /** In bytes; 1 when the object asks for none. */
   readonly alignment: number;
+  /** In the order of the file. */
   readonly relocations: readonly ObjectRelocation[];
 }
 
 /** The auxiliary record of a section's symbol. */
 export interface SectionDefinition {
+  /** Bytes of the section. */
   readonly length: number;
+  /** CRC of its bytes; 0: none. */
   readonly checkSum: number;
   /** IMAGE_COMDAT_SELECT_*; 0: no COMDAT. */
   readonly selection: number;
@@ -60,13 +66,19 @@ interface Header {
   readonly symbols: number;
 }
 
+/** A COFF object file; {@link readObject} makes one. */
 export class CoffObject {
+  /** What errors call the file. */
   readonly file: string | undefined;
+  /** Is it of the format for more sections than 16 bits count (`/bigobj`)? */
   readonly isBigObj: boolean;
   /** IMAGE_FILE_MACHINE_*. */
   readonly machine: number;
+  /** Seconds since 1970, or a hash. */
   readonly timeDateStamp: number;
+  /** In order. */
   readonly sections: readonly ObjectSection[];
+  /** Without the auxiliary records. */
   readonly symbols: readonly CoffSymbol[];
   readonly #reader: ByteReader;
   readonly #byIndex: ReadonlyMap<number, CoffSymbol>;

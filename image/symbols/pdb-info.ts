@@ -5,6 +5,7 @@ const VERSION_VC70 = 20000404;
 
 /** The PDB information stream (stream 1). https://llvm.org/docs/PDB/PdbStream.html */
 export interface PdbInfo {
+  /** Of the format: 20000404 is that of Visual C++ 7 and later. */
   readonly version: number;
   /** Seconds since 1970 when the PDB was made. */
   readonly signature: number;

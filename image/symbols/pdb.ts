@@ -36,13 +36,18 @@ const STREAM = { information: 1, tpi: 2, dbi: 3, ipi: 4 } as const;
 const MODULE_SIGNATURE = 4;
 const SECTION_HEADER_SIZE = 40;
 
+/** A record of the global symbols. */
 export type GlobalSymbol = DataSymbol | ProcedureReference;
 
 /** What a PDB keeps of the image's section headers. */
 export interface PdbSection {
+  /** At most eight bytes. */
   readonly name: string;
+  /** RVA. */
   readonly virtualAddress: number;
+  /** Bytes in memory. */
   readonly virtualSize: number;
+  /** Bits of IMAGE_SCN. */
   readonly characteristics: number;
 }
 
@@ -82,8 +87,11 @@ export function readPdb(bytes: Uint8Array, options: { file?: string | undefined 
   return new Pdb(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength), options.file);
 }
 
+/** A program database; {@link readPdb} makes one. */
 export class Pdb {
+  /** What errors call the file. */
   readonly file: string | undefined;
+  /** Its identity, and the names of streams. */
   readonly info: PdbInfo;
   readonly #msf: MsfFile;
   readonly #size: number;
@@ -114,10 +122,12 @@ export class Pdb {
     return this.#hasDbi ? this.dbi.age : this.info.age;
   }
 
+  /** How many streams the file has. */
   get streamCount(): number {
     return this.#msf.streamSizes.length;
   }
 
+  /** Bytes of a block of the file. */
   get blockSize(): number {
     return this.#msf.blockSize;
   }
@@ -133,6 +143,7 @@ export class Pdb {
     return this.#dbi;
   }
 
+  /** Which object file each piece of the image is of. */
   get sectionContributions(): readonly SectionContribution[] {
     return this.dbi.sectionContributions;
   }
@@ -265,11 +276,14 @@ export class Pdb {
 
 /** One object file of the image; its stream is read when `symbols` is asked for. */
 export class PdbModule {
+  /** In `Pdb.modules`. */
   readonly index: number;
   readonly name: string;
+  /** The library, or the same as `name`. */
   readonly objectFile: string;
   /** As map files write it: `demo.obj`, or `library:member.obj`. */
   readonly shortName: string;
+  /** Its first contribution. */
   readonly contribution: SectionContribution;
   readonly #pdb: Pdb;
   readonly #module: DbiModule;

@@ -1,5 +1,6 @@
 import type { LineTable } from './lines/index.js';
 
+/** A symbol of an image. */
 export interface SymbolInfo {
   /** The name as in source: C decoration of x86 is removed, C++ names stay as the symbol source has them. */
   readonly name: string;
@@ -19,7 +20,9 @@ export interface SymbolInfo {
   readonly isStatic: boolean;
 }
 
+/** What lies at an address. */
 export interface SymbolAtAddress {
+  /** The last symbol at or before it. */
   readonly symbol: SymbolInfo;
   /** Bytes from the start of the symbol; beyond its size when the address lies between symbols. */
   readonly offset: number;

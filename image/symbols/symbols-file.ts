@@ -10,13 +10,17 @@ import { type Pdb, readPdb } from './pdb.js';
 import { pdbMatches, pdbReference } from './pdb-match.js';
 import { type SymbolTable, symbolTable } from './symbol-table.js';
 
+/** Symbols of an image, and where they are from. */
 export interface FoundSymbols {
+  /** The symbols. */
   readonly table: SymbolTable;
+  /** Where they are from. */
   readonly origin: SymbolsOrigin;
   /** The whole PDB, when that is where the symbols come from. */
   readonly pdb?: Pdb;
 }
 
+/** Where symbols are from. */
 export interface SymbolsOrigin {
   /** From best to worst; `none`: the image has not even exports. */
   readonly kind: 'pdb' | 'map' | 'coff' | 'exports' | 'none';

@@ -106,6 +106,9 @@ export class TypeStream {
     for (let at = reader.u32At(4); at + 4 <= end; at += 2 + reader.u16At(at)) this.#offsets.push(at + 2);
   }
 
+  /**
+   * Size and fields of every structure, class and union that has a name and is not only declared, by name.
+   */
   layouts(): Map<string, { size: number; text: string }> {
     const found = new Map<string, { size: number; text: string }>();
     for (const at of this.#offsets) {

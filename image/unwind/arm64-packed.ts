@@ -2,9 +2,11 @@ import type { RegisterArm64 } from './arm64-codes.js';
 
 /** Packed unwind data: a whole prolog and epilog of canonical form in one word (ARM64, "Packed unwind data"). */
 export interface PackedUnwindArm64 {
+  /** Which of the two forms it is. */
   readonly form: 'packed';
   /** 1: a function with prolog and epilog; 2: a fragment without; 3: reserved. */
   readonly flag: number;
+  /** Bytes. */
   readonly functionLength: number;
   /** Number of saved floating-point registers minus one; 0: none. */
   readonly regF: number;
@@ -20,6 +22,7 @@ export interface PackedUnwindArm64 {
   readonly prolog: readonly PrologStepArm64[];
 }
 
+/** What an instruction of a canonical prolog does. */
 export type PrologStepArm64 =
   | {
       readonly op: 'save';

@@ -33,10 +33,15 @@ export class EpilogScopeArm64 {
  * asked for: one record may describe 65,535 epilogs.
  */
 export class XdataArm64 {
+  /** Which of the two forms it is. */
   readonly form = 'xdata';
+  /** Of the record. */
   readonly rva: number;
+  /** Bytes. */
   readonly functionLength: number;
+  /** 0. */
   readonly version: number;
+  /** X: is there an exception handler? */
   readonly hasExceptionData: boolean;
   /** E: one epilog, at the function's end, whose first code has index `epilogStartIndex`; no scopes. */
   readonly packedEpilog: boolean;
@@ -44,6 +49,7 @@ export class XdataArm64 {
   readonly epilogStartIndex?: number;
   /** Bytes of the record, without the handler's own data. */
   readonly size: number;
+  /** RVA; with {@link hasExceptionData}. */
   readonly exceptionHandler?: number;
   /** RVA of the handler's own data. */
   readonly handlerData?: number;
@@ -82,6 +88,7 @@ export class XdataArm64 {
     this.size = at - rva;
   }
 
+  /** The codes as they are in the file. */
   get codeBytes(): Uint8Array {
     return this.#codes.bytes;
   }
@@ -91,6 +98,7 @@ export class XdataArm64 {
     return decodeUnwindCodesArm64(this.#codes, 0);
   }
 
+  /** The function's epilogs, in order. */
   get epilogs(): readonly EpilogScopeArm64[] {
     const codes = this.#codes;
     if (this.epilogStartIndex !== undefined) {
@@ -106,8 +114,10 @@ export class XdataArm64 {
   }
 }
 
+/** Either form, told apart by `form`. */
 export type UnwindInfoArm64 = XdataArm64 | PackedUnwindArm64;
 
+/** What an entry of the exception directory says or leads to. */
 export function readUnwindInfoArm64(image: PeImage, entry: FunctionTableEntryArm64): UnwindInfoArm64 {
   return (entry.unwindData & 3) === 0
     ? new XdataArm64(image, entry.unwindData)

@@ -3,7 +3,9 @@ import type { ByteReader } from '../reader.js';
 
 /** RUNTIME_FUNCTION of x64: [beginAddress, endAddress) and where its UNWIND_INFO is. */
 export interface FunctionTableEntryX64 {
+  /** RVA. */
   readonly beginAddress: number;
+  /** RVA. */
   readonly endAddress: number;
   /** RVA of UNWIND_INFO; with bit 0 set, of another RUNTIME_FUNCTION (RUNTIME_FUNCTION_INDIRECT). */
   readonly unwindInfoAddress: number;
@@ -11,13 +13,16 @@ export interface FunctionTableEntryX64 {
 
 /** IMAGE_ARM64_RUNTIME_FUNCTION_ENTRY. */
 export interface FunctionTableEntryArm64 {
+  /** RVA. */
   readonly beginAddress: number;
   /** With bits 0-1 clear the RVA of an .xdata record, else packed unwind data. */
   readonly unwindData: number;
 }
 
+/** An entry of the exception directory, of either processor. */
 export type FunctionTableEntry = FunctionTableEntryX64 | FunctionTableEntryArm64;
 
+/** Bytes of an entry. */
 export const FUNCTION_TABLE_ENTRY_SIZE = { x64: 12, arm64: 8, x86: 0 } as const;
 
 /** The exception directory in file order, which linkers sort by begin address. */
@@ -52,6 +57,7 @@ export function readArm64Entries(table: ByteReader): FunctionTableEntryArm64[] {
   return entries;
 }
 
+/** Has it an end address, as x64's have? */
 export function isX64Entry(entry: FunctionTableEntry): entry is FunctionTableEntryX64 {
   return 'endAddress' in entry;
 }

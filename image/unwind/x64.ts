@@ -23,6 +23,7 @@ export const UNWIND_REGISTERS_X64 = [
   'r15',
 ] as const;
 
+/** General registers, in the order of their numbers in unwind codes. */
 export type RegisterX64 = (typeof UNWIND_REGISTERS_X64)[number];
 
 /** UNWIND_CODE: what one prolog instruction did. `codeOffset` is the offset behind that instruction. */
@@ -56,14 +57,18 @@ export interface EpilogsX64 {
   readonly slots: number;
 }
 
+/** UNW_FLAG_*. */
 export const UNW_FLAG = { EHANDLER: 1, UHANDLER: 2, CHAININFO: 4 } as const;
 
 /** UNWIND_INFO (x64 exception handling, "struct UNWIND_INFO"). */
 export interface UnwindInfoX64 {
+  /** Of the structure. */
   readonly rva: number;
+  /** 1 or 2. */
   readonly version: number;
   /** Bits of UNW_FLAG. */
   readonly flags: number;
+  /** Bytes. */
   readonly sizeOfProlog: number;
   /** Number of 16-bit slots that the codes take. */
   readonly countOfCodes: number;
@@ -73,6 +78,7 @@ export interface UnwindInfoX64 {
   readonly frameOffset: number;
   /** In file order: the last prolog instruction first. */
   readonly codes: readonly UnwindCodeX64[];
+  /** Version 2. */
   readonly epilogs?: EpilogsX64;
   /** With EHANDLER or UHANDLER. */
   readonly exceptionHandler?: number;

@@ -8,14 +8,17 @@ import { SECTION_HEADER_REST, SECTION_HEADER_SIZE, SECTION_NAME_SIZE } from '../
 import { alignUp, hex } from '../text.js';
 import { type DirectoryName, IMAGE_SCN } from '../winnt.js';
 
+/** A section that is added to an image. */
 export interface NewSection {
   /** At most eight bytes. */
   name: string;
+  /** Its bytes in the file. */
   data: Uint8Array;
   /** Bits of IMAGE_SCN. */
   characteristics: number;
 }
 
+/** Name of the section that holds a hotpatch table which was added to an image. */
 export const HOT_PATCH_SECTION = '.hpat';
 
 /**

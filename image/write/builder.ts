@@ -17,12 +17,15 @@ import * as directories from './directories.js';
 import { type Contents, concat, cString, type Item, type Layout, u32s } from './items.js';
 import { link } from './link.js';
 
+/** What is built. */
 export interface ImageBuilderOptions {
   /** File name, which is also the module's name in its export directory. Default `test.sys`, `test.dll` with `dll`. */
   name?: string;
   /** Default NATIVE: a driver. */
   subsystem?: keyof typeof IMAGE_SUBSYSTEM;
+  /** Build a DLL. Default: a driver. */
   dll?: boolean;
+  /** Preferred base. Default: one for each width of pointers, and another for DLLs. */
   imageBase?: bigint;
   /** FileHeader.TimeDateStamp, default 0x5f000000. */
   timeDateStamp?: number;
@@ -34,6 +37,7 @@ export interface ImageBuilderOptions {
   dllCharacteristics?: number;
 }
 
+/** How a function lies. */
 export interface CodeOptions {
   /** Default: the builder's `functionPadding`. */
   padding?: number;
@@ -45,19 +49,25 @@ export interface CodeOptions {
   unwind?: Contents | number;
 }
 
+/** How data lie. */
 export interface DataOptions {
   /** Default `.data`; others are made on demand. */
   section?: string;
   /** Default: the pointer size. */
   alignment?: number;
+  /** Offsets in the data that hold an absolute address. */
   relocations?: readonly number[];
 }
 
+/** An image that was built. */
 export interface BuiltImage {
+  /** The file. */
   readonly bytes: Uint8Array;
+  /** The same, read. */
   readonly image: PeImage;
   /** Every named part; the names of import slots begin with `__imp_`. */
   readonly symbols: SymbolTable;
+  /** RVA of a named part. */
   rva(name: string): number;
   /** At the preferred base. */
   address(name: string): bigint;
@@ -80,7 +90,9 @@ export interface BuiltImage {
  * ```
  */
 export class ImageBuilder {
+  /** The processor. */
   readonly architecture: ImageArchitecture;
+  /** As given. */
   readonly options: Readonly<ImageBuilderOptions>;
   readonly #items: Item[] = [];
   readonly #sections = new Map<string, number>([
@@ -103,6 +115,7 @@ export class ImageBuilder {
     this.options = options;
   }
 
+  /** 4 on x86, 8 elsewhere. */
   get pointerSize(): 4 | 8 {
     return POINTER_SIZE[this.architecture];
   }
@@ -134,6 +147,7 @@ export class ImageBuilder {
     return this;
   }
 
+  /** Adds named bytes to a section of data. */
   data(name: string, contents: Contents, options: DataOptions = {}): this {
     return this.#add({
       name,
@@ -225,6 +239,7 @@ export class ImageBuilder {
     );
   }
 
+  /** Adds an entry to the debug directory. */
   debugEntry(type: directories.DebugType, data: Uint8Array): this {
     this.#debug.push({ type, data, size: data.length });
     return this;
@@ -247,6 +262,7 @@ export class ImageBuilder {
     return this;
   }
 
+  /** Makes a function the image's entry point. */
   entryPoint(symbol: string): this {
     this.#entryPoint = symbol;
     return this;

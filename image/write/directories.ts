@@ -153,6 +153,7 @@ export function hotPatchTable(
   return (layout) => encodeHotPatchTable(typeof input === 'function' ? input(layout) : input);
 }
 
+/** IMAGE_DEBUG_TYPE_*, without the prefix. */
 export type DebugType = keyof typeof IMAGE_DEBUG_TYPE;
 
 /** IMAGE_DEBUG_DIRECTORY entries for parts of these names and sizes. */

@@ -21,8 +21,11 @@ const BA_OP = {
 
 /** A stretch of the enclosing procedure that is an inlined function's. Offsets count from the procedure's start. */
 export interface InlinedRange {
+  /** First byte. */
   readonly start: number;
+  /** First byte behind it. */
   readonly end: number;
+  /** In the file, from 1. */
   readonly line: number;
   /** Offset in DEBUG_S_FILECHKSMS. */
   readonly file: number;

@@ -14,9 +14,11 @@ const NOT_A_LINE = new Set([0xf00f00, 0xfeefee]);
 export interface LineEntry {
   /** In the contribution. */
   readonly offset: number;
+  /** From 1. */
   readonly line: number;
   /** 0 when columns were not kept (`-gcolumn-info` is clang's default for CodeView: off). */
   readonly column: number;
+  /** Does a statement begin here? */
   readonly isStatement: boolean;
   /** Offset of its file in DEBUG_S_FILECHKSMS. */
   readonly file: number;
@@ -26,6 +28,7 @@ export interface LineEntry {
 export interface LineContribution extends SectionOffset {
   /** Bytes of code. */
   readonly size: number;
+  /** Sorted by offset. */
   readonly entries: readonly LineEntry[];
 }
 
@@ -70,6 +73,7 @@ export function readLines(data: ByteReader): LineContribution {
 export interface InlineeSource {
   /** Offset in DEBUG_S_FILECHKSMS. */
   readonly file: number;
+  /** From 1. */
   readonly line: number;
 }
 

@@ -6,16 +6,21 @@ import type { SourceFile } from './source-files.js';
 
 /** A place in a source file. Lines count from 1; column 0: not known. */
 export interface SourceLine {
+  /** The file. */
   readonly file: SourceFile;
+  /** From 1. */
   readonly line: number;
+  /** From 1; 0: not known. */
   readonly column: number;
 }
 
 /** Code of one line: from `rva` on, up to the next line or the end of its function. */
 export interface CodeLine extends SourceLine {
+  /** Of the first byte. */
   readonly rva: number;
   /** Bytes. */
   readonly size: number;
+  /** Does a statement begin here? */
   readonly isStatement: boolean;
 }
 

@@ -5,6 +5,7 @@ import { DEBUG_S, readSubsections } from './subsections.js';
 
 /** What one object file says of lines. */
 export interface ModuleLines {
+  /** One for each function, usually. */
   readonly contributions: readonly LineContribution[];
   /** By their offsets, as lines name them. */
   readonly files: ReadonlyMap<number, SourceFile>;

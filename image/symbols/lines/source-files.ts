@@ -4,6 +4,7 @@ import { ByteReader as Reader } from '../../reader.js';
 /** CV_SourceChksum_t, in the order of its numbers. */
 const CHECKSUM_KINDS = ['none', 'MD5', 'SHA1', 'SHA256'] as const;
 
+/** A source file that code was compiled from. */
 export interface SourceFile {
   /** As the compiler was given it; with lld an absolute path unless `-fdebug-prefix-map` says otherwise. */
   readonly name: string;
@@ -29,6 +30,7 @@ export class StringTable {
     this.#strings = whole.slice(STRING_TABLE_HEADER, whole.u32At(8), 'PDB string table');
   }
 
+  /** The string at an offset. */
   at(offset: number): string {
     return this.#strings.cStringAt(offset, undefined, 'utf-8');
   }
