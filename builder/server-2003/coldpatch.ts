@@ -3,6 +3,7 @@ import {
   appendSection,
   baseRelocations,
   COLDPATCH_SECTION,
+  type ColdpatchPlace,
   encodeColdpatch,
   entriesOf,
   FIXUP_SIZE,
@@ -14,14 +15,17 @@ import {
   IMAGE_SCN,
   ImageError,
   isX64Entry,
+  originalBytes,
   type PeImage,
   peHeaderHash2,
   type RelocationType,
+  readColdpatch,
   readHotp1,
   readImage,
   readUnwindInfoX64,
   setDirectory,
   shortJumpTarget,
+  validateHotp1,
 } from '../../image/index.js';
 
 const NOT_APPENDED = /^\.(reloc|hotp1|rsrc|pdata)$/;
@@ -31,12 +35,15 @@ const READ_ONLY = IMAGE_SCN.CNT_INITIALIZED_DATA | IMAGE_SCN.MEM_READ;
  * The coldpatch of a hotpatch: the old file with the fixed functions appended, and jumps to them from the flawed ones, so
  * that disk and memory look alike (TechNet, "Hotpatch Package Structure", cc782258). For x86 as documented; x64 is
  * modelled, as are the name of what is appended and the section that says which file it was made of. The jumps are near
- * ones, in the paddings and at the entries that the hotpatch's own hooks take.
+ * ones, in the paddings and at the entries that the hotpatch's own hooks take. The old file may be a coldpatch itself: what
+ * is made of it passes for the same file.
  * @throws ImageError when the file cannot take what is appended
  */
 export function buildColdpatch(base: PeImage, hotpatch: PeImage): Uint8Array {
   const hotp1 = readHotp1(hotpatch);
   if (hotp1 === undefined) throw refuse(hotpatch, 'the hotpatch has no section .hotp1');
+  const misfit = validateHotp1(hotpatch, base).find(({ severity }) => severity === 'error');
+  if (misfit !== undefined) throw refuse(hotpatch, `${misfit.place}: ${misfit.message} (${misfit.rule})`);
   const name = base.file === undefined ? {} : { file: base.file };
   const distance =
     appendedAt(base) - Math.min(...hotpatch.sections.map(({ virtualAddress }) => virtualAddress));
@@ -59,14 +66,22 @@ export function buildColdpatch(base: PeImage, hotpatch: PeImage): Uint8Array {
     const entries = functionTableOf(base, hotpatch, distance);
     if (entries.length > 0) image = withDirectory(image, 'exception', '.pdat_CO', entries);
   }
-  const places = hotp1.hooks.flatMap((hook) => {
+  const old = readColdpatch(base);
+  const added = hotp1.hooks.flatMap((hook) => {
     const place = hookPlace(hotp1, hook);
     if (hook.type === HOOK_TYPE.None || (place !== 'entry' && place !== 'padding')) return [];
-    const original = Uint8Array.from(base.read(hook.hookRva, hookSize(hook) ?? 0));
+    const before = (old?.places ?? []).filter(({ rva }) => rva === hook.hookRva);
+    const size = Math.max(hookSize(hook) ?? 0, ...before.map(({ original: { length } }) => length));
+    const bytes = Uint8Array.from(base.read(hook.hookRva, size));
+    const original = originalBytes(base, hook.hookRva, bytes);
     return entriesOf(hotp1, hook).map((entry) => ({ rva: hook.hookRva, entry, original }));
   });
-  const checkSum = base.optionalHeader.checkSum;
-  const data = encodeColdpatch({ checkSum, headerHash: peHeaderHash2(base), places });
+  const isOver = ({ rva }: ColdpatchPlace) => added.some((place) => place.rva === rva);
+  const data = encodeColdpatch({
+    checkSum: old?.checkSum ?? base.optionalHeader.checkSum,
+    headerHash: old?.headerHash ?? peHeaderHash2(base),
+    places: [...(old?.places ?? []).filter((place) => !isOver(place)), ...added],
+  });
   return appendSection(image, { name: COLDPATCH_SECTION, data, characteristics: READ_ONLY }).bytes;
 }
 

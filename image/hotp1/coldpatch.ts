@@ -59,7 +59,8 @@ export function readColdpatch(image: PeImage): Coldpatch | undefined {
 }
 
 function read(image: PeImage): Coldpatch | undefined {
-  const section = image.sections.find(({ name }) => name === COLDPATCH_SECTION);
+  // One that was made of another says all that either changed, behind the other.
+  const section = image.sections.findLast(({ name }) => name === COLDPATCH_SECTION);
   if (section === undefined || section.virtualSize < HEADER_SIZE) return undefined;
   const reader = image.readerAt(section.virtualAddress, section.virtualSize, COLDPATCH_SECTION);
   if (reader.u32At(0) !== MAGIC) return undefined;

@@ -155,6 +155,29 @@ describe.each(SYSTEMS)('a coldpatch for $images images on $system', ({ system, i
     expect(disk.exists(path)).toBe(true);
   });
 
+  it('one that is made of a coldpatch passes for the same old file, and every hotpatch of that fits it', async () => {
+    const first = readImage(coldpatchOf(images, 1), { file: 'shell.dll' });
+    const bytes = buildColdpatch(first, load(`${images}/patch2/shell_hp.dll`));
+    using machine = await boot(bytes);
+    using fixed = await boot(fixtureBytes(`2003/${images}/fixed2/shell.dll`));
+    const [cold, wanted] = [machine.start(), behaviour(fixed.start())];
+    expect(behaviour(cold)).toEqual(wanted);
+    const original = load(`${images}/base/shell.dll`);
+    for (const { rva, original: known } of readColdpatch(readImage(bytes))?.places ?? [])
+      expect(known).toEqual(Uint8Array.from(original.read(rva, known.length)));
+    const { engine } = machine.server;
+    const patch = engine.load(load(`${images}/patch2/shell_hp.dll`));
+    expect(behaviour(cold)).toEqual(wanted);
+    engine.unload(patch);
+    expect(behaviour(cold)).toEqual(wanted);
+  });
+
+  it('is not made with the hotpatch of another file', () => {
+    expect(() =>
+      buildColdpatch(load(`${images}/base/ntdll.dll`), load(`${images}/patch1/shell_hp.dll`)),
+    ).toThrow('target.name');
+  });
+
   it('a hotpatch for the old file fits it, by its format', () => {
     const cold = readImage(coldpatchOf(images, 1), { file: 'shell.dll' });
     const hotpatch = load(`${images}/patch2/shell_hp.dll`);
