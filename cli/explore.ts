@@ -167,8 +167,10 @@ async function printExploration({ source }: ImageExploration, exploration: Explo
   if (unjudged.length > 0)
     print(colours.yellow(`not judged, neither the old nor the new result: ${unjudged.map(show).join(', ')}`));
   if (violations.length === 0) print(colours.green('no property is broken'));
-  for (const { rule, text, count, schedule } of violations) {
+  for (const { rule, text, count, inSequence, schedule } of violations) {
     print(colours.red(`\n${rule}: ${PROPERTIES[rule]}`));
+    if (inSequence === true)
+      print('this needs no interleaving: a call before the operation and one after it are enough');
     print(`${text}; ${count} time(s); the shortest schedule has ${schedule.actions.length} steps:`);
     for (const line of await formatLanes(schedule)) print(line);
   }
@@ -233,10 +235,11 @@ async function report(
       ...(reduction === undefined ? {} : { reduction }),
       ...(mixtures === undefined || mixtures.length === 0 ? {} : { mixtures }),
       ...(unjudged === undefined || unjudged.length === 0 ? {} : { unjudged }),
-      violations: violations.map(({ rule, text, count, schedule }, index) => ({
+      violations: violations.map(({ rule, text, count, inSequence, schedule }, index) => ({
         rule,
         text,
         count,
+        ...(inSequence === undefined ? {} : { inSequence }),
         lines: lines[result]?.[index] ?? [],
         schedule: { operation: operation.index + 1, ...scheduleDocument(schedule) },
       })),

@@ -36,6 +36,8 @@ export interface Progress {
 export interface Violation extends Broken {
   /** How often the rule was broken, counting states and processors. */
   readonly count: number;
+  /** It needs no interleaving: one call before the operation and one after it break the rule, too. */
+  readonly inSequence?: true;
   /** The shortest way there, counting steps that others can notice. */
   readonly schedule: Schedule;
 }

@@ -60,6 +60,28 @@ export function runAlone(
 
 const MOST_STEPS = 100_000_000;
 
+/** What breaks a call that is made after the operation, where another one was made before it: nothing comes between. */
+export function faultInSequence(
+  runner: CallRunner,
+  graph: EngineGraph,
+  firstShared: number,
+): string | undefined {
+  const { first, last } = endsOf(graph);
+  const view = graph.pages.map(() => 0);
+  let point = runner.initial;
+  let shared = firstShared;
+  for (const node of [first, last])
+    for (;;) {
+      const { end, usesShared, sharedAfter } = runner.run(point, view, node, shared);
+      if (end.kind === 'fault') return end.text;
+      if (end.kind !== 'stopped' && end.kind !== 'returned') return undefined;
+      if (usesShared) shared = sharedAfter;
+      point = end.point;
+      if (end.kind === 'returned') break;
+    }
+  return undefined;
+}
+
 /** What the call returns when it goes on alone from a point; undefined when it does not return. */
 export function resultFrom(
   runner: CallRunner,

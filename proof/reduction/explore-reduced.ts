@@ -21,7 +21,7 @@ import { BoundReached } from '../explore/state-set.js';
 import { WholeCode } from '../explore/whole-code.js';
 import { refuse } from '../refuse.js';
 import { placeOf, type Subject, type SubjectCall, type SubjectSource } from '../subject.js';
-import { type Alone, runAlone } from './alone.js';
+import { type Alone, faultInSequence, runAlone } from './alone.js';
 import { ByteMap } from './byte-map.js';
 import { CallJudge } from './call-judge.js';
 import { type Conflicts, conflictsOf, NO_CONFLICTS } from './conflicts.js';
@@ -374,12 +374,18 @@ class ReducedExploration {
       },
     });
     search.run();
+    const inSequence = search.found.has('fault')
+      ? runners.map((runner) => faultInSequence(runner, graph, shared.first))
+      : [];
     const violations = [...search.found.values()].map((one) => {
       const { actions, needsOther } = expand(search, moves, engine, one);
       const { fetch = 'coherent', protocol } = this.options;
       const violation: Violation = {
         ...one.broken,
         count: one.count,
+        ...(one.broken.rule === 'fault' && inSequence.includes(one.broken.text)
+          ? { inSequence: true as const }
+          : {}),
         schedule: {
           subject: this.source.name,
           protocol: protocol.name,

@@ -209,6 +209,42 @@ async function countingSubject(shape: Shape, operation: OperationKind): Promise<
   };
 }
 
+describe('what a call finds that another one has left', () => {
+  const leaving: Shape = {
+    ...counting('x64', () => ''),
+    base: [
+      { name: 'f', code: ['mov dword ptr [rcx], 1; mov eax, 7; ret'] },
+      { name: 'caller', code: ['sub rsp, 40', { call: 'f' }, 'add rsp, 40; ret'] },
+    ],
+    patches: [1, 2].map(() => ({
+      functions: [
+        { name: 'g', code: ['mov eax, [rcx]; test eax, eax; jne bad; mov eax, 7; ret; bad: int3'] },
+      ],
+      forward: { f: 'g' },
+    })) as unknown as Shape['patches'],
+  };
+
+  it('new code that cannot bear what old code leaves: no interleaving is needed for that', async () => {
+    const source = await countingSubject(leaving, 'apply');
+    const result = await explore(source, { protocol: windows, processors: 1 });
+    expect(result?.violations).toMatchObject([
+      { rule: 'fault', text: 'breakpoint at patch1!g+0xc', inSequence: true },
+    ]);
+  });
+
+  it('a wrong way to change code does need one', async () => {
+    const protocol = protocolNamed('padding-after-entry');
+    if (protocol === undefined) throw new Error('there is this control');
+    const source = await countingSubject(
+      counting('x64', (amount) => `mov eax, 7; add edx, ${amount}; ret`),
+      'apply',
+    );
+    const result = await explore(source, { protocol, processors: 1 });
+    expect(result?.violations.map(({ rule }) => rule)).toEqual(['fault']);
+    expect(result?.violations[0]).not.toHaveProperty('inSequence');
+  });
+});
+
 describe('data that processors share', () => {
   const racing = {
     x64: (amount: number) => `mov eax, [rcx]; add eax, ${amount}; mov [rcx], eax; mov eax, 7; ret`,
