@@ -150,7 +150,10 @@ function cellOf(operation: string, fetch: string, result: Exploration | string):
     states,
     seconds: Number(seconds.toFixed(2)),
     ...(bound === undefined ? {} : { bound }),
-    violations: violations.map(({ rule, text }) => `${rule}: ${text}`),
+    violations: violations.map(
+      ({ rule, text, inSequence }) =>
+        `${rule}: ${text}${inSequence === true ? ' (by a call before the hotpatch and one after it)' : ''}`,
+    ),
   };
 }
 

@@ -9,7 +9,7 @@ import { isShown, type Ran, runCase } from './run.js';
 import { fetchPackages, sourcesFolder } from './sources.js';
 import { writeExplored, writePage } from './write.js';
 
-/** npm run known-patches [-- fetch | build [PACKAGE…] [--arch a,b] [--patch FILE] [--allow RULE,RULE] | run | explore | write | write-explored] */
+/** npm run known-patches [-- fetch | build [PACKAGE…] [--arch a,b] [--patch FILE] [--allow RULE,RULE] | run | explore [--most-seconds N] | write | write-explored] */
 const [what = 'all', ...rest] = process.argv.slice(2);
 const value = (name: string) => {
   const at = rest.indexOf(name);
@@ -69,7 +69,12 @@ if (what === 'all' || what === 'explore')
     if (value('--patch') !== undefined && result.patch.file !== value('--patch')) continue;
     const made = result.made.find(({ verdict }) => verdict === 'patched');
     if (made === undefined) continue;
-    const explored = await exploreCase(result, made);
+    const seconds = value('--most-seconds');
+    const explored = await exploreCase(
+      result,
+      made,
+      seconds === undefined ? {} : { mostSeconds: Number(seconds) },
+    );
     keepExplored(explored);
     console.log(JSON.stringify(explored));
   }
