@@ -1,6 +1,7 @@
 import { KernelError } from '../loader/index.js';
 import {
   type Exploration,
+  type ExplorationCheckpoint,
   type Progress as ExplorationProgress,
   explore,
   type OperationKind,
@@ -24,11 +25,14 @@ export interface ExploreFlags extends ImageFlags {
   readonly memory?: number;
   readonly workers?: number;
   readonly reduction: boolean;
+  /** File. */
+  readonly checkpoint?: string;
   readonly json?: boolean;
 }
 
-/** How an exploration that is under way is watched and ended. */
+/** How an exploration that is under way is watched and ended, and where it goes on. */
 export interface Watching {
+  readonly resume?: ExplorationCheckpoint;
   readonly onProgress?: (progress: ExplorationProgress) => void;
   readonly isInterrupted?: () => boolean;
 }
@@ -79,6 +83,7 @@ function optionsOf(flags: ExploreFlags, watching: Watching): Parameters<typeof e
     processors: cpus,
     fetch,
     reduction,
+    keepsCheckpoint: flags.checkpoint !== undefined,
     ...(calls === undefined ? {} : { calls }),
     ...(mostStates === undefined ? {} : { mostStates }),
     ...(mostSeconds === undefined ? {} : { mostSeconds }),

@@ -1,6 +1,6 @@
 import { getHeapStatistics } from 'node:v8';
 import { Worker } from 'node:worker_threads';
-import type { Exploration, Progress } from '../proof/index.js';
+import type { Exploration, ExplorationCheckpoint, Progress } from '../proof/index.js';
 import type { ImageExploration } from './explore-image.js';
 import { type ExploreFlags, exploreOperation } from './explore-run.js';
 import type { ThreadMessage, ThreadTask } from './explore-thread.js';
@@ -22,6 +22,7 @@ export async function* exploreInThreads(
   file: string | undefined,
   flags: ExploreFlags,
   operations: readonly ImageExploration[],
+  knownOf: (operation: ImageExploration) => Exploration | undefined,
   onProgress: (operation: ImageExploration, progress: Progress) => void,
 ): AsyncGenerator<Explored> {
   const interrupted = new SharedArrayBuffer(4);
@@ -33,7 +34,15 @@ export async function* exploreInThreads(
   try {
     const turns = new Turns(flags.workers ?? 1);
     const results = operations.map((operation) => {
-      const task = { flags, index: operation.index, interrupted, ...(file === undefined ? {} : { file }) };
+      const known = knownOf(operation);
+      if (known?.complete === true) return Promise.resolve(known);
+      const task = {
+        flags,
+        index: operation.index,
+        interrupted,
+        ...(file === undefined ? {} : { file }),
+        ...resuming(known?.checkpoint),
+      };
       const result = turns
         .take()
         .then((leave) =>
@@ -69,6 +78,9 @@ class Turns {
   }
 }
 
+export const resuming = (resume: ExplorationCheckpoint | undefined) =>
+  resume === undefined ? {} : { resume };
+
 async function inThread(
   task: ThreadTask,
   operation: ImageExploration,
@@ -93,5 +105,7 @@ async function inThread(
   }).catch((): undefined => undefined);
   await thread.terminate();
   // An error keeps what it is only where it is thrown: it is met once more, here.
-  return outcome === undefined ? await exploreOperation(operation, task.flags, {}) : outcome.exploration;
+  return outcome === undefined
+    ? await exploreOperation(operation, task.flags, resuming(task.resume))
+    : outcome.exploration;
 }

@@ -12,9 +12,10 @@ import {
   scheduleDocument,
 } from '../proof/index.js';
 import { UsageError } from './errors.js';
+import { Checkpoint } from './explore-checkpoint.js';
 import type { ImageExploration } from './explore-image.js';
 import { type ExploreFlags, exploreOperation, operationsOf } from './explore-run.js';
-import { type Explored, exploreInThreads } from './explore-threads.js';
+import { type Explored, exploreInThreads, resuming } from './explore-threads.js';
 import { hotPatchTableSize, numberFrom, wholeNumber } from './numbers.js';
 import { colours, EXIT, print, printJson } from './output.js';
 import { GENERATION_OF } from './patcher.js';
@@ -84,6 +85,10 @@ export function exploreCommand(): Command {
     .option('--most-seconds <n>', 'give up after so many seconds, for each operation', wholeNumber)
     .option('--memory <megabytes>', 'give up when the command has so much memory', wholeNumber)
     .option(
+      '--checkpoint <file>',
+      'what is known when the search ends early (Ctrl+C, --memory, --most-…) is kept there; the same command goes on with it',
+    )
+    .option(
       '--workers <n>',
       'threads, each of which explores an operation; 0: none (default: as many as there are processors)',
       numberFrom(0, 64),
@@ -96,14 +101,17 @@ export function exploreCommand(): Command {
     .option('--json', 'one JSON document on stdout')
     .addHelpText('after', EXAMPLE)
     .action(async (file: string | undefined, flags: ExploreFlags) => {
+      const checkpoint =
+        flags.checkpoint === undefined ? undefined : new Checkpoint(flags.checkpoint, file, flags);
       const operations = await operationsOf(file, flags);
       const results: Explored[] = [];
-      for await (const result of exploreAll(file, flags, operations)) {
+      for await (const result of exploreAll(file, flags, operations, checkpoint)) {
         results.push(result);
         if (flags.json !== true) await printExploration(result.operation, result.exploration);
       }
       if (results.length === 0)
         throw new UsageError(`protocol '${flags.protocol}' does not do what ${file ?? flags.image} does`);
+      checkpoint?.keep(results);
       if (flags.json) printJson(await report(results, flags));
       if (results.some(({ exploration: { violations, complete } }) => violations.length > 0 || !complete))
         process.exitCode = EXIT.failed;
@@ -114,7 +122,9 @@ async function* exploreAll(
   file: string | undefined,
   flags: ExploreFlags,
   operations: readonly ImageExploration[],
+  checkpoint: Checkpoint | undefined,
 ): AsyncGenerator<Explored> {
+  const knownOf = ({ index }: ImageExploration) => checkpoint?.of(index);
   using progress = new Progress();
   const show = (
     { source }: ImageExploration,
@@ -127,7 +137,7 @@ async function* exploreAll(
   };
   const workers = flags.workers ?? (RUNS_FROM_SOURCE ? 0 : availableParallelism());
   if (workers > 0) {
-    for await (const result of exploreInThreads(file, { ...flags, workers }, operations, show)) {
+    for await (const result of exploreInThreads(file, { ...flags, workers }, operations, knownOf, show)) {
       progress[Symbol.dispose]();
       yield result;
     }
@@ -135,7 +145,11 @@ async function* exploreAll(
   }
   for (const operation of operations) {
     const onProgress = (one: ExplorationProgress) => show(operation, one);
-    const exploration = await exploreOperation(operation, flags, { onProgress });
+    const known = knownOf(operation);
+    const exploration =
+      known?.complete === true
+        ? known
+        : await exploreOperation(operation, flags, { onProgress, ...resuming(known?.checkpoint) });
     progress[Symbol.dispose]();
     if (exploration !== undefined) yield { operation, exploration };
   }

@@ -29,6 +29,7 @@ export type KernelRule =
   | 'code.address'
   | 'expectation.value'
   | 'exploration.call'
+  | 'exploration.checkpoint'
   | 'exploration.heap'
   | 'exploration.machine'
   | 'exploration.processors'

@@ -141,6 +141,11 @@ export class EngineGraph {
     return this.#contents[page]?.length ?? 0;
   }
 
+  /** Number of contents that are given by their bytes. */
+  contentOf(page: number, bytes: Uint8Array): number {
+    return this.#contentId(page, bytes);
+  }
+
   #contentId(page: number, bytes: Uint8Array): number {
     const ids = this.#contentIds[page];
     const list = this.#contents[page];

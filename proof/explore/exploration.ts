@@ -1,4 +1,5 @@
 import type { WriteProtocol } from '../protocols/write-protocol.js';
+import type { ExplorationCheckpoint } from '../reduction/checkpoint.js';
 import type { ExpectedResults } from '../subject.js';
 import type { LimitOptions } from './limits.js';
 import type { Broken } from './properties.js';
@@ -22,6 +23,10 @@ export interface ExploreOptions extends LimitOptions {
   /** Execute every transition on the emulated processor, also those that were executed before; without reduction. Default false. */
   readonly executeEach?: boolean;
   readonly onProgress?: (progress: Progress) => void;
+  /** Keep what a search needs to go on later, when it ends before it is complete; with reduction. Default false. */
+  readonly keepsCheckpoint?: boolean;
+  /** Go on from there. Bounds count from there on, too. */
+  readonly resume?: ExplorationCheckpoint;
 }
 
 export interface Progress {
@@ -78,6 +83,8 @@ export interface Exploration {
   readonly seconds: number;
   readonly outcomes: Outcomes;
   readonly reduction?: Reduction;
+  /** Where it can go on, if that was asked for. */
+  readonly checkpoint?: ExplorationCheckpoint;
 }
 
 /** How much smaller the search has become. */

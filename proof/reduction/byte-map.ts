@@ -7,6 +7,16 @@ const MASK = 0xfffn;
 export class ByteMap {
   readonly #pages = new Map<number, Uint8Array>();
 
+  /** By page. */
+  save(): ReadonlyMap<number, Uint8Array> {
+    return this.#pages;
+  }
+
+  /** Takes over what was saved. */
+  restore(pages: ReadonlyMap<number, Uint8Array>): void {
+    for (const [page, bytes] of pages) this.#pages.set(page, bytes.slice());
+  }
+
   /** @returns whether a byte has got a flag that it did not have */
   add(address: bigint, size: number, flags: number): boolean {
     let isNew = false;

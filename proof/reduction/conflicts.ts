@@ -11,6 +11,25 @@ export interface Conflicts {
   of(role: number): ByteMap;
 }
 
+export interface SavedConflicts {
+  readonly bytes: Conflicts['bytes'];
+  readonly byRole: readonly ReadonlyMap<number, Uint8Array>[];
+}
+
+export function saveConflicts(conflicts: Conflicts, roles: number): SavedConflicts {
+  const byRole = Array.from({ length: roles }, (_, role) => conflicts.of(role).save());
+  return { bytes: conflicts.bytes, byRole };
+}
+
+export function restoreConflicts({ bytes, byRole }: SavedConflicts): Conflicts {
+  const maps = byRole.map((pages) => {
+    const map = new ByteMap();
+    map.restore(pages);
+    return map;
+  });
+  return { size: bytes.length, bytes, of: (role) => maps[role] ?? new ByteMap() };
+}
+
 export const NO_CONFLICTS: Conflicts = { size: 0, bytes: [], of: () => new ByteMap() };
 
 /** @param roles by processor */

@@ -24,11 +24,13 @@ import { placeOf, type Subject, type SubjectCall, type SubjectSource } from '../
 import { type Alone, faultInSequence, runAlone } from './alone.js';
 import { ByteMap } from './byte-map.js';
 import { CallJudge } from './call-judge.js';
-import { type Conflicts, conflictsOf, NO_CONFLICTS } from './conflicts.js';
+import { type ExplorationCheckpoint, fingerprintOf, type SavedGroup } from './checkpoint.js';
+import { type Conflicts, conflictsOf, NO_CONFLICTS, restoreConflicts, saveConflicts } from './conflicts.js';
 import { expand } from './expand.js';
 import { Knowledge, LocalMoves, NoticedMore } from './local-moves.js';
 import { ReducedEngine } from './reduced-engine.js';
 import { ReducedSearch } from './reduced-search.js';
+import type { NotedRun } from './run.js';
 import { CallRunner, heapArenaOf } from './run-through.js';
 import { SharedBytes } from './shared-bytes.js';
 import { Visible } from './visible.js';
@@ -51,13 +53,7 @@ export async function exploreReduced(
       'exploration.processors',
       `${processors} processors: the explorer takes 1 to ${MOST_PROCESSORS}`,
     );
-  const limits = new Limits(options);
-  try {
-    return await exploreOn(source, options, limits, false);
-  } catch (error) {
-    if (error instanceof BoundReached) return nothingKnown(source, options, error.message);
-    throw error;
-  }
+  return exploreOn(source, options, new Limits(options), options.resume?.each ?? false);
 }
 
 async function exploreOn(
@@ -69,12 +65,19 @@ async function exploreOn(
   using subject = await createModelled(source, options, each);
   const prepared = prepareProtocol(subject, options.protocol);
   if (prepared === undefined) return undefined;
+  const exploration = new ReducedExploration(subject, source, prepared, options, limits, each);
   try {
-    return new ReducedExploration(subject, source, prepared, options, limits, each).run();
+    return exploration.run();
   } catch (error) {
+    if (error instanceof BoundReached) {
+      const { restart: checkpoint } = exploration;
+      const nothing = nothingKnown(source, options, error.message);
+      return checkpoint === undefined ? nothing : { ...nothing, checkpoint };
+    }
     if (!(error instanceof TellsThreadsApart)) throw error;
   }
-  return exploreOn(source, options, limits, true);
+  const { resume: _, ...anew } = options;
+  return exploreOn(source, anew, limits, true);
 }
 
 /** Calls share more than was known when the search began. */
@@ -126,6 +129,7 @@ interface Round {
   readonly properties: readonly Properties[];
   readonly judges: readonly CallJudge[];
   readonly calls: number;
+  readonly noted: readonly NotedRun[];
 }
 
 class ReducedExploration {
@@ -139,6 +143,12 @@ class ReducedExploration {
   readonly #regions: readonly DataRegion[];
   /** Instructions after which what is shared is looked at again. */
   #nextLook = 0;
+  /** By changed page: how many contents the engine's steps leave. */
+  readonly #contents: readonly number[];
+  readonly #fingerprint: string;
+  #resume: ExplorationCheckpoint | undefined;
+  #checkpoint: ExplorationCheckpoint | undefined;
+  #restart: ExplorationCheckpoint | undefined;
 
   constructor(
     private readonly subject: Subject,
@@ -165,19 +175,28 @@ class ReducedExploration {
     });
     const places = this.#used.map((call) => placeOf(subject.lab, call));
     this.#regions = dataRegions(places, prepared.graph.pages);
+    this.#contents = prepared.graph.pages.map((_, page) => prepared.graph.contentCount(page));
+    this.#fingerprint =
+      options.keepsCheckpoint === true || options.resume !== undefined
+        ? fingerprintOf(subject, prepared)
+        : '';
   }
 
   run(): Exploration {
-    let conflicts = NO_CONFLICTS;
-    let handedOver: string | undefined;
+    const resume = this.#takeUp(this.options.resume);
+    let conflicts = resume === undefined ? NO_CONFLICTS : restoreConflicts(resume.conflicts);
+    let handedOver = resume?.handedOver;
     for (;;) {
-      using round = this.#round(conflicts, handedOver === undefined);
-      handedOver ??= handedOverIn(round, this.#conflicts(round));
+      this.#checkpoint = undefined;
+      const isResumed = this.#resume?.group !== undefined;
+      using round = this.#round(conflicts, handedOver === undefined, isResumed);
+      if (!isResumed) handedOver ??= handedOverIn(round, this.#conflicts(round));
       if (handedOver !== undefined && round.isShared) {
         conflicts = NO_CONFLICTS;
         continue;
       }
-      this.#nextLook = 0;
+      this.#restart = this.#saved(round, handedOver);
+      this.#nextLook = this.#resume?.nextLook ?? 0;
       const result = this.#searchUnlessMoreIsShared(round, handedOver);
       const known = round.conflicts;
       const used = this.#conflicts(round);
@@ -189,8 +208,67 @@ class ReducedExploration {
       }
       this.#expectThreads(round, used);
       conflicts = used;
-      if (result !== undefined && conflicts.size === known.size) return result;
+      if (result !== undefined && conflicts.size === known.size) {
+        const { complete } = result;
+        return complete || this.#checkpoint === undefined
+          ? result
+          : { ...result, checkpoint: this.#checkpoint };
+      }
+      this.#resume = undefined;
     }
+  }
+
+  /** What the present round knew when it began: from there a search can be begun anew. */
+  get restart(): ExplorationCheckpoint | undefined {
+    return this.#restart;
+  }
+
+  /** What other rounds have learnt. */
+  #takeUp(resume: ExplorationCheckpoint | undefined): ExplorationCheckpoint | undefined {
+    if (resume === undefined) return undefined;
+    if (resume.fingerprint !== this.#fingerprint)
+      throw refuse(
+        'exploration.checkpoint',
+        'the checkpoint is of another machine, operation or call: it cannot go on here',
+      );
+    const { graph } = this.prepared;
+    for (const [page, list] of resume.contents.entries())
+      for (const bytes of list) graph.contentOf(page, bytes);
+    for (const [role, pages] of resume.data.entries()) this.#dataOf(role).restore(pages);
+    this.#knowledge.restore(resume.knowledge);
+    this.#resume = resume;
+    return resume;
+  }
+
+  /** @param group undefined: the search begins anew, with what is known of what calls use */
+  #saved(
+    round: Round,
+    handedOver: string | undefined,
+    group?: SavedGroup,
+  ): ExplorationCheckpoint | undefined {
+    if (this.options.keepsCheckpoint !== true) return undefined;
+    const { graph } = this.prepared;
+    const { runners, conflicts, noted, judges } = round;
+    const judged = judges.map(({ mixtures, unjudged }) => ({
+      mixtures: [...mixtures],
+      unjudged: [...unjudged],
+    }));
+    return {
+      fingerprint: this.#fingerprint,
+      each: this.each,
+      ...(handedOver === undefined ? {} : { handedOver }),
+      conflicts: saveConflicts(conflicts, runners.length),
+      data: runners.map((_, role) => this.#dataOf(role).save()),
+      knowledge: this.#knowledge.save(),
+      contents: this.#contents.map((first, page) =>
+        Array.from({ length: graph.contentCount(page) - first }, (_, index) =>
+          graph.contents(page, first + index),
+        ),
+      ),
+      ...(group === undefined
+        ? { noted: [], nextLook: 0, judged: [] }
+        : { noted, nextLook: this.#nextLook, judged, group }),
+    };
   }
 
   /** @returns undefined when calls turned out to share more than was known */
@@ -222,10 +300,11 @@ class ReducedExploration {
   }
 
   /** Runners for what is known to be shared; begun anew when the calls alone show that there is more. */
-  #round(known: Conflicts, isShared: boolean): Round & Disposable {
+  #round(known: Conflicts, isShared: boolean, isResumed: boolean): Round & Disposable {
     let conflicts = known;
     for (;;) {
       const made = this.#roundWith(conflicts, isShared && this.#processors > 1);
+      if (isResumed) return made;
       const found = this.#conflicts(made);
       this.#expectThreads(made, found);
       if (found.size === conflicts.size || handedOverIn(made, found) !== undefined) return made;
@@ -245,6 +324,7 @@ class ReducedExploration {
     const shared = new SharedBytes(
       conflicts.bytes.map(({ role, address }) => ({ space: spaceOf(role), address })),
     );
+    const noted: NotedRun[] = [];
     const runners = this.#threads.flatMap((thread, role) => {
       const { processor, domain: place } = thread;
       const call = this.#used[role];
@@ -266,9 +346,11 @@ class ReducedExploration {
           notesData: isShared,
           data: this.#dataOf(role),
           limits: this.limits,
+          noted,
         }),
       ];
     });
+    for (const run of this.#resume?.noted ?? []) runners[run.role]?.again(run, graph.node(0));
     const whole = new WholeCode(graph, recording);
     const alone = runners.map((runner) => runAlone(runner, graph, shared.first, whole));
     const { expected } = this.source;
@@ -294,6 +376,10 @@ class ReducedExploration {
         }),
       ];
     });
+    for (const [role, { mixtures, unjudged }] of this.#resume?.judged.entries() ?? []) {
+      for (const result of mixtures) judges[role]?.mixtures.add(result);
+      for (const result of unjudged) judges[role]?.unjudged.add(result);
+    }
     const calls =
       this.options.calls ?? (alone.some(({ changesData }) => changesData) ? CALLS_THAT_CHANGE_DATA : -1);
     return {
@@ -305,6 +391,7 @@ class ReducedExploration {
       properties,
       judges,
       calls,
+      noted,
       [Symbol.dispose]: () => {
         for (const runner of runners) runner[Symbol.dispose]();
         machine.restore(before);
@@ -316,26 +403,41 @@ class ReducedExploration {
     const apart = round.conflicts.size === 0;
     const groups = apart ? [...new Set(this.#roles)].map((role) => [role]) : [this.#roles];
     const { mostStates = MOST_STATES } = this.options;
-    const found = this.#searchGroups(round, groups, mostStates);
+    const found = this.#searchGroups(round, groups, mostStates, handedOver, false);
     if (!found.some(({ usesOthers }) => usesOthers)) return this.#report(round, found, apart, handedOver);
     // Where another processor may stand is only known when all are explored together.
     const hasFalseAlarm = found.some(({ violations }) => violations.some(({ needsOther }) => needsOther));
     const most = hasFalseAlarm ? mostStates : Math.min(mostStates, MOST_STATES_TOGETHER);
-    const together = this.#searchGroups(round, [this.#roles], most);
+    const together = this.#searchGroups(round, [this.#roles], most, handedOver, true);
     const isBounded = together.some(({ bound }) => bound !== undefined);
     return isBounded && !hasFalseAlarm
       ? this.#report(round, found, true, handedOver)
       : this.#report(round, together, false, handedOver);
   }
 
-  #searchGroups(round: Round, groups: readonly (readonly number[])[], mostStates: number): Searched[] {
+  #searchGroups(
+    round: Round,
+    groups: readonly (readonly number[])[],
+    mostStates: number,
+    handedOver: string | undefined,
+    isSecond: boolean,
+  ): Searched[] {
     for (;;) {
       try {
-        return groups.map((roles) => this.#searchGroup(round, roles, mostStates));
+        return groups.map((roles) => this.#searchGroup(round, { roles, mostStates, handedOver, isSecond }));
       } catch (error) {
         if (!(error instanceof NoticedMore)) throw error;
       }
     }
+  }
+
+  /** What is known of a group's search from before; used once. */
+  #takeGroup(roles: readonly number[], isSecond: boolean): SavedGroup | undefined {
+    const group = this.#resume?.group;
+    if (group === undefined || group.isSecond !== isSecond || group.roles.join() !== roles.join())
+      return undefined;
+    this.#resume = undefined;
+    return group;
   }
 
   /** Now and then, when calls have done something new: a search that knows too little need not come to its end. */
@@ -346,7 +448,7 @@ class ReducedExploration {
     if (this.#conflicts(round).size > round.conflicts.size) throw new SharesMore();
   }
 
-  #searchGroup(round: Round, roles: readonly number[], mostStates: number): Searched {
+  #searchGroup(round: Round, { roles, mostStates, handedOver, isSecond }: GroupOptions): Searched {
     const { runners, properties, judges, shared, calls } = round;
     const { graph, recording } = this.prepared;
     const knowledge = this.#knowledge;
@@ -358,6 +460,7 @@ class ReducedExploration {
     });
     const moves = new LocalMoves({ runners, properties, judges, engine, knowledge, isWeak, calls });
     const { onProgress } = this.options;
+    const saved = this.#takeGroup(roles, isSecond);
     const search = new ReducedSearch({
       moves,
       engine,
@@ -365,7 +468,7 @@ class ReducedExploration {
       hasOthers: roles.length < this.#processors,
       firstShared: shared.first,
       isWeak,
-      mostStates,
+      mostStates: mostStates + (saved?.search.states.parents.length ?? 0),
       isRestored: (node) => recording.operation !== 'revert' || !isNotRestored({ recording, graph }, node),
       onState: (progress) => {
         this.limits.check();
@@ -373,7 +476,18 @@ class ReducedExploration {
         onProgress?.(progress);
       },
     });
+    if (saved !== undefined) {
+      moves.restore(saved.locals);
+      search.restore(saved.search);
+    }
     search.run();
+    if (search.bound !== undefined && this.#checkpoint === undefined)
+      this.#checkpoint = this.#saved(round, handedOver, {
+        roles,
+        isSecond,
+        search: search.save(),
+        locals: moves.save(),
+      });
     const inSequence = search.found.has('fault')
       ? runners.map((runner) => faultInSequence(runner, graph, shared.first))
       : [];
@@ -486,6 +600,14 @@ class ReducedExploration {
       },
     };
   }
+}
+
+interface GroupOptions {
+  /** By processor. */
+  readonly roles: readonly number[];
+  readonly mostStates: number;
+  readonly handedOver: string | undefined;
+  readonly isSecond: boolean;
 }
 
 interface Searched {

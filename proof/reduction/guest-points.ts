@@ -72,6 +72,12 @@ export class GuestPoints {
     return this.#points.length;
   }
 
+  point(id: number): GuestPoint {
+    const point = this.#points[id];
+    if (point === undefined) throw new RangeError(`there is no point ${id}`);
+    return point;
+  }
+
   /** The state that the machine is in now. */
   current(): GuestPoint {
     const { machine, processor, thread, role, memory } = this.options;

@@ -57,6 +57,15 @@ export class Knowledge {
   readonly #used = new Set<string>();
   readonly #stoodIn = new Set<string>();
 
+  save(): SavedKnowledge {
+    return { used: [...this.#used], stoodIn: [...this.#stoodIn] };
+  }
+
+  restore({ used, stoodIn }: SavedKnowledge): void {
+    for (const key of used) this.#used.add(key);
+    for (const key of stoodIn) this.#stoodIn.add(key);
+  }
+
   /** @returns whether it was not known */
   noteUsed(page: number, index: number): boolean {
     const before = this.#used.size;
@@ -77,6 +86,17 @@ export class Knowledge {
   isStoodIn(range: PlacedRange): boolean {
     return this.#stoodIn.has(rangeKey(range));
   }
+}
+
+export interface SavedKnowledge {
+  readonly used: readonly string[];
+  readonly stoodIn: readonly string[];
+}
+
+/** A local state with numbers in place of points and runs. */
+export interface SavedLocal extends Omit<ReducedLocal, 'id' | 'place' | 'began'> {
+  readonly place: { readonly point: number } | { readonly run: number; readonly at: number };
+  readonly began?: { readonly point: number; readonly shared: number };
 }
 
 const rangeKey = ({ place, start, end }: PlacedRange): string => `${place} ${start} ${end}`;
@@ -111,6 +131,34 @@ export class LocalMoves {
 
   get count(): number {
     return this.#locals.length;
+  }
+
+  save(): SavedLocal[] {
+    return this.#locals.map(({ id: _, place, began, ...local }) => ({
+      ...local,
+      place: place.kind === 'point' ? { point: place.point.id } : { run: place.run.id, at: place.at },
+      ...(began === undefined ? {} : { began: { point: began.point.id, shared: began.shared } }),
+    }));
+  }
+
+  /** Takes over what was saved; runs and points must have been made again. */
+  restore(saved: readonly SavedLocal[]): void {
+    for (const { place, began, ...local } of saved) {
+      const runner = this.runner(local.role);
+      const where = 'point' in place ? this.#pointPlace(runner, place.point) : this.#runPlace(runner, place);
+      const since =
+        began === undefined ? {} : { began: { ...began, point: runner.points.point(began.point) } };
+      this.#idOf({ ...local, place: where, ...since });
+    }
+  }
+
+  #pointPlace(runner: CallRunner, point: number): LocalPlace {
+    return { kind: 'point', point: runner.points.point(point) };
+  }
+
+  #runPlace(runner: CallRunner, { run: id, at }: { readonly run: number; readonly at: number }): LocalPlace {
+    const run = runner.runNumber(id);
+    return { kind: 'inside', run, touches: this.tellingTouches(run), at };
   }
 
   local(id: number): ReducedLocal {

@@ -11,7 +11,7 @@ import { BoundReached } from '../explore/state-set.js';
 import type { PlacedRange } from '../recording.js';
 import type { LocalMoves } from './local-moves.js';
 import type { EngineMove, ReducedEngine } from './reduced-engine.js';
-import { TupleSet } from './tuple-set.js';
+import { type SavedTuples, TupleSet } from './tuple-set.js';
 
 /** Who does something that others can notice. `processor`: among the processors of the state, in ascending order. */
 export type ReducedAction =
@@ -26,6 +26,18 @@ export interface Found {
   readonly state: number;
   readonly action: ReducedAction;
   count: number;
+}
+
+/** A search that has not come to its end. */
+export interface SavedSearch {
+  readonly states: SavedTuples;
+  /** States whose successors are known. */
+  readonly explored: number;
+  readonly transitions: number;
+  readonly steps: number;
+  readonly results: readonly string[];
+  readonly found: readonly Found[];
+  readonly usesOthers: boolean;
 }
 
 /** A state, opened up. */
@@ -63,6 +75,11 @@ export class ReducedSearch {
   usesOthers = false;
   readonly #options: ReducedSearchOptions;
   readonly #here: number[];
+  #explored = 0;
+  /** As it was before the state that is being expanded. */
+  #before = { states: 0, transitions: 0, steps: 0 };
+  /** Rules that were broken since. */
+  #brokenSince: PropertyName[] = [];
 
   constructor(options: ReducedSearchOptions) {
     this.#options = options;
@@ -72,19 +89,18 @@ export class ReducedSearch {
 
   run(): void {
     const { moves, engine, roles, firstShared, onState } = this.#options;
-    const first = roles.map((role) => moves.idle(role));
-    let explored = 0;
     try {
-      this.#add(engine.first.to, firstShared, first, -1);
-      for (; explored < this.states.size; explored++) {
-        if ((explored & 0x3f) === 0)
-          onState?.({
-            states: this.states.size,
-            transitions: this.transitions,
-            explored,
-            steps: this.steps,
-          });
-        this.#expand(explored);
+      if (this.states.size === 0) {
+        const first = roles.map((role) => moves.idle(role));
+        this.#add(engine.first.to, firstShared, first, -1);
+      }
+      for (; this.#explored < this.states.size; this.#explored++) {
+        const { transitions, steps } = this;
+        this.#before = { states: this.states.size, transitions, steps };
+        this.#brokenSince = [];
+        if ((this.#explored & 0x3f) === 0)
+          onState?.({ states: this.states.size, transitions, explored: this.#explored, steps });
+        this.#expand(this.#explored);
       }
     } catch (error) {
       if (!(error instanceof BoundReached)) throw error;
@@ -92,6 +108,35 @@ export class ReducedSearch {
     }
     if (this.bound === undefined) this.#checkThatCallsEnd();
     this.#checkRestored();
+  }
+
+  /** What a later search needs to go on, from before the state that could not be expanded to its end. */
+  save(): SavedSearch {
+    const { states, transitions, steps } = this.#before;
+    const found = [...this.found].flatMap(([rule, one]) => {
+      const count = one.count - this.#brokenSince.filter((other) => other === rule).length;
+      return count > 0 && one.state < states ? [{ ...one, count }] : [];
+    });
+    const { results, usesOthers } = this;
+    return {
+      states: this.states.save(states),
+      explored: this.#explored,
+      transitions,
+      steps,
+      results: [...results],
+      found,
+      usesOthers,
+    };
+  }
+
+  restore({ states, explored, transitions, steps, results, found, usesOthers }: SavedSearch): void {
+    this.states.restore(states);
+    this.#explored = explored;
+    this.transitions = transitions;
+    this.steps = steps;
+    this.usesOthers = usesOthers;
+    for (const result of results) this.results.add(result);
+    for (const one of found) this.found.set(one.broken.rule, { ...one });
   }
 
   position(state: number): Position {
@@ -283,6 +328,7 @@ export class ReducedSearch {
   }
 
   #report(broken: Broken, state: number, action: ReducedAction): void {
+    this.#brokenSince.push(broken.rule);
     const found = this.found.get(broken.rule);
     if (found === undefined) this.found.set(broken.rule, { broken, state, action, count: 1 });
     else found.count += 1;

@@ -9,7 +9,7 @@ import type { PlacedRange } from '../recording.js';
 import { placeNamed } from '../subject.js';
 import type { ByteMap } from './byte-map.js';
 import { type GuestPoint, GuestPoints } from './guest-points.js';
-import type { CallOptions, RunEnd, RunThrough } from './run.js';
+import type { CallOptions, NotedRun, RunEnd, RunThrough } from './run.js';
 import { MOST_STEPS, SLICE, Watch } from './watch.js';
 
 /** Ends a run where nobody has handled an exception, before the process or the system ends of it. */
@@ -27,7 +27,7 @@ export class CallRunner {
   knowsItself = false;
   /** Steps executed on the emulated processor. */
   executed = 0;
-  #runs = 0;
+  readonly #runs: RunThrough[] = [];
   /** Changed bytes that it has used. */
   readonly #used = new Set<bigint>();
   #watch: Watch | undefined;
@@ -104,8 +104,32 @@ export class CallRunner {
         ),
     );
     if (known !== undefined) return known;
+    return this.#made(point, view, node, shared);
+  }
+
+  /** One that was made, by number. */
+  runNumber(id: number): RunThrough {
+    const run = this.#runs[id];
+    if (run === undefined) throw new RangeError(`there is no run ${id}`);
+    return run;
+  }
+
+  /** Makes a run that another search has noted. */
+  again({ point, contents, shared }: NotedRun, node: EngineNode): void {
+    this.#made(
+      this.points.point(point),
+      contents.map(() => 0),
+      { ...node, memory: contents },
+      shared,
+    );
+  }
+
+  #made(point: GuestPoint, view: FetchView, node: EngineNode, shared: number): RunThrough {
+    const contents = node.memory.map((content, page) => view[page] || content);
     const made = this.#execute(point, view, node, shared);
+    this.options.noted.push({ role: point.role, point: point.id, contents, shared });
     point.runs.push(made);
+    this.#runs.push(made);
     return made;
   }
 
@@ -141,7 +165,7 @@ export class CallRunner {
     }));
     const sharedAfter = usesShared ? this.options.shared.current() : shared;
     return {
-      id: this.#runs++,
+      id: this.#runs.length,
       from: point,
       first,
       read,

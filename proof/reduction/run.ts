@@ -55,6 +55,15 @@ export interface RunThrough {
   readonly end: RunEnd;
 }
 
+/** A run that was made, complete enough to be made again. */
+export interface NotedRun {
+  readonly role: number;
+  readonly point: number;
+  /** By changed page: number of the contents that the processor fetches. */
+  readonly contents: readonly number[];
+  readonly shared: number;
+}
+
 export interface CallOptions {
   readonly subject: Subject;
   readonly call: SubjectCall;
@@ -71,4 +80,6 @@ export interface CallOptions {
   /** Memory that other processors may use, too: what the call does there, in this round and those before. */
   readonly data: ByteMap;
   readonly limits: Limits;
+  /** Every run that is made, of all calls, in order. */
+  readonly noted: NotedRun[];
 }

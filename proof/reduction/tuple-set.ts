@@ -22,6 +22,17 @@ export class TupleSet {
     return this.#size;
   }
 
+  /** The first `size` of its tuples, with where each was reached from. */
+  save(size = this.#size): SavedTuples {
+    return { words: this.#words.slice(0, size * this.width), parents: this.#parent.slice(0, size) };
+  }
+
+  /** Adds saved tuples to an empty set. */
+  restore({ words, parents }: SavedTuples): void {
+    for (const [index, parent] of parents.entries())
+      this.add([...words.subarray(index * this.width, (index + 1) * this.width)], parent);
+  }
+
   /** Bytes that it takes. */
   get bytes(): number {
     return this.#slots.byteLength + this.#words.byteLength + this.#parent.byteLength;
@@ -81,6 +92,11 @@ export class TupleSet {
     }
     this.#slots = slots;
   }
+}
+
+export interface SavedTuples {
+  readonly words: Uint32Array;
+  readonly parents: Int32Array;
 }
 
 /** FNV-1a (public domain) over the numbers, with the finalizer of MurmurHash3 (public domain). */

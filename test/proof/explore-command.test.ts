@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -82,6 +82,36 @@ describe('hotpatch explore', () => {
     expect(stdout).toMatch(/engine +SecureKernel stores/);
     expect(stdout).toMatch(/The scenario has ended: breakpoint at /);
     expect(code).toBe(1);
+  });
+
+  it('goes on with --checkpoint as if it had not ended', async () => {
+    const options = ['--fetch', 'weak', '--operation', '1'];
+    const file = join(folder, 'begun.checkpoint');
+    const { report: whole } = await explore('first-trampoline', ...options);
+    const begun = await explore('first-trampoline', ...options, '--checkpoint', file, '--most-states', '20');
+    expect(begun.code).toBe(1);
+    expect(begun.report).toMatchObject({ complete: false });
+    expect(existsSync(file)).toBe(true);
+    const other = await explore('first-trampoline', ...options, '--cpus', '3', '--checkpoint', file);
+    expect(other.code).toBe(2);
+    expect(other.stderr).toMatch(
+      /begun\.checkpoint: is the checkpoint of another exploration: --cpus was 1 and is 3/,
+    );
+    const { code, report } = await explore('first-trampoline', ...options, '--checkpoint', file);
+    expect(code).toBe(0);
+    const { states, transitions, complete, violations } = whole;
+    expect(report).toMatchObject({ states, transitions, complete, violations });
+    expect(existsSync(file)).toBe(false);
+  });
+
+  it('takes no other file for a checkpoint', async () => {
+    const file = join(folder, 'other.checkpoint');
+    writeFileSync(file, 'nothing of the kind');
+    const { code, stderr } = await explore('first-trampoline', '--checkpoint', file);
+    expect(code).toBe(2);
+    expect(stderr).toMatch(/other\.checkpoint: is no checkpoint of hotpatch explore/);
+    const each = await explore('first-trampoline', '--no-reduction', '--checkpoint', join(folder, 'none'));
+    expect(each.code).toBe(2);
   });
 
   it('explores another generation of the engine than the scenario boots', async () => {
