@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { existsSync, rmSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { deserialize, serialize } from 'node:v8';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import type { Exploration } from '../proof/index.js';
-import { UsageError } from './errors.js';
+import { fileReason, UsageError } from './errors.js';
 import type { ExploreFlags } from './explore-run.js';
 import type { Explored } from './explore-threads.js';
 import { readInput, writeOutput } from './files.js';
@@ -77,7 +77,7 @@ export class Checkpoint {
   }
 
   #contents(): CheckpointFile {
-    const bytes = readInput(this.path);
+    const bytes = readOwn(this.path);
     try {
       const contents: unknown = deserialize(gunzipSync(bytes));
       if (isCheckpoint(contents)) return contents;
@@ -85,6 +85,15 @@ export class Checkpoint {
       // No gzip file, or not whole: said below.
     }
     throw new UsageError(`${this.path}: is no checkpoint of hotpatch explore`);
+  }
+}
+
+/** Unlike other input it is written again. */
+function readOwn(path: string): Uint8Array {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new UsageError(`${path}: ${fileReason(error, 'there is no such file')}`);
   }
 }
 

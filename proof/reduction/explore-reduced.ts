@@ -188,7 +188,7 @@ class ReducedExploration {
     let handedOver = resume?.handedOver;
     for (;;) {
       this.#checkpoint = undefined;
-      const isResumed = this.#resume?.group !== undefined;
+      const isResumed = this.#awaited !== undefined;
       using round = this.#round(conflicts, handedOver === undefined, isResumed);
       if (!isResumed) handedOver ??= handedOverIn(round, this.#conflicts(round));
       if (handedOver !== undefined && round.isShared) {
@@ -218,9 +218,14 @@ class ReducedExploration {
     }
   }
 
-  /** What the present round knew when it began: from there a search can be begun anew. */
+  /** From where a search can be begun anew: as the present round began, or where it was to go on and has not come to. */
   get restart(): ExplorationCheckpoint | undefined {
-    return this.#restart;
+    return this.#awaited ?? this.#restart;
+  }
+
+  /** The search that is to go on, as long as it has not. */
+  get #awaited(): ExplorationCheckpoint | undefined {
+    return this.#resume?.group === undefined ? undefined : this.#resume;
   }
 
   /** What other rounds have learnt. */
@@ -482,12 +487,9 @@ class ReducedExploration {
     }
     search.run();
     if (search.bound !== undefined && this.#checkpoint === undefined)
-      this.#checkpoint = this.#saved(round, handedOver, {
-        roles,
-        isSecond,
-        search: search.save(),
-        locals: moves.save(),
-      });
+      this.#checkpoint =
+        this.#awaited ??
+        this.#saved(round, handedOver, { roles, isSecond, search: search.save(), locals: moves.save() });
     const inSequence = search.found.has('fault')
       ? runners.map((runner) => faultInSequence(runner, graph, shared.first))
       : [];

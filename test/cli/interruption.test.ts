@@ -57,13 +57,13 @@ const DEMO = [
 ];
 
 describe('SIGINT while hotpatch explore searches', () => {
-  it('ends the search with what is known so far: exit code 1, one document, not complete', async () => {
+  /** Runs a command, which SIGINT interrupts as soon as its thread has begun. */
+  async function interrupted(words: readonly string[]) {
     const file = join(work, 'begun.mjs');
     const isThread = "import { isMainThread } from 'node:worker_threads';\nif (!isMainThread)";
     writeFileSync(file, `${isThread} process.stderr.write('begun\\n');\n`);
     let isSent = false;
-    const words = ['explore', ...DEMO, '--cpus', '2', '--operation', 'apply', '--json', '--workers', '1'];
-    const { code, signal, stdout } = await command.run(words, {
+    return command.run(words, {
       cwd: work,
       environment: { NODE_OPTIONS: `--import=${pathToFileURL(file).href}` },
       onStderr(child, text) {
@@ -72,6 +72,26 @@ describe('SIGINT while hotpatch explore searches', () => {
         child.kill('SIGINT');
       },
     });
+  }
+
+  it('keeps what --checkpoint had before, and goes on with it', async () => {
+    const words = ['explore', ...DEMO, '--operation', 'revert', '--json', '--workers', '1'];
+    const kept = [...words, '--checkpoint', 'begun.checkpoint'];
+    const whole = JSON.parse((await command.run(words, { cwd: work })).stdout);
+    const begun = await command.run([...kept, '--most-states', '20'], { cwd: work });
+    expect(JSON.parse(begun.stdout)).toMatchObject({ complete: false, states: 20 });
+    const { code, signal } = await interrupted(kept);
+    expect({ code, signal }).toEqual({ code: 1, signal: null });
+    const { code: ended, stdout } = await command.run(kept, { cwd: work });
+    const { states, transitions, violations } = whole;
+    expect(ended).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ complete: true, states, transitions, violations });
+    expect(readdirSync(work)).not.toContain('begun.checkpoint');
+  });
+
+  it('ends the search with what is known so far: exit code 1, one document, not complete', async () => {
+    const words = ['explore', ...DEMO, '--cpus', '2', '--operation', 'apply', '--json', '--workers', '1'];
+    const { code, signal, stdout } = await interrupted(words);
     expect({ code, signal }).toEqual({ code: 1, signal: null });
     expect(JSON.parse(stdout)).toMatchObject({
       complete: false,
