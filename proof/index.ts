@@ -10,6 +10,7 @@ export {
 } from './differential.js';
 export type {
   Exploration,
+  ExplorationCheckpoint,
   ExploreOptions,
   Outcomes,
   Progress,
@@ -67,7 +68,6 @@ export {
   record,
   type StoreProtocolStep,
 } from './recording.js';
-export type { ExplorationCheckpoint } from './reduction/checkpoint.js';
 export type { Draft, DraftFile } from './refusals/damage.js';
 export * from './refusals/index.js';
 export { type ScenarioOperation, scenarioOperations } from './scenario-subject.js';

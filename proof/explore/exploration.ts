@@ -1,5 +1,4 @@
 import type { WriteProtocol } from '../protocols/write-protocol.js';
-import type { ExplorationCheckpoint } from '../reduction/checkpoint.js';
 import type { ExpectedResults } from '../subject.js';
 import type { LimitOptions } from './limits.js';
 import type { Broken } from './properties.js';
@@ -27,6 +26,14 @@ export interface ExploreOptions extends LimitOptions {
   readonly keepsCheckpoint?: boolean;
   /** Go on from there. Bounds count from there on, too. */
   readonly resume?: ExplorationCheckpoint;
+}
+
+/** An exploration that has ended before it was complete. Holds only what the structured clone algorithm copies. */
+export interface ExplorationCheckpoint {
+  /** Of the machine, the operation and the calls. */
+  readonly fingerprint: string;
+  /** Each processor has a thread of its own. */
+  readonly each: boolean;
 }
 
 export interface Progress {

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { ExplorationCheckpoint } from '../explore/exploration.js';
 import type { PreparedProtocol } from '../explore/model.js';
 import type { Subject } from '../subject.js';
 import type { SavedConflicts } from './conflicts.js';
@@ -16,15 +17,8 @@ export interface SavedGroup {
   readonly locals: readonly SavedLocal[];
 }
 
-/**
- * An exploration that has ended before it was complete: goes on as if it had not. What calls do is executed anew, each
- * case once; what was visited is not visited again. Holds only what the structured clone algorithm copies.
- */
-export interface ExplorationCheckpoint {
-  /** Of the machine, the operation and the calls. */
-  readonly fingerprint: string;
-  /** Each processor has a thread of its own. */
-  readonly each: boolean;
+/** Goes on as if it had not ended. What calls do is executed anew, each case once; what was visited is not visited again. */
+export interface SearchCheckpoint extends ExplorationCheckpoint {
   readonly handedOver?: string;
   readonly conflicts: SavedConflicts;
   /** What each role does to memory that others may use, by page. */
@@ -38,6 +32,10 @@ export interface ExplorationCheckpoint {
   /** By role: results that were right as mixtures, and such as were not judged. */
   readonly judged: readonly { readonly mixtures: readonly number[]; readonly unjudged: readonly number[] }[];
   readonly group?: SavedGroup;
+}
+
+export function isSearchCheckpoint(one: ExplorationCheckpoint): one is SearchCheckpoint {
+  return 'conflicts' in one && 'noted' in one;
 }
 
 /** Different for another machine, operation, protocol or call. */

@@ -4,6 +4,7 @@ import { type DataRegion, dataRegions, finalKey, readRegion } from '../explore/d
 import { isNotRestored } from '../explore/end-checks.js';
 import {
   type Exploration,
+  type ExplorationCheckpoint,
   type ExploreOptions,
   MOST_STATES,
   type Violation,
@@ -24,7 +25,7 @@ import { placeOf, type Subject, type SubjectCall, type SubjectSource } from '../
 import { type Alone, faultInSequence, runAlone } from './alone.js';
 import { ByteMap } from './byte-map.js';
 import { CallJudge } from './call-judge.js';
-import { type ExplorationCheckpoint, fingerprintOf, type SavedGroup } from './checkpoint.js';
+import { fingerprintOf, isSearchCheckpoint, type SavedGroup, type SearchCheckpoint } from './checkpoint.js';
 import { type Conflicts, conflictsOf, NO_CONFLICTS, restoreConflicts, saveConflicts } from './conflicts.js';
 import { expand } from './expand.js';
 import { Knowledge, LocalMoves, NoticedMore } from './local-moves.js';
@@ -146,9 +147,9 @@ class ReducedExploration {
   /** By changed page: how many contents the engine's steps leave. */
   readonly #contents: readonly number[];
   readonly #fingerprint: string;
-  #resume: ExplorationCheckpoint | undefined;
-  #checkpoint: ExplorationCheckpoint | undefined;
-  #restart: ExplorationCheckpoint | undefined;
+  #resume: SearchCheckpoint | undefined;
+  #checkpoint: SearchCheckpoint | undefined;
+  #restart: SearchCheckpoint | undefined;
 
   constructor(
     private readonly subject: Subject,
@@ -219,19 +220,19 @@ class ReducedExploration {
   }
 
   /** From where a search can be begun anew: as the present round began, or where it was to go on and has not come to. */
-  get restart(): ExplorationCheckpoint | undefined {
+  get restart(): SearchCheckpoint | undefined {
     return this.#awaited ?? this.#restart;
   }
 
   /** The search that is to go on, as long as it has not. */
-  get #awaited(): ExplorationCheckpoint | undefined {
+  get #awaited(): SearchCheckpoint | undefined {
     return this.#resume?.group === undefined ? undefined : this.#resume;
   }
 
   /** What other rounds have learnt. */
-  #takeUp(resume: ExplorationCheckpoint | undefined): ExplorationCheckpoint | undefined {
+  #takeUp(resume: ExplorationCheckpoint | undefined): SearchCheckpoint | undefined {
     if (resume === undefined) return undefined;
-    if (resume.fingerprint !== this.#fingerprint)
+    if (!isSearchCheckpoint(resume) || resume.fingerprint !== this.#fingerprint)
       throw refuse(
         'exploration.checkpoint',
         'the checkpoint is of another machine, operation or call: it cannot go on here',
@@ -246,11 +247,7 @@ class ReducedExploration {
   }
 
   /** @param group undefined: the search begins anew, with what is known of what calls use */
-  #saved(
-    round: Round,
-    handedOver: string | undefined,
-    group?: SavedGroup,
-  ): ExplorationCheckpoint | undefined {
+  #saved(round: Round, handedOver: string | undefined, group?: SavedGroup): SearchCheckpoint | undefined {
     if (this.options.keepsCheckpoint !== true) return undefined;
     const { graph } = this.prepared;
     const { runners, conflicts, noted, judges } = round;
