@@ -13,7 +13,7 @@ import {
   originalBytes,
   type PeImage,
   readHotp1,
-  shortJumpTarget,
+  routineOf,
   validateHotp1,
 } from '../../image/index.js';
 import { hexBytes } from '../entry.js';
@@ -58,9 +58,7 @@ export function verifyHotPatch2003(input: {
       const { hookRva: baseRva } = hook;
       const code = program.functionAt(baseRva);
       const name = code?.rva === baseRva ? code.name : nameAt(base, baseRva);
-      const jump = hotp1.hooks.find((other) => other.hookRva === shortJumpTarget(hook));
-      const isShort = hook.type === HOOK_TYPE.X86_JMP2B;
-      functions.push({ name, baseRva, fixedRva: isShort ? (jump?.hotpRva ?? 0) : hook.hotpRva });
+      functions.push({ name, baseRva, fixedRva: routineOf(hotp1, hook) });
       if (code?.rva !== baseRva) continue;
       checkFlow(program, code, hookSize(hook) ?? 0, findings);
       const endless = endlessCode(program.stream(code).instructions);

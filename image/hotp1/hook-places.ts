@@ -28,6 +28,12 @@ export function continuationOf(hotp1: Hotp1, { hotpRva }: Hotp1Hook): number {
   return found?.hookRva ?? 0;
 }
 
+/** RVA in the hotpatch of the routine that a hook leads to, over the jump in the padding where it is a short one; 0: none. */
+export function routineOf({ hooks }: Hotp1, hook: Hotp1Hook): number {
+  if (hook.type !== HOOK_TYPE.X86_JMP2B) return hook.hotpRva;
+  return hooks.find(({ hookRva }) => hookRva === shortJumpTarget(hook))?.hotpRva ?? 0;
+}
+
 /** A short jump, or a jump over the first instruction itself, which no short jump leads to: `entry`. */
 export function hookPlace(hotp1: Hotp1, hook: Hotp1Hook): HookPlace {
   if (hook.type === HOOK_TYPE.X86_JMP2B) return 'entry';

@@ -46,6 +46,7 @@ export {
   hookPlace,
   hookPlaceProblem,
   jumpsOf,
+  routineOf,
 } from './hook-places.js';
 export {
   isModule,

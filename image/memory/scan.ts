@@ -9,6 +9,7 @@ import { symbolsFromExports } from '../symbols/export-symbols.js';
 import type { SymbolTable } from '../symbols/symbol-table.js';
 import { imageFromMemory } from './from-memory.js';
 import { type HookShape, hookShape } from './hook-shapes.js';
+import { isHookOf, isHotp1 } from './hotp1-hooks.js';
 import { importHooks } from './import-hooks.js';
 import { baseName, type DumpModule, type MemoryDump } from './memory.js';
 
@@ -223,14 +224,36 @@ class ModuleScan {
     const throughPadding = redirection.kind === 'hook' && shape === undefined;
     if (shape === undefined && !throughPadding) return undefined;
     if (shape !== undefined && this.#isOwn(image, shape)) return undefined;
-    const target = throughPadding ? redirection.target : shape?.target;
+    const direct = throughPadding ? redirection.target : shape?.target;
+    const indirect =
+      throughPadding && direct === undefined ? this.#indirectInPadding(image, place.address) : undefined;
+    const target = direct ?? indirect?.target;
     if (throughPadding && target === undefined) return undefined;
     return {
       ...place,
-      verdict: 'hook',
-      shape: shape?.shape ?? 'jmp short; jmp in the padding',
+      verdict: this.#verdict2003(image, place.rva, target) ?? 'hook',
+      shape: shape?.shape ?? `jmp short; ${indirect?.shape ?? 'jmp'} in the padding`,
+      ...(indirect?.slot === undefined ? {} : { dataSlot: indirect.slot }),
       ...(target === undefined ? {} : { target, into: this.#into(target) }),
     };
+  }
+
+  /** Another jump than `jmp rel32` that the short one at an entry leads back to, unless it is the image's own. */
+  #indirectInPadding(image: PeImage, entry: bigint): HookShape | undefined {
+    const [jump, distance] = this.#read(entry, 2);
+    if (jump !== 0xeb || distance === undefined) return undefined;
+    const padding = entry + 2n + BigInt.asIntN(8, BigInt(distance));
+    const shape = hookShape(image.architecture, this.#read, padding);
+    return shape === undefined || this.#isOwn(image, shape) ? undefined : shape;
+  }
+
+  /** Of a jump into a hotpatch of Server 2003: is it one of the hooks that this says? */
+  #verdict2003(image: PeImage, rva: number, target: bigint | undefined): ScanVerdict | undefined {
+    const into = target === undefined ? undefined : this.#moduleAt(target);
+    if (target === undefined || into?.image === undefined || !isHotp1(into.image)) return undefined;
+    const { module } = into;
+    const own = { module: this.own.module, image };
+    return isHookOf({ module, image: into.image }, own, rva, target) ? 'hotpatch' : 'unverified';
   }
 
   /** Jumps inside the image are the compiler's, jumps through its data an import's. */

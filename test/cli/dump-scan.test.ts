@@ -41,6 +41,36 @@ describe('hotpatch dump and hotpatch scan', () => {
     });
   });
 
+  it.each([
+    { event: 'applied#2', processor: 'x86', shape: 'jmp short; jmp in the padding' },
+    { event: 'applied#4', processor: 'x64', shape: 'jmp short; jmp [slot] in the padding' },
+  ])('a hotpatch of 2003 is none of other hooks: $processor', async ({ event, processor, shape }) => {
+    const out = join(work, `2003-${processor}.dmp`);
+    const second = scenario('2003-second-hotfix');
+    const dumped = await hotpatch('dump', second, '--at', event, '--out', out);
+    expect(dumped).toMatchObject({ code: 0 });
+    expect(JSON.parse(readFileSync(`${out}.json`, 'utf8'))).toMatchObject({
+      architecture: processor,
+      engine: 'server-2003',
+    });
+    const { code, json } = await hotpatch('scan', out, '--json');
+    // CopyName and ItemWeight, of which the second hotfix has both (test/fixtures/src/2003/shell.c).
+    const [shell] = (json as Scanned).modules;
+    expect(shell?.findings).toEqual([
+      expect.objectContaining({
+        verdict: 'hotpatch',
+        shape,
+        into: expect.stringMatching(/^shell_hp2\.dll/),
+      }),
+      expect.objectContaining({
+        verdict: 'hotpatch',
+        shape,
+        into: expect.stringMatching(/^shell_hp2\.dll/),
+      }),
+    ]);
+    expect(code).toBe(0);
+  });
+
   it('the kernel, as text', async () => {
     const out = join(work, 'kernel.raw');
     const words = [scenario('first-trampoline'), '--of', 'kernel', '--at', 'applied', '--out', out];
