@@ -175,6 +175,7 @@ export class Runner {
   /** Does the instruction at `pc` in place of the engine; undefined: the engine is to execute it. */
   #emulate(emulation: Emulation, pc: bigint, done: number): { readonly exit?: ExitWithoutCount } | undefined {
     const processor = this.#processor;
+    emulation.makeRight?.(processor);
     if (emulation.isRightNow?.(processor) === true) return undefined;
     const isAnnounced = this.#announced?.address === pc && this.#announced.begun === this.#begun;
     if (!isAnnounced) this.#observers.instruction(pc, emulation.length);

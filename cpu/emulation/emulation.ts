@@ -36,6 +36,8 @@ export interface Emulation {
   readonly length: number;
   /** Whether the engine does the right thing this time. Called while it runs; may read registers only. */
   isRightNow?(processor: Processor): boolean;
+  /** What makes the engine do the right thing, so that it executes the instruction: {@link isRightNow} is true then. */
+  makeRight?(processor: Processor): void;
   /** Does all that the instruction does, but for the program counter; or gives the exit that it ends in. */
   perform(moment: Moment): ExitWithoutCount | undefined;
 }

@@ -5,7 +5,7 @@ import type { Processor } from '../processor.js';
 import { lowBits, rotateRight } from './bits.js';
 import { cpuid } from './cpuid.js';
 import type { Emulation, Moment } from './emulation.js';
-import { flagsOfSubtraction, isNegative, setFlags } from './flags.js';
+import { FLAG, flagsOfSubtraction, isNegative, setFlags } from './flags.js';
 import { compareStrings, indexOfMatch, maskOfMatches } from './string-compare.js';
 import { type Operand, operandOf } from './x86-operands.js';
 
@@ -34,6 +34,18 @@ export const exception = (
 export const simply = (perform: Perform): Entry => ({
   make: () => ({ perform: (moment) => perform(moment, 0) }),
 });
+
+const { AF, SF, OF } = FLAG;
+const CLEARED = AF | SF | OF;
+
+/** FCOMI and its like clear OF, SF and AF (Intel SDM vol. 2); the engine leaves them as they were. */
+export const compareToFlags: Entry = {
+  make: () => ({
+    isRightNow: (processor) => (processor.get('rflags') & CLEARED) === 0n,
+    makeRight: (processor) => processor.set('rflags', processor.get('rflags') & ~CLEARED),
+    perform: () => undefined,
+  }),
+};
 
 /** Lab time in place of the host's clock. */
 export const readTimeStamp = (moment: Moment): undefined => {

@@ -9,6 +9,7 @@ import {
   bzhi,
   compareExchange32,
   compareText,
+  compareToFlags,
   doubleShift,
   type Entry,
   exception,
@@ -43,6 +44,10 @@ function makeEntries({ Code }: Iced): ReadonlyMap<number, Entry> {
       }),
     ],
     [Code.Cpuid, simply(identify)],
+    [Code.Fcomi_st0_sti, compareToFlags],
+    [Code.Fcomip_st0_sti, compareToFlags],
+    [Code.Fucomi_st0_sti, compareToFlags],
+    [Code.Fucomip_st0_sti, compareToFlags],
     [Code.Rdrand_r16, randomNumber(16)],
     [Code.Rdrand_r32, randomNumber(32)],
     [Code.Rdrand_r64, randomNumber(64)],
@@ -147,8 +152,21 @@ const SUSPECT_BEHIND_0F: ReadonlySet<number> = new Set([
   0x01, 0x31, 0xa2, 0xa4, 0xa5, 0xac, 0xad, 0xb1, 0xbc, 0xbd, 0xc7, 0x0f, 0x38, 0x3a,
 ]);
 
+/** Opcode maps of VEX. */
+const isMap = (byte: number): boolean => [1, 2, 3].includes(byte & 0x1f);
+/** FCOMI, FUCOMI, and those that pop. */
+const isComparison = (byte: number): boolean => byte >= 0xe8 && byte <= 0xf7;
+
+/** What the byte behind a suspect one must be, where not every one is suspect. */
+const SUSPECT_BEHIND: Readonly<Partial<Record<number, (byte: number) => boolean>>> = {
+  15: (byte) => SUSPECT_BEHIND_0F.has(byte),
+  196: isMap,
+  219: isComparison,
+  223: isComparison,
+};
+
 const IS_SUSPECT = new Uint8Array(256);
-for (const byte of [0x62, 0x8f, 0xc4, 0xc5, 0x0f, 0xf0]) IS_SUSPECT[byte] = 1;
+for (const byte of [0x62, 0x8f, 0xc4, 0xc5, 0x0f, 0xf0, 0xdb, 0xdf]) IS_SUSPECT[byte] = 1;
 for (const byte of [0x6c, 0x6d, 0x6e, 0x6f, 0xe4, 0xe5, 0xe6, 0xe7, 0xec, 0xed, 0xee, 0xef])
   IS_SUSPECT[byte] = 1;
 
@@ -157,13 +175,10 @@ function isSuspect(bytes: Uint8Array): boolean {
     const byte = bytes[at] ?? 0;
     if (IS_SUSPECT[byte] === 0) continue;
     const next = bytes[at + 1] ?? 0;
-    if (byte === 0x0f ? SUSPECT_BEHIND_0F.has(next) : byte !== 0xc4 || isMap(next)) return true;
+    if (SUSPECT_BEHIND[byte]?.(next) ?? true) return true;
   }
   return false;
 }
-
-/** Opcode maps of VEX. */
-const isMap = (byte: number): boolean => [1, 2, 3].includes(byte & 0x1f);
 
 function withDecoder<T>(
   processor: Processor,

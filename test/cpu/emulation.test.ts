@@ -309,6 +309,22 @@ describe('instructions that Unicorn computes wrongly', () => {
     expect(place([0x0f, 0xac, 0x0d], 4, [5])).toBe(0x8899_aabb_2e66_ef77n);
   });
 
+  test.each(['x64', 'x86'] as const)('fcomi and its like clear OF, SF and AF, on %s', (architecture) => {
+    for (const compare of [
+      [0xdb, 0xf1],
+      [0xdb, 0xe9],
+      [0xdf, 0xf1],
+      [0xdf, 0xe9],
+    ])
+      for (const flags of [0x202n, 0x202n | ARITHMETIC]) {
+        // fld1; fldz; the comparison of 0 with 1: below.
+        using bench = new Bench(architecture, [0xd9, 0xe8, 0xd9, 0xee, ...compare, 0x90]);
+        bench.set({ rflags: flags });
+        expect(bench.processor.run({ instructions: 4 })).toMatchObject({ instructions: 4 });
+        expect((bench.get('rflags')[0] ?? 0n) & ARITHMETIC).toBe(1n);
+      }
+  });
+
   test('AVX is not announced and invalid, not the SSE instruction of the same opcode', () => {
     for (const code of [
       [0xc5, 0xf0, 0x58, 0xc2],
