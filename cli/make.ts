@@ -2,6 +2,7 @@ import { basename, resolve } from 'node:path';
 import { Command, Option } from 'commander';
 import {
   type BuildHow,
+  cacheFolder,
   MAKE_STAGES,
   type MadeHotPatch,
   type MakeInput,
@@ -115,6 +116,7 @@ Example:
     .action(async (words: string[], flags: MakeFlags) => {
       const input = inputOf(words, flags);
       makeOutputFolder(flags.out);
+      makeOutputFolder(flags.cache ?? cacheFolder());
       using progress = new Progress();
       const result = await makeHotPatch({
         ...input,
@@ -151,6 +153,8 @@ function inputOf(words: readonly string[], flags: MakeFlags): MakeInput {
     throw new UsageError('nothing to build: name C files, or --source FOLDER with a build command behind --');
   if (source !== undefined && compileCommands !== undefined && words.length > 0)
     throw new UsageError('give --compile-commands or a build command, not both');
+  // For what they say of a file that is not there, before anything is built.
+  for (const path of [compileCommands ?? [], flags.harness].flat()) readInput(path);
   const how: BuildHow | undefined =
     source === undefined
       ? undefined

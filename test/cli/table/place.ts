@@ -38,9 +38,10 @@ export function place(work: string, words: readonly Word[], folder = ''): string
     if (typeof word === 'string') return word;
     const path = join(work, folder, word.name);
     if (word.kind === 'output') return path;
-    writeFileSync(path, word.contents());
+    if (word.contents === undefined) mkdirSync(path, { recursive: true });
+    else writeFileSync(path, word.contents());
     for (const [name, contents] of Object.entries(word.beside))
-      writeFileSync(join(work, folder, name), contents());
+      writeFileSync(join(word.contents === undefined ? path : join(work, folder), name), contents());
     return `${word.prefix}${path}`;
   });
 }

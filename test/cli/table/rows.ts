@@ -31,8 +31,12 @@ function image(path: string, name = path.split('/').at(-1) ?? path): Input {
 const alone = (input: Input): Input => ({ ...input, beside: {} });
 
 const map = (path: string, name = path.split('/').at(-1) ?? path) => file(name, at(fixture(path)));
-const out = (name: string): Output => ({ kind: 'output', name, isFolder: false });
+const out = (name: string): Output => ({ kind: 'output', name, isFolder: false, isStem: false });
 const outFolder = (name: string): Output => ({ ...out(name), isFolder: true });
+const outStem = (name: string): Output => ({ ...out(name), isStem: true });
+const folder = (name: string, files: Input['beside']): Input => ({
+  ...{ kind: 'input', name, prefix: '', contents: undefined, beside: files },
+});
 
 const scenario = (name: string, body: string) =>
   file(
@@ -100,12 +104,15 @@ export const ROWS: Readonly<Record<string, Row>> = {
         ...['--symbols', map('x64/base/demo.map', 'other.map')],
       ],
       [demo, 'hash_bytes', file('bytes.bin', 'abc', '@'), '3'],
+      [
+        ...[image('x64/base/notes.sys'), '--ioctl', '0x222000'],
+        ...['--in', file('note.bin', () => Uint8Array.of(3, 0, 0, 0, 65, 66, 67), '@')],
+      ],
     ],
     refuses: { words: [demo, 'fib', '5', '--patch', packetsPatch], code: 1, has: 'status' },
     crashes: { words: [demo, 'read_imp_counter'], code: 1 },
     endless: { because: 'its calls are bounded, and none of the images has one that takes long' },
     printsLines: [demo, 'fib', '5', '--repeat', '3'],
-    untried: { '--in': 'with --ioctl: see ioctl.test.ts' },
   },
   inspect: {
     succeeds: [[demo, '--symbols', map('x64/base/demo.map', 'other.map')]],
@@ -177,6 +184,14 @@ export const ROWS: Readonly<Record<string, Row>> = {
         ...['--patch', file('fix.patch', patchOf('c.c', 'int f(int a) { return a + 1; }', '2'))],
         ...['--out', outFolder('made'), '--exports', 'f'],
       ],
+      [
+        ...['--source', folder('tree', { 'c.c': () => 'int f(int a) { return a + 1; }\n' })],
+        '--compile-commands',
+        file('commands.json', JSON.stringify([{ directory: 'tree', file: 'c.c', command: 'cc -c c.c' }])),
+        ...['--patch', file('fix.patch', patchOf('c.c', 'int f(int a) { return a + 1; }', '2'))],
+        ...['--harness', file('harness.c', 'int f(int); int g(void) { return f(1); }\n')],
+        ...['--out', outFolder('made'), '--cache', outFolder('cache'), '--exports', 'f,g'],
+      ],
     ],
     refuses: {
       words: [
@@ -189,11 +204,7 @@ export const ROWS: Readonly<Record<string, Row>> = {
     endless: { because: 'it waits for compilers: see test/builder/make' },
     printsLines: { because: 'it takes seconds, and prints as build does' },
     untried: {
-      '--source': 'a folder',
-      '--sysroot': 'a folder',
-      '--cache': 'a folder',
-      '--compile-commands': 'names folders of its own: see test/builder/make',
-      '--harness': 'see test/builder/make',
+      '--sysroot': 'a Windows SDK, of which there is none here',
     },
     needs: hasToolchain,
   },
@@ -226,10 +237,12 @@ export const ROWS: Readonly<Record<string, Row>> = {
     printsLines: [good, '--operation', '1'],
   },
   step: {
-    succeeds: [[good, '--command', 'k; q']],
+    succeeds: [
+      [good, '--command', 'k; q'],
+      [good, '--schedule', file('s.json', JSON.stringify({ processors: 1, actions: [] })), '--command', 'q'],
+    ],
     ...ofScenario('--command', 'g'),
     printsLines: [good, '--command', 'k; r; u; q'],
-    untried: { '--schedule': 'see schedule.test.ts' },
   },
   gdb: {
     succeeds: [],
@@ -258,10 +271,9 @@ export const ROWS: Readonly<Record<string, Row>> = {
     printsLines: [good, '--out', out('p.html')],
   },
   trace: {
-    succeeds: [[good, '--drcov', out('t.drcov'), '--events', out('t.jsonl')]],
+    succeeds: [[good, '--drcov', out('t.drcov'), '--events', out('t.jsonl'), '--tenet', outStem('t')]],
     ...ofScenario('--events', out('t.jsonl')),
     printsLines: { because: 'it prints nothing but its JSON document' },
-    untried: { '--tenet': 'writes FILE.THREAD' },
   },
   dump: {
     succeeds: [[good, '--out', out('d.dmp')]],

@@ -5,7 +5,7 @@ import { allCommands, commandNames } from '../../../cli/main.js';
 import { hotpatch } from '../hotpatch.js';
 import { leftovers, place, workFolder } from './place.js';
 import { ROWS } from './rows.js';
-import { type Because, isBecause, isInput, isOutput, type Refusal } from './words.js';
+import { type Because, isBecause, isFile, isInput, isOutput, type Refusal } from './words.js';
 
 const folder = workFolder();
 
@@ -59,7 +59,8 @@ describe.each(rows)('hotpatch %s', (name, row) => {
   const reads = row.succeeds.flatMap((words) =>
     words.flatMap((word, i) => (isInput(word) ? [{ words, i, file: word.name }] : [])),
   );
-  it.each(reads)('says that $file is a folder', async ({ words, i }) => {
+  const files = reads.filter(({ words, i }) => isFile(words[i]));
+  it.each(files)('says that $file is a folder', async ({ words, i }) => {
     const placed = place(folder.path, words);
     const word = words[i];
     mkdirSync(join(folder.path, 'folder'));
@@ -109,7 +110,7 @@ describe.each(rows)('hotpatch %s', (name, row) => {
     words.flatMap((to, i) =>
       isOutput(to)
         ? words.flatMap((from, j) =>
-            isInput(from)
+            isFile(from)
               ? [from.name, ...Object.keys(from.beside)].map((file) => ({ words, i, j, file, to: to.name }))
               : [],
           )

@@ -1,11 +1,12 @@
-/** A file that a command reads: a copy of `from`, or with `contents`, or a folder with such files. */
+/** A file that a command reads, or a folder of files. */
 export interface Input {
   readonly kind: 'input';
   readonly name: string;
   /** Before the path in its word: `@` of `--in @FILE`. */
   readonly prefix: string;
-  readonly contents: () => Uint8Array | string;
-  /** Files that lie beside it, by name. */
+  /** Undefined: it is a folder. */
+  readonly contents: (() => Uint8Array | string) | undefined;
+  /** Files that lie beside it, or in the folder, by name. */
   readonly beside: Readonly<Record<string, () => Uint8Array | string>>;
 }
 
@@ -13,6 +14,8 @@ export interface Input {
 export interface Output {
   readonly kind: 'output';
   readonly isFolder: boolean;
+  /** The files are called `name.…`. */
+  readonly isStem: boolean;
   readonly name: string;
 }
 
@@ -52,6 +55,9 @@ export const isBecause = (value: object): value is Because => 'because' in value
 
 export const isInput = (word: Word | undefined): word is Input =>
   typeof word === 'object' && word.kind === 'input';
+
+/** Not a folder of them. */
+export const isFile = (word: Word | undefined): word is Input => isInput(word) && word.contents !== undefined;
 
 export const isOutput = (word: Word | undefined): word is Output =>
   typeof word === 'object' && word.kind === 'output';
