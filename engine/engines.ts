@@ -45,13 +45,21 @@ const FIXED: Readonly<Record<EngineName, Fixed>> = {
 /**
  * The options that a system of an engine boots with.
  * @param overrides take precedence, but make no other system of it
- * @throws HotPatchError `engine.boot` when the options ask for what such a system never had
+ * @throws HotPatchError `engine.boot` when there is no such engine, or the options ask for what its systems never had
  */
 export function bootOptionsFor(
   name: EngineName,
   options: BootOptions,
   overrides: Partial<BootOptions> = {},
 ): BootOptions {
+  if (!Object.hasOwn(FIXED, name))
+    throw new HotPatchError({
+      rule: 'engine.boot',
+      status: 'STATUS_INVALID_PARAMETER',
+      place: 'engine',
+      message: `there is no engine '${name}'`,
+      hint: `there are: ${Object.keys(FIXED).join(', ')}`,
+    });
   const fixed = FIXED[name];
   const { hotPatchTableSize = fixed.hotPatchTableSize, vbs = fixed.vbs } = options;
   if (fixed.hotPatchTableSize !== undefined && hotPatchTableSize !== fixed.hotPatchTableSize)

@@ -1,7 +1,13 @@
 import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type DisassembledInstruction, disassemble, formatAddress, PAGE_SIZE } from '../cpu/index.js';
-import { bootOptionsFor, createEngine, type EngineName, type Engines } from '../engine/index.js';
+import {
+  bootOptionsFor,
+  createEngine,
+  type EngineName,
+  type Engines,
+  HotPatchError,
+} from '../engine/index.js';
 import { findSymbols, type PeImage, readImage, readNamedFile } from '../image/index.js';
 import {
   type BootOptions,
@@ -174,8 +180,19 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
     });
   }
 
-  /** Takes the patch back: its functions run again what they ran before it. */
+  /**
+   * Takes the patch back: its functions run again what they ran before it.
+   * @throws HotPatchError `patch.engine` when it was loaded by another lab
+   */
   unloadHotPatch(patch: Engines[N]['patch']): void {
+    if (!this.engine.patches.some((own) => own === patch))
+      throw new HotPatchError({
+        rule: 'patch.engine',
+        status: 'STATUS_INVALID_PARAMETER',
+        place: 'unloadHotPatch',
+        message: 'it is no hotpatch that this lab has loaded',
+        hint: 'give what loadHotPatch of this lab returned',
+      });
     this.engine.unload(patch);
   }
 
@@ -303,8 +320,20 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
   }
 }
 
+function pathOf(file: FileSource): string {
+  if (typeof file === 'string') return file;
+  if (file instanceof URL && file.protocol === 'file:') return fileURLToPath(file);
+  throw new KernelError({
+    rule: 'file.url',
+    status: 'STATUS_INVALID_PARAMETER',
+    place: String(file),
+    message: 'it names no file of this computer',
+    hint: "give a path, or new URL('demo.sys', import.meta.url)",
+  });
+}
+
 function open(file: FileSource): { path: string; image: PeImage } {
-  const path = typeof file === 'string' ? file : fileURLToPath(file);
+  const path = pathOf(file);
   return { path, image: readImage(readNamedFile(path), { file: path }) };
 }
 

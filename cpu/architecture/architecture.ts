@@ -97,6 +97,8 @@ export function argumentBits(argument: CallArgument): { readonly bits: bigint; r
       throw invalid('callArgument', `${argument} does not fit into 64 bits`);
     return { bits, isFloat: false };
   }
+  if (typeof argument !== 'object' || argument === null || !('float' in argument || 'double' in argument))
+    throw invalid('callArgument', `${String(argument)} is no argument: give a number or a bigint`);
   if ('float' in argument) return { bits: floatBits(argument.float, 'single'), isFloat: true };
   return { bits: floatBits(argument.double, 'double'), isFloat: true };
 }

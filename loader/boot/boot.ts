@@ -64,6 +64,31 @@ export interface BootDecisions {
 const MEMORY_MANAGEMENT_KEY = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Memory Management';
 const DEVICE_GUARD_KEY = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\DeviceGuard';
 
+/** The values of options that are words: scenarios are run without a check of their types. */
+const WORDS: {
+  readonly [K in 'hpatLayout' | 'instructionFetch' | 'heap']: Readonly<
+    Record<NonNullable<BootOptions[K]>, true>
+  >;
+} = {
+  hpatLayout: { pairs: true, pointers: true },
+  instructionFetch: { coherent: true, weak: true },
+  heap: { normal: true, checked: true },
+};
+
+function assertWords(options: BootOptions): void {
+  for (const [option, words] of Object.entries(WORDS)) {
+    const given = options[option as keyof typeof WORDS];
+    if (given === undefined || Object.hasOwn(words, given)) continue;
+    throw new KernelError({
+      rule: 'boot.option',
+      status: 'STATUS_INVALID_PARAMETER',
+      place: option,
+      message: `${option} '${given}' is none of ${Object.keys(words).join(', ')}`,
+    });
+  }
+}
+
+/** @throws KernelError `boot.option` when an option has a value that it cannot have */
 export function decideBoot(options: BootOptions): BootDecisions {
   const { architecture, processors = 1, hotPatchTableSize = PAGE_SIZE, vbs = true, seed = 1 } = options;
   if (!Number.isSafeInteger(seed))
@@ -73,6 +98,7 @@ export function decideBoot(options: BootOptions): BootDecisions {
       place: 'seed',
       message: `seed ${seed} is no whole number`,
     });
+  assertWords(options);
   const build = loaderBuild(options.windowsBuild);
   return {
     architecture,
@@ -129,7 +155,7 @@ export function announceBoot(decisions: BootDecisions, events: EventLog): void {
   if (decisions.hpatLayout === 'pointers')
     events.emit({
       kind: 'hpatLayout',
-      text: 'boot: the HPAT is a plain array of pointers (earlier generation)',
+      text: 'boot: the HPAT is a plain array of pointers (layout of older builds)',
     });
 }
 

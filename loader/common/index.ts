@@ -1,3 +1,4 @@
+export { assertAddress } from './address.js';
 export {
   ATTEMPTED_SWITCH_FROM_DPC,
   ATTEMPTED_WRITE_TO_READONLY_MEMORY,

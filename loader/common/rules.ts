@@ -1,5 +1,6 @@
 /** Why the simulated system refuses a request. `injected` is what the proof's fault campaigns throw. */
 export type KernelRule =
+  | 'address'
   | 'addressSpaceExhausted'
   | 'alreadyLoaded'
   | 'attachedAlready'
@@ -23,6 +24,7 @@ export type KernelRule =
   | 'file.noName'
   | 'file.notFound'
   | 'file.same'
+  | 'file.url'
   | 'file.sharing'
   | 'forwarderCycle'
   | 'guestAccessViolation'
@@ -59,6 +61,7 @@ export type KernelRule =
   | 'rendezvous.nested'
   | 'rendezvous.timeout'
   | 'retpoline.fixup'
+  | 'run.instructions'
   | 'sectionAlignment'
   | 'sectionGap'
   | 'sectionWritableAndExecutable'

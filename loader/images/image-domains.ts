@@ -1,4 +1,5 @@
 import { type ArchitectureName, formatAddress, type PageTable } from '../../cpu/index.js';
+import { assertAddress } from '../common/index.js';
 import type { ImageDomain } from './image-domain.js';
 
 /** Every place that images are loaded into: kernel space, sessions, processes, VTL1. */
@@ -16,6 +17,7 @@ export class ImageDomains {
 
   /** The process whose session, user space or kernel space an address lies in, by the images there. */
   of(address: bigint): ImageDomain {
+    assertAddress(address);
     const { start, end } = this.system.table.range;
     if (address >= start && address < end) return this.system;
     const others = this.others();

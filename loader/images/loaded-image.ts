@@ -190,6 +190,14 @@ export class LoadedImage {
 
   /** Address of a symbol, or of `offset` bytes behind it. */
   symbol(name: string, offset = 0): bigint {
+    if (!Number.isSafeInteger(offset))
+      throw new KernelError({
+        rule: 'address',
+        status: 'STATUS_INVALID_PARAMETER',
+        image: this.baseDllName,
+        place: name,
+        message: `${offset} is no whole number of bytes`,
+      });
     const symbol = this.symbols.byName(name);
     const exported = symbol === undefined ? this.exportRva(name) : undefined;
     const rva = symbol?.rva ?? exported;

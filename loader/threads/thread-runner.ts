@@ -1,5 +1,5 @@
 import { formatAddress } from '../../cpu/index.js';
-import { KernelError } from '../common/index.js';
+import { assertAddress, KernelError } from '../common/index.js';
 import { type ImageDomain, insideInstruction } from '../images/index.js';
 import { resultRegister } from './call-result.js';
 import type { ThreadNotifications } from './guest-call.js';
@@ -84,6 +84,7 @@ export class ThreadRunner implements ThreadSystem {
   }
 
   #describeCall(target: bigint, parameters: Arguments, options: ThreadOptions): GuestFunctionCall {
+    assertAddress(target);
     const { owner } = this;
     const domain = options.domain ?? owner.domainOf(target);
     return { target, arguments: parameters, domain, initiator: owner.isLoading() ? 'loader' : 'caller' };
@@ -97,6 +98,7 @@ export class ThreadRunner implements ThreadSystem {
 
   /** A thread of the kernel's own, such as a DPC's: nobody is told. */
   create(address: bigint, parameters: Arguments, options: ThreadOptions): Thread {
+    assertAddress(address);
     const { owner } = this;
     const domain = options.domain ?? owner.domainOf(address);
     owner.bugChecks.assertRunning(`call ${describeIn(domain, address)}`);
@@ -169,10 +171,17 @@ export class ThreadRunner implements ThreadSystem {
   run(options: RunOptions = {}): RunResult {
     const { scheduler, bugChecks } = this.owner;
     bugChecks.assertRunning('run threads');
+    const { instructions = CALL_LIMIT } = options;
+    if (!(instructions >= 0))
+      throw new KernelError({
+        rule: 'run.instructions',
+        status: 'STATUS_INVALID_PARAMETER',
+        message: `${instructions} is no number of instructions`,
+      });
     const until = options.until === undefined ? [] : [options.until].flat();
     for (const { thread } of until)
       if (!thread.finished && thread.state !== 'waiting') scheduler.place(thread);
-    const result = scheduler.run(until, options.instructions ?? CALL_LIMIT);
+    const result = scheduler.run(until, instructions);
     this.#judge(until, result, options.instructions !== undefined);
     this.owner.hasRun();
     return result;

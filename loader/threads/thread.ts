@@ -5,7 +5,7 @@ import {
   type Processor,
   type ProcessorContext,
 } from '../../cpu/index.js';
-import { asInt, type Blocked, INSPECT, IRQL, printed } from '../common/index.js';
+import { asInt, assertAddress, type Blocked, INSPECT, IRQL, printed } from '../common/index.js';
 import type { ImageDomain } from '../images/index.js';
 import { type GuestMemory, guestMemoryOf } from '../memory/index.js';
 import type { Crash } from './crash.js';
@@ -180,6 +180,8 @@ export class Thread {
 
   /** A condition for `run({ until })`: this thread is about to execute the instruction at `address`. */
   reaches(address: bigint): ThreadCondition {
+    // Without an address the condition would be that of returns().
+    assertAddress(address);
     return { thread: this, address };
   }
 

@@ -65,11 +65,11 @@ describe('NtManageHotPatch', () => {
     ],
     ['a mistake of the laboratory', new TypeError('a mistake')],
   ] as const)('%s', async (_, error) => {
-    using machine = await boot();
-    const openImage = () => {
-      throw error;
-    };
-    Object.assign(machine.host, { openImage });
+    using machine = await boot({
+      openImage() {
+        throw error;
+      },
+    });
     if (error instanceof KernelError) expect(machine.load()).toBe(error.status.name);
     else expect(() => machine.load()).toThrow(error);
   });

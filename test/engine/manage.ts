@@ -25,9 +25,15 @@ export const OTHER_PATH = '\\??\\C:\\Windows\\Hotpatch\\demo_hp.dll';
 
 export const readPatch = (file: string) => readImage(fixtureBytes(`x64/patch/${file}`), { file });
 
-export async function boot(
-  options: { hotPatchTableSize?: number; windowsBuild?: WindowsBuild | undefined } = {},
-) {
+export async function boot({
+  openImage,
+  ...options
+}: {
+  hotPatchTableSize?: number;
+  windowsBuild?: WindowsBuild | undefined;
+  /** Opens hotpatch files in place of the two that there are. */
+  openImage?: () => never;
+} = {}) {
   const lab = await Lab.boot({ architecture: 'x64', ...options });
   const { addressSpace } = lab.kernel.domain;
   const patch = readPatch('packets_hp.sys');
@@ -35,8 +41,10 @@ export async function boot(
   const host = {
     kernel: lab.kernel,
     engine: lab.engine,
-    openImage: (path: string) =>
-      path === PATH ? patch : path === OTHER_PATH ? readPatch('demo_hp.dll') : undefined,
+    openImage:
+      openImage ??
+      ((path: string) =>
+        path === PATH ? patch : path === OTHER_PATH ? readPatch('demo_hp.dll') : undefined),
   };
   const { domain } = lab.kernel;
   const { handles } = lab.kernel.systemProcess;
