@@ -1,4 +1,4 @@
-import { validateHotp1 } from '../../image/index.js';
+import { type Hotp1, hookPlace, hookSize, readColdpatch, validateHotp1 } from '../../image/index.js';
 import type { ImageDomain, LoadedImage } from '../../loader/index.js';
 import { type EngineStep, HotPatchError, type Operation, refuseFindings } from '../core/index.js';
 import { Chain } from './chain.js';
@@ -107,11 +107,25 @@ export function swapFor(context: ApplyContext, application: Application2003, cha
 /** The image room's rules, against the very file that is mapped. */
 function refuseForTarget(patch: Patch2003, target: LoadedImage, isSparing: boolean): void {
   // Memory may differ from the file, and the loader's name from the file's. As documented nobody looks at threads.
-  const isStatic = isSparing
-    ? /^(validation\.bytes|target\.name)$/
-    : /^(validation\.bytes|target\.name|hook\.coldpatch)$/;
+  const isStatic =
+    isSparing || leadsAstray(patch.hotp1, target)
+      ? /^(validation\.bytes|target\.name)$/
+      : /^(validation\.bytes|target\.name|hook\.coldpatch)$/;
   const findings = validateHotp1(patch.image, target.image).filter(({ rule }) => !isStatic.test(rule));
   refuseFindings(findings, patch.name);
+}
+
+/** Would a function that a hotpatch does not cover be led into its routines, because a coldpatch led it over a place of theirs? */
+function leadsAstray(hotp1: Hotp1, { image }: LoadedImage): boolean {
+  const { hooks } = hotp1;
+  const covered = hooks.filter((hook) => hookPlace(hotp1, hook) === 'entry').map(({ hookRva }) => hookRva);
+  return (readColdpatch(image)?.places ?? []).some(
+    ({ rva, entry, original }) =>
+      !covered.includes(entry) &&
+      hooks.some(
+        (hook) => hook.hookRva < rva + original.length && rva < hook.hookRva + (hookSize(hook) ?? 0),
+      ),
+  );
 }
 
 function loadBeside(

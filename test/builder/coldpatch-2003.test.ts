@@ -271,4 +271,26 @@ describe.each(['x86', 'x64'] as const)('a hotpatch over the jumps of a coldpatch
       }
     },
   );
+
+  it.each([
+    { cold: 'near', name: 'wider', results: [60, 2] },
+    { cold: 'near', name: 'both, over one padding', results: [60, 60] },
+    { cold: 'both, over one padding', name: 'near', results: undefined },
+    { cold: 'near', name: 'the other function, over its padding', results: undefined },
+  ])('$name over $cold where nobody looks at threads', async ({ cold, name, results }) => {
+    const image = readImage(buildColdpatch(target.image, patchOf(cold, 50)), { file: 'target.dll' });
+    using lab = await Lab.boot({
+      architecture: processor,
+      memorySize: 16 << 20,
+      engine: 'server-2003',
+      engineOptions: { spareOccupiedPadding: false },
+    });
+    const process = lab.createProcess({ name: 'p.exe', wow64: processor === 'x86' });
+    const module = process.loadImage(image, { symbols: target.symbols, initialize: false });
+    if (results === undefined) expect(() => lab.engine.load(patchOf(name, 60))).toThrow('hook.coldpatch');
+    else {
+      lab.engine.load(patchOf(name, 60));
+      expect(['f', 'h'].map((one) => process.call(module.symbol(one)))).toEqual(results);
+    }
+  });
 });
