@@ -1,4 +1,5 @@
-import { isX64Entry, readUnwindInfoArm64, type SymbolInfo } from '../image/index.js';
+import { instructionLength } from '../cpu/index.js';
+import { isExecutable, isX64Entry, readUnwindInfoArm64, type SymbolInfo } from '../image/index.js';
 import type { LoadedImage } from '../loader/index.js';
 
 /** What linkers leave between functions. */
@@ -26,5 +27,16 @@ function trimmedEnd(image: LoadedImage, rva: number, next: number): number {
   const bytes = image.section.layout.subarray(rva, next);
   let end = bytes.length;
   while (end > 1 && PADDING.has(bytes[end - 1] ?? -1)) end--;
-  return rva + end;
+  return rva + endOfInstruction(image, rva, bytes, end);
+}
+
+/** `ret 0Ch` is C2 0C 00: what looks like padding may be the end of an instruction. */
+function endOfInstruction(image: LoadedImage, rva: number, bytes: Uint8Array, end: number): number {
+  const section = image.image.sectionAt(rva);
+  if (section === undefined || !isExecutable(section)) return end;
+  const { name } = image.domain.architecture;
+  let at = 0;
+  while (at < end)
+    at += Math.max(1, instructionLength(name, bytes.subarray(at, at + 15), image.address(rva + at)));
+  return Math.min(at, bytes.length);
 }

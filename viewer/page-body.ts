@@ -53,9 +53,9 @@ export const PAGE_BODY = `<a class="skip" href="#story">Skip to the present step
       <section class="card" aria-labelledby="hotpatch-heading">
         <div class="card-head"><h2 id="hotpatch-heading">Hotpatch Address Tables</h2></div>
         <div id="hpat"></div>
-        <h3>Undo table</h3>
+        <h3 id="undo-heading">Undo table</h3>
         <ul id="undo" class="slots"></ul>
-        <h3>Patches</h3>
+        <h3 id="patches-heading">Patches</h3>
         <ul id="patches" class="patches"></ul>
       </section>
       <section class="card" aria-labelledby="memory-heading">
@@ -121,6 +121,6 @@ export const PAGE_BODY = `<a class="skip" href="#story">Skip to the present step
     <tr><th scope="row"><kbd>D</kbd></th><td>light or dark</td></tr>
     <tr><th scope="row"><kbd>?</kbd></th><td>this help</td></tr>
   </table>
-  <p>A step is one instruction of one processor, one event of the engine or the kernel, or something that the kernel model did in between. The page shows the machine after the step. Add <code>#120</code> to the page's address to open it at step 120.</p>
+  <p>A step is one instruction of one processor, one event of the engine or the kernel, or something that the kernel model did in between. The page shows the machine after the step, and opens at the first call of a patched function. Its address names the step, <code>#step=120</code>, so that it can be passed on.</p>
   <button type="button" id="close-help">Close</button>
 </dialog>`;

@@ -77,7 +77,10 @@ describe.skipIf(!hasBrowser && !browserIsNeeded)('the page, in Chromium', () => 
       page,
       [Symbol.asyncDispose]: async () => {
         expect(complaints).toEqual([]);
-        expect(requests.filter((each) => !each.startsWith('data:'))).toEqual([url.split('#')[0]]);
+        const [own] = url.split('#');
+        expect(requests.filter((each) => !each.startsWith('data:') && each.split('?')[0] !== own)).toEqual(
+          [],
+        );
         await opened.close();
       },
     };
@@ -127,6 +130,43 @@ describe.skipIf(!hasBrowser && !browserIsNeeded)('the page, in Chromium', () => 
     expect(await page.textContent('#story-where')).toContain(`Step ${entries - 1} of ${entries}`);
   });
 
+  it('opens at the first call of a patched function, and its address names the step that is shown', async () => {
+    await using opened = await open('leaf');
+    const { page } = opened;
+    await page.goto(`${page.url().split('#')[0]}?`);
+    await page.waitForSelector('html[data-ready]');
+    expect(await page.textContent('#story-title')).toBe('Hop 1: the patched entry');
+    const moment = await momentOf(page);
+    await page.keyboard.press('ArrowRight');
+    await expect.poll(() => page.url().split('#')[1]).toBe(`step=${moment + 1}`);
+    await page.goto(`${page.url().split('#')[0]}#step=3`);
+    await expect.poll(() => momentOf(page)).toBe(3);
+  });
+
+  it('slow motion ends at the arrival, and gives the speed back', async () => {
+    await using opened = await open('leaf');
+    const { page } = opened;
+    const speed = await page.inputValue('#speed');
+    await page.click('#show-trampoline');
+    expect(await page.inputValue('#speed')).toBe('0');
+    await expect
+      .poll(() => page.textContent('#story-title'), { timeout: 15_000 })
+      .toBe('Arrived: the new function');
+    await expect.poll(() => page.getAttribute('#play', 'aria-pressed'), { timeout: 5000 }).toBe('false');
+    expect(await page.inputValue('#speed')).toBe(speed);
+  });
+
+  it('the help stops what plays, and the end says how the scenario ended', async () => {
+    await using opened = await open('leaf');
+    const { page } = opened;
+    await page.keyboard.press(' ');
+    await page.keyboard.press('?');
+    expect(await page.getAttribute('#play', 'aria-pressed')).toBe('false');
+    await page.click('#close-help');
+    await page.keyboard.press('End');
+    expect(await page.textContent('#story-where')).toMatch(/the scenario has ended: \d+ expectations? held/);
+  });
+
   it('jumps to events: by the list, by keys, and by the address', async () => {
     const store = entryStore('leaf', 'demo!leaf_opaque');
     await using opened = await open('leaf', { moment: store });
@@ -140,7 +180,7 @@ describe.skipIf(!hasBrowser && !browserIsNeeded)('the page, in Chromium', () => 
     await page.keyboard.press('Shift+ArrowLeft');
     expect(await momentOf(page)).toBe(store + 1);
     await page.locator('#events .entry').first().click();
-    expect(await page.textContent('#story-title')).toBe('Store: the entry. The patch goes live');
+    expect(await page.textContent('#story-title')).toBe('Store: the copy in the patch image leads back');
   });
 
   it('shows the function that was touched last, also after a jump', async () => {

@@ -134,3 +134,56 @@ describe('what is told of events', () => {
     );
   });
 });
+
+/** What is told of every step of a scenario. */
+async function tellings(scenario: ReturnType<typeof defineScenario>): Promise<Telling[]> {
+  const { recording } = await recordScenario(scenario);
+  const replay = new Replay(recording);
+  const names = new Names(recording.head);
+  const code = new CodeBook(recording.head);
+  const story = new Story(replay, names, code, new Trampolines(replay, names, code));
+  return Array.from({ length: recording.head.entries }, (_, entry) => {
+    replay.goTo(entry + 1);
+    return story.tell();
+  });
+}
+
+describe('what is told of instructions', () => {
+  /** `sub ecx,ecx; jne +1; je +1; int3; mov byte [rdx],42h; ret`, by the processor manual: ZF and PF are set, CF, SF and OF are not. */
+  const CODE = [0x29, 0xc9, 0x75, 0x01, 0x74, 0x01, 0xcc, 0xc6, 0x02, 0x42, 0xc3];
+
+  it('flags by their names, branches with whether they are taken, stores with address and value', async () => {
+    const scenario = defineScenario('flags', async () => {
+      const lab = await Lab.boot({ architecture: 'x64' });
+      lab.call(lab.allocateCode(Uint8Array.from(CODE)), [1, lab.allocate(new Uint8Array(16))]);
+    });
+    const texts = (await tellings(scenario)).map(({ text }) => text);
+    const first = texts.findIndex((text) => text.includes('Rcx becomes 0'));
+    expect(texts[first]).toMatch(/^Rcx becomes 0.*ZF becomes 1/);
+    expect(texts[first + 1]).toBe('The condition does not hold: the next instruction follows.');
+    expect(texts[first + 2]).toMatch(/^The condition holds: it goes on at /);
+    expect(texts[first + 3]).toMatch(/^The byte at .* becomes 42\.$/);
+  });
+
+  it('entries of the patch image that lead back are not called the patch that goes live', async () => {
+    const told = await tellings(leafScenario('x64'));
+    const live = told.filter(({ title }) => title === 'Store: the entry. The patch goes live');
+    const back = told.filter(({ title }) => title === 'Store: the copy in the patch image leads back');
+    // demo_hp.dll: six functions of the base are patched; what it copies of the base and does not change leads back.
+    expect(
+      live
+        .map(({ text }) => /of (demo\w*!\w+) were/.exec(text)?.[1])
+        .every((name) => name?.startsWith('demo!')),
+    ).toBe(true);
+    expect(live).toHaveLength(6);
+    expect(back.length).toBeGreaterThan(0);
+    expect(back.every(({ text }) => text.includes('does not change demo_hp!'))).toBe(true);
+  });
+
+  it('images of a system of 2003 have no HPAT behind them', async () => {
+    const { default: scenario } = await import('../../scenarios/2003-code-in-use.js');
+    const loaded = (await tellings(scenario)).filter(({ title }) => title === 'An image is loaded');
+    expect(loaded.length).toBeGreaterThan(0);
+    expect(loaded.some(({ text }) => text.includes('HPAT'))).toBe(false);
+  });
+});

@@ -32,14 +32,24 @@ export function codePanel(player: Player, side: 'base' | 'patch'): () => void {
   return render;
 }
 
-/** The function that runs, or else the two ends of the trampoline in view. */
+/** The function that the engine stores into, or that runs, or else the two ends of the trampoline in view. */
 function followed(scene: Scene, isPatch: boolean): CodeRange | undefined {
+  const stored = storedInto(scene);
+  if (stored !== undefined && scene.isPatch(stored) === isPatch) return stored;
   const running = scene.runningCode;
   if (running !== undefined && isFunction(running) && scene.isPatch(running) === isPatch) return running;
   const { trampoline, trampolines } = scene;
   if (trampoline === undefined) return undefined;
   const ends = [trampolines.entryCode(trampoline), trampolines.targetCode(trampoline)];
   return ends.find((range) => range !== undefined && scene.isPatch(range) === isPatch);
+}
+
+/** The function, or the padding before it, that the event of this step stores into. */
+function storedInto({ story, replay, code }: Scene): CodeRange | undefined {
+  const { store } = story.event(replay.moment - 1) ?? {};
+  if (store === undefined) return undefined;
+  const address = BigInt(store.address);
+  return code.ranges.find((range) => isFunction(range) && address >= range.start && address < range.end);
 }
 
 /** HPAT slots are in the picture. */

@@ -10,6 +10,11 @@ export function hotpatchPanel({ scene }: Player): () => void {
   const patches = byId('patches');
   const tables = byId('hpat');
   const undo = byId('undo');
+  // Systems of 2003 have neither.
+  const hasTables = scene.head.images.some(({ hpat }) => hpat !== undefined);
+  for (const part of [tables, undo, byId('undo-heading')]) part.hidden = !hasTables;
+  byId('hotpatch-heading').textContent = hasTables ? 'Hotpatch Address Tables' : 'Hotpatches';
+  byId('patches-heading').hidden = !hasTables;
   return () => {
     patches.replaceChildren(...patchLines(scene));
     tables.replaceChildren(...hpatTables(scene));
@@ -18,7 +23,13 @@ export function hotpatchPanel({ scene }: Player): () => void {
 }
 
 function patchLines(scene: Scene): HTMLElement[] {
-  const known = lastUntil(scene.head.patches, scene.replay.moment)?.patches ?? [];
+  const change = lastUntil(scene.head.patches, scene.replay.moment);
+  const known = change?.patches ?? [];
+  const begun = scene.head.events.findLast(
+    ({ kind, entry }) => kind === 'applyBegun' && entry < scene.replay.moment,
+  );
+  if (known.length === 0 && begun !== undefined && begun.entry >= (change?.from ?? 0))
+    return [el('li', {}, el('span', { class: 'name' }, begun.text.trim()))];
   if (known.length === 0) return [el('li', { class: 'empty' }, 'no patch is loaded')];
   return known.map(({ name, sequence, state, status }) =>
     el(

@@ -8,7 +8,11 @@ const EDITING = 'input:not([type=range]), select, textarea, dialog';
 /** What each key does; the page's help lists them. */
 export function keyboard(player: Player): void {
   const help = byId('help') as HTMLDialogElement;
-  byId('show-help').addEventListener('click', () => help.showModal());
+  const showHelp = () => {
+    player.pause();
+    help.showModal();
+  };
+  byId('show-help').addEventListener('click', showHelp);
   byId('close-help').addEventListener('click', () => help.close());
   const actions: Readonly<Record<string, () => void>> = {
     ArrowRight: () => player.step(1),
@@ -29,7 +33,7 @@ export function keyboard(player: Player): void {
       player.speed--;
     },
     d: toggleTheme,
-    '?': () => help.showModal(),
+    '?': showHelp,
   };
   document.addEventListener('keydown', (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !(event.target instanceof Element)) return;

@@ -38,16 +38,30 @@ async function start(): Promise<void> {
   });
   keyboard(player);
   byId('theme').addEventListener('click', toggleTheme);
-  addEventListener('hashchange', () => player.goTo(momentOfAddress()));
-  player.goTo(momentOfAddress());
+  addEventListener('hashchange', () => player.goTo(momentOfAddress() ?? player.opening));
+  player.goTo(momentOfAddress() ?? player.opening);
+  keepAddress(player);
   // Milliseconds since the page was opened.
   document.documentElement.dataset.ready = String(Math.round(performance.now()));
 }
 
-/** `…#120` opens the page at step 120. */
-function momentOfAddress(): number {
-  const moment = Number(location.hash.slice(1));
-  return Number.isSafeInteger(moment) ? moment : 0;
+/** `…#step=120` opens the page at step 120; `#120` as well. */
+function momentOfAddress(): number | undefined {
+  const [, moment] = /^#(?:step=)?(\d{1,15})$/.exec(location.hash) ?? [];
+  return moment === undefined ? undefined : Number(moment);
+}
+
+/** Browsers take so many changes of an address, and no more. */
+const ADDRESS_DELAY = 250;
+
+/** The address names the step that is shown, once it has been shown for a moment. */
+function keepAddress(player: Player): void {
+  let timer: number | undefined;
+  player.onChange(() => {
+    clearTimeout(timer);
+    if (player.isPlaying) return;
+    timer = setTimeout(() => history.replaceState(null, '', `#step=${player.moment}`), ADDRESS_DELAY);
+  });
 }
 
 function fail(error: unknown): void {

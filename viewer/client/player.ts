@@ -12,6 +12,8 @@ export class Player {
   /** Entries that execute the first hop of a trampoline. */
   readonly #hops: readonly number[];
   #timer: number | undefined;
+  /** Slow motion ends here, and this speed comes back. */
+  #slow: { readonly end: number; readonly speed: number } | undefined;
   #speed = 1;
   #owed = 0;
 
@@ -46,6 +48,7 @@ export class Player {
   }
 
   set speed(speed: number) {
+    this.#slow = undefined;
     this.#speed = Math.max(0, Math.min(speed, SPEEDS.length - 1));
     if (this.isPlaying) this.#start();
     this.#tell();
@@ -71,13 +74,34 @@ export class Player {
     this.#toOneOf(this.#hops, direction);
   }
 
-  /** Shows the first way through a trampoline, slowly, from its call on. */
+  /** Shows the first way through a trampoline, slowly, from its call on to the arrival in the patch image. */
   showTrampoline(): void {
     const [first] = this.#hops;
     if (first === undefined) return;
     this.goTo(first);
+    this.#slow = { end: this.#arrival(first) + 1, speed: this.#speed };
     this.#speed = 0;
     this.play();
+  }
+
+  /** Where a page opens whose address names no step: at the first call of a patched function, else where one is patched. */
+  get opening(): number {
+    const { events } = this.scene.head;
+    const patched = events.find(({ store }) => store?.target === 'entry');
+    const [first] = this.#hops;
+    return first !== undefined ? first + 1 : patched === undefined ? 0 : patched.entry + 1;
+  }
+
+  /** The first entry after a hop that executes code of a patch image. */
+  #arrival(hop: number): number {
+    const { replay, names, head } = this.scene;
+    const patches = names.images.filter(({ facts }) => facts.isPatch);
+    for (let entry = hop + 1; entry < head.entries; entry++) {
+      const address = replay.addresses[entry] ?? 0n;
+      if (patches.some(({ base, facts }) => address >= base && address < base + BigInt(facts.size)))
+        return entry;
+    }
+    return hop;
   }
 
   play(): void {
@@ -91,6 +115,8 @@ export class Player {
     if (this.#timer === undefined) return;
     clearInterval(this.#timer);
     this.#timer = undefined;
+    this.#speed = this.#slow?.speed ?? this.#speed;
+    this.#slow = undefined;
     this.#tell();
   }
 
@@ -111,7 +137,7 @@ export class Player {
     const steps = Math.max(1, Math.floor(this.#owed));
     this.#owed -= steps;
     this.#show(this.moment + steps);
-    if (this.moment >= this.scene.head.entries) this.pause();
+    if (this.moment >= (this.#slow?.end ?? this.scene.head.entries)) this.pause();
   }
 
   #toOneOf(entries: readonly number[], direction: 1 | -1): void {

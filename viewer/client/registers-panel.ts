@@ -22,8 +22,10 @@ export function registersPanel(player: Player): () => void {
   const list = byId('registers');
   const tabs = byId('processors');
   const thread = byId('processor-thread');
+  const isOneMachine = new Set(scene.head.processors.map(({ machine }) => machine)).size === 1;
   const buttons = scene.head.processors.map((facts, processor) => {
-    const button = el('button', { type: 'button' }, `Processor ${facts.index}`);
+    const machine = isOneMachine ? '' : `Machine ${facts.machine + 1}, processor `;
+    const button = el('button', { type: 'button' }, `${machine || 'Processor '}${facts.index}`);
     button.addEventListener('click', () => {
       scene.chosenProcessor = scene.chosenProcessor === processor ? undefined : processor;
       player.goTo(player.moment);

@@ -23,9 +23,17 @@ export function storyPanel(player: Player): () => void {
   };
 }
 
+/** How the scenario ended. */
+function verdict({ error, limit, expectations }: Player['scene']['head']): string {
+  if (error !== undefined) return `the scenario ended with an error: ${error}`;
+  if (limit !== undefined) return 'the recording ends here, the run went on';
+  return `the scenario has ended: ${expectations} expectation${expectations === 1 ? '' : 's'} held`;
+}
+
 function whereWords({ scene, moment }: Player): string {
   const { replay, head } = scene;
-  const step = `Step ${moment.toLocaleString('en')} of ${head.entries.toLocaleString('en')}`;
+  const count = `Step ${moment.toLocaleString('en')} of ${head.entries.toLocaleString('en')}`;
+  const step = moment === head.entries ? `${count} · ${verdict(head)}` : count;
   const slice = replay.slice();
   if (slice === undefined) return step;
   const thread = head.threads[slice.thread];

@@ -3,8 +3,14 @@ import type { EventFacts } from './format.js';
 
 type Store = NonNullable<EventFacts['store']>;
 
-/** What a store of the engine is for. */
-export function storeStory(store: Store): { readonly title: string; readonly text: string } {
+/**
+ * What a store of the engine is for.
+ * @param isPatchImage it is into the patch image: its copies of what the base has are led back
+ */
+export function storeStory(
+  store: Store,
+  isPatchImage: boolean,
+): { readonly title: string; readonly text: string } {
   const { target, symbol, writer } = store;
   const after = hexBytes(bytesOf(store.bytes));
   const before = hexBytes(bytesOf(store.before));
@@ -31,6 +37,11 @@ export function storeStory(store: Store): { readonly title: string; readonly tex
             text: `${who} puts the filler before ${symbol} back: ${after}.`,
           };
     case 'entry':
+      if (isPatchImage && isJump(store))
+        return {
+          title: 'Store: the copy in the patch image leads back',
+          text: `The patch does not change ${symbol}, but its image has a copy. The first ${bytesOf(store.bytes).length} bytes of it were ${before} and become ${after}: whoever calls the copy arrives at the function of the base. Nothing of the base is different yet.`,
+        };
       return isJump(store)
         ? {
             title: 'Store: the entry. The patch goes live',

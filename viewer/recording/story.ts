@@ -1,4 +1,5 @@
 import { type CodeBook, type CodeLine, hexBytes, plainText } from './code-book.js';
+import type { Entry } from './entry.js';
 import type { EventFacts } from './format.js';
 import type { Names } from './names.js';
 import type { Replay } from './replay.js';
@@ -20,6 +21,9 @@ export interface Telling {
 /** Registers of which the new values are told. */
 const MOST_VALUES = 3;
 const FLAGS = new Set(['rflags', 'eflags', 'nzcv']);
+const FLAG_BITS: Readonly<Record<string, number>> = { CF: 0, PF: 2, AF: 4, ZF: 6, SF: 7, DF: 10, OF: 11 };
+/** Branches that may not be taken. */
+const CONDITIONAL = /^(?:j(?!mp)\w+|b\.\w+|cbn?z|tbn?z|loop\w*)\s/;
 
 /** Tells what each step of a recording is. */
 export class Story {
@@ -50,7 +54,7 @@ export class Story {
     const note = last.note === undefined ? undefined : replay.head.strings[last.note];
     if (last.kind === 'instruction') return this.#tellInstruction(note);
     const event = this.#events.get(moment - 1);
-    if (event !== undefined) return tellEvent(event);
+    if (event !== undefined) return tellEvent(event, this.#isOfPatchImage(event));
     return { title: 'The kernel model', text: sentence(note ?? 'the kernel model changed the machine') };
   }
 
@@ -140,6 +144,13 @@ export class Story {
     return this.#describe(this.replay.addresses[this.replay.moment - 1] ?? 0n);
   }
 
+  #isOfPatchImage({ store }: EventFacts): boolean {
+    const module = store?.symbol.split('!')[0];
+    return this.names.images.some(
+      ({ facts: { name, isPatch } }) => isPatch && name.replace(/\.[^.]*$/, '') === module,
+    );
+  }
+
   /** What the instruction changed, and where the processor goes on when that is not the next instruction. */
   #effect(line: CodeLine | undefined): string {
     const { last, head } = this.replay;
@@ -151,16 +162,61 @@ export class Story {
     const values = changed.map(
       (name) => `${name} becomes ${this.#value(this.replay.register(last.processor, name))}`,
     );
-    const stored = last.memory.length > 0 ? ['memory is written'] : [];
     const next = this.replay.register(last.processor, 'pc');
     const isJump = line !== undefined && next !== line.address + BigInt(line.bytes.length);
-    const jump = isJump ? [`it goes on at ${this.#describe(next)}`] : [];
+    const isConditional = line !== undefined && CONDITIONAL.test(plainText(line.text));
+    const goesOn = `it goes on at ${this.#describe(next)}`;
+    const jump = isConditional
+      ? [
+          isJump
+            ? `the condition holds: ${goesOn}`
+            : 'the condition does not hold: the next instruction follows',
+        ]
+      : isJump
+        ? [goesOn]
+        : [];
     const parts = [
       ...(values.length <= MOST_VALUES ? values : [`${list(changed)} change`]),
-      ...stored,
+      ...this.#stored(last.memory),
+      ...this.#flags(last),
       ...jump,
     ];
-    return parts.length === 0 ? 'Only flags change, or nothing.' : `${sentence(list(parts))}.`;
+    return parts.length === 0 ? 'No register and no memory is different.' : `${sentence(list(parts))}.`;
+  }
+
+  /** Which bytes are others than before, and what they are now. */
+  #stored(changes: Entry['memory']): string[] {
+    const space = this.replay.head.threads[this.replay.slice()?.thread ?? 0]?.space ?? 0;
+    return changes.map(({ frame, offset, difference }) => {
+      const page = this.#pageOf(space, frame);
+      if (page === undefined) return 'memory is written';
+      const address = (BigInt(page) << 12n) + BigInt(offset);
+      const bytes = this.replay.read(space, address, difference.length);
+      const what = bytes.length === 1 ? 'the byte' : `${bytes.length} bytes`;
+      return `${what} at ${this.#describe(address)} ${bytes.length === 1 ? 'becomes' : 'become'} ${hexBytes(bytes)}`;
+    });
+  }
+
+  /** Number of the page (address / 4096) by which the space sees a page of memory. */
+  #pageOf(space: number, frame: number): number | undefined {
+    for (const table of this.replay.tablesOf(space)) {
+      const found = this.replay.pages(table).find(([, page]) => page.frame === frame);
+      if (found !== undefined) return found[0];
+    }
+    return undefined;
+  }
+
+  /** Flags of x64 and x86 that have changed, by their names in the processor manuals. */
+  #flags({ processor, registers }: Entry): string[] {
+    const names = this.replay.head.processors[processor]?.registers ?? [];
+    const changed = registers.find(
+      ({ half }) => half % 2 === 0 && /^[re]flags$/.test(names[half >> 1] ?? ''),
+    );
+    if (changed === undefined) return [];
+    const now = this.replay.registerAt(processor, changed.half >> 1);
+    return Object.entries(FLAG_BITS).flatMap(([name, bit]) =>
+      ((changed.difference >>> bit) & 1) === 0 ? [] : [`${name} becomes ${(now >> BigInt(bit)) & 1n}`],
+    );
   }
 
   #value(value: bigint): string {
@@ -179,10 +235,13 @@ export class Story {
   }
 }
 
-function tellEvent(event: EventFacts): Telling {
+function tellEvent(event: EventFacts, isOfPatchImage: boolean): Telling {
   const detail = event.text.trim();
-  if (event.store !== undefined) return { ...storeStory(event.store), detail };
+  if (event.store !== undefined) return { ...storeStory(event.store, isOfPatchImage), detail };
   if (event.kind === 'narration') return { title: 'The scenario says', text: detail };
+  // A system of 2003 reserves none.
+  if (event.kind === 'imageLoaded' && !detail.includes('HPAT'))
+    return { title: 'An image is loaded', text: sentence(detail) };
   const known = EVENTS[event.kind];
   if (known === undefined) return { title: 'Event', text: sentence(detail) };
   const [title, text] = known;
@@ -221,6 +280,28 @@ const EVENTS: Readonly<Record<string, readonly [title: string, text?: string]>> 
     'The patch image is asked',
     'A function of the patch image runs before or after it is applied, and may refuse.',
   ],
+  applyBegun: ['A hotpatch is applied'],
+  applied: ['The hotpatch is applied'],
+  revertBegun: ['A hotpatch is taken back'],
+  reverted: ['The hotpatch is taken back'],
+  threadInjected: [
+    'A thread is injected',
+    'It begins at ntdll!LdrHotPatchRoutine of the process that has the module, and loads the hotpatch there.',
+  ],
+  kernelPath: ['The kernel patches a driver'],
+  validated: [
+    'The hotpatch fits',
+    'What the module holds in memory is compared with what the hotpatch expects, without the changes of other hotpatches.',
+  ],
+  systemCall: [
+    'A system call',
+    'NtSetSystemInformation(SystemHotpatchInformation): the kernel alone stores into code.',
+  ],
+  swapBegun: ['A hotpatch is enabled or disabled'],
+  hookLeft: ['A hook stays', 'A thread stands in it: it is left until nobody does.'],
+  hotfix: ['A hotfix is installed'],
+  hotfixDone: ['The hotfix is installed'],
+  ntdllReloaded: ['New processes get another ntdll'],
   callTargetsSet: [
     'Control Flow Guard',
     'Nothing of the patch image may be called through a pointer unless it is listed.',
@@ -229,6 +310,8 @@ const EVENTS: Readonly<Record<string, readonly [title: string, text?: string]>> 
 
 function sentence(text: string): string {
   const trimmed = text.trim();
+  // Names of files and symbols keep their letters.
+  if (/^[\w-]+[.!]\w/.test(trimmed)) return trimmed;
   return trimmed === '' ? '' : `${trimmed.slice(0, 1).toUpperCase()}${trimmed.slice(1)}`;
 }
 
