@@ -10,7 +10,8 @@ import {
   type ImageSubjectOptions,
   imageOperations,
   type NamedImage,
-  protocolNamed,
+  PROTOCOLS,
+  type WriteProtocol,
   windows,
 } from '../../proof/index.js';
 import { type Argument, CalledLibrary, LibraryProcess, symbolsOf, tell } from './caller.js';
@@ -18,15 +19,12 @@ import { CASES, type KnownCase } from './cases.js';
 import type { Evaluated, Made } from './evaluate.js';
 
 const PROCESSORS = 2;
-/** Of a thread that never runs. */
-const NO_PROCESSOR = 63;
+const FOR_EVER = 0xffff_ffffn;
+/** Instructions, of which the call of Sleep needs one. */
+const FEW = 100;
 const FETCH = ['coherent', 'weak'] as const;
 /** Ways that are wrong: each must be caught. */
-const CONTROLS = [
-  ['no-serialisation', 'weak'],
-  ['entry-in-halves', 'coherent'],
-  ['padding-after-entry', 'coherent'],
-] as const;
+const CONTROLS = PROTOCOLS.filter(({ kind }) => kind === 'control');
 
 /** What one operation came to with one kind of instruction fetch. */
 export interface ExploredCell {
@@ -130,15 +128,32 @@ export async function exploreCase(
       cells.push(cellOf(kind, fetch, result));
     }
   const controls: Record<string, string[]> = {};
-  const [apply] = operations;
-  for (const [control, fetch] of CONTROLS) {
-    const protocol = protocolNamed(control);
-    if (apply === undefined || protocol === undefined) continue;
-    const result = await exploreOne(apply.source, { fetch, mostSeconds, protocol });
-    controls[control] = typeof result === 'string' ? [result] : result.violations.map(({ rule }) => rule);
+  for (const protocol of CONTROLS) {
+    const caught = await caughtRules(operations, protocol, mostSeconds);
+    if (caught !== undefined) controls[protocol.name] = caught;
   }
   return { ...row, call: first.name, steps, cells, controls };
 }
+
+/** Rules that a wrong way breaks, with coherent fetch or else with weak; undefined: it means nothing for this hotpatch. */
+async function caughtRules(
+  operations: readonly ImageOperation[],
+  protocol: WriteProtocol,
+  mostSeconds: number,
+): Promise<string[] | undefined> {
+  let isTried = false;
+  for (const fetch of FETCH)
+    for (const { kind, source } of operations.filter((one) => protocol.operations.includes(one.kind))) {
+      const result = await exploreOne(source, { fetch, mostSeconds, protocol });
+      if (result === NOT_DONE) continue;
+      isTried = true;
+      const rules = typeof result === 'string' ? [] : result.violations.map(({ rule }) => rule);
+      if (rules.length > 0) return rules.map((rule) => `${kind}, ${fetch}: ${rule}`);
+    }
+  return isTried ? [] : undefined;
+}
+
+const NOT_DONE = 'the protocol does not do this';
 
 function cellOf(operation: string, fetch: string, result: Exploration | string): ExploredCell {
   if (typeof result === 'string')
@@ -165,7 +180,7 @@ async function exploreOne(
 ): Promise<Exploration | string> {
   try {
     const result = await explore(source, { protocol: windows, processors: PROCESSORS, ...options });
-    return result ?? 'the protocol does not do this';
+    return result ?? NOT_DONE;
   } catch (error) {
     if (!(error instanceof Error)) throw error;
     return error.message.replace(/\s+/g, ' ').slice(0, 200);
@@ -194,7 +209,10 @@ function optionsFor(
       } catch (error) {
         if (!(error instanceof Reached)) throw error;
         // Keeps the part of the heap that this story has used: the other processor's comes from another one.
-        lab.kernel.createThread(image.address(0), [], { domain: image.domain, affinity: NO_PROCESSOR });
+        const sleep = image.domain.services.resolve('kernel32.dll', 'Sleep');
+        if (sleep === undefined) throw new Error('every process has Sleep');
+        const sleeper = lab.kernel.createThread(sleep, [FOR_EVER], { domain: image.domain });
+        lab.kernel.scheduler.run([sleeper.returns()], FEW);
         return error.args;
       }
       throw new Error(`the story makes no call of ${first.name} any more`);
