@@ -35,8 +35,6 @@ export function dapCommand(): Command {
 /** One session; the process ends with it. */
 async function overStandardStreams(): Promise<void> {
   const adapter = new HotpatchAdapter();
-  // What a scenario prints would be taken for messages of the protocol.
-  console.log = (...args: unknown[]) => console.error(...args);
   adapter.setRunAsServer(true);
   adapter.start(process.stdin, process.stdout);
   await adapter.ended;

@@ -49,7 +49,10 @@ export function startDebugThread<Incoming, Outgoing>(
     else onMessage(message);
   });
   const data: DebugWorkerData = { ...options, ends: channel.workerEnds };
-  const worker = startWorker({ workerData: data, transferList: [data.ends.port] });
+  const isApart = options.frontEnd === 'dap';
+  const worker = startWorker({ workerData: data, transferList: [data.ends.port], stdout: isApart });
+  // What a scenario prints would be taken for messages of the protocol.
+  if (isApart) worker.stdout.pipe(process.stderr, { end: false });
   worker.on('error', fail);
   return { channel: channel as WakingEnd<Incoming, Outgoing>, done: done.finally(() => channel.close()) };
 }
