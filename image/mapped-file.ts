@@ -1,4 +1,5 @@
 import type { ArchitectureName } from '../cpu/index.js';
+import { ARCHITECTURE_OF, MACHINE_OF } from './architecture.js';
 import { ImageError } from './error.js';
 import {
   type DataDirectory,
@@ -81,10 +82,10 @@ export class MappedFile {
   /** The processor that the image's machine field asks for. */
   get architecture(): ImageArchitecture {
     const { machine } = this;
-    if (machine === 'AMD64') return 'x64';
-    if (machine === 'ARM64') return 'arm64';
-    if (machine === 'I386') return 'x86';
-    throw this.error('headers.machine', 'file header +0x0', `machine ${machine} is not AMD64, ARM64 or I386`);
+    const architecture = ARCHITECTURE_OF[machine];
+    if (architecture !== undefined) return architecture;
+    const known = new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(Object.values(MACHINE_OF));
+    throw this.error('headers.machine', 'file header +0x0', `machine ${machine} is not ${known}`);
   }
 
   /** The data directory; undefined if the image has none there. `security` holds a file offset, the others an RVA. */

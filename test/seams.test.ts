@@ -12,11 +12,12 @@ const root = fileURLToPath(new URL('../', import.meta.url));
  * of anything but `this` or an own local object, a member of a prototype, methods copied over an object of the lab.
  */
 const REPLACEMENTS: readonly RegExp[] = [
-  /^\s*(?:lab|kernel|machine|loader|scheduler|writer|engine|domain|process|thread|memory|space|addressSpace)(?:\.\w+)* = (?:async )?\([^)]*\)(?:: [^=]+)? =>/,
+  /^\s*(?:lab|kernel|machine|loader|scheduler|writer|engine|domain|process|thread|memory|space|addressSpace|host|console)(?:\.\w+)+ = (?:async )?\([^)]*\)(?:: [^=]+)? =>/,
   /\.prototype(?:\.\w+|\[[^\]]+\]) = /,
   /^\s*(?:object|owner|writer|target)\[\w+\] = /,
+  /(?:Object|Reflect)\.defineProperty\(\s*(?:\w+\.)*(?:lab|kernel|machine|loader|scheduler|writer|engine|domain|process|thread|memory|space|host|console)\s*,/,
   /\bvi\.(?:spyOn|mock|doMock)\(/,
-  /Object\.assign\(\s*(?:\w+\.)*(?:lab|kernel|machine|loader|scheduler|writer|engine|domain|process|thread|memory|space)\s*,/,
+  /Object\.assign\(\s*(?:\w+\.)*(?:lab|kernel|machine|loader|scheduler|writer|engine|domain|process|thread|memory|space|host|console)\s*,/,
 ];
 
 const found = (text: string) =>
@@ -39,8 +40,11 @@ describe('methods of living objects', () => {
     'machine.writeCode = (...parameters) => {',
     'Object.assign(writer, {',
     'Object.assign(lab.kernel, {',
+    'Object.assign(machine.host, { openImage });',
+    'console.log = (...args: unknown[]) => console.error(...args);',
     'owner[name] = replacement;',
     'Kernel.prototype.call = other;',
+    "Object.defineProperty(lab.kernel, 'call', { value });",
     "vi.spyOn(process.stdout, 'write');",
   ])('this is one: %s', (line) => {
     expect(found(line)).toEqual([line]);

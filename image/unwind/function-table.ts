@@ -1,4 +1,6 @@
+import { ARCHITECTURE_OF } from '../architecture.js';
 import type { PeImage } from '../image.js';
+import type { ImageArchitecture } from '../mapped-file.js';
 import type { ByteReader } from '../reader.js';
 
 /** RUNTIME_FUNCTION of x64: [beginAddress, endAddress) and where its UNWIND_INFO is. */
@@ -23,17 +25,27 @@ export interface FunctionTableEntryArm64 {
 export type FunctionTableEntry = FunctionTableEntryX64 | FunctionTableEntryArm64;
 
 /** Bytes of an entry. */
-export const FUNCTION_TABLE_ENTRY_SIZE = { x64: 12, arm64: 8, x86: 0 } as const;
+export const FUNCTION_TABLE_ENTRY_SIZE = {
+  x64: 12,
+  arm64: 8,
+  x86: 0,
+} as const satisfies Readonly<Record<ImageArchitecture, number>>;
 
 /** The exception directory in file order, which linkers sort by begin address. */
 export function readFunctionTable(image: PeImage): FunctionTableEntry[] {
   const directory = image.directory('exception');
   if (directory === undefined) return [];
   const table = image.tableAt(directory.virtualAddress, directory.size, 'function table (.pdata)');
-  if (image.machine === 'AMD64') return readX64Entries(table);
-  if (image.machine === 'ARM64') return readArm64Entries(table);
-  return [];
+  const architecture = ARCHITECTURE_OF[image.machine];
+  return architecture === undefined ? [] : READERS[architecture](table);
 }
+
+/** x86 finds its handlers on the stack, and has no table. */
+const READERS: Readonly<Record<ImageArchitecture, (table: ByteReader) => FunctionTableEntry[]>> = {
+  x64: readX64Entries,
+  arm64: readArm64Entries,
+  x86: () => [],
+};
 
 function readX64Entries(table: ByteReader): FunctionTableEntryX64[] {
   const entries: FunctionTableEntryX64[] = [];

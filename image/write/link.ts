@@ -1,4 +1,4 @@
-import { POINTER_SIZE } from '../architecture.js';
+import { MACHINE_OF, POINTER_SIZE } from '../architecture.js';
 import { computeCheckSum } from '../checksum.js';
 import {
   DATA_DIRECTORY_SIZE,
@@ -51,8 +51,6 @@ const FILE_HEADER_AT = PE_OFFSET + 4;
 const OPTIONAL_HEADER_AT = FILE_HEADER_AT + FILE_HEADER.size;
 /** Room for sections that are appended later. */
 const SPARE_SECTION_HEADERS = 4;
-
-const MACHINE = { x64: 'AMD64', arm64: 'ARM64', x86: 'I386' } as const;
 
 /** The preferred bases that link.exe gives: to programs and drivers, to DLLs. */
 const DEFAULT_BASE = {
@@ -141,7 +139,7 @@ function writeFileHeader(
   optionalSize: number,
 ): void {
   FILE_HEADER.write(bytes, FILE_HEADER_AT, {
-    machine: IMAGE_FILE_MACHINE[MACHINE[architecture]],
+    machine: IMAGE_FILE_MACHINE[MACHINE_OF[architecture]],
     numberOfSections: sections,
     timeDateStamp: options.timeDateStamp ?? 0x5f000000,
     sizeOfOptionalHeader: optionalSize,

@@ -1,4 +1,4 @@
-import type { Processor } from '../../cpu/index.js';
+import type { ArchitectureName, Processor } from '../../cpu/index.js';
 import { isBlocked } from '../common/index.js';
 import {
   CONTEXT_SET,
@@ -41,6 +41,13 @@ function finish(thread: Thread, processor: Processor, result: ServiceResult, lea
   else if (typeof result === 'object') setTypedResult(thread, processor, result);
 }
 
+/** Where the upper half of a 64-bit result is returned, if it does not fit into the result register. */
+const HIGH_HALF: Readonly<Record<ArchitectureName, string | undefined>> = {
+  x64: undefined,
+  arm64: undefined,
+  x86: 'edx',
+};
+
 /** Results in floating-point registers, and 64-bit ones in edx:eax of 32-bit code. */
 function setTypedResult(
   { architecture }: Thread,
@@ -53,5 +60,6 @@ function setTypedResult(
     return;
   }
   architecture.setResult(processor, BigInt.asUintN(architecture.pointerSize * 8, result.value));
-  if (architecture.pointerSize === 4) processor.set('edx', BigInt.asUintN(64, result.value) >> 32n);
+  const high = HIGH_HALF[architecture.name];
+  if (high !== undefined) processor.set(high, BigInt.asUintN(64, result.value) >> 32n);
 }
