@@ -38,10 +38,13 @@ const STATUS_PENDING = 0x103;
 /** A device could not be opened: there is none of that name, or its driver refuses. */
 export class DeviceOpenError extends Error {
   override readonly name = 'DeviceOpenError';
+  /** The rule of every such error. */
   readonly rule = 'deviceNotOpened';
   /** What NtCreateFile returned; where the house has no name for it, the name is the number. */
   readonly status: { readonly name: string; readonly value: number };
+  /** The message. */
   readonly reason: string;
+  /** The path. */
   readonly place: string;
 
   constructor(
