@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MadeHotPatch, MakeError, makeHotPatch } from '../../builder/index.js';
 import type { ImageArchitecture } from '../../image/index.js';
@@ -45,6 +45,8 @@ export interface EvaluateOptions {
   /** Rules that are warnings instead of refusals; kept with what was made. */
   readonly allow?: readonly string[];
   readonly onProgress?: (text: string) => void;
+  /** After each fix. */
+  readonly onMade?: (evaluated: Evaluated) => void;
   readonly jobs?: number;
 }
 
@@ -55,7 +57,7 @@ export function outFolder(folder: string, name: string, patch: KnownPatch): stri
 
 /** Makes hotpatches of a package's fixes, one after the other along Debian's series. */
 export async function evaluatePackage(name: string, options: EvaluateOptions = {}): Promise<Evaluated[]> {
-  const { folder = sourcesFolder(), architectures = ARCHITECTURES, only, onProgress } = options;
+  const { folder = sourcesFolder(), architectures = ARCHITECTURES, only, onProgress, onMade } = options;
   const known = KNOWN_PATCHES[name];
   if (known === undefined) throw new Error(`${name} is not on the list`);
   const fetched = fetchedPackage(name, folder);
@@ -76,9 +78,7 @@ export async function evaluatePackage(name: string, options: EvaluateOptions = {
     onProgress?.(`${name} ${patch.file}`);
     const evaluated = await evaluatePatch(name, patch, tree, folder, options, architectures);
     results.push(evaluated);
-    const out = outFolder(folder, name, patch);
-    mkdirSync(out, { recursive: true });
-    writeFileSync(join(out, 'result.json'), JSON.stringify(evaluated, undefined, 1));
+    onMade?.(evaluated);
   }
   return results;
 }
@@ -92,7 +92,7 @@ async function evaluatePatch(
   architectures: readonly ImageArchitecture[],
 ): Promise<Evaluated> {
   const out = outFolder(folder, name, patch);
-  rmSync(out, { recursive: true, force: true });
+  for (const architecture of architectures) rmSync(join(out, architecture), { recursive: true, force: true });
   tree.advanceTo(patch.file);
   const part = tree.patch(patch.file);
   const lines = (part?.text.match(/^[+-](?![+-]{2} )/gm) ?? []).length;
@@ -181,19 +181,4 @@ function forgetBases(folder: string): void {
   for (const name of existsSync(builds) ? readdirSync(builds) : [])
     if (Date.now() - statSync(join(builds, name)).mtimeMs > 20 * 60_000)
       rmSync(join(builds, name), { recursive: true, force: true });
-}
-
-/** What earlier runs have found. */
-export function readResults(folder = sourcesFolder()): Evaluated[] {
-  return Object.entries(KNOWN_PATCHES).flatMap(([name, { patches }]) =>
-    patches.flatMap((patch): Evaluated[] => {
-      try {
-        return [
-          JSON.parse(readFileSync(join(outFolder(folder, name, patch), 'result.json'), 'utf8')) as Evaluated,
-        ];
-      } catch {
-        return [];
-      }
-    }),
-  );
 }

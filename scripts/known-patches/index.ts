@@ -1,21 +1,23 @@
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { evaluatePackage, outFolder, readResults } from './evaluate.js';
+import { evaluatePackage } from './evaluate.js';
 import { exploreCase } from './explore.js';
 import { keepExplored } from './explored.js';
+import { keepBuilt, keepRan, readResults } from './kept.js';
 import { KNOWN_PATCHES } from './list.js';
 import { PACKAGES } from './packages.js';
 import { isShown, type Ran, runCase } from './run.js';
 import { fetchPackages, sourcesFolder } from './sources.js';
 import { writeExplored, writePage } from './write.js';
 
-/** npm run known-patches [-- fetch | build [PACKAGE…] [--arch a,b] [--patch FILE] [--allow RULE,RULE] | run | explore [--most-seconds N] | write | write-explored] */
+/** npm run known-patches [-- fetch | build [PACKAGE…] [--arch a,b] [--patch FILE] [--allow RULE,RULE] | run [--arch a,b] | explore [--most-seconds N] | write | write-explored] */
 const [what = 'all', ...rest] = process.argv.slice(2);
 const value = (name: string) => {
   const at = rest.indexOf(name);
   return at < 0 ? undefined : rest[at + 1];
 };
 const names = rest.filter((word, i) => !word.startsWith('--') && !(rest[i - 1] ?? '').startsWith('--'));
+const architectures = value('--arch')
+  ?.split(',')
+  .filter((text): text is 'x64' | 'arm64' | 'x86' => /^(?:x64|arm64|x86)$/.test(text));
 const packages = names.length > 0 ? names : Object.keys(KNOWN_PATCHES);
 
 if (what === 'all' || what === 'fetch')
@@ -29,36 +31,33 @@ if (what === 'all' || what === 'fetch')
 if (what === 'all' || what === 'build')
   for (const name of packages) {
     const patch = value('--patch');
-    const architectures = value('--arch')
-      ?.split(',')
-      .filter((text): text is 'x64' | 'arm64' | 'x86' => /^(?:x64|arm64|x86)$/.test(text));
     const allow = value('--allow')?.split(',');
-    const results = await evaluatePackage(name, {
+    await evaluatePackage(name, {
+      onMade: (evaluated) => {
+        keepBuilt(evaluated);
+        const { patch: known, made } = evaluated;
+        console.log(
+          `${name} ${known.file}: ${made.map(({ architecture, verdict, why, seconds }) => `${architecture} ${verdict}${why === undefined ? '' : ` (${why.slice(0, 300)})`} ${seconds.toFixed(0)} s`).join('; ')}`,
+        );
+      },
       ...(patch === undefined ? {} : { only: ({ file }) => file === patch }),
       ...(architectures === undefined ? {} : { architectures }),
       ...(allow === undefined ? {} : { allow }),
     });
-    for (const { patch: known, made } of results)
-      console.log(
-        `${name} ${known.file}: ${made.map(({ architecture, verdict, why, seconds }) => `${architecture} ${verdict}${why === undefined ? '' : ` (${why.slice(0, 300)})`} ${seconds.toFixed(0)} s`).join('; ')}`,
-      );
   }
 if (what === 'all' || what === 'run')
   for (const result of readResults().filter((one) => packages.includes(one.package))) {
     if (value('--patch') !== undefined && result.patch.file !== value('--patch')) continue;
     let ran: Ran[] = [];
     try {
-      ran = runCase(result);
+      ran = runCase(result, architectures);
     } catch (error) {
       console.log(
         `${result.package} ${result.patch.file}: ${error instanceof Error ? error.message : String(error)}`,
       );
     }
     if (ran.length === 0) continue;
-    writeFileSync(
-      join(outFolder(sourcesFolder(), result.package, result.patch), 'run.json'),
-      JSON.stringify(ran, undefined, 1),
-    );
+    keepRan(result, ran);
     for (const one of ran)
       console.log(
         `${result.package} ${result.patch.file} ${isShown(one) ? 'shown' : 'NOT SHOWN'} ${JSON.stringify(one)}`,

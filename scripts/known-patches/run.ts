@@ -1,3 +1,4 @@
+import type { ImageArchitecture } from '../../image/index.js';
 import { LibraryProcess, tell } from './caller.js';
 import { CASES, type KnownCase } from './cases.js';
 import type { Evaluated, Made } from './evaluate.js';
@@ -25,10 +26,15 @@ export function isShown({ base, fixed, patched, ordinary, rolledBack, midExecuti
 }
 
 /** Runs the crafted inputs of a fix, on each architecture that has a hotpatch. */
-export function runCase({ package: name, patch, made }: Evaluated): Ran[] {
+export function runCase(
+  { package: name, patch, made }: Evaluated,
+  architectures?: readonly ImageArchitecture[],
+): Ran[] {
   const known = CASES[name]?.[patch.file];
   if (known === undefined) return [];
-  return made.flatMap((one) => (one.verdict === 'patched' ? runOn(known, one) : []));
+  return made.flatMap((one) =>
+    one.verdict === 'patched' && (architectures?.includes(one.architecture) ?? true) ? runOn(known, one) : [],
+  );
 }
 
 function runOn(known: KnownCase, { architecture, base, fixed, hotPatch, functions }: Made): Ran[] {

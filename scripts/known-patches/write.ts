@@ -1,11 +1,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { ARCHITECTURES, type Evaluated, type Made, outFolder, readResults } from './evaluate.js';
+import { ARCHITECTURES, type Evaluated, type Made } from './evaluate.js';
 import type { Explored } from './explore.js';
 import { controlsText, exploredText, readExplored } from './explored.js';
+import { readResults } from './kept.js';
 import { KNOWN_PATCHES, type KnownPatch } from './list.js';
 import { isShown, type Ran } from './run.js';
-import { sourcesFolder } from './sources.js';
 
 /** Rules that forbid a hotpatch whatever is done: a refusal by one of them is right. */
 const RIGHTLY =
@@ -19,8 +18,8 @@ interface Row {
 }
 
 /** Writes docs/known-patches.md from what has been built and run. */
-export function writePage(path: string, folder = sourcesFolder()): void {
-  const results = readResults(folder);
+export function writePage(path: string): void {
+  const results = readResults();
   const rows = Object.entries(KNOWN_PATCHES).flatMap(([name, { patches }]) =>
     patches.map((patch): Row => {
       const evaluated = results.find((one) => one.package === name && one.patch.file === patch.file);
@@ -28,7 +27,7 @@ export function writePage(path: string, folder = sourcesFolder()): void {
         package: name,
         patch,
         ...(evaluated === undefined ? {} : { evaluated }),
-        ran: readRan(folder, name, patch),
+        ran: evaluated?.ran ?? [],
       };
     }),
   );
@@ -65,14 +64,6 @@ function exploredLines(explored: readonly Explored[]): string[] {
     `| explored while two processors make the call (\`npm run known-patches -- explore\`) | ${tried.length}, of which ${complete.length} completely; a rule is broken in ${wrong.length} |`,
     `| explored with a wrong way to change code, and caught | ${controlsText(tried)} |`,
   ];
-}
-
-function readRan(folder: string, name: string, patch: KnownPatch): Ran[] {
-  try {
-    return JSON.parse(readFileSync(join(outFolder(folder, name, patch), 'run.json'), 'utf8')) as Ran[];
-  } catch {
-    return [];
-  }
 }
 
 function verdictOf(made: Made | undefined): string {

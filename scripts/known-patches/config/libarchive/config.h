@@ -1,5 +1,4 @@
 #define __LIBARCHIVE_CONFIG_H_INCLUDED 1
-#define ARCHIVE_VERSION "3.6.2"
 #define HAVE_ERRNO_H 1
 #define HAVE_FCNTL_H 1
 #define HAVE_INTTYPES_H 1
