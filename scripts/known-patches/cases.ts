@@ -1,5 +1,6 @@
 import type { CalledLibrary } from './caller.js';
 import { cAres } from './cases-c-ares.js';
+import { libarchive } from './cases-libarchive.js';
 import { libpng } from './cases-libpng.js';
 import { libxml2 } from './cases-libxml2.js';
 import { tiff } from './cases-tiff.js';
@@ -65,6 +66,7 @@ const cjson: Record<string, KnownCase> = {
 export const CASES: Readonly<Record<string, Readonly<Record<string, KnownCase>>>> = {
   cjson,
   'libpng1.6': libpng,
+  libarchive,
   libxml2,
   tiff,
   'c-ares': cAres,
