@@ -20,7 +20,7 @@ function entries(a: CalledLibrary, format: string, open: (archive: bigint) => nu
   for (let count = 0; count < 8; count++) {
     const status = a.int('archive_read_next_header', archive, entry);
     if (status !== 0) {
-      lines.push(`ends with ${status}`);
+      lines.push(`ends with ${status} ${a.text(a.call('archive_error_string', archive))}`);
       break;
     }
     const name = a.text(a.call('archive_entry_pathname', a.pointer(entry)));
@@ -57,12 +57,12 @@ function warc(records: readonly { type: string; length: string; body: string }[]
 }
 
 /** A ustar archive. */
-function tar(files: readonly { name: string; data: Uint8Array }[]): Uint8Array {
-  const blocks = files.flatMap(({ name, data }) => {
+function tar(files: readonly { name: string; data: Uint8Array; size?: number }[]): Uint8Array {
+  const blocks = files.flatMap(({ name, data, size = data.length }) => {
     const header = Buffer.alloc(512);
     header.write(name, 0, 'latin1');
     header.write('0000644\0', 100, 'latin1');
-    header.write(`${data.length.toString(8).padStart(11, '0')}\0`, 124, 'latin1');
+    header.write(`${size.toString(8).padStart(11, '0')}\0`, 124, 'latin1');
     header.write('        0', 148, 'latin1');
     header.write('ustar\x0000', 257, 'latin1');
     const sum = header.reduce((total, byte) => total + byte, 0);
@@ -114,7 +114,7 @@ function iso(blockBits: number): Uint8Array {
   const volume = Buffer.alloc(SECTOR);
   volume.write('\x01CD001\x01', 0, 'latin1');
   volume.fill(' ', 8, 72, 'latin1');
-  both(21).copy(volume, 80);
+  both(26).copy(volume, 80);
   volume.set([1, 0, 0, 1], 120);
   volume.set([1, 0, 0, 1], 124);
   volume.set([0, 8, 8, 0], 128);
@@ -124,7 +124,7 @@ function iso(blockBits: number): Uint8Array {
   volume[881] = 1;
   const end = Buffer.alloc(SECTOR);
   end.write('\xffCD001\x01', 0, 'latin1');
-  const image = Buffer.alloc(SECTOR * 21);
+  const image = Buffer.alloc(SECTOR * 26);
   volume.copy(image, 16 * SECTOR);
   end.copy(image, 17 * SECTOR);
   folder.copy(image, 18 * SECTOR);
@@ -176,20 +176,10 @@ const twoFiles = tar([
 ]);
 
 export const libarchive: Record<string, KnownCase> = {
-  // A record longer than can be skipped was not skipped: its content was taken for records.
+  // That a record could not be skipped was not noticed. (A length that wraps is not read on Windows: `long` has 32 bits.)
   'CVE-2025-5916.patch': {
     crafted: (a) =>
-      entries(
-        a,
-        'warc',
-        inMemory(
-          a,
-          warc([
-            { type: 'conversion', length: `${2n ** 63n - 1n}`, body: '' },
-            { type: 'resource', length: '4', body: 'text' },
-          ]),
-        ),
-      ),
+      entries(a, 'warc', inMemory(a, warc([{ type: 'conversion', length: '100000', body: 'not so long' }]))),
     ordinary: (a) => entries(a, 'warc', inMemory(a, ordinaryWarc)),
   },
   // Prefix and name of 156 and 100 characters were put into 256 bytes, with a NUL behind them.
@@ -220,15 +210,14 @@ export const libarchive: Record<string, KnownCase> = {
     crafted: (a) => entries(a, 'iso9660', inMemory(a, iso(2))),
     ordinary: (a) => entries(a, 'iso9660', inMemory(a, iso(15))),
   },
-  // A FILE could not be sought in, which 7-Zip's format needs: its directory is at the end.
+  // What a client skips was cut into pieces of 1 GiB, whatever it can skip.
   'CVE-2025-5918-pre1.patch': {
     crafted: (a) => {
-      const archive = a.call('archive_read_new');
-      a.call('archive_read_support_format_zip_seekable', archive);
-      // An empty ZIP archive is its end record alone.
-      const end = Buffer.from([0x50, 0x4b, 5, 6, ...new Uint8Array(18)]);
-      const status = inFile(a, end)(archive);
-      return `opened ${status}, next ${a.int('archive_read_next_header', archive, a.space(16))}`;
+      const told = entries(a, 'tar', (archive) => {
+        const bytes = tar([{ name: 'large', data: new Uint8Array(0), size: 3 * 2 ** 30 }]);
+        return a.int('known_open', archive, bytes.subarray(0, 512), 512);
+      });
+      return `${told}; skipped ${a.int('known_skipped')} MiB at once`;
     },
     ordinary: (a) => entries(a, 'tar', inFile(a, twoFiles)),
   },
