@@ -75,6 +75,47 @@ function schematron(x: CalledLibrary, rule: string, text: string): string {
   return `valid: ${result}`;
 }
 
+const SAX1_START_ELEMENT = 14;
+const XML_PARSE_SAX1 = 512;
+
+/** An address that is nobody's: a handler of the caller's own that is never called. */
+const OWN_HANDLER = 0x1234;
+
+function ownHandler(x: CalledLibrary, options: number): string {
+  const context = x.call('xmlNewParserCtxt');
+  const handler = x.pointer(context) + BigInt(SAX1_START_ELEMENT * x.pointerSize);
+  x.write(handler, Uint8Array.of(OWN_HANDLER & 0xff, OWN_HANDLER >> 8, ...new Uint8Array(x.pointerSize - 2)));
+  x.call('xmlCtxtUseOptions', context, options);
+  return `own handler: ${x.pointer(handler) === BigInt(OWN_HANDLER)}`;
+}
+
+/** A catalog in a file, and what it resolves. */
+function catalog(x: CalledLibrary, file: string, text: string, resolve: string, name: string): string {
+  x.call('known_write', file, text);
+  const loaded = x.call('xmlLoadACatalog', file);
+  if (loaded === 0n) return 'no catalog';
+  return `resolved: ${x.text(x.call(resolve, loaded, name))}`;
+}
+
+const xmlCatalog = (body: string) =>
+  `<catalog xmlns="urn:oasis:names:tc:entity:xmlns:xml:catalog">${body}</catalog>`;
+
+/** XInclude, when memory runs out after so many allocations. */
+function include(x: CalledLibrary, allocations: readonly number[]): string {
+  const text =
+    '<a xmlns:xi="http://www.w3.org/2001/XInclude"><xi:include href="nothing.xml"><xi:fallback>f</xi:fallback></xi:include></a>';
+  x.call('known_memory', -1);
+  return allocations
+    .map((left) => {
+      const doc = parse(x, text);
+      x.call('known_memory', left);
+      const result = x.int('xmlXIncludeProcess', doc);
+      x.call('known_memory', -1);
+      return result;
+    })
+    .join(' ');
+}
+
 export const libxml2: Record<string, KnownCase> = {
   // The content of an entity in a loop was cut in place; short content is a string of the dictionary.
   'CVE-2022-40304-Fix-dict-corruption-caused-by-entity-.patch': {
@@ -166,5 +207,55 @@ export const libxml2: Record<string, KnownCase> = {
   'CVE-2025-49794_CVE-2025-49796.patch': {
     crafted: (x) => schematron(x, 'no <name path="namespace::*"/> here', '<a xmlns:q="u" xmlns:r="v"/>'),
     ordinary: (x) => schematron(x, 'no <name path="."/> here', '<a><c/></a>'),
+  },
+  // A URI was told of in an error message after it had been freed; that needs memory to run out.
+  'CVE-2022-49043.patch': {
+    crafted: (x) =>
+      include(
+        x,
+        Array.from({ length: 40 }, (_, i) => i),
+      ),
+    ordinary: (x) => include(x, [-1]),
+  },
+  // A caller's own handlers were replaced by those that build a tree.
+  'CVE-2023-39615_1.patch': {
+    crafted: (x) => ownHandler(x, XML_PARSE_SAX1),
+    ordinary: (x) => dump(x, parse(x, '<a><b c="d">e</b></a>', XML_PARSE_NOENT)),
+  },
+  // With the interface of SAX1, and the fix before, nobody built a tree.
+  'CVE-2023-39615_2.patch': {
+    crafted: (x) => dump(x, parse(x, '<a><b c="d">e</b></a>', XML_PARSE_SAX1)),
+    ordinary: (x) => dump(x, parse(x, '<a><b c="d">e</b></a>')),
+  },
+  // A catalog that includes itself.
+  'CVE-2025-8732.patch': {
+    crafted: (x) => {
+      const text = 'CATALOG "C:/loop.cat"\nPUBLIC "-//A//B" "b.dtd"\n';
+      return catalog(x, 'C:/loop.cat', text, 'xmlACatalogResolvePublic', '-//A//B');
+    },
+    ordinary: (x) =>
+      catalog(x, 'C:/plain.cat', 'PUBLIC "-//A//B" "b.dtd"\n', 'xmlACatalogResolvePublic', '-//A//B'),
+  },
+  // A catalog that is its own next one.
+  'CVE-2026-0990.patch': {
+    crafted: (x) => {
+      const text = xmlCatalog('<nextCatalog catalog="C:/loop.xml"/>');
+      return catalog(x, 'C:/loop.xml', text, 'xmlACatalogResolveURI', 'urn:nobody');
+    },
+    ordinary: (x) => {
+      const text = xmlCatalog('<uri name="urn:a" uri="b.xml"/>');
+      return catalog(x, 'C:/plain.xml', text, 'xmlACatalogResolveURI', 'urn:a');
+    },
+  },
+  // A command of the interactive shell longer than its buffer on the stack.
+  'CVE-2025-6170.patch': {
+    crafted: (x) => {
+      x.call('known_shell', parse(x, '<a/>'), 'c'.repeat(0x18000));
+      return 'the shell ended';
+    },
+    ordinary: (x) => {
+      x.call('known_shell', parse(x, '<a/>'), 'cd a');
+      return 'the shell ended';
+    },
   },
 };

@@ -8,7 +8,7 @@ import { isShown, type Ran } from './run.js';
 
 /** Rules that forbid a hotpatch whatever is done: a refusal by one of them is right. */
 const RIGHTLY =
-  /^(?:type\.layout|data\.(?:size|value|protection|constToMutable)|function\.(?:signature|stack)|export\.\w+)/;
+  /^(?:type\.layout|data\.(?:size|value|protection|constToMutable)|function\.(?:signature|stack)|identity\.address|export\.\w+)/;
 
 interface Row {
   readonly package: string;
@@ -138,7 +138,8 @@ With \`--patch FILE\` one fix is built, run or explored: that is how each row is
 
 - **patched**: a hotpatch was made. Where an input was crafted from the fix's description, it was run on a machine whose heap
   checks its bounds: in the base, in the fixed build alone, and in the base with the hotpatch.
-- **refused**: a rule of \`hotpatch build\` forbids it, by name. *Rightly*: objects, values or signatures that outlive the patch change.
+- **refused**: a rule of \`hotpatch build\` forbids it, by name. *Rightly*: objects, values or signatures that outlive the patch change,
+  or an address of the patch image would be compared with one of the base.
 - **not evaluated**: it was not tried, or the build failed; the reasons are below.
 - **explored on two processors**: every order of the engine's steps with those of two processors that make the named call, which is
   the first of the ordinary input to enter a changed function (x64; each processor has objects of its own): states of apply,
@@ -172,8 +173,13 @@ libpng \`CVE-2026-33416-part3.patch\`: each call of the patched \`png_set_PLTE\`
 one has left faults. The old code lets two structures share a palette, the new code frees both. That needs no interleaving: a call
 before the hotpatch and one after it, of the same objects, are enough. No rule of \`hotpatch build\` sees who owns memory.
 
+## A refusal that is too strict
+
+libarchive \`CVE-2025-5915.patch\`: a static function takes an \`uint8_t *\` where it took a \`void *\`. Callers pass the same;
+\`function.signature\` compares the types as they are written.
+
 ## What was not evaluated, and why
 
 ${failures.length === 0 ? 'No build that was tried failed.' : failures.join('\n')}
-${rows.length - tried.length === 0 ? '' : `\nThe other ${rows.length - tried.length} fixes without a verdict were not tried yet.\n`}`;
+${rows.length - tried.length === 0 ? '' : `\nThe other ${rows.length - tried.length} fixes have no result that is kept: they were not tried, or not since results are kept (\`kept.json\`).\n`}`;
 }

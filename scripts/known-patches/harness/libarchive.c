@@ -40,6 +40,7 @@ int known_open(struct archive *archive, const void *bytes, unsigned size)
 	known_size = size;
 	archive_read_set_read_callback(archive, known_read);
 	archive_read_set_skip_callback(archive, known_skip);
+	archive_read_set_callback_data(archive, NULL);
 	return (archive_read_open1(archive));
 }
 
