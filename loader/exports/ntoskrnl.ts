@@ -1,5 +1,7 @@
-import type { ServiceCall, SimulatedModule } from '../dispatch/index.js';
+import { BAD_POOL_CALLER, BugCheck } from '../common/index.js';
+import { type ServiceCall, type SimulatedModule, stopSystem } from '../dispatch/index.js';
 import type { Pool } from '../memory/index.js';
+import { CONTEXT_SET } from '../threads/index.js';
 import { exceptionExports } from './exceptions.js';
 import { formatGuestString } from './format.js';
 import { guardExports } from './guard.js';
@@ -41,10 +43,8 @@ export function ntoskrnl(): SimulatedModule {
       defineExport('ExAllocatePoolWithTag', ['u32', 'size', 'u32'], (call, _type, size, tag) =>
         poolOf(call).allocate(Number(size), tag, { fill: 0xcd, quota: false }),
       ),
-      defineExport('ExFreePoolWithTag', ['pointer', 'u32'], (call, address, tag) =>
-        poolOf(call).free(address, tag),
-      ),
-      defineExport('ExFreePool', ['pointer'], (call, address) => poolOf(call).free(address, 0)),
+      defineExport('ExFreePoolWithTag', ['pointer', 'u32'], freePool),
+      defineExport('ExFreePool', ['pointer'], (call, address) => freePool(call, address, 0)),
       defineExport(
         'MmGetSystemRoutineAddress',
         ['ustring'],
@@ -66,6 +66,28 @@ export function ntoskrnl(): SimulatedModule {
       ...exceptionExports(),
     ],
   };
+}
+
+/** Parameters of BAD_POOL_CALLER (bugcodes, "0xC2"): a wrong tag, an address that no block begins at. */
+const WRONG_TAG = 0xan;
+const INVALID_ADDRESS = 0x46n;
+
+/** What is no block of the pool, or another tag's, stops the system. */
+function freePool(call: ServiceCall, address: bigint, tag: number): typeof CONTEXT_SET | undefined {
+  const pool = poolOf(call);
+  const refusal = pool.refusal(address, tag);
+  if (refusal === undefined) {
+    pool.free(address, tag);
+    return undefined;
+  }
+  const { kernel, thread } = call;
+  const where = `0x${address.toString(16)}`;
+  const [parameters, text] =
+    refusal.tag === undefined
+      ? [[INVALID_ADDRESS, address, 0n, 0n], `${where} is no block of the pool, or was freed already`]
+      : [[WRONG_TAG, address, BigInt(refusal.tag), BigInt(tag)], `${where} is a block with another tag`];
+  stopSystem(kernel, thread, new BugCheck(BAD_POOL_CALLER, parameters, text), text);
+  return CONTEXT_SET;
 }
 
 /** A 32-bit driver runs in a process, where an address of the kernel's pool would not fit into a pointer. */

@@ -55,15 +55,22 @@ export class Pool {
     return address;
   }
 
-  /** Bugcheck 0xC2 BAD_POOL_CALLER when it is not an allocation, or another tag's. */
+  /** Why a caller may not free it: no block begins there, or it has another tag; undefined: it may. */
+  refusal(address: bigint, tag: number): { readonly tag: number | undefined } | undefined {
+    const block = this.#blocks.get(address);
+    if (block === undefined) return { tag: undefined };
+    return tag !== 0 && block.tag !== 0 && tag !== block.tag ? { tag: block.tag } : undefined;
+  }
+
+  /** @throws KernelError `badPoolCaller` when it is not an allocation, or another tag's */
   free(address: bigint, tag: number): void {
     const block = this.#blocks.get(address);
-    if (block === undefined || (tag !== 0 && block.tag !== 0 && tag !== block.tag))
+    if (block === undefined || this.refusal(address, tag) !== undefined)
       throw new KernelError({
         rule: 'badPoolCaller',
         status: 'STATUS_INVALID_PARAMETER',
         place: `0x${address.toString(16)}`,
-        message: `BAD_POOL_CALLER (0xc2): 0x${address.toString(16)} is not a pool block with this tag`,
+        message: `0x${address.toString(16)} is not a pool block with this tag`,
       });
     const left = new Map(this.#blocks);
     left.delete(address);

@@ -99,3 +99,34 @@ describe.each(KERNEL_ARCHITECTURES)('after a bug check nothing runs any more, on
     expect(() => lab.call(driver.symbol('Checksum'), [0, 0])).toThrow(STOPPED);
   });
 });
+
+describe.each(KERNEL_ARCHITECTURES)('BAD_POOL_CALLER on %s', (architecture) => {
+  const TAG = 0x67617431; // '1tag'
+
+  /** Parameters by bugcodes.h, "0xC2": what was wrong, the address, and for a tag both of them. */
+  it.each([
+    { what: 'freed twice', times: 2, offset: 0n, tag: TAG, parameters: (at: bigint) => [0x46n, at, 0n, 0n] },
+    {
+      what: 'in the midst of a block',
+      times: 1,
+      offset: 16n,
+      tag: TAG,
+      parameters: (at: bigint) => [0x46n, at, 0n, 0n],
+    },
+    {
+      what: 'with another tag',
+      times: 1,
+      offset: 0n,
+      tag: TAG + 1,
+      parameters: (at: bigint) => [0xan, at, BigInt(TAG), BigInt(TAG + 1)],
+    },
+  ])('$what: the system stops', ({ times, offset, tag, parameters }) => {
+    using kernel = boot(architecture);
+    const block = kernel.pool.allocate(64, TAG, { fill: 0, quota: false }) + offset;
+    const free = kernel.system.services.address('ntoskrnl.exe', 'ExFreePoolWithTag');
+    for (let done = 1; done < times; done++) kernel.call(free, [block, tag]);
+    expect(() => kernel.call(free, [block, tag])).toThrow(GuestCrash);
+    expect(kernel.bugChecks.current).toMatchObject({ code: 0xc2, parameters: parameters(block) });
+    expect(() => kernel.call(free, [block, tag])).toThrow(STOPPED);
+  });
+});
