@@ -9,7 +9,7 @@ import { fetchedPackage } from '../../scripts/known-patches/sources.js';
 /** A cut of three packages; `npm run known-patches -- fetch cjson c-ares openjpeg2` fetches their sources. */
 const CUT: readonly [string, string][] = [
   ['cjson', 'CVE-2025-57052.patch'],
-  ['c-ares', 'CVE-2023-31130.diff'],
+  ['c-ares', 'CVE-2022-4904.diff'],
   ['openjpeg2', 'CVE-2024-56827.patch'],
 ];
 
