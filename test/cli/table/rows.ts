@@ -235,6 +235,7 @@ export const ROWS: Readonly<Record<string, Row>> = {
     ],
     ...ofScenario(),
     printsLines: [good, '--operation', '1'],
+    untried: { '--checkpoint': 'a search that succeeds leaves none: see test/proof/explore-command.test.ts' },
   },
   step: {
     succeeds: [
