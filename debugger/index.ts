@@ -3,7 +3,7 @@ import '../cpu/index.js';
 
 export type { Breakpoint, BreakpointKind, Breakpoints, NewBreakpoint } from './breakpoint.js';
 export { BlockingEnd, type ChannelEnds, WakingEnd } from './channel.js';
-export type { CommandContext, CommandResult, DebugCommand } from './command.js';
+export type { CommandContext, CommandResult, DebugCommand, Walk } from './command.js';
 export { debugCommands, parseCommand } from './commands/index.js';
 export * from './dap/index.js';
 export * from './dump/index.js';

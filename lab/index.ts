@@ -149,6 +149,7 @@ export { CpuError, formatAddress, UnicornMissing } from '../cpu/index.js';
 export { ImageError } from '../image/index.js';
 export {
   BugCheck,
+  type BugCheckState,
   type Crash,
   GuestCrash,
   KernelError,

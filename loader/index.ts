@@ -12,6 +12,7 @@ export {
 export {
   type Blocked,
   BugCheck,
+  type BugCheckState,
   blocked,
   CRITICAL_STRUCTURE_CORRUPTION,
   EventLog,

@@ -38,14 +38,17 @@ export class BugCheckState implements StatePart {
     });
   }
 
+  /** For a snapshot. */
   save(): BugCheck | undefined {
     return this.#current;
   }
 
+  /** Puts back what `save` gave. */
   load(state: unknown): void {
     this.#current = state as BugCheck | undefined;
   }
 
+  /** All of a saved state that a program can notice. */
   describe(state: unknown): string {
     return (state as BugCheck | undefined)?.message ?? '';
   }
