@@ -114,7 +114,9 @@ describe.each(SYSTEMS)('a coldpatch for $images images on $system', ({ system, i
     const hotpatch = load(`${images}/patch1/shell_hp.dll`);
     one.server.engine.load(hotpatch, { name: 'shell_hp.dll' });
     const image = readImage(coldpatchOf(images, 1));
-    for (const { rva, entry } of readColdpatch(image)?.places ?? []) {
+    const places = readColdpatch(image)?.places ?? [];
+    expect(places.length).toBeGreaterThan(0);
+    for (const { rva, entry } of places) {
       const memory = shell.domain.addressSpace.read(shell.address(rva), 2);
       const disk = image.read(rva, 2);
       // The pointer of the indirect form (x64, modelled) is not needed within one file.
@@ -148,7 +150,8 @@ describe.each(SYSTEMS)('a coldpatch for $images images on $system', ({ system, i
     const wanted = behaviour(fixed.start());
     expect([oldest, between, latest].map(behaviour)).toEqual([wanted, wanted, wanted]);
     const [hotpatch] = server.engine.patches.slice(-1);
-    if (hotpatch !== undefined) server.engine.unload(hotpatch);
+    if (hotpatch === undefined) throw new Error('the engine has been given two');
+    server.engine.unload(hotpatch);
     using first = await boot(fixtureBytes(`2003/${images}/fixed1/shell.dll`), new FileSystem());
     expect(behaviour(between)).toEqual(behaviour(first.start()));
     expect(Buffer.from(between.shell.codeBytes()).equals(between.shell.codeBytesBeforePatch)).toBe(true);
@@ -163,7 +166,9 @@ describe.each(SYSTEMS)('a coldpatch for $images images on $system', ({ system, i
     const [cold, wanted] = [machine.start(), behaviour(fixed.start())];
     expect(behaviour(cold)).toEqual(wanted);
     const original = load(`${images}/base/shell.dll`);
-    for (const { rva, original: known } of readColdpatch(readImage(bytes))?.places ?? [])
+    const places = readColdpatch(readImage(bytes))?.places ?? [];
+    expect(places.length).toBeGreaterThan(0);
+    for (const { rva, original: known } of places)
       expect(known).toEqual(Uint8Array.from(original.read(rva, known.length)));
     const { engine } = machine.server;
     const patch = engine.load(load(`${images}/patch2/shell_hp.dll`));
