@@ -47,10 +47,17 @@ export function trace(view: View, count = 1): Goal {
   return { kind: 'step', thread, executed: view.run.executed(thread) + count };
 }
 
+/** Length and kind, `call`, `return`, `jump` …, of the instruction that the thread executes next, as its processor fetches it. */
+export function nextInstruction(view: View): { readonly flow: string; readonly length: number } {
+  const { pc, thread, architecture } = view;
+  const inMemory = view.readUpTo(pc, architecture.maximumInstructionLength);
+  const bytes = thread.processor?.fetchBytes(pc, inMemory.length) ?? inMemory;
+  return instructionFacts(architecture.name, bytes, pc);
+}
+
 export function stepOver(view: View): Goal {
   const { thread, pc } = view;
-  const bytes = thread.processor?.fetchBytes(pc, view.readUpTo(pc, 15).length) ?? view.readUpTo(pc, 15);
-  const { flow, length } = instructionFacts(view.architecture.name, bytes, pc);
+  const { flow, length } = nextInstruction(view);
   if (flow !== 'call' && flow !== 'indirectCall') return trace(view);
   return { kind: 'reach', thread, address: pc + BigInt(length), lowestSp: thread.sp };
 }

@@ -1,8 +1,7 @@
-import { instructionFacts } from '../../cpu/index.js';
 import type { DebugCommand, Walk } from '../command.js';
 import type { Goal } from '../stop.js';
 import type { View } from '../view.js';
-import { stepOver, trace } from './execution.js';
+import { nextInstruction, stepOver, trace } from './execution.js';
 
 /** `wt` ends after so many instructions. */
 const LONGEST_WALK = 100_000;
@@ -43,20 +42,12 @@ export const walkCommands: readonly DebugCommand[] = [
   },
 ];
 
-/** Length and kind, `call`, `return`, `jump` …, of the instruction that the thread executes next. */
-function factsAt(view: View): { readonly flow: string; readonly length: number } {
-  const { pc, thread } = view;
-  const length = view.readUpTo(pc, view.architecture.maximumInstructionLength).length;
-  const bytes = thread.processor?.fetchBytes(pc, length) ?? view.readUpTo(pc, length);
-  return instructionFacts(view.architecture.name, bytes, pc);
-}
-
 function walkTo(start: View, flows: ReadonlySet<string>, step: (view: View) => Goal): Walk {
   const begun = start.run.executed(start.thread);
   return {
     next: (view) => {
       const executed = view.run.executed(view.thread) - begun;
-      return executed > 0 && flows.has(factsAt(view).flow) ? [] : step(view);
+      return executed > 0 && flows.has(nextInstruction(view).flow) ? [] : step(view);
     },
   };
 }
@@ -88,7 +79,7 @@ function watchTrace(start: View): Walk {
   return {
     next: (view) => {
       const executed = view.run.executed(view.thread) - begun;
-      const { flow, length } = factsAt(view);
+      const { flow, length } = nextInstruction(view);
       while (hasReturned(view, calls.at(-1))) calls.pop();
       const depth = calls.length;
       const isOver =

@@ -98,8 +98,7 @@ export class Player {
     const patches = names.images.filter(({ facts }) => facts.isPatch);
     for (let entry = hop + 1; entry < head.entries; entry++) {
       const address = replay.addresses[entry] ?? 0n;
-      if (patches.some(({ base, facts }) => address >= base && address < base + BigInt(facts.size)))
-        return entry;
+      if (patches.some(({ base, end }) => address >= base && address < end)) return entry;
     }
     return hop;
   }

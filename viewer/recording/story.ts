@@ -146,9 +146,7 @@ export class Story {
 
   #isOfPatchImage({ store }: EventFacts): boolean {
     const module = store?.symbol.split('!')[0];
-    return this.names.images.some(
-      ({ facts: { name, isPatch } }) => isPatch && name.replace(/\.[^.]*$/, '') === module,
-    );
+    return this.names.images.some(({ facts: { isPatch }, module: name }) => isPatch && name === module);
   }
 
   /** What the instruction changed, and where the processor goes on when that is not the next instruction. */
