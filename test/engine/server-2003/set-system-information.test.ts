@@ -362,6 +362,25 @@ describe('files that the system knows by name', () => {
     expect(engine.patches.map(({ state }) => state)).toEqual(['inactive', 'inactive']);
   });
 
+  it('that exist for one processor only are found for a caller of another: a 64-bit process has them injected', async () => {
+    using running = await run({ processor: 'x86', wow64: true, processes: 1 });
+    const { lab } = running;
+    const wide = lab.createProcess('updater.exe');
+    wide.privileges.add('SeDebugPrivilege');
+    wide.privileges.add('SeLoadDriverPrivilege');
+    lab.kernel.files.add('patch.dll', buildPatch(running.target, { processor: 'x86', result: 32 }));
+    const { INJECT_THREAD } = FLG_HOTPATCH;
+    const inject = (flags: number) =>
+      setSystemInformation(
+        wide,
+        encodeNames(INJECT_THREAD + flags, { name: 'patch.dll' }, { targetProcess: 0n }),
+      ).status;
+    expect(inject(ACTIVE)).toBe(SUCCESS);
+    expect(running.call()).toEqual([32]);
+    expect(inject(0)).toBe(SUCCESS);
+    expect(running.call()).toEqual([1]);
+  });
+
   it('that are replaced are other hotpatches', async () => {
     using running = await run({ processor: 'x64', processes: 1 });
     const process = processOf(running.loaded[0]?.domain);
