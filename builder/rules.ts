@@ -58,6 +58,10 @@ const rules = {
     'the fixed image must be a plain build, not a hotpatch image',
     'pass the image as the linker made it; for a newer patch name the older one with --previous',
   ),
+  'image.coldpatch': refusal(
+    'both builds must be a linker’s: a coldpatch has jumps and appended code in it that no symbols describe',
+    'build against the file that the coldpatch was made of: the hotpatch fits processes of either',
+  ),
   'image.importsBase': refusal(
     'a hotpatch image must not import from its own base',
     'reach the function by the code of the fixed build itself: it is redirected to the base',

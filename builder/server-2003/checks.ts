@@ -1,4 +1,4 @@
-import { HAS_HOTP1, hasHotp1Section, type PeImage } from '../../image/index.js';
+import { HAS_HOTP1, hasHotp1Section, type PeImage, readColdpatch } from '../../image/index.js';
 import { exportChanges } from '../checks/exports.js';
 import { checkRoom } from '../checks/images.js';
 import type { Findings } from '../finding.js';
@@ -10,6 +10,11 @@ export function checkImages(base: PeImage, fixed: PeImage, findings: Findings): 
   else if (base.machine !== fixed.machine)
     findings.report('image.machine', `the base is ${base.machine}, the fixed build ${fixed.machine}`);
   checkRoom(fixed, findings);
+  for (const [which, image] of [
+    ['base', base],
+    ['fixed build', fixed],
+  ] as const)
+    if (readColdpatch(image) !== undefined) findings.report('image.coldpatch', `the ${which} is a coldpatch`);
   if (hasHotp1Section(fixed)) findings.report('image.hasTable', 'it has a section .hotp1');
 }
 

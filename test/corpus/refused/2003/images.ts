@@ -1,5 +1,5 @@
 import { readImage, symbolTable } from 'hotpatch-lab/image';
-import { type Build2003Input, buildHotPatch2003 } from '../../../../builder/index.js';
+import { type Build2003Input, buildColdpatch, buildHotPatch2003 } from '../../../../builder/index.js';
 import { image, RETURN, source } from '../refusal.js';
 import {
   all,
@@ -58,6 +58,19 @@ export const IMAGES: readonly Refusal2003[] = [
     },
     accepted: PLAIN,
   },
+  ...(['base', 'fixed'] as const).map(
+    (which): Refusal2003 => ({
+      what: `the ${which} build is a coldpatch`,
+      rule: 'image.coldpatch',
+      refused: (processor) => {
+        const input = PLAIN(processor);
+        const { base } = input;
+        const image = readImage(buildColdpatch(base.image, buildHotPatch2003(input).image));
+        return { ...input, [which]: { ...base, image } };
+      },
+      accepted: PLAIN,
+    }),
+  ),
   {
     what: 'the base has no checksum to be known by',
     rule: 'base.checkSum',
