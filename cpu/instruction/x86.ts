@@ -132,16 +132,29 @@ export function retargetX86(bits: 32 | 64, bytes: Uint8Array, at: bigint, target
   });
 }
 
-const serialisingByCode = new Map<number, boolean>();
+/**
+ * Intel SDM vol. 3, "Serializing Instructions", with those that the descriptions of vol. 2 add. `MOV` only to control and
+ * debug registers. The decoder knows them too (`OpCodeInfo.isSerializingIntel`), but asking it for the first time takes
+ * 30 ms: it makes its tables of all instructions.
+ */
+const SERIALISING =
+  'Cpuid Invd Invept Invlpg Invpcid Invvpid Iret Iretd Iretq Lgdt Lidt Lldt Lmsw Ltr Rsm Serialize Wbinvd Wbnoinvd Wrmsr';
+const SERIALISING_MOVES = 'Mov_cr_r32 Mov_cr_r64 Mov_dr_r32 Mov_dr_r64';
 
-function isSerialising(instruction: Instruction): boolean {
-  const known = serialisingByCode.get(instruction.code);
-  if (known !== undefined) return known;
-  const operation = instruction.opCode;
-  const serialising = operation.isSerializingIntel;
-  operation.free();
-  serialisingByCode.set(instruction.code, serialising);
-  return serialising;
+let serialising:
+  | { readonly mnemonics: ReadonlySet<unknown>; readonly moves: ReadonlySet<unknown> }
+  | undefined;
+
+function isSerialising({ mnemonic, code }: Instruction): boolean {
+  serialising ??= serialisingInstructions();
+  return serialising.mnemonics.has(mnemonic) || serialising.moves.has(code);
+}
+
+function serialisingInstructions() {
+  const { Mnemonic, Code } = iced();
+  const named = (names: string, of: object) =>
+    new Set(names.split(' ').map((name) => (of as Readonly<Record<string, unknown>>)[name]));
+  return { mnemonics: named(SERIALISING, Mnemonic), moves: named(SERIALISING_MOVES, Code) };
 }
 
 function branchTarget(instruction: Instruction): bigint | undefined {

@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { Decoder, DecoderOptions } from 'iced-x86';
 import { describe, expect, it } from 'vitest';
 import {
   type ArchitectureName,
@@ -103,6 +104,15 @@ describe('PC-relative operands', () => {
   });
 });
 
+function isSerialisingByTables(bits: number, bytes: Uint8Array): boolean {
+  const decoder = new Decoder(bits, bytes, DecoderOptions.None);
+  const instruction = decoder.decode();
+  const operation = instruction.opCode;
+  const { isSerializingIntel } = operation;
+  for (const one of [operation, instruction, decoder]) one.free();
+  return isSerializingIntel;
+}
+
 describe('serialising instructions', () => {
   it.each<[ArchitectureName, string, string, boolean]>([
     ['x64', 'cpuid', '0fa2', true],
@@ -123,6 +133,21 @@ describe('serialising instructions', () => {
     ['arm64', 'ret', 'c0035fd6', false],
   ])('%s %s (%s): %s', (architecture, _name, hex, serialising) => {
     expect(instructionFacts(architecture, bytesOf(hex), f).serialising).toBe(serialising);
+  });
+
+  it.each([32, 64] as const)('of %s bits are those that the decoder’s tables name', (bits) => {
+    let found = 0;
+    for (const prefix of [[], [0x0f], [0x48, 0x0f], [0x66, 0x0f, 0x38], [0xf3, 0x0f]])
+      for (let opcode = 0; opcode < 256; opcode++)
+        for (const mod of [0x00, 0xc0])
+          for (let reg = 0; reg < 64; reg += 4) {
+            const bytes = Uint8Array.from([...prefix, opcode, mod + reg, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+            const isSerialising = isSerialisingByTables(bits, bytes);
+            if (isSerialising) found++;
+            const { serialising } = instructionFacts(bits === 64 ? 'x64' : 'x86', bytes, f);
+            if (serialising !== isSerialising) expect(hexOf(bytes)).toBe(isSerialising);
+          }
+    expect(found).toBeGreaterThan(500);
   });
 });
 
