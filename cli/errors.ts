@@ -56,15 +56,17 @@ const USAGE_RULES = new Set(['symbolNotFound', 'machineMismatch']);
 export function reportOf(error: unknown): ErrorReport | undefined {
   if (error instanceof UnicornMissing)
     return { exitCode: EXIT.unicornMissing, message: error.message, rule: error.rule };
-  if (error instanceof ImageError)
+  if (error instanceof ImageError) {
+    // A file that cannot be read has no place in it.
+    const isUnread = error.place === error.file;
     return {
       exitCode: EXIT.usage,
-      message: error.reason,
+      message: isUnread ? `${error.file}: ${error.reason}` : error.reason,
       rule: error.rule,
-      place: error.place,
       status: error.status,
-      ...optional({ file: error.file, hint: error.hint }),
+      ...optional({ place: isUnread ? undefined : error.place, file: error.file, hint: error.hint }),
     };
+  }
   if (error instanceof HotPatchError)
     return {
       exitCode: EXIT.failed,

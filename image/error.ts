@@ -5,7 +5,7 @@ import { type NtStatus, type NtStatusName, ntStatus } from './status.js';
 export interface ImageErrorDetails {
   /** Stable name of what was broken, e.g. `headers.signature`; tests and `--json` rely on it. */
   rule: ImageRule;
-  /** Where in the file: a structure and an offset into it, e.g. `optional header +0x3c`. */
+  /** Where in the file: a structure and an offset into it, e.g. `optional header +0x3c`. Of a file that cannot be read: its name. */
   place: string;
   /** What is wrong. */
   message: string;
@@ -23,7 +23,7 @@ export interface ImageErrorDetails {
 export class ImageError extends Error {
   /** Stable name of the rule that was broken; tests and `--json` rely on it. */
   readonly rule: ImageRule;
-  /** Where in the file: a structure with an offset, a record. */
+  /** Where in the file: a structure with an offset, a record. Of a file that cannot be read: its name. */
   readonly place: string;
   /** What Windows would return. */
   readonly status: NtStatus;
@@ -41,9 +41,9 @@ export class ImageError extends Error {
 
   constructor(details: ImageErrorDetails) {
     const status = ntStatus(details.status ?? 'STATUS_INVALID_IMAGE_FORMAT');
-    const file = details.file === undefined ? '' : `${details.file}: `;
+    const where = [...new Set([details.file, details.place])].filter((part) => part !== undefined);
     super(
-      `${file}${details.place}: ${details.message} (${details.rule}, ${status.name})`,
+      `${where.join(': ')}: ${details.message} (${details.rule}, ${status.name})`,
       details.cause === undefined ? {} : { cause: details.cause },
     );
     this.name = 'ImageError';

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { dirname, join, parse } from 'node:path';
 import { ImageError } from '../error.js';
 import { type PeImage, readImage } from '../image.js';
@@ -16,7 +16,7 @@ import { type FoundSymbols, symbolsFromFile, symbolsInImage } from './symbols-fi
  * @param of the image's path, or the image as read and the path it came from
  * @param options.symbolsFile a PDB or map to use instead; it must match
  * @throws ImageError when `symbolsFile` does not match or is malformed; for the others see `origin.passedOver`.
- * What `node:fs` throws when the image or `symbolsFile` cannot be read.
+ * As {@link readNamedFile} when the image or `symbolsFile` cannot be read.
  */
 export function findSymbols(
   of: string | { readonly image: PeImage; readonly path: string },
@@ -50,7 +50,7 @@ const ABSENT = new Set(['ENOENT', 'ENOTDIR', 'ENAMETOOLONG', 'ERR_INVALID_ARG_VA
  */
 function readCandidate(file: string): Uint8Array | undefined {
   try {
-    return statSync(file).isFile() ? readNamedFile(file) : undefined;
+    return statSync(file).isFile() ? readFileSync(file) : undefined;
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : '';
     if (ABSENT.has(code)) return undefined;

@@ -84,7 +84,7 @@ describe('mistakes at the prompt', () => {
     ['ba w4', 'error: ba needs an access, a size and an address'],
     ['r nosuch', "error: there is no register 'nosuch'"],
     ['.unpatch', 'error: there is no patch in force'],
-    ['.patch nosuch.dll', 'error: ENOENT'],
+    ['.patch nosuch.dll', 'error: nosuch.dll: there is no such file'],
     ['~99s', "error: '~99s': there is no such thread"],
     ['!tt x', "error: 'x' is not a position such as 1F:A"],
     ['t-', 'error: this is where the thread began'],
