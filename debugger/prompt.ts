@@ -1,12 +1,11 @@
 import { type Disassembler, loadDisassembler } from '../cpu/index.js';
 import type { ScenarioResult } from '../lab/index.js';
-import type { LabEvent } from '../loader/index.js';
+import { type LabEvent, nearest } from '../loader/index.js';
 import { isGoal, isWalk, splitCommands, type Walk } from './command.js';
 import { commandNames, helpLines, parseCommand } from './commands/index.js';
 import { completions } from './complete.js';
 import { StopContext } from './context.js';
 import { locationLines, reasonLine } from './listing.js';
-import { nearest } from './nearest.js';
 import { formatPosition } from './position.js';
 import type { DebugSession, FrontEnd } from './session.js';
 import type { Goal, Stop } from './stop.js';

@@ -1,7 +1,13 @@
-import type { BootOptions, Kernel } from '../loader/index.js';
+import type { ArchitectureName } from '../cpu/index.js';
+import { assertArgument, type BootOptions, type Kernel, optionsOf, type Wanted } from '../loader/index.js';
 import { type EngineName, HotPatchError } from './core/index.js';
-import { type EngineOptions, ModernEngine, type Patch } from './modern/index.js';
-import { type HotPatch2003Options, type Patch2003, Server2003Engine } from './server-2003/index.js';
+import { ENGINE_OPTIONS, type EngineOptions, ModernEngine, type Patch } from './modern/index.js';
+import {
+  HOT_PATCH_2003_OPTIONS,
+  type HotPatch2003Options,
+  type Patch2003,
+  Server2003Engine,
+} from './server-2003/index.js';
 
 /** Each engine, its options, and its hotpatches, by the engine's name. */
 export interface Engines {
@@ -30,6 +36,7 @@ export function createEngine<N extends EngineName>(
   kernel: Kernel,
   options?: Engines[N]['options'],
 ): Engines[N]['engine'] {
+  assertEngineOptions(name, options);
   return MAKERS[name](kernel, options);
 }
 
@@ -41,6 +48,22 @@ const FIXED: Readonly<Record<EngineName, Fixed>> = {
   // Server 2003 knew neither an HPAT nor a Secure Kernel.
   'server-2003': { hotPatchTableSize: 0, vbs: false },
 };
+
+/** Processors that each engine's systems were made for (of those there are here: Server 2003 ran on IA-64, too). */
+const RUNS_ON: Readonly<Record<EngineName, Readonly<Record<ArchitectureName, boolean>>>> = {
+  modern: { x64: true, x86: true, arm64: true },
+  'server-2003': { x64: true, x86: true, arm64: false },
+};
+
+const OPTIONS: Readonly<Record<EngineName, Wanted>> = {
+  modern: optionsOf(ENGINE_OPTIONS),
+  'server-2003': optionsOf(HOT_PATCH_2003_OPTIONS),
+};
+
+/** @throws KernelError `boot.option` when the engine has no such option, or it cannot have that value */
+export function assertEngineOptions(name: EngineName, options: unknown): void {
+  if (options !== undefined) assertArgument(OPTIONS[name], options, 'engineOptions', 'boot.option');
+}
 
 /**
  * The options that a system of an engine boots with.
@@ -61,6 +84,8 @@ export function bootOptionsFor(
       hint: `there are: ${Object.keys(FIXED).join(', ')}`,
     });
   const fixed = FIXED[name];
+  if (Object.hasOwn(RUNS_ON[name], options.architecture) && !RUNS_ON[name][options.architecture])
+    throw unfit(name, `architecture ${options.architecture}`);
   const { hotPatchTableSize = fixed.hotPatchTableSize, vbs = fixed.vbs } = options;
   if (fixed.hotPatchTableSize !== undefined && hotPatchTableSize !== fixed.hotPatchTableSize)
     throw unfit(name, `hotPatchTableSize ${hotPatchTableSize}`);

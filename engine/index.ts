@@ -28,6 +28,6 @@ export {
   threadsStandingIn,
   type Writer,
 } from './core/index.js';
-export { bootOptionsFor, createEngine, type Engines } from './engines.js';
+export { assertEngineOptions, bootOptionsFor, createEngine, type Engines } from './engines.js';
 export * from './modern/index.js';
 export * from './server-2003/index.js';

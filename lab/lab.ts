@@ -2,6 +2,7 @@ import { basename } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type DisassembledInstruction, disassemble, formatAddress, PAGE_SIZE } from '../cpu/index.js';
 import {
+  assertEngineOptions,
   bootOptionsFor,
   createEngine,
   type EngineName,
@@ -10,6 +11,9 @@ import {
 } from '../engine/index.js';
 import { findSymbols, type PeImage, readImage, readNamedFile } from '../image/index.js';
 import {
+  ANY,
+  assertArgument,
+  BOOT_OPTIONS,
   type BootOptions,
   formatBytes,
   type ImageDomain,
@@ -19,6 +23,8 @@ import {
   type LabEvent,
   type LoadedImage,
   type LoadOptions,
+  optional,
+  optionsOf,
   type Process,
   type ProcessOptions,
   printed,
@@ -52,6 +58,12 @@ export interface LabOptions<N extends EngineName = EngineName> extends BootOptio
   readonly engineOptions?: Engines[N]['options'];
 }
 
+const LAB_OPTIONS = optionsOf<LabOptions>({
+  ...BOOT_OPTIONS,
+  engine: optional(ANY),
+  engineOptions: optional(ANY),
+});
+
 /**
  * A booted machine with its kernel, Secure Kernel and hotpatch engine: what a scenario plays with. `Lab` alone is one
  * with either engine; `Lab<'modern'>` and `Lab<'server-2003'>` say which.
@@ -71,16 +83,20 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
 
   /**
    * Boots a machine. Inside a scenario its seed and transcript are the scenario's.
+   * @throws KernelError `boot.option` for an option that there is not, or that has a value it cannot have
    * @throws HotPatchError `engine.boot` when a system of that engine never had what the options ask for
    */
   static boot<N extends EngineName = 'modern'>(options: LabOptions<N>): Lab<N> {
+    assertArgument(LAB_OPTIONS, options, '', 'boot.option');
     const { engine: chosen, engineOptions, ...boot } = options;
     // Without a choice N is 'modern'.
     const engine = (chosen ?? 'modern') as N;
     const run = currentScenarioRun();
     const seed = boot.seed ?? run?.seed;
     const asked = { ...boot, ...(seed === undefined ? {} : { seed }) };
-    const lab = new Lab(engine, bootOptionsFor(engine, asked, run?.boot), engineOptions);
+    const fitting = bootOptionsFor(engine, asked, run?.boot);
+    assertEngineOptions(engine, engineOptions);
+    const lab = new Lab(engine, fitting, engineOptions);
     if (run !== undefined) {
       run.labs.add(lab);
       for (const event of lab.events) run.record(event);

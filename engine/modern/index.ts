@@ -15,7 +15,7 @@ export {
   type StructureName,
   type Structures,
 } from './manage-requests.js';
-export type { EngineOptions } from './options.js';
+export { ENGINE_OPTIONS, type EngineOptions } from './options.js';
 export { type LoadPatchOptions, Patch, type PatchState } from './patch.js';
 export type { DynamicValues } from './plan.js';
 export type {

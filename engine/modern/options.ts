@@ -1,3 +1,14 @@
+import {
+  ADDRESS,
+  anyOf,
+  BYTES,
+  FLAG,
+  listOf,
+  type OptionTable,
+  optional,
+  optionsOf,
+  wordOf,
+} from '../../loader/index.js';
 import type { DynamicValues } from './plan.js';
 
 /** Ways in which hotpatch engines of different builds differ, and limits of this one. */
@@ -21,3 +32,21 @@ export interface EngineOptions {
   /** What DYNAMIC_VALUE records add; NT passes none. `invalid` is the pointer -1. */
   readonly dynamicValues?: DynamicValues | 'invalid';
 }
+
+const DYNAMIC_VALUES = anyOf(
+  [
+    wordOf(['invalid']),
+    optionsOf<DynamicValues>({ present: BYTES, values: listOf(ADDRESS, 'a list of values') }),
+  ],
+  "'invalid' or { present, values }",
+);
+
+/** What the options of the engine may be. */
+export const ENGINE_OPTIONS: OptionTable<EngineOptions> = {
+  enforcePatchSequenceNumbers: optional(FLAG),
+  allowUndo: optional(FLAG),
+  patchUserImages: optional(FLAG),
+  awaitBootPatches: optional(FLAG),
+  ignoreRel32: optional(FLAG),
+  dynamicValues: optional(DYNAMIC_VALUES),
+};

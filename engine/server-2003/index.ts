@@ -12,7 +12,7 @@ export {
 export type { Server2003Host } from './context.js';
 export { Server2003Engine } from './engine.js';
 export { LDR_HOT_PATCH_ROUTINE } from './inject.js';
-export type { HotPatch2003Options, LoadPatch2003Options } from './options.js';
+export { HOT_PATCH_2003_OPTIONS, type HotPatch2003Options, type LoadPatch2003Options } from './options.js';
 export {
   type Application2003,
   type AppliedHook,

@@ -1,3 +1,4 @@
+import { FLAG, type OptionTable, optional } from '../../loader/index.js';
 import type { LoadHotPatchOptions } from '../core/index.js';
 
 /** How careful the engine of Server 2003 is, where nothing public says how careful Windows was. */
@@ -18,6 +19,13 @@ export interface HotPatch2003Options {
    */
   readonly spareOccupiedPadding?: boolean;
 }
+
+/** What the options of the engine may be. */
+export const HOT_PATCH_2003_OPTIONS: OptionTable<HotPatch2003Options> = {
+  checkEntries: optional(FLAG),
+  gatherProcessors: optional(FLAG),
+  spareOccupiedPadding: optional(FLAG),
+};
 
 /** How a hotpatch of Server 2003 is loaded. */
 export interface LoadPatch2003Options extends LoadHotPatchOptions {

@@ -1,7 +1,8 @@
 import { type ArchitectureName, architectureNamed, PAGE_SIZE } from '../../cpu/index.js';
-import { type EventLog, hex, KernelError } from '../common/index.js';
+import { assertArgument, type EventLog, hex, KernelError, optionsOf } from '../common/index.js';
 import { type HpatLayout, hotPatchReserveSize } from '../images/index.js';
 import type { HeapMode } from '../memory/index.js';
+import { BOOT_OPTIONS } from './options.js';
 import type { BootSeams } from './seams.js';
 import { loaderBuild, type WindowsBuild } from './windows-build.js';
 
@@ -64,41 +65,18 @@ export interface BootDecisions {
 const MEMORY_MANAGEMENT_KEY = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\Session Manager\\Memory Management';
 const DEVICE_GUARD_KEY = 'HKLM\\SYSTEM\\CurrentControlSet\\Control\\DeviceGuard';
 
-/** The values of options that are words: scenarios are run without a check of their types. */
-const WORDS: {
-  readonly [K in 'hpatLayout' | 'instructionFetch' | 'heap']: Readonly<
-    Record<NonNullable<BootOptions[K]>, true>
-  >;
-} = {
-  hpatLayout: { pairs: true, pointers: true },
-  instructionFetch: { coherent: true, weak: true },
-  heap: { normal: true, checked: true },
-};
-
-function assertWords(options: BootOptions): void {
-  for (const [option, words] of Object.entries(WORDS)) {
-    const given = options[option as keyof typeof WORDS];
-    if (given === undefined || Object.hasOwn(words, given)) continue;
-    throw new KernelError({
-      rule: 'boot.option',
-      status: 'STATUS_INVALID_PARAMETER',
-      place: option,
-      message: `${option} '${given}' is none of ${Object.keys(words).join(', ')}`,
-    });
-  }
-}
-
-/** @throws KernelError `boot.option` when an option has a value that it cannot have */
+/** @throws KernelError `boot.option` for an option that there is not, or that has a value it cannot have */
 export function decideBoot(options: BootOptions): BootDecisions {
+  assertArgument(optionsOf<BootOptions>(BOOT_OPTIONS), options, '', 'boot.option');
   const { architecture, processors = 1, hotPatchTableSize = PAGE_SIZE, vbs = true, seed = 1 } = options;
-  if (!Number.isSafeInteger(seed))
+  if (options.retpoline === true && !HAS_RETPOLINE[architecture])
     throw new KernelError({
       rule: 'boot.option',
       status: 'STATUS_INVALID_PARAMETER',
-      place: 'seed',
-      message: `seed ${seed} is no whole number`,
+      place: 'retpoline',
+      message: `retpoline: ${architecture} kernels have none`,
+      hint: 'leave it out: they are of the x86 family',
     });
-  assertWords(options);
   const build = loaderBuild(options.windowsBuild);
   return {
     architecture,
@@ -109,7 +87,7 @@ export function decideBoot(options: BootOptions): BootDecisions {
     hotPatchTableSize,
     hotPatchReserveSize: hotPatchReserveSize(hotPatchTableSize),
     vbs,
-    retpoline: options.retpoline === true && HAS_RETPOLINE[architecture],
+    retpoline: options.retpoline ?? false,
     kernelControlFlowGuard: options.kernelControlFlowGuard ?? false,
     hpatLayout: options.hpatLayout ?? build.hpatLayout,
     seed,

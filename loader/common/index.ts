@@ -1,5 +1,28 @@
 export { assertAddress } from './address.js';
 export {
+  ADDRESS,
+  ANY,
+  anyOf,
+  assertArgument,
+  BYTES,
+  CODE,
+  FLAG,
+  FUNCTION,
+  instanceOf,
+  listOf,
+  NUMBER,
+  type OptionTable,
+  optional,
+  optionsOf,
+  SIZE,
+  shown,
+  TEXT,
+  type Wanted,
+  WHOLE,
+  whole,
+  wordOf,
+} from './arguments.js';
+export {
   ATTEMPTED_SWITCH_FROM_DPC,
   ATTEMPTED_WRITE_TO_READONLY_MEMORY,
   BAD_POOL_CALLER,
@@ -28,6 +51,7 @@ export {
 } from './events.js';
 export { IRQL, irqlName } from './irql.js';
 export { BOOT_TIME, SECOND, UNIX_EPOCH } from './lab-time.js';
+export { nearest } from './nearest.js';
 export { SeededRandom } from './random.js';
 export type { KernelRule } from './rules.js';
 export { INSPECT, printed } from './short.js';

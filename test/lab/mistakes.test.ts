@@ -39,6 +39,38 @@ it.each<[string, string, (machine: Machine) => unknown]>([
     () => Lab.boot({ architecture: 'x64', hpatLayout: mistake('pair') }),
   ],
   ['a heap that there is not', 'boot.option', () => Lab.boot({ architecture: 'x64', heap: mistake('') })],
+  ['no options of a boot', 'boot.option', () => Lab.boot(mistake(undefined))],
+  ['a boot of an architecture alone', 'boot.option', () => Lab.boot(mistake('x64'))],
+  ['a boot without an architecture', 'boot.option', () => Lab.boot(mistake({}))],
+  [
+    'an option of a boot that is mistyped',
+    'boot.option',
+    () => Lab.boot(mistake({ architecture: 'x64', procesors: 2 })),
+  ],
+  ['a word for no', 'boot.option', () => Lab.boot({ architecture: 'x64', vbs: mistake('no') })],
+  ['processors in words', 'boot.option', () => Lab.boot({ architecture: 'x64', processors: mistake('2') })],
+  ['a retpoline of arm64', 'boot.option', () => Lab.boot({ architecture: 'arm64', retpoline: true })],
+  ['a Server 2003 of arm64', 'engine.boot', () => Lab.boot({ architecture: 'arm64', engine: 'server-2003' })],
+  [
+    'an option of the other engine',
+    'boot.option',
+    () => Lab.boot({ architecture: 'x64', engineOptions: mistake({ checkEntries: false }) }),
+  ],
+  [
+    'an option of the engine in words',
+    'boot.option',
+    () => Lab.boot({ architecture: 'x64', engineOptions: { allowUndo: mistake('yes') } }),
+  ],
+  [
+    'a seam that is not',
+    'boot.option',
+    () => Lab.boot({ architecture: 'x64', seams: mistake({ befor: () => {} }) }),
+  ],
+  [
+    'a build of Windows that nothing is known of',
+    'boot.option',
+    () => Lab.boot({ architecture: 'x64', windowsBuild: mistake(7601) }),
+  ],
   ['a call of a number', 'address', ({ lab }) => lab.call(mistake(7))],
   ['a call of nothing', 'address', ({ lab }) => lab.call64(mistake(undefined))],
   ['a call of a name', 'address', ({ lab }) => lab.call(mistake('demo!leaf_opaque'))],
@@ -88,4 +120,20 @@ it('a hotpatch of another lab is refused, and stays in force there', () => {
   expect(() => other.lab.unloadHotPatch(patch)).toThrow('patch.engine');
   expect(patch.state).toBe('applied');
   expect(one.lab.call(one.demo.symbol('leaf_opaque'))).toBe(43);
+});
+
+it.each([
+  [{ architecture: 'x64', procesors: 2 }, 'procesors', "did you mean 'processors'?"],
+  [
+    { architecture: 'x64', engineOptions: { allowundo: true } },
+    'engineOptions: allowundo',
+    "did you mean 'allowUndo'?",
+  ],
+  [{ architecture: 'x64', seams: { wrter: () => {} } }, 'seams.wrter', "did you mean 'writer'?"],
+  [{ architecture: 'x64', xyz: 1 }, 'xyz', 'the options are: architecture, windowsBuild'],
+  [{ processors: 2 }, 'architecture', 'the options are: architecture'],
+])('an option that is refused is named, and the nearest one with it: %o', (options, place, hint) => {
+  expect(() => Lab.boot(mistake(options))).toThrow(
+    expect.objectContaining({ rule: 'boot.option', place, hint: expect.stringContaining(hint) }),
+  );
 });
