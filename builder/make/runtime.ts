@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { packageRoot } from '../../cpu/index.js';
 import { type ImageArchitecture, POINTER_SIZE } from '../../image/index.js';
@@ -21,6 +21,33 @@ export const RUNTIME_LIBRARY = 'hotpatch-runtime.lib';
 
 function objectName(source: string): string {
   return source.replace(/\.\w+$/, '.obj');
+}
+
+/** What stands between parts of a source of which each becomes a member of the archive of its own. */
+const MEMBER = '/* -- member -- */\n';
+
+interface RuntimeMember {
+  readonly source: string;
+  /** What is compiled. */
+  readonly path: string;
+  readonly object: string;
+}
+
+/**
+ * The members that a source becomes. A program that brings one function of its own takes the others all the same, so
+ * functions that programs bring stand alone; what comes before the first of them belongs to each.
+ */
+function membersOf(source: string, folder: string): RuntimeMember[] {
+  const path = join(runtimeFolder(), source);
+  const [head = '', ...parts] = readFileSync(path, 'utf8').split(MEMBER);
+  if (parts.length === 0) return [{ source, path, object: objectName(source) }];
+  let line = head.split('\n').length;
+  return parts.map((part, index) => {
+    const name = source.replace('.', `-${index}.`);
+    writeFileSync(join(folder, name), `#line 1 "${source}"\n${head}#line ${line + 1} "${source}"\n${part}`);
+    line += part.split('\n').length;
+    return { source, path: join(folder, name), object: objectName(name) };
+  });
 }
 
 /**
@@ -58,26 +85,32 @@ export async function prepareLibraries(
       });
   };
   const { tools } = toolchain;
-  await inParallel(sources, (source) =>
+  const members = sources.flatMap((source) => membersOf(source, temporary));
+  await inParallel(members, ({ source, path, object }) =>
     tool(tools.clang, [
       ...targetFlags(architecture, toolchain),
       ...(source.endsWith('.S') ? ['-mno-incremental-linker-compatible'] : [...HOTPATCH_FLAGS, '-O2', '-w']),
       ...(source.endsWith('.S')
         ? []
-        : ['-ffreestanding', '-fno-builtin', `-ffile-prefix-map=${runtimeFolder()}=runtime`]),
+        : [
+            '-ffreestanding',
+            '-fno-builtin',
+            `-ffile-prefix-map=${runtimeFolder()}=runtime`,
+            `-ffile-prefix-map=${temporary}=runtime`,
+          ]),
       ...(source.endsWith('.cc')
         ? ['-std=c++17', '-fno-exceptions', '-fno-rtti', '-fsized-deallocation']
         : []),
       '-c',
-      join(runtimeFolder(), source),
+      path,
       '-o',
-      objectName(source),
+      object,
     ]),
   );
   await tool(tools.ar, [
     'rcsD',
     RUNTIME_LIBRARY,
-    ...sources.filter((source) => !ALWAYS.includes(source)).map(objectName),
+    ...members.filter(({ source }) => !ALWAYS.includes(source)).map(({ object }) => object),
   ]);
   for (const [index, module] of modules.entries())
     await importLibrary(temporary, architecture, toolchain, module.name, definitions[index] ?? '');
@@ -144,7 +177,7 @@ export function importLibraries(architecture: ImageArchitecture, isDriver: boole
 
 /** Names of POSIX that mingw-w64's import libraries lead to the underscored exports. */
 const POSIX_NAMES: readonly string[] =
-  'access chdir chmod close creat dup dup2 eof fdopen fileno getcwd getpid isatty itoa lseek memccpy memicmp mkdir mktemp open putenv read rmdir setmode strdup stricmp strlwr strnicmp strrev strset strupr swab tempnam tzset umask unlink wcsdup wcsicmp write'.split(
+  'access chdir chmod chsize close cprintf creat dup dup2 ecvt eof execv fcvt fdopen filelength fileno gcvt getch getcwd getpid getw isatty itoa j0 j1 jn kbhit lfind lsearch lseek ltoa memccpy memicmp mkdir mktemp open putch putenv putw read rmdir setmode sopen spawnl strdup stricmp strlwr strnicmp strnset strrev strset strupr swab tempnam tzset ultoa umask unlink utime wcsdup wcsicmp wcslwr wcsnicmp wcsnset wcsrev wcsset wcsupr write y0 y1 yn'.split(
     ' ',
   );
 
