@@ -41,7 +41,13 @@ export class Lane implements Disposable {
     const { engine, registerFile, registers } = architecture;
     const { fetchUnit } = processor;
     const unit = counting === 'blocks' ? (fetchUnit.companion ?? fetchUnit) : fetchUnit;
-    this.translator = new Translator(processor, owner, unit);
+    const isWeak = owner.instructionFetch.mode === 'weak';
+    this.translator = new Translator(
+      processor,
+      owner,
+      unit,
+      isWeak ? (page) => this.#effectsOf(page, processor, owner) : undefined,
+    );
     const told = events(this.translator);
     this.engine = new Engine(
       engine,
@@ -56,24 +62,22 @@ export class Lane implements Disposable {
     );
     const { blocks } = this.engine;
     if (blocks !== undefined) this.translator.separate(blocks, () => told.storesCode());
-    if (owner.instructionFetch.mode === 'weak') this.fetchEffects = this.#watchFetches(processor, owner);
+    if (isWeak) this.fetchEffects = new FetchEffectHooks(this.engine, owner.instructionFetch);
     this.breakpoints = new Breakpoints(this.engine);
     this.emulation = new EmulationHooks(processor, this.engine);
     this.memory = new GuestMemory(processor, memory, this.translator, told.access);
   }
 
-  #watchFetches(processor: Processor, { instructionFetch, memory }: ProcessorOwner): FetchEffectHooks {
-    const effects = new FetchEffectHooks(this.engine, instructionFetch);
-    const fetched = (page: number): Uint8Array => {
+  /** What has to be done before code of a page is fetched. */
+  #effectsOf(page: number, processor: Processor, { memory }: ProcessorOwner): (() => void) | undefined {
+    const { fetchEffects } = this;
+    if (fetchEffects === undefined) return undefined;
+    const missing = fetchEffects.missing(page, (other) => {
       const { addressSpace, fetchUnit } = processor;
-      const { frame } = addressSpace.tableOfPage(page)?.lookup(page) ?? {};
+      const { frame } = addressSpace.tableOfPage(other)?.lookup(other) ?? {};
       return frame === undefined ? NOTHING : memory.peek(fetchUnit.views.get(frame) ?? frame);
-    };
-    this.translator.beforeFetch = (page) => {
-      const missing = effects.missing(page, fetched);
-      return missing.length === 0 ? undefined : () => effects.add(missing);
-    };
-    return effects;
+    });
+    return missing.length === 0 ? undefined : () => fetchEffects.add(missing);
   }
 
   get unit(): FetchUnit {

@@ -1,6 +1,7 @@
 import { AddressSpace } from './address-space.js';
 import type { Architecture, ArchitectureName } from './architecture/architecture.js';
 import { architectureNamed } from './architecture/index.js';
+import type { MachineClock } from './clock.js';
 import { type Counting, defaultCounting } from './counting.js';
 import { ENGINE_TRAITS } from './engine-traits.js';
 import { CpuError, machineDisposed } from './error.js';
@@ -74,9 +75,17 @@ export class Machine implements Disposable {
    * Lab time: instructions that all processors have executed, and what the scheduler let pass. What guest code reads where
    * a real processor has a clock. Part of a snapshot, not of {@link hash}.
    */
-  time = 0;
+  get time(): number {
+    return this.clock.time;
+  }
+
   /** The processor inside {@link Processor.run} now. */
-  running: Processor | undefined;
+  get running(): Processor | undefined {
+    return this.clock.running;
+  }
+
+  /** @internal */
+  readonly clock: MachineClock = { time: 0, running: undefined };
   /** @internal */
   readonly unicornFunctions: UnicornFunctions | undefined;
   readonly #tables: PageTable[] = [];

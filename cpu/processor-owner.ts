@@ -1,5 +1,6 @@
 import type { AddressSpace } from './address-space.js';
 import type { Architecture } from './architecture/architecture.js';
+import type { MachineClock } from './clock.js';
 import type { Counting } from './counting.js';
 import type { InstructionFetch } from './instruction-fetch.js';
 import type { PhysicalMemory } from './physical-memory.js';
@@ -18,9 +19,8 @@ export interface ProcessorOwner {
   /** How many processors the machine has. */
   readonly processorCount: number;
   readonly seed: number;
-  /** Lab time: instructions that all processors have executed, and what was slept through. */
-  time: number;
-  running: Processor | undefined;
+  readonly clock: MachineClock;
+  readonly running: Processor | undefined;
   /** Instead of the library's own. */
   readonly unicornFunctions: UnicornFunctions | undefined;
   /** Throws CpuError `processorRunning` from within an observer. */

@@ -32,6 +32,7 @@ const MODES: Readonly<Record<EngineKind, ModeRegisters>> = {
 export class Processor {
   readonly index: number;
   readonly architecture: Architecture;
+  /** @internal */
   readonly fetchUnit: FetchUnit;
   readonly #owner: ProcessorOwner;
   readonly #runner: Runner;
@@ -193,7 +194,7 @@ export class Processor {
   run(options: RunOptions = {}): Exit {
     this.#owner.assertIdle('run a processor');
     const exit = this.#runner.run(options);
-    this.#owner.time += exit.instructions;
+    this.#owner.clock.time += exit.instructions;
     return exit;
   }
 

@@ -200,8 +200,8 @@ export class Runner {
   }
 
   #moment(done: number): Moment {
-    const { processorCount, seed, time } = this.#owner;
-    const now = time + done;
+    const { processorCount, seed, clock } = this.#owner;
+    const now = clock.time + done;
     const { memory } = this.#lane;
     return {
       processor: this.#processor,
@@ -281,11 +281,11 @@ export class Runner {
   }
 
   #runEngine(start: bigint, limit: number): number {
-    this.#owner.running = this.#processor;
+    this.#owner.clock.running = this.#processor;
     try {
       return this.engine.run(start, limit);
     } finally {
-      this.#owner.running = undefined;
+      this.#owner.clock.running = undefined;
       this.#processor.forgetProgramCounter();
     }
   }

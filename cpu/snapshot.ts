@@ -1,5 +1,6 @@
 import { createHash, type Hash } from 'node:crypto';
 import type { AddressSpace } from './address-space.js';
+import type { MachineClock } from './clock.js';
 import { CpuError } from './error.js';
 import type { FetchState, InstructionFetch } from './instruction-fetch.js';
 import type { PageTable, PageTableContents } from './page-table.js';
@@ -47,7 +48,7 @@ export interface SnapshotOwner {
   readonly instructionFetch: InstructionFetch;
   readonly pageTables: readonly PageTable[];
   readonly addressSpaces: readonly AddressSpace[];
-  time: number;
+  readonly clock: MachineClock;
   readonly stateParts: readonly StatePart[];
 }
 
@@ -72,7 +73,7 @@ export class Snapshots {
     }
     return {
       owner: this.#owner,
-      time: this.#owner.time,
+      time: this.#owner.clock.time,
       pages: this.#base,
       allocator: memory.saveAllocator(),
       tables: new Map(this.#owner.pageTables.map((table) => [table, table.save()])),
@@ -106,7 +107,7 @@ export class Snapshots {
       for (const { fetchUnit } of this.#owner.processors) fetchUnit.forgetFrame(frame);
     }
     this.#base = to;
-    this.#owner.time = snapshot.time;
+    this.#owner.clock.time = snapshot.time;
     memory.loadAllocator(snapshot.allocator);
     for (const table of this.#owner.pageTables) table.load(snapshot.tables.get(table) ?? NOTHING);
     for (const [space, tables] of snapshot.spaces) space.loadTables(tables);

@@ -38,26 +38,29 @@ const UPPER_START = 2 ** 52 - 2 ** 35;
 const RETURN_PAGE = Number(x64.returnAddress >> PAGE_SHIFT);
 const COMPATIBILITY_RETURN_PAGE = Number(x86.returnAddress >> PAGE_SHIFT);
 
+/** Weak mode: asked before a page is fetched from; what it returns is done before the fetch. */
+export type BeforeFetch = (page: number) => (() => void) | undefined;
+
 /** Answers an engine's question for a page: page tables, ring, trust level and second-level permissions in one place. */
 export class Translator {
   refusal: Refusal | undefined;
   /** Virtual page through which the engine last reached a frame; for memory observers, which get physical addresses. */
   readonly virtualPages = new Map<number, number>();
-  /** Weak mode: asked before a page is fetched from; what it returns is done before the fetch. */
-  beforeFetch: ((page: number) => (() => void) | undefined) | undefined;
   /** What the engine holds of memory. */
   readonly unit: FetchUnit;
   readonly #processor: Processor;
   readonly #owner: ProcessorOwner;
   readonly #traits: (typeof ENGINE_TRAITS)[EngineKind];
+  readonly #beforeFetch: BeforeFetch | undefined;
   #separation: Separation | undefined;
   /** The access is not the engine's. */
   #isEmulated = false;
 
-  constructor(processor: Processor, owner: ProcessorOwner, unit: FetchUnit) {
+  constructor(processor: Processor, owner: ProcessorOwner, unit: FetchUnit, beforeFetch?: BeforeFetch) {
     this.#processor = processor;
     this.#owner = owner;
     this.unit = unit;
+    this.#beforeFetch = beforeFetch;
     this.#traits = ENGINE_TRAITS[owner.architecture.engine];
   }
 
@@ -129,7 +132,7 @@ export class Translator {
       const outcome = instructionFetch.beforeFetch(unit, frame);
       if (outcome === 'retry') return this.#refuse({ kind: 'retry', access });
       source = outcome;
-      const resolve = this.beforeFetch?.(page);
+      const resolve = this.#beforeFetch?.(page);
       if (resolve !== undefined) return this.#refuse({ kind: 'retry', access, resolve });
       permissions = source === frame ? permissions | EXECUTE : EXECUTE;
       separation?.blocks.fetches(page, source);

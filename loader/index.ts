@@ -98,6 +98,7 @@ export {
   apiSetHost,
   type BoundImport,
   ControlFlowGuard,
+  changeHotPatchState,
   type DelayLoadOwner,
   type ExportSource,
   type FunctionEntry,
@@ -194,6 +195,7 @@ export {
   type Requestor,
   type RunOptions,
   type RunResult,
+  rerunThread,
   type Scheduler,
   type ServiceResult,
   type SetTimer,
@@ -211,4 +213,5 @@ export {
   type ThreadSystem,
   type TypedResult,
   type UnwindInProgress,
+  wakeThread,
 } from './threads/index.js';

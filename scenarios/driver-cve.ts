@@ -33,9 +33,11 @@ async function boot({ driver, program, wow64 }: World) {
 async function updater(lab: Lab, { driver, program, wow64 }: World) {
   await lab.addFile(new URL(`${driver}/patch/notes_hp.sys`, images));
   const tool = lab.createProcess({ name: 'tool.exe', wow64 });
-  tool.privileges.add('SeLoadDriverPrivilege');
+  tool.enablePrivileges('SeLoadDriverPrivilege');
   const manage = await lab.loadDll(tool, new URL(`${program}/manage.dll`, images));
-  const path = lab.allocate(Buffer.from('\\??\\C:\\Windows\\Hotpatch\\notes_hp.sys\0', 'utf16le'), tool);
+  const path = lab.allocate(Buffer.from('\\??\\C:\\Windows\\Hotpatch\\notes_hp.sys\0', 'utf16le'), {
+    domain: tool,
+  });
   return () =>
     tool.createThread(manage.symbol('LoadPatch'), [path, 0, 0], { affinity: 1, name: 'LoadPatch' });
 }

@@ -1,5 +1,5 @@
 import { ntStatus } from '../../image/index.js';
-import type { Kernel, LoadedImage } from '../../loader/index.js';
+import { changeHotPatchState, type Kernel, type LoadedImage } from '../../loader/index.js';
 import { asHotPatchError, type EngineStep, HotPatchError, Operation, storeAsOwner } from '../core/index.js';
 import { Applier } from './apply.js';
 import { editRecord, type ImageRecord, VAD_HOT_PATCH_STATE } from './image-record.js';
@@ -48,7 +48,7 @@ export function* applyImagePatch(kernel: Kernel, request: ImagePatchRequest): Ge
       if (forward) yield* forwardPlans(operation, [plan], applier);
     });
   } catch (error) {
-    if (forwardBegun) base.image.hotPatchState = 'FailedToPatch';
+    if (forwardBegun) changeHotPatchState(base.image, { hotPatchState: 'FailedToPatch' });
     throw asHotPatchError(error, patch.name);
   }
   if (!forward) return;
@@ -67,11 +67,11 @@ export function* applyImagePatch(kernel: Kernel, request: ImagePatchRequest): Ge
     operation.change(
       () => {
         editRecord(record).vadState = VAD_HOT_PATCH_STATE.patchReverseApplied;
-        record.image.hotPatchState = 'AppliedReverse';
+        changeHotPatchState(record.image, { hotPatchState: 'AppliedReverse' });
       },
       () => {
         editRecord(record).vadState = VAD_HOT_PATCH_STATE.none;
-        record.image.hotPatchState = 'NotApplied';
+        changeHotPatchState(record.image, { hotPatchState: 'NotApplied' });
       },
     );
   }

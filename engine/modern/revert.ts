@@ -1,4 +1,4 @@
-import type { Kernel } from '../../loader/index.js';
+import { changeHotPatchState, type Kernel } from '../../loader/index.js';
 import {
   changeLiveCode,
   type EngineStep,
@@ -46,7 +46,7 @@ export function* revertPatch(
     const { base, loaded } = application;
     editRecord(base).remove(application);
     putInForce(base);
-    loaded.hotPatchState = 'NotApplied';
+    changeHotPatchState(loaded, { hotPatchState: 'NotApplied' });
   }
   return alive.map(({ base }) => base);
 }

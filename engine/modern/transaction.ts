@@ -1,6 +1,7 @@
 import {
   BugCheck,
   type Crash,
+  changeHotPatchState,
   type ImageDomain,
   type Kernel,
   MEMORY_MANAGEMENT,
@@ -159,7 +160,7 @@ export class PatchTransaction {
       },
     );
     editRecord(patch).vadState = VAD_HOT_PATCH_STATE.patchReverseApplied;
-    patch.image.hotPatchState = 'AppliedReverse';
+    changeHotPatchState(patch.image, { hotPatchState: 'AppliedReverse' });
   }
 
   #complete({ base, patch, forward }: PatchPlan): Application {
@@ -220,16 +221,18 @@ export function putInForce(base: ImageRecord): void {
   const { image, active } = base;
   editRecord(base).vadState =
     active === undefined ? VAD_HOT_PATCH_STATE.none : VAD_HOT_PATCH_STATE.patchedBase;
-  image.hotPatchState = active === undefined ? 'BaseImage' : 'AppliedForward';
-  image.activePatchImageBase = active?.loaded.dllBase;
+  changeHotPatchState(image, {
+    hotPatchState: active === undefined ? 'BaseImage' : 'AppliedForward',
+    activePatchImageBase: active?.loaded.dllBase,
+  });
   const { environment } = image.domain.process ?? {};
   // ProcessImagesHotPatched of PEB.CrossProcessFlags stays set.
-  if (environment !== undefined) environment.imagesHotPatched = true;
+  environment?.noteHotPatch();
 }
 
 /** The loader data table of a process remembers that forward application failed; later patches conflict (docs/fidelity.md#application). */
 function markFailed({ base }: PatchPlan): void {
-  if (base.image.domain.kind === 'user') base.image.hotPatchState = 'FailedToPatch';
+  if (base.image.domain.kind === 'user') changeHotPatchState(base.image, { hotPatchState: 'FailedToPatch' });
 }
 
 function isPlanAlive({ base }: PatchPlan): boolean {

@@ -6,6 +6,7 @@ import type { ApplyContext } from './context.js';
 import {
   Application2003,
   type AppliedHook,
+  changeApplication2003,
   changePatch2003,
   forgetApplication,
   type Patch2003,
@@ -99,7 +100,7 @@ export function swapFor(context: ApplyContext, application: Application2003, cha
     domain,
     swaps,
     stored: () => {
-      if (change !== 'clear') application.active = change === 'enable';
+      if (change !== 'clear') changeApplication2003(application, change === 'enable');
     },
   };
 }

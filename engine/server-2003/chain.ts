@@ -1,6 +1,12 @@
 import type { Kernel } from '../../loader/index.js';
 import { HotPatchError, threadsStandingIn } from '../core/index.js';
-import type { Application2003, AppliedHook, PatchList } from './patch.js';
+import {
+  type Application2003,
+  type AppliedHook,
+  changeApplication2003,
+  changeHook,
+  type PatchList,
+} from './patch.js';
 import type { Swap } from './swap.js';
 
 /**
@@ -38,7 +44,7 @@ export class Chain {
       ...clear,
       ...application.hooks.map((hook): Swap => {
         if (hook.pristine === undefined && this.#below(hook) === undefined)
-          hook.dataBefore = this.#read(hook);
+          changeHook(hook, { dataBefore: this.#read(hook) });
         const isOverJump = this.#list.some((one) =>
           one.hooksInForce.some((other) => isJumpOf(other) && other.location === hook.location),
         );
@@ -71,8 +77,8 @@ export class Chain {
     const known = this.#list.flatMap(({ hooks }) => hooks.map((hook) => ({ hook, ...hook })));
     const { active } = this.application;
     return () => {
-      for (const { hook, left, dataBefore } of known) Object.assign(hook, { left, dataBefore });
-      this.application.active = active;
+      for (const { hook, left, dataBefore } of known) changeHook(hook, { left, dataBefore });
+      changeApplication2003(this.application, active);
     };
   }
 
@@ -198,8 +204,8 @@ export class Chain {
   #cleared(hook: AppliedHook, left: boolean): void {
     if (!left)
       for (const one of this.#list)
-        for (const other of one.hooks) if (overlap(hook, other)) other.left = false;
-    hook.left = left;
+        for (const other of one.hooks) if (overlap(hook, other)) changeHook(other, { left: false });
+    changeHook(hook, { left });
   }
 
   #read({ location, bytes }: AppliedHook): Uint8Array {

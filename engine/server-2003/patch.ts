@@ -148,15 +148,22 @@ export interface PlannedHook {
 /** A hook in a module's patch list. */
 export interface AppliedHook extends PlannedHook {
   /** A pointer in data: what the program had there before any hotpatch. */
-  dataBefore: Uint8Array | undefined;
+  readonly dataBefore: Uint8Array | undefined;
   /** The hotpatch was disabled, but this hook had to be left because a thread stood in it. */
-  left: boolean;
+  readonly left: boolean;
 }
+
+let activate: (application: Application2003, active: boolean) => void;
 
 /** A hotpatch in one address space that has its target: an entry of that module's patch list (RTL_PATCH_HEADER). */
 export class Application2003 {
-  /** Are its hooks in the target? */
-  active = false;
+  #active = false;
+
+  static {
+    activate = (application, active) => {
+      application.#active = active;
+    };
+  }
 
   constructor(
     /** The hotpatch. */
@@ -169,6 +176,11 @@ export class Application2003 {
     readonly hooks: readonly AppliedHook[],
   ) {}
 
+  /** Are its hooks in the target? */
+  get active(): boolean {
+    return this.#active;
+  }
+
   /** Functions of the target that it covers, and pointers to functions in its data. */
   get functions(): number {
     return this.hooks.filter(({ target, pristine }) => target === 'entry' || pristine === undefined).length;
@@ -178,6 +190,19 @@ export class Application2003 {
   get hooksInForce(): readonly AppliedHook[] {
     return this.hooks.filter(({ left }) => this.active || left);
   }
+}
+
+/** The engine's own way to say that its hooks are in the target now, or no more. */
+export function changeApplication2003(application: Application2003, active: boolean): void {
+  activate(application, active);
+}
+
+/** The engine's own way to change what it knows of a hook. */
+export function changeHook(
+  hook: AppliedHook,
+  fields: Partial<Pick<AppliedHook, 'left' | 'dataBefore'>>,
+): void {
+  Object.assign(hook, fields);
 }
 
 /**

@@ -84,7 +84,7 @@ class Updater {
     name: string,
   ) {
     this.#process = server.startProcess(name);
-    for (const privilege of PRIVILEGES) this.#process.privileges.add(privilege);
+    this.#process.enablePrivileges(...PRIVILEGES);
   }
 
   exit(): void {

@@ -4,6 +4,7 @@ import type { ExportTable } from '../exports/index.js';
 import {
   ControlFlowGuard,
   type DomainFittings,
+  giveDomain,
   ImageDomain,
   type ImageSession,
   LoadedModuleList,
@@ -81,7 +82,7 @@ export class KernelSpace {
       parent: system,
     });
     const session = new Session(owner, id, table, domain);
-    domain.belongTo({ session });
+    giveDomain(domain, { session });
     this.sessions.push(session);
     return session;
   }

@@ -6,13 +6,12 @@ export class SeededRandom {
     this.#state = (seed ^ 0x9e3779b9) >>> 0 || 1;
   }
 
-  /** What the next numbers follow from; for taking them back. */
-  get state(): number {
-    return this.#state;
-  }
-
-  set state(state: number) {
-    this.#state = state;
+  /** What takes back the numbers that are given from now on. */
+  mark(): () => void {
+    const state = this.#state;
+    return () => {
+      this.#state = state;
+    };
   }
 
   /** A whole number from `minimum` to `maximum`, both included. */

@@ -2,6 +2,7 @@ import type { ArchitectureName, Processor } from '../../cpu/index.js';
 import { isBlocked } from '../common/index.js';
 import {
   CONTEXT_SET,
+  changeThread,
   type GuestProcedure,
   isProcedure,
   type ServiceResult,
@@ -29,8 +30,7 @@ function finish(thread: Thread, processor: Processor, result: ServiceResult, lea
   if (isBlocked(result)) {
     const now = result.ready();
     if (now === undefined) {
-      thread.state = 'waiting';
-      thread.wait = result;
+      changeThread(thread, { state: 'waiting', wait: result });
       return;
     }
     thread.architecture.setResult(processor, now);

@@ -5,6 +5,7 @@ import { processOf } from '../processes/index.js';
 import {
   callAll,
   type ExceptionDetails,
+  finishThread,
   type GuestProcedure,
   isProcedure,
   processorOf,
@@ -12,6 +13,7 @@ import {
   type ServiceResult,
   startProcedure,
   type Thread,
+  takeLastCalls,
 } from '../threads/index.js';
 import { emulateRegisterRead } from './arm64-system-registers.js';
 import { complete } from './complete.js';
@@ -63,9 +65,12 @@ function handle(kernel: ServiceOwner, thread: Thread, processor: Processor, exit
     }
     const result = thread.architecture.result(processor);
     const floatResult = thread.architecture.floatResult(processor);
-    const calls = thread.takeLastCalls();
-    if (calls.length === 0) thread.end(result, floatResult);
-    else startProcedure(kernel.scheduler, thread, callAll(calls), () => thread.end(result, floatResult));
+    const calls = takeLastCalls(thread);
+    if (calls.length === 0) finishThread(thread, result, floatResult);
+    else
+      startProcedure(kernel.scheduler, thread, callAll(calls), () =>
+        finishThread(thread, result, floatResult),
+      );
     return;
   }
   const service = exit.reason === 'serviceCall' ? kernel.exportAt(thread.domain, exit.address) : undefined;

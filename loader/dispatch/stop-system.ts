@@ -1,5 +1,5 @@
 import type { BugCheck, BugCheckState, EventLog } from '../common/index.js';
-import type { Thread } from '../threads/index.js';
+import { changeThread, type Thread } from '../threads/index.js';
 
 /** KeBugCheckEx: the system stops in this thread. Nobody handles it. */
 export function stopSystem(
@@ -8,9 +8,7 @@ export function stopSystem(
   bugCheck: BugCheck,
   text: string,
 ): void {
-  thread.wait = undefined;
-  thread.state = 'crashed';
-  thread.crash = { text, bugCheck };
+  changeThread(thread, { wait: undefined, state: 'crashed', crash: { text, bugCheck } });
   events.emit({ kind: 'threadCrashed', text: `thread ${thread.id} (${thread.name}): ${text}` });
   bugChecks.stop(bugCheck);
 }

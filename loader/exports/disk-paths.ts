@@ -1,5 +1,6 @@
 import type { SimulatedExport } from '../dispatch/index.js';
 import { ATTRIBUTE, FILE_ERROR, FindFile, matchesPattern, VolumeError } from '../files/index.js';
+import { changeProcess } from '../processes/index.js';
 import {
   absolute,
   attributeData,
@@ -124,7 +125,7 @@ export function pathExports(): SimulatedExport[] {
         onVolume(call, 0, () => {
           const node = call.kernel.volume.get(absolute(call, path));
           if (!node.isDirectory) return fail(call, FILE_ERROR.directory, 0);
-          call.process.currentDirectory = node.path;
+          changeProcess(call.process, { currentDirectory: node.path });
           return 1;
         }),
       ),

@@ -20,6 +20,7 @@ import {
   writeGuestFrame,
 } from '../dispatch/index.js';
 import { readPointer } from '../memory/index.js';
+import { changeProcess } from '../processes/index.js';
 import { CONTEXT_SET, type GuestProcedure, type Thread } from '../threads/index.js';
 import { defineExport } from './simulated-export.js';
 
@@ -148,22 +149,22 @@ export function exceptionHandlerExports(): SimulatedExport[] {
   return [
     raiseException(),
     defineExport('AddVectoredExceptionHandler', ['u32', 'pointer'], ({ process }, first, handler) => {
-      const { vectored } = process.exceptionHandlers;
-      if (first === 0) vectored.push(handler);
-      else vectored.unshift(handler);
+      const { vectored, ...others } = process.exceptionHandlers;
+      const handlers = first === 0 ? [...vectored, handler] : [handler, ...vectored];
+      changeProcess(process, { exceptionHandlers: { ...others, vectored: handlers } });
       return handler;
     }),
     defineExport('RemoveVectoredExceptionHandler', ['pointer'], ({ process }, handler) => {
-      const { vectored } = process.exceptionHandlers;
+      const { vectored, ...others } = process.exceptionHandlers;
       const index = vectored.indexOf(handler);
       if (index < 0) return 0;
-      vectored.splice(index, 1);
+      changeProcess(process, { exceptionHandlers: { ...others, vectored: vectored.toSpliced(index, 1) } });
       return 1;
     }),
     defineExport('SetUnhandledExceptionFilter', ['pointer'], ({ process }, filter) => {
-      const before = process.exceptionHandlers.unhandledFilter;
-      process.exceptionHandlers.unhandledFilter = filter;
-      return before;
+      const { unhandledFilter, vectored } = process.exceptionHandlers;
+      changeProcess(process, { exceptionHandlers: { vectored, unhandledFilter: filter } });
+      return unhandledFilter;
     }),
     // EXCEPTION_CONTINUE_SEARCH: no debugger is attached.
     defineExport('UnhandledExceptionFilter', ['pointer'], () => 0),

@@ -19,7 +19,13 @@ import {
   STATUS,
   type Stop,
 } from '../io/index.js';
-import { CONTEXT_SET, type GuestCall, type GuestProcedure, type ServiceResult } from '../threads/index.js';
+import {
+  CONTEXT_SET,
+  changeThread,
+  type GuestCall,
+  type GuestProcedure,
+  type ServiceResult,
+} from '../threads/index.js';
 import { defineExport } from './simulated-export.js';
 
 /** Where the objects of the calling driver are. */
@@ -83,7 +89,7 @@ function acquireCancelLock(call: ServiceCall, irqlAt: bigint): ServiceResult {
       if (memory.readU32(cancelSpinLock) !== 0) return undefined;
       memory.writeU32(cancelSpinLock, 1);
       call.memory.writeU8(irqlAt, call.thread.irql);
-      call.thread.irql = Math.max(call.thread.irql, IRQL.DISPATCH_LEVEL);
+      changeThread(call.thread, { irql: Math.max(call.thread.irql, IRQL.DISPATCH_LEVEL) });
       return 0n;
     },
   });
@@ -97,7 +103,7 @@ function* cancelIrp(call: ServiceCall, address: bigint): GuestProcedure {
   const { thread } = call;
   world.memory.writeU32(world.cancelSpinLock, 1);
   const given = cancelArguments(world, irp, thread.irql);
-  thread.irql = Math.max(thread.irql, IRQL.DISPATCH_LEVEL);
+  changeThread(thread, { irql: Math.max(thread.irql, IRQL.DISPATCH_LEVEL) });
   yield { target, arguments: given };
   return 1;
 }
@@ -276,7 +282,7 @@ function requestExports(): SimulatedExport[] {
     defineExport('IoReleaseCancelSpinLock', ['u32'], (call, irql) => {
       const { memory, cancelSpinLock } = worldOf(call);
       memory.writeU32(cancelSpinLock, 0);
-      call.thread.irql = irql & 0xff;
+      changeThread(call.thread, { irql: irql & 0xff });
     }),
     defineExport('IoCancelIrp', ['pointer'], (call, irp) => whenNeeded(cancelIrp(call, irp))),
     defineExport('IoIs32bitProcess', ['pointer'], (call, address) => {

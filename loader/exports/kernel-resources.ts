@@ -1,7 +1,7 @@
 import { blocked, IRQL } from '../common/index.js';
 import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
 import { ERESOURCE, FAST_MUTEX, GENERAL_LOOKASIDE, poolTag, WORK_QUEUE_ITEM } from '../io/index.js';
-import type { ServiceResult } from '../threads/index.js';
+import { changeThread, type ServiceResult } from '../threads/index.js';
 import { worldOf } from './kernel-io.js';
 import { defineExport } from './simulated-export.js';
 
@@ -24,7 +24,7 @@ function fastMutexes(): SimulatedExport[] {
     mutex.set('Owner', currentThread(call));
     if (raises) {
       mutex.set('OldIrql', call.thread.irql);
-      call.thread.irql = Math.max(call.thread.irql, IRQL.APC_LEVEL);
+      changeThread(call.thread, { irql: Math.max(call.thread.irql, IRQL.APC_LEVEL) });
     }
     return true;
   };
@@ -48,7 +48,7 @@ function fastMutexes(): SimulatedExport[] {
         const mutex = at(call, address);
         mutex.set('Owner', 0n);
         mutex.set('Count', 1);
-        if (lowers) call.thread.irql = mutex.get('OldIrql') & 0xff;
+        if (lowers) changeThread(call.thread, { irql: mutex.get('OldIrql') & 0xff });
       },
       'fastcall',
     );

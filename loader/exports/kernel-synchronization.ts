@@ -1,5 +1,6 @@
 import { type Blocked, blocked, IRQL } from '../common/index.js';
 import type { CallingConvention, ServiceCall, SimulatedExport } from '../dispatch/index.js';
+import { changeThread } from '../threads/index.js';
 import { defineExport } from './simulated-export.js';
 
 /** A spin lock is the word at its address: 0 free, 1 held. Waiting for one gives the processor away (modelled: real ones spin). */
@@ -18,7 +19,7 @@ function acquire(call: ServiceCall, lock: bigint, result: bigint): Blocked {
 
 function raise({ thread }: ServiceCall, irql: number): number {
   const before = thread.irql;
-  thread.irql = irql;
+  changeThread(thread, { irql: irql });
   return before;
 }
 
@@ -37,7 +38,7 @@ export function kernelSynchronization(): SimulatedExport[] {
       ['pointer', 'u32'],
       (call, lock, irql) => {
         call.memory.writeU32(lock, 0);
-        call.thread.irql = irql & 0xff;
+        changeThread(call.thread, { irql: irql & 0xff });
       },
       convention,
     );
@@ -50,7 +51,7 @@ export function kernelSynchronization(): SimulatedExport[] {
       name,
       ['u32'],
       (call, irql) => {
-        call.thread.irql = irql & 0xff;
+        changeThread(call.thread, { irql: irql & 0xff });
       },
       convention,
     );

@@ -1,7 +1,7 @@
 import { IRQL } from '../common/index.js';
 import type { SimulatedExport } from '../dispatch/index.js';
 import { writePointer } from '../memory/index.js';
-import { CONTEXT_SET } from '../threads/index.js';
+import { CONTEXT_SET, finishThread } from '../threads/index.js';
 import { defineExport } from './simulated-export.js';
 
 const STATUS_SUCCESS = 0;
@@ -21,7 +21,7 @@ export function kernelThreads(): SimulatedExport[] {
       },
     ),
     defineExport('PsTerminateSystemThread', ['u32'], ({ thread }, status) => {
-      thread.end(BigInt(status));
+      finishThread(thread, BigInt(status));
       return CONTEXT_SET;
     }),
     defineExport('PsGetCurrentProcessId', [], ({ process }) => process.id),

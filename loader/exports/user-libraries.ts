@@ -1,5 +1,5 @@
 import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
-import { findDelayImport, findExport, type LoadedImage } from '../images/index.js';
+import { addReference, changeImage, findDelayImport, findExport, type LoadedImage } from '../images/index.js';
 import { writePointer } from '../memory/index.js';
 import { defineExport } from './simulated-export.js';
 
@@ -20,7 +20,7 @@ function load(call: ServiceCall, path: string): bigint {
   const name = withExtension(baseName(path));
   const loaded = call.domain.findImage(name);
   if (loaded !== undefined) {
-    loaded.referenceCount += 1;
+    addReference(loaded);
     return loaded.dllBase;
   }
   const file = call.kernel.files.find(name, call.thread.architecture.name);
@@ -53,7 +53,7 @@ export function userLibraries(): SimulatedExport[] {
       const image = imageAt(call, base);
       if (image === undefined) return fail(call, ERROR_MOD_NOT_FOUND);
       if (image.image.tls !== undefined) return 0;
-      image.hearsOfThreads = false;
+      changeImage(image, { hearsOfThreads: false });
       return 1;
     }),
     defineExport('FreeLibrary', ['pointer'], (call, base) => {

@@ -1,6 +1,7 @@
 import { PAGE_SIZE } from '../../cpu/index.js';
 import type { ServiceCall, SimulatedExport } from '../dispatch/index.js';
 import { type FileNode, VolumeFile } from '../files/index.js';
+import { changeProcess } from '../processes/index.js';
 import { fail, invalidHandle } from './disk-access.js';
 import { defineExport } from './simulated-export.js';
 
@@ -79,7 +80,7 @@ function map(call: ServiceCall, handle: bigint, access: number, offset: bigint, 
   const protection = copies ? 'PAGE_WRITECOPY' : writes ? 'PAGE_READWRITE' : 'PAGE_READONLY';
   table.commit(base, pages, protection, { frames, copyOnWrite: copies });
   mapping.views.set(base, { pages, offset: Number(offset), writes });
-  call.process.views.set(base, mapping);
+  changeProcess(call.process, { views: new Map(call.process.views).set(base, mapping) });
   return base;
 }
 
@@ -126,7 +127,8 @@ export function userMappings(): SimulatedExport[] {
       writeBack(call, base, mapping);
       call.domain.table.release(base, view.pages);
       mapping.views.delete(base);
-      call.process.views.delete(base);
+      const others = [...call.process.views].filter(([other]) => other !== base);
+      changeProcess(call.process, { views: new Map(others) });
       return 1;
     }),
     defineExport('FlushViewOfFile', ['pointer', 'size'], (call, base) => {

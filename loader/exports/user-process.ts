@@ -1,7 +1,7 @@
 import { BOOT_TIME } from '../common/index.js';
 import { failFast, type ServiceCall, type SimulatedExport } from '../dispatch/index.js';
 import { readPointer, writePointer } from '../memory/index.js';
-import { CONTEXT_SET, endThread } from '../threads/index.js';
+import { CONTEXT_SET, endThread, finishThread } from '../threads/index.js';
 import { defineExport } from './simulated-export.js';
 
 const FAST_FAIL_FATAL_APP_EXIT = 7;
@@ -63,7 +63,7 @@ export function userProcess(): SimulatedExport[] {
     ),
     defineExport('ExitThread', ['u32'], ({ thread }, code) => endThread(thread, BigInt(code))),
     defineExport('TerminateProcess', ['pointer', 'u32'], ({ process, thread }, _handle, code) => {
-      thread.end(BigInt(code));
+      finishThread(thread, BigInt(code));
       process.terminate(code);
       return CONTEXT_SET;
     }),

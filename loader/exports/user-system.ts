@@ -1,6 +1,6 @@
 import { SECOND, UNIX_EPOCH } from '../common/index.js';
 import { failFast, type ServiceCall, type SimulatedExport } from '../dispatch/index.js';
-import { CONTEXT_SET } from '../threads/index.js';
+import { CONTEXT_SET, finishThread } from '../threads/index.js';
 import { fail, giveText } from './disk-access.js';
 import {
   environment,
@@ -204,7 +204,7 @@ export function userSystem(): SimulatedExport[] {
     }),
     defineExport('ExitProcess', ['u32'], (call, code) => {
       flushAll(call);
-      call.thread.end(BigInt(code));
+      finishThread(call.thread, BigInt(code));
       call.process.terminate(code);
       return CONTEXT_SET;
     }),

@@ -31,10 +31,16 @@ export interface ImageDomainDetails {
   readonly parent?: ImageDomain;
 }
 
+interface DomainOwner {
+  readonly process?: ImageProcess;
+  readonly session?: ImageSession | undefined;
+}
+
+let imagesOf: (domain: ImageDomain) => LoadedImage[];
+let giveTo: (domain: ImageDomain, owner: DomainOwner) => void;
+
 /** One place that images are loaded into, with its list of them: the kernel, a session, a process, or VTL1. */
 export class ImageDomain {
-  /** In load order: PsLoadedModuleList, or PEB.Ldr's InLoadOrderModuleList. */
-  readonly images: LoadedImage[] = [];
   /** Kernel, session, user or secure. */
   readonly kind: ImageKind;
   /** `system`, `session 1`, `mail.exe (12)`, `vtl1`. */
@@ -59,10 +65,19 @@ export class ImageDomain {
   readonly writer: ImageWriter;
   /** Which addresses indirect calls of this domain may go to. */
   readonly guard: ControlFlowGuard;
+  readonly #images: LoadedImage[] = [];
   #process: ImageProcess | undefined;
   #session: ImageSession | undefined;
   /** The system's domain, of a session's; otherwise undefined. */
   readonly parent: ImageDomain | undefined;
+
+  static {
+    imagesOf = (domain) => domain.#images;
+    giveTo = (domain, { process, session }) => {
+      domain.#process = process;
+      domain.#session = session;
+    };
+  }
 
   constructor(details: ImageDomainDetails) {
     this.kind = details.kind;
@@ -80,6 +95,11 @@ export class ImageDomain {
     this.parent = details.parent;
   }
 
+  /** In load order: PsLoadedModuleList, or PEB.Ldr's InLoadOrderModuleList. */
+  get images(): readonly LoadedImage[] {
+    return this.#images;
+  }
+
   /** Of a `user` domain. */
   get process(): ImageProcess | undefined {
     return this.#process;
@@ -88,14 +108,6 @@ export class ImageDomain {
   /** Of a `session` domain, and of the process of a `user` domain that belongs to a session. */
   get session(): ImageSession | undefined {
     return this.#session;
-  }
-
-  /** Says whose it is, once: process and session are made in a domain that is there already. */
-  belongTo(owner: { readonly process?: ImageProcess; readonly session?: ImageSession | undefined }): void {
-    if (this.#process !== undefined || this.#session !== undefined)
-      throw new Error(`${this.name} belongs to somebody already`);
-    this.#process = owner.process;
-    this.#session = owner.session;
   }
 
   /** The ring that code of this domain runs in. */
@@ -154,4 +166,24 @@ export class ImageDomain {
   [INSPECT](): string {
     return printed(this[Symbol.toStringTag], this.toJSON());
   }
+}
+
+/** Says whose it is, once: process and session are made in a domain that is there already. */
+export function giveDomain(domain: ImageDomain, owner: DomainOwner): void {
+  if (domain.process !== undefined || domain.session !== undefined)
+    throw new Error(`${domain.name} belongs to somebody already`);
+  giveTo(domain, owner);
+}
+
+/** An image is in it from now on. */
+export function holdImage(domain: ImageDomain, image: LoadedImage): void {
+  imagesOf(domain).push(image);
+}
+
+/** An image is in it no more; false when it was not. */
+export function forgetImage(domain: ImageDomain, image: LoadedImage): boolean {
+  const images = imagesOf(domain);
+  const index = images.indexOf(image);
+  if (index >= 0) images.splice(index, 1);
+  return index >= 0;
 }

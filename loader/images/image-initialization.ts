@@ -1,7 +1,7 @@
 import { IMAGE_SUBSYSTEM } from '../../image/index.js';
 import { hex, KernelError } from '../common/index.js';
 import { isProgram } from './image-kind.js';
-import type { LoadedImage } from './loaded-image.js';
+import { changeImage, type LoadedImage } from './loaded-image.js';
 import type { LoaderOwner } from './owners.js';
 
 const DLL_PROCESS_DETACH = 0n;
@@ -12,7 +12,7 @@ const STATUS_FAILURE = 0x8000_0000n;
 
 /** Runs an image's first instructions: TLS callbacks and DllMain, or DriverEntry. A program starts with its first thread. */
 export function initializeImage(kernel: LoaderOwner, loaded: LoadedImage): void {
-  loaded.initialized = true;
+  changeImage(loaded, { initialized: true });
   loaded.domain.process?.environment?.ldr.initialize(loaded);
   if (isDriver(loaded)) initializeDriver(kernel, loaded);
   else initializeModule(kernel, loaded);
@@ -27,7 +27,7 @@ function initializeModule(kernel: LoaderOwner, loaded: LoadedImage): void {
     name: `DllMain of ${loaded.baseDllName}`,
   });
   if ((returnValue & 0xffffffffn) !== 0n) return;
-  loaded.initialized = false;
+  changeImage(loaded, { initialized: false });
   throw new KernelError({
     rule: 'dllMainFailed',
     status: 'STATUS_DLL_INIT_FAILED',
@@ -42,10 +42,10 @@ export function uninitializeImage(kernel: LoaderOwner, loaded: LoadedImage): voi
   if (!loaded.initialized) return;
   if (isDriver(loaded)) {
     if (driverObject !== undefined) kernel.io.drivers.unload(domain, driverObject);
-    loaded.initialized = false;
+    changeImage(loaded, { initialized: false });
     return;
   }
-  loaded.initialized = false;
+  changeImage(loaded, { initialized: false });
   if (entryPoint !== undefined && !(isProgram(image) && domain.kind === 'user'))
     kernel.callThread(entryPoint, [loaded.dllBase, DLL_PROCESS_DETACH, 0n], { domain });
   runTlsCallbacks(kernel, loaded, DLL_PROCESS_DETACH);
@@ -62,7 +62,7 @@ function initializeDriver(kernel: LoaderOwner, loaded: LoadedImage): void {
   if (entryPoint === undefined) return;
   const { drivers } = kernel.io;
   const { driverObject, registryPath } = drivers.create(loaded, entryPoint);
-  loaded.driverObject = driverObject;
+  changeImage(loaded, { driverObject });
   const { returnValue = 0n } = kernel.callThread(entryPoint, [driverObject, registryPath], {
     domain,
     name: `DriverEntry of ${loaded.baseDllName}`,
@@ -70,7 +70,7 @@ function initializeDriver(kernel: LoaderOwner, loaded: LoadedImage): void {
   const hasFailed = (returnValue & STATUS_FAILURE) !== 0n;
   drivers.entered(domain, driverObject, registryPath);
   if (!hasFailed) return;
-  loaded.initialized = false;
+  changeImage(loaded, { initialized: false });
   throw new KernelError({
     rule: 'driverEntryFailed',
     status: 'STATUS_UNSUCCESSFUL',

@@ -9,12 +9,18 @@ import { type PeImage, type Section, type SymbolTable, symbolsFromExports } from
 import { hex, KernelError } from '../common/index.js';
 import { type BoundImport, bindImports, resolveImports } from './bind-imports.js';
 import { HotPatchAddressTable } from './hpat.js';
-import type { ImageDomain } from './image-domain.js';
+import { forgetImage, holdImage, type ImageDomain } from './image-domain.js';
 import { initializeImage, uninitializeImage } from './image-initialization.js';
 import { isProgram } from './image-kind.js';
 import { hpatOffset, ImageSection, LARGE_PAGE_ALIGNMENT } from './image-section.js';
 import { bindGuardFunctions, setSecurityCookie } from './image-security.js';
-import { LoadedImage, type LoadReason } from './loaded-image.js';
+import {
+  addReference,
+  changeImage,
+  LoadedImage,
+  type LoadReason,
+  rememberLoadedCode,
+} from './loaded-image.js';
 import { refuseStoresElsewhere } from './loader-stores.js';
 import { imageViews } from './map-image.js';
 import type { LoaderOwner } from './owners.js';
@@ -103,7 +109,7 @@ export class ImageLoader {
   release(loaded: LoadedImage): void {
     loaded.assertMapped();
     this.kernel.bugChecks.assertRunning(`unload ${loaded.baseDllName}`);
-    loaded.referenceCount -= 1;
+    changeImage(loaded, { referenceCount: loaded.referenceCount - 1 });
     if (loaded.referenceCount > 0) return;
     this.#busy(() => {
       uninitializeImage(this.kernel, loaded);
@@ -115,15 +121,13 @@ export class ImageLoader {
   /** Takes the image and its HPAT out of the address space. The caller makes sure that nothing runs in it. */
   unload(loaded: LoadedImage): void {
     const { domain } = loaded;
-    const index = domain.images.indexOf(loaded);
-    if (index < 0) return;
-    domain.images.splice(index, 1);
+    if (!forgetImage(domain, loaded)) return;
     domain.guard.removeImage(loaded.dllBase);
     domain.process?.environment?.removeTlsImage(loaded);
     domain.process?.environment?.ldr.remove(loaded);
     this.kernel.loadedModules.remove(loaded);
     if (loaded.driverObject !== undefined) this.kernel.io.drivers.forget(domain, loaded.driverObject);
-    loaded.driverObject = undefined;
+    changeImage(loaded, { driverObject: undefined });
     loaded.section.unmap(domain.table);
     const { hpat } = loaded;
     const page = loaded.retpolinePage ?? loaded.speculationControlPage;
@@ -149,7 +153,7 @@ export class ImageLoader {
         image: name,
         message: `is loaded already in ${domain.name}`,
       });
-    known.referenceCount += known.image === image || known.checkSum === image.optionalHeader.checkSum ? 1 : 0;
+    if (known.image === image || known.checkSum === image.optionalHeader.checkSum) addReference(known);
     return known;
   }
 
@@ -191,13 +195,13 @@ export class ImageLoader {
         speculationControlPage,
         largePages: options.largePages === true,
       });
-      domain.images.push(loaded);
+      holdImage(domain, loaded);
       domain.process?.environment?.ldr.add(loaded);
       this.kernel.loadedModules.add(loaded);
       if (retpolinePage !== undefined) {
         const kind = this.kernel.speculationControlPages ? 'KSCP' : 'RETPOL';
         const jumpHpat = mapRetpolinePage(domain, retpolinePage, kind);
-        if (this.kernel.retpoline) loaded.jumpHpat = jumpHpat;
+        if (this.kernel.retpoline) changeImage(loaded, { jumpHpat });
       }
       if (speculationControlPage !== undefined) mapSpeculationControlPage(domain, speculationControlPage);
       const stubs = retpolinePage ?? speculationControlPage;
@@ -267,15 +271,15 @@ export class ImageLoader {
       const known = domain.findImage(module);
       if (known !== undefined) {
         if (known !== loaded && !loaded.dependencies.includes(known) && known.domain === domain) {
-          known.referenceCount += 1;
-          loaded.dependencies.push(known);
+          addReference(known);
+          addDependency(loaded, known);
         }
         continue;
       }
       const file = this.kernel.files.find(module, domain.architecture.name);
       if (file === undefined) continue;
       const options = { ...file.options, name: file.name, loadReason: 'StaticDependency' as const };
-      loaded.dependencies.push(this.#map(domain, file.image, options, batch));
+      addDependency(loaded, this.#map(domain, file.image, options, batch));
     }
   }
 
@@ -296,16 +300,15 @@ export class ImageLoader {
   #snap(loaded: LoadedImage): void {
     const { domain, image } = loaded;
     const imports = resolveImports(image, domain);
-    loaded.imports = imports;
+    changeImage(loaded, { imports });
     bindImports(loaded, imports);
     this.#tellMissing(loaded, imports);
     if (loaded.executableSections.some((section) => imports.some(({ iatRva }) => isInside(section, iatRva))))
-      loaded.rememberCode();
+      rememberLoadedCode(loaded);
     setSecurityCookie(loaded, this.kernel.layoutRandom);
     bindGuardFunctions(loaded);
     domain.process?.environment?.addTlsImage(loaded);
     if (isProgram(image) && domain.process !== undefined && loaded.loadReason !== 'PatchImage') {
-      domain.process.mainImage ??= loaded;
       domain.process.environment?.setImageBase(loaded.dllBase);
     }
     this.#announce(loaded, imports);
@@ -326,6 +329,10 @@ export class ImageLoader {
         (missing.length === 0 ? '' : `; not modelled: ${missing.join(', ')}`),
     });
   }
+}
+
+function addDependency(loaded: LoadedImage, dependency: LoadedImage): void {
+  changeImage(loaded, { dependencies: [...loaded.dependencies, dependency] });
 }
 
 /** Refuses what cannot be loaded, before a process is created for it. */

@@ -31,7 +31,29 @@ export interface LoadedImageDetails {
   readonly largePages: boolean;
 }
 
-/** An image in memory: what Windows keeps in KLDR_DATA_TABLE_ENTRY and LDR_DATA_TABLE_ENTRY. */
+/** What of an image in memory changes. */
+export interface LoadedImageFields {
+  referenceCount: number;
+  dependencies: readonly LoadedImage[];
+  imports: readonly BoundImport[];
+  driverObject: bigint | undefined;
+  initialized: boolean;
+  hearsOfThreads: boolean;
+  hotPatchState: LdrHotPatchState;
+  activePatchImageBase: bigint | undefined;
+  jumpHpat: bigint | undefined;
+}
+
+/** What the process has in its own loader data, too. */
+const IN_ENTRY = ['referenceCount', 'hotPatchState', 'activePatchImageBase'] as const;
+
+let fieldsOf: (image: LoadedImage) => LoadedImageFields;
+let rememberCode: (image: LoadedImage) => void;
+
+/**
+ * An image in memory: what Windows keeps in KLDR_DATA_TABLE_ENTRY and LDR_DATA_TABLE_ENTRY. Only the loader and the engine
+ * change it.
+ */
 export class LoadedImage {
   /** File name with its extension: `demo.dll`. */
   readonly baseDllName: string;
@@ -55,22 +77,15 @@ export class LoadedImage {
   readonly speculationControlPage: bigint | undefined;
   /** A driver that is mapped with 2 MB pages. */
   readonly largePages: boolean;
-  #referenceCount = 1;
-  /** Images that it imports from and holds a reference on. */
-  readonly dependencies: LoadedImage[] = [];
-  /** How its imports were bound. */
-  imports: readonly BoundImport[] = [];
-  /** DRIVER_OBJECT of a driver. */
-  driverObject: bigint | undefined;
-  /** Has its entry point run? */
-  initialized = false;
-  /** Does it hear of threads that start and end? DisableThreadLibraryCalls says no. */
-  hearsOfThreads = true;
-  #hotPatchState: LdrHotPatchState = 'BaseImage';
-  #activePatchImageBase: bigint | undefined;
-  /** `__guard_retpoline_jump_hpat` in the image's retpoline page, in a system with retpoline. */
-  jumpHpat: bigint | undefined;
+  readonly #fields: LoadedImageFields;
   #codeBytesBeforePatch: Uint8Array | undefined;
+
+  static {
+    fieldsOf = (image) => image.#fields;
+    rememberCode = (image) => {
+      image.#codeBytesBeforePatch = image.codeBytes();
+    };
+  }
 
   constructor(details: LoadedImageDetails) {
     this.baseDllName = details.baseDllName;
@@ -84,42 +99,62 @@ export class LoadedImage {
     this.retpolinePage = details.retpolinePage;
     this.speculationControlPage = details.speculationControlPage;
     this.largePages = details.largePages;
-    if (details.loadReason === 'PatchImage') this.#hotPatchState = 'NotApplied';
+    this.#fields = {
+      referenceCount: 1,
+      dependencies: [],
+      imports: [],
+      driverObject: undefined,
+      initialized: false,
+      hearsOfThreads: true,
+      hotPatchState: details.loadReason === 'PatchImage' ? 'NotApplied' : 'BaseImage',
+      activePatchImageBase: undefined,
+      jumpHpat: undefined,
+    };
   }
 
   /** Loads minus unloads; the last unload takes the image out. */
   get referenceCount(): number {
-    return this.#referenceCount;
+    return this.#fields.referenceCount;
   }
 
-  set referenceCount(count: number) {
-    this.#referenceCount = count;
-    this.#updateEntry();
+  /** Images that it imports from and holds a reference on. */
+  get dependencies(): readonly LoadedImage[] {
+    return this.#fields.dependencies;
+  }
+
+  /** How its imports were bound. */
+  get imports(): readonly BoundImport[] {
+    return this.#fields.imports;
+  }
+
+  /** DRIVER_OBJECT of a driver. */
+  get driverObject(): bigint | undefined {
+    return this.#fields.driverObject;
+  }
+
+  /** Has its entry point run? */
+  get initialized(): boolean {
+    return this.#fields.initialized;
+  }
+
+  /** Does it hear of threads that start and end? DisableThreadLibraryCalls says no. */
+  get hearsOfThreads(): boolean {
+    return this.#fields.hearsOfThreads;
   }
 
   /** LDR_HOT_PATCH_STATE, as the loader's entry has it. */
   get hotPatchState(): LdrHotPatchState {
-    return this.#hotPatchState;
-  }
-
-  set hotPatchState(state: LdrHotPatchState) {
-    this.#hotPatchState = state;
-    this.#updateEntry();
+    return this.#fields.hotPatchState;
   }
 
   /** DllBase of the newest patch image that is applied to this one. */
   get activePatchImageBase(): bigint | undefined {
-    return this.#activePatchImageBase;
+    return this.#fields.activePatchImageBase;
   }
 
-  set activePatchImageBase(base: bigint | undefined) {
-    this.#activePatchImageBase = base;
-    this.#updateEntry();
-  }
-
-  /** The process sees it too, in its own loader data. */
-  #updateEntry(): void {
-    this.domain.process?.environment?.ldr.update(this);
+  /** `__guard_retpoline_jump_hpat` in the image's retpoline page, in a system with retpoline. */
+  get jumpHpat(): bigint | undefined {
+    return this.#fields.jumpHpat;
   }
 
   /** `demo` of `demo.dll`: how WinDbg writes it before the `!`. */
@@ -289,11 +324,6 @@ export class LoadedImage {
     return this.#codeBytesBeforePatch;
   }
 
-  /** The loader calls this when imports were bound inside executable sections. */
-  rememberCode(): void {
-    this.#codeBytesBeforePatch = this.codeBytes();
-  }
-
   /** `demo!dispatch+0x9`, `demo!HPAT[3].code`, or `demo+0x1234` where no symbol is near. */
   describe(address: bigint): string {
     const slot = this.hpat?.contains(address) ? this.#describeSlot(address, this.hpat) : undefined;
@@ -346,6 +376,29 @@ export class LoadedImage {
   [INSPECT](): string {
     return printed(this[Symbol.toStringTag], this.toJSON());
   }
+}
+
+/** The loader's own way to change what it knows of an image. The process sees it too, in its own loader data. */
+export function changeImage(image: LoadedImage, fields: Partial<LoadedImageFields>): void {
+  Object.assign(fieldsOf(image), fields);
+  if (IN_ENTRY.some((name) => name in fields)) image.domain.process?.environment?.ldr.update(image);
+}
+
+export function addReference(image: LoadedImage): void {
+  changeImage(image, { referenceCount: image.referenceCount + 1 });
+}
+
+/** For the loader, when imports were bound inside executable sections: the code is now as it was loaded. */
+export function rememberLoadedCode(image: LoadedImage): void {
+  rememberCode(image);
+}
+
+/** For the engine: what the loader's entry says of hotpatches. */
+export function changeHotPatchState(
+  image: LoadedImage,
+  fields: Partial<Pick<LoadedImageFields, 'hotPatchState' | 'activePatchImageBase'>>,
+): void {
+  changeImage(image, fields);
 }
 
 function concatenate(parts: readonly Uint8Array[]): Uint8Array {

@@ -13,7 +13,9 @@ import type { SystemFiles } from './system-files.js';
 export interface ImageEnvironment {
   readonly ldr: LdrTable;
   /** PEB.CrossProcessFlags.ProcessImagesHotPatched. */
-  imagesHotPatched: boolean;
+  readonly imagesHotPatched: boolean;
+  /** Sets it. */
+  noteHotPatch(): void;
   setImageBase(dllBase: bigint): void;
   addTlsImage(loaded: LoadedImage): void;
   removeTlsImage(loaded: LoadedImage): void;
@@ -26,10 +28,8 @@ export interface ImageProcess {
   /** 32-bit code on a 64-bit kernel. */
   readonly wow64: boolean;
   readonly environment: ImageEnvironment | undefined;
-  /** The EXE. */
-  mainImage: LoadedImage | undefined;
   /** Of its token. */
-  userSid: string | undefined;
+  readonly userSid: string | undefined;
   readonly exitStatus: number | undefined;
   readonly terminated: boolean;
   terminate(exitStatus?: number): void;

@@ -3,7 +3,7 @@ import { BugCheck, type EventLog } from '../common/index.js';
 import type { ImageDomain, LoadedImage } from '../images/index.js';
 import type { Pool } from '../memory/index.js';
 import { type EventObject, type Process, processOf } from '../processes/index.js';
-import type { GuestProcedure, Thread, ThreadOptions } from '../threads/index.js';
+import { changeThread, type GuestProcedure, type Thread, type ThreadOptions } from '../threads/index.js';
 import { Completion, callCompletionRoutines, type Stop } from './completion.js';
 import { IRP_MJ, poolTag } from './constants.js';
 import { DeviceFile } from './device-file.js';
@@ -108,16 +108,14 @@ export class IoCore {
       name: `${client.name} in the kernel`,
       ...(call.irql === undefined ? {} : { irql: call.irql }),
     });
-    client.kernelThread = thread;
+    changeThread(client, { kernelThread: thread });
     return thread;
   }
 
   /** What the kernel code of {@link callKernel} returned; undefined while it runs. Its stack goes back. */
   ended(client: Thread, thread: Thread): bigint | undefined {
     if (!thread.finished || thread.crash !== undefined) return undefined;
-    if (client.kernelThread === thread) {
-      client.kernelThread = undefined;
-    }
+    if (client.kernelThread === thread) changeThread(client, { kernelThread: undefined });
     return thread.returnValue ?? 0n;
   }
 

@@ -15,8 +15,7 @@ export interface EventHeader {
 /** An event that a handle leads to. */
 export class EventObject {
   #signalled: boolean;
-  /** The KEVENT that holds its state, once a driver may see it. */
-  header: EventHeader | undefined;
+  #header: EventHeader | undefined;
 
   constructor(
     /** Stays signalled until it is reset; otherwise one wait takes the signal. */
@@ -26,11 +25,16 @@ export class EventObject {
     this.#signalled = signalled;
   }
 
+  /** The KEVENT that holds its state, once a driver may see it. */
+  get header(): EventHeader | undefined {
+    return this.#header;
+  }
+
   /** From now on its state is that of the KEVENT at `address`. */
   moveTo(memory: EventHeader['memory'], address: bigint): void {
     const signalled = this.#isSignalled;
     memory.writeU8(address, this.manualReset ? NOTIFICATION_OBJECT : SYNCHRONIZATION_OBJECT);
-    this.header = { memory, address };
+    this.#header = { memory, address };
     this.#isSignalled = signalled;
   }
 
@@ -67,14 +71,14 @@ export class EventObject {
   }
 
   get #isSignalled(): boolean {
-    return this.header === undefined
+    return this.#header === undefined
       ? this.#signalled
-      : this.header.memory.readU32(this.header.address + SIGNAL_STATE) !== 0;
+      : this.#header.memory.readU32(this.#header.address + SIGNAL_STATE) !== 0;
   }
 
   set #isSignalled(value: boolean) {
-    if (this.header === undefined) this.#signalled = value;
-    else this.header.memory.writeU32(this.header.address + SIGNAL_STATE, value ? 1 : 0);
+    if (this.#header === undefined) this.#signalled = value;
+    else this.#header.memory.writeU32(this.#header.address + SIGNAL_STATE, value ? 1 : 0);
   }
 }
 

@@ -113,10 +113,10 @@ export class ProcessEnvironment implements ThreadEnvironment {
     return (this.#space.readU32(this.#crossProcessFlags) & PROCESS_IMAGES_HOT_PATCHED) !== 0;
   }
 
-  set imagesHotPatched(value: boolean) {
+  /** Sets it. */
+  noteHotPatch(): void {
     const flags = this.#space.readU32(this.#crossProcessFlags);
-    const bit = PROCESS_IMAGES_HOT_PATCHED;
-    this.#space.writeU32(this.#crossProcessFlags, (value ? flags | bit : flags & ~bit) >>> 0);
+    this.#space.writeU32(this.#crossProcessFlags, (flags | PROCESS_IMAGES_HOT_PATCHED) >>> 0);
   }
 
   /** A TEB with the thread's own copy of every image's thread-local storage. */

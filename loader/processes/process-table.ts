@@ -4,6 +4,7 @@ import { KernelError } from '../common/index.js';
 import {
   assertLoadable,
   fileName,
+  giveDomain,
   type ImageDomain,
   type LoadOptions,
   refuseOtherMachine,
@@ -26,6 +27,10 @@ export interface ProcessOptions {
   readonly image?: PeImage;
   /** Names of what is in the EXE. Default: what it exports. */
   readonly symbols?: LoadOptions['symbols'];
+  /** Of its token: `S-1-5-21-…`. Default: none. */
+  readonly userSid?: string | undefined;
+  /** Does it run in a server silo (container)? Default false. */
+  readonly silo?: boolean;
   /** Enforce Control Flow Guard. Default: as the EXE asks for; off without one. */
   readonly controlFlowGuard?: boolean;
 }
@@ -65,8 +70,9 @@ export class ProcessTable {
       kernel.tables(session),
       enforceGuard,
     );
-    const process = this.#createIn(domain, { id, name, session, wow64 });
-    domain.belongTo({ process, session });
+    const { userSid, silo = false } = options;
+    const process = this.#createIn(domain, { id, name, session, wow64, userSid, silo });
+    giveDomain(domain, { process, session });
     this.#processes.set(process.id, process);
     const where = session === undefined ? '' : `, session ${session.id}`;
     kernel.events.emit({
@@ -80,7 +86,7 @@ export class ProcessTable {
   /** Gives the user space back when the process cannot be made in it. */
   #createIn(
     domain: ImageDomain,
-    details: Pick<ProcessDetails, 'id' | 'name' | 'session' | 'wow64'>,
+    details: Pick<ProcessDetails, 'id' | 'name' | 'session' | 'wow64' | 'userSid' | 'silo'>,
   ): Process {
     try {
       const process = this.#create({ ...details, minimal: false, domain });
@@ -115,6 +121,8 @@ export class ProcessTable {
       name,
       session: undefined,
       wow64: false,
+      userSid: undefined,
+      silo: false,
       minimal: true,
       domain,
     });

@@ -4,6 +4,7 @@ import { asInt, INSPECT, printed, processTerminated } from '../common/index.js';
 import {
   type ImageDomain,
   type ImageProcess,
+  isProgram,
   type LoadedImage,
   type LoadOptions,
   threadNotifications,
@@ -31,6 +32,8 @@ export interface ProcessDetails {
   readonly session: Session | undefined;
   /** 32-bit code on a 64-bit kernel. */
   readonly wow64: boolean;
+  readonly userSid: string | undefined;
+  readonly silo: boolean;
   /** No user address space, only kernel threads: System, HotPatch. */
   readonly minimal: boolean;
   readonly domain: ImageDomain;
@@ -43,8 +46,7 @@ export interface ProcessDetails {
 interface ProcessState {
   readonly handles: HandleState;
   readonly slots: readonly boolean[];
-  readonly vectored: readonly bigint[];
-  readonly unhandledFilter: bigint;
+  readonly exceptionHandlers: ExceptionHandlers;
   readonly currentDirectory: string;
   readonly views: ReadonlyMap<bigint, object>;
   readonly heap: PoolState;
@@ -53,8 +55,7 @@ interface ProcessState {
 const describeState = ({
   handles,
   slots,
-  vectored,
-  unhandledFilter,
+  exceptionHandlers: { vectored, unhandledFilter },
   currentDirectory,
   heap,
 }: ProcessState): string =>
@@ -66,6 +67,22 @@ const describeState = ({
     currentDirectory,
     Pool.describe(heap),
   ].join('; ');
+
+/** Handlers that a process has for all of its exceptions. */
+export interface ExceptionHandlers {
+  readonly vectored: readonly bigint[];
+  readonly unhandledFilter: bigint;
+}
+
+/** What of a process changes, and is replaced then: snapshots hold it. */
+interface ProcessFields {
+  exitStatus: number | undefined;
+  exceptionHandlers: ExceptionHandlers;
+  currentDirectory: string;
+  views: ReadonlyMap<bigint, object>;
+}
+
+let fieldsOf: (process: Process) => ProcessFields;
 
 /** A process: its own user address space with its images and threads. */
 export class Process implements ThreadProcess {
@@ -89,27 +106,23 @@ export class Process implements ThreadProcess {
   readonly programHeap: Heap;
   /** PEB, TEBs and thread-local storage; undefined in a minimal process. */
   readonly environment: ProcessEnvironment | undefined;
-  /** Privileges that its token has enabled: `SeLoadDriverPrivilege`… */
-  readonly privileges = new Set<string>();
   /** Of its token: `S-1-5-21-…`. */
-  userSid: string | undefined;
+  readonly userSid: string | undefined;
   /** Does it run in a server silo (container)? */
-  silo = false;
-  /** NTSTATUS, unsigned; undefined as long as it runs. */
-  exitStatus: number | undefined;
-  /** AddVectoredExceptionHandler and SetUnhandledExceptionFilter; 0 is no filter. */
-  readonly exceptionHandlers: { vectored: bigint[]; unhandledFilter: bigint } = {
-    vectored: [],
-    unhandledFilter: 0n,
+  readonly silo: boolean;
+  readonly #privileges = new Set<string>();
+  readonly #fields: ProcessFields = {
+    exitStatus: undefined,
+    exceptionHandlers: { vectored: [], unhandledFilter: 0n },
+    currentDirectory: 'C:\\',
+    views: new Map(),
   };
-  /** What relative paths begin with. */
-  currentDirectory = 'C:\\';
   readonly #statePart: Disposable;
-  /** Views of mappings by their base. */
-  readonly views = new Map<bigint, object>();
-  /** The EXE. */
-  mainImage: LoadedImage | undefined;
   readonly #owner: ProcessOwner;
+
+  static {
+    fieldsOf = (process) => process.#fields;
+  }
 
   constructor(details: ProcessDetails) {
     this.#owner = details.owner;
@@ -118,6 +131,8 @@ export class Process implements ThreadProcess {
     this.session = details.session;
     this.wow64 = details.wow64;
     this.minimal = details.minimal;
+    this.userSid = details.userSid;
+    this.silo = details.silo;
     this.domain = details.domain;
     this.heap = new Pool(this.domain);
     const { table, addressSpace, machine, architecture } = this.domain;
@@ -147,6 +162,46 @@ export class Process implements ThreadProcess {
   /** In load order. */
   get images(): readonly LoadedImage[] {
     return this.domain.images;
+  }
+
+  /** Privileges that its token has enabled: `SeLoadDriverPrivilege`… */
+  get privileges(): ReadonlySet<string> {
+    return this.#privileges;
+  }
+
+  /** AdjustTokenPrivileges: its token enables these, whether it had them or not (modelled). */
+  enablePrivileges(...names: readonly string[]): void {
+    for (const name of names) this.#privileges.add(name);
+  }
+
+  /** AdjustTokenPrivileges: its token enables these no more. */
+  disablePrivileges(...names: readonly string[]): void {
+    for (const name of names) this.#privileges.delete(name);
+  }
+
+  /** NTSTATUS, unsigned; undefined as long as it runs. */
+  get exitStatus(): number | undefined {
+    return this.#fields.exitStatus;
+  }
+
+  /** AddVectoredExceptionHandler and SetUnhandledExceptionFilter; 0 is no filter. */
+  get exceptionHandlers(): ExceptionHandlers {
+    return this.#fields.exceptionHandlers;
+  }
+
+  /** What relative paths begin with. */
+  get currentDirectory(): string {
+    return this.#fields.currentDirectory;
+  }
+
+  /** Views of mappings by their base. */
+  get views(): ReadonlyMap<bigint, object> {
+    return this.#fields.views;
+  }
+
+  /** The EXE. */
+  get mainImage(): LoadedImage | undefined {
+    return this.images.find(({ image, loadReason }) => isProgram(image) && loadReason !== 'PatchImage');
   }
 
   /** Has it ended? */
@@ -218,20 +273,19 @@ export class Process implements ThreadProcess {
     if (this.terminated) return;
     this.#owner.bugChecks.assertRunning(`end process ${this.name} (${this.id})`);
     this.#owner.machine.assertIdle(`end process ${this.name} (${this.id})`);
-    this.exitStatus = exitStatus >>> 0;
+    this.#fields.exitStatus = exitStatus >>> 0;
     this.#statePart[Symbol.dispose]();
     this.#owner.processEnded(this);
   }
 
   #save(): ProcessState {
-    const { vectored, unhandledFilter } = this.exceptionHandlers;
+    const { exceptionHandlers, currentDirectory, views } = this.#fields;
     return {
       handles: this.handles.save(),
       slots: this.environment?.saveSlots() ?? [],
-      vectored: [...vectored],
-      unhandledFilter,
-      currentDirectory: this.currentDirectory,
-      views: new Map(this.views),
+      exceptionHandlers,
+      currentDirectory,
+      views,
       heap: this.heap.save(),
     };
   }
@@ -239,12 +293,9 @@ export class Process implements ThreadProcess {
   #load(state: ProcessState): void {
     this.handles.load(state.handles);
     this.environment?.loadSlots(state.slots);
-    this.exceptionHandlers.vectored = [...state.vectored];
-    this.exceptionHandlers.unhandledFilter = state.unhandledFilter;
-    this.currentDirectory = state.currentDirectory;
+    const { exceptionHandlers, currentDirectory, views } = state;
+    changeProcess(this, { exceptionHandlers, currentDirectory, views });
     this.heap.load(state.heap);
-    this.views.clear();
-    for (const [base, mapping] of state.views) this.views.set(base, mapping);
   }
 
   #assertAlive(): void {
@@ -263,6 +314,11 @@ export class Process implements ThreadProcess {
   [INSPECT](): string {
     return printed(this[Symbol.toStringTag], this.toJSON());
   }
+}
+
+/** The kernel's own way to change what it knows of a process: not exported from the loader. */
+export function changeProcess(process: Process, fields: Partial<Omit<ProcessFields, 'exitStatus'>>): void {
+  Object.assign(fieldsOf(process), fields);
 }
 
 /** The process of a thread, of a domain, or of an instance of an image, with all that there is to it. */

@@ -2,7 +2,7 @@ import { ntStatus } from '../../image/index.js';
 import { blocked } from '../common/index.js';
 import type { ServiceCall } from '../dispatch/index.js';
 import { isCurrentProcess, Process } from '../processes/index.js';
-import { CONTEXT_SET, type ServiceResult } from '../threads/index.js';
+import { CONTEXT_SET, finishThread, type ServiceResult } from '../threads/index.js';
 import type { SystemServices } from './system-services.js';
 import { deadlineOf } from './timeouts.js';
 
@@ -31,7 +31,7 @@ function terminateThread(call: ServiceCall): ServiceResult {
 }
 
 function end({ thread }: ServiceCall, status: number): void {
-  thread.end(BigInt(status));
+  finishThread(thread, BigInt(status));
 }
 
 export function defineProcessServices(services: SystemServices): void {

@@ -1,7 +1,8 @@
 import type { Processor, ProcessorContext } from '../../cpu/index.js';
 import type { Blocked } from '../common/index.js';
 import type { Scheduler } from './scheduler.js';
-import type { Thread } from './thread.js';
+import { type Thread, threadFields } from './thread.js';
+import { finishThread, keepCallouts, takeLastCalls } from './thread-control.js';
 
 /** A guest function that the kernel model calls on the thread that it is working for; its result comes back from `yield`. */
 export interface GuestCall {
@@ -86,7 +87,7 @@ export function startProcedure(
     unwind: undefined,
     finish,
   };
-  thread.callouts.push(callout);
+  threadFields(thread).callouts.push(callout);
   advance(scheduler, thread, callout, 0n);
 }
 
@@ -132,7 +133,7 @@ function advance(
 function enter(thread: Thread, callout: Callout, call: GuestCall): void {
   const processor = processorOf(thread);
   processor.loadContext(callout.context);
-  thread.growStack(callout.stackTop - 0x100n);
+  thread.stack.grow(callout.stackTop - 0x100n);
   thread.architecture.prepareCall(processor, {
     target: call.target,
     arguments: call.arguments,
@@ -144,14 +145,14 @@ function enter(thread: Thread, callout: Callout, call: GuestCall): void {
 /** The procedure and all that have interrupted it are over. */
 function abandon(thread: Thread, callout: Callout): void {
   const index = thread.callouts.indexOf(callout);
-  if (index >= 0) thread.callouts.length = index;
+  if (index >= 0) keepCallouts(thread, index);
 }
 
 /** Ends the procedures that had interrupted frames below `sp`, which are being left for good. */
 export function abandonBelow(thread: Thread, sp: bigint): void {
   const { stackPointer } = thread.architecture;
   const first = thread.callouts.findIndex(({ registers }) => (registers.get(stackPointer) ?? 0n) < sp);
-  if (first >= 0) thread.callouts.length = first;
+  if (first >= 0) keepCallouts(thread, first);
 }
 
 /** Takes room on the thread's stack for the procedure that is running; undefined when the stack is full. */
@@ -159,7 +160,7 @@ export function takeStack(thread: Thread, size: number): bigint | undefined {
   const callout = thread.callouts.at(-1);
   if (callout === undefined) return undefined;
   const address = (callout.stackTop - BigInt(size)) & ~15n;
-  if (!thread.growStack(address - RED_ZONE)) return undefined;
+  if (!thread.stack.grow(address - RED_ZONE)) return undefined;
   callout.stackTop = address;
   return address;
 }
@@ -189,7 +190,7 @@ export function* callAll(calls: readonly GuestCall[]): GuestProcedure {
 
 /** For what ends its thread from within: makes the thread's last calls first. */
 export function* endThread(thread: Thread, status: bigint): GuestProcedure {
-  yield* callAll(thread.takeLastCalls());
-  thread.end(status);
+  yield* callAll(takeLastCalls(thread));
+  finishThread(thread, status);
   return CONTEXT_SET;
 }

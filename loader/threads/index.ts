@@ -1,3 +1,4 @@
+export { attachThread, rerunThread } from './attach-thread.js';
 export type { Crash, ExceptionDetails } from './crash.js';
 export { DpcQueues, type QueuedDpc, type SetTimer } from './dpc.js';
 export {
@@ -33,5 +34,6 @@ export { type RunResult, Scheduler } from './scheduler.js';
 export type { SliceObserver, SliceRunner } from './slices.js';
 export type { StackFrame } from './stack-frame.js';
 export { type Requestor, Thread, type ThreadCondition, type ThreadState } from './thread.js';
+export { changeThread, finishThread, keepCallouts, takeLastCalls, wakeThread } from './thread-control.js';
 export { type ThreadOptions, ThreadRunner } from './thread-runner.js';
 export { ThreadStack } from './thread-stack.js';

@@ -1,6 +1,8 @@
 import type { Processor } from '../../cpu/index.js';
 import { IRQL } from '../common/index.js';
+import { attachThread } from './attach-thread.js';
 import type { Thread } from './thread.js';
+import { changeThread, detachThread } from './thread-control.js';
 
 /** Slices after which a thread gives its processor to one that waits for it. */
 const QUANTUM = 16;
@@ -56,7 +58,7 @@ export class ProcessorThreads {
   /** Takes a thread off its processor. */
   leave(thread: Thread): void {
     const { processor } = thread;
-    thread.detach();
+    detachThread(thread);
     if (processor !== undefined && this.on(processor) === thread) this.#current.delete(processor);
   }
 
@@ -109,7 +111,7 @@ export class ProcessorThreads {
 
   #assign(processor: Processor, thread: Thread): void {
     // It may fail, when there is no memory for the stack: the processor has no thread then.
-    thread.attach(processor);
+    attachThread(thread, processor);
     this.#current.set(processor, thread);
     this.#slices.set(processor, 0);
   }
@@ -118,8 +120,8 @@ export class ProcessorThreads {
     const previous = this.on(processor);
     if (previous === undefined) return;
     this.#current.delete(processor);
-    previous.detach();
-    previous.state = 'ready';
+    detachThread(previous);
+    changeThread(previous, { state: 'ready' });
     if (queue === 'front') this.#ready.unshift(previous);
     else this.#ready.push(previous);
   }

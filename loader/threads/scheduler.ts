@@ -1,4 +1,4 @@
-import type { Exit, Machine, Processor, RunOptions } from '../../cpu/index.js';
+import { type Exit, type Machine, type Processor, type RunOptions, setTime } from '../../cpu/index.js';
 import {
   type BugCheck,
   type BugCheckState,
@@ -11,7 +11,8 @@ import type { DpcQueues } from './dpc.js';
 import { ProcessorThreads } from './processor-threads.js';
 import { type SliceObserver, type SliceRunner, Slices } from './slices.js';
 import { LONGEST_SLICE, SlicesAhead, sliceLength } from './slices-ahead.js';
-import type { Thread, ThreadCondition } from './thread.js';
+import { type Thread, type ThreadCondition, threadFields } from './thread.js';
+import { changeThread } from './thread-control.js';
 import { Waits } from './waits.js';
 
 /**
@@ -60,7 +61,7 @@ export class Scheduler {
       owner.dpcs,
       (thread) => this.#processors.add(thread),
       (ticks) => {
-        owner.machine.time += Number(ticks);
+        setTime(owner.machine, owner.machine.time + Number(ticks));
       },
     );
   }
@@ -70,7 +71,7 @@ export class Scheduler {
   }
 
   /** Every thread that has not ended. */
-  get threads(): Thread[] {
+  get threads(): readonly Thread[] {
     return [...this.#processors.all, ...this.#waits.all].filter((thread) => !thread.finished);
   }
 
@@ -106,7 +107,9 @@ export class Scheduler {
   /** Runs a thread where it is, as the scheduler would, with nothing done about how it ends; for who schedules itself. */
   runSlice(thread: Thread, processor: Processor, options: RunOptions): Exit {
     this.#assertRunning(thread);
-    return this.#slices.run(thread, processor, options);
+    const exit = this.#slices.run(thread, processor, options);
+    threadFields(thread).instructions += exit.instructions;
+    return exit;
   }
 
   /**
@@ -172,7 +175,7 @@ export class Scheduler {
     this.#assertRunning(thread);
     if (thread.wait?.spins === true && !this.#waits.endSpin(thread, processor)) {
       if (thread.finished) {
-        thread.wait = undefined;
+        changeThread(thread, { wait: undefined });
         this.#leave(thread);
       }
       return 1;
@@ -180,10 +183,11 @@ export class Scheduler {
     const breakpoints = conditions.flatMap(({ thread: owner, address }) =>
       owner === thread && address !== undefined ? [address] : [],
     );
-    thread.state = 'running';
+    const fields = threadFields(thread);
+    fields.state = 'running';
     const exit = this.#slices.run(thread, processor, { instructions, breakpoints });
     settle?.(exit);
-    thread.instructions += exit.instructions;
+    fields.instructions += exit.instructions;
     this.#waits.executed(exit.instructions);
     if (exit.reason !== 'instructionLimit' && exit.reason !== 'breakpoint')
       this.#owner.dispatchExit(thread, processor, exit);
@@ -208,7 +212,7 @@ export class Scheduler {
     if (thread.finished || thread.processor === processor) return;
     this.#leave(thread);
     this.#processors.give(processor, thread);
-    thread.state = 'running';
+    changeThread(thread, { state: 'running' });
   }
 
   /**
@@ -315,9 +319,7 @@ export class Scheduler {
   #crashRequestors({ crash, onBehalfOf }: Thread): void {
     const client = onBehalfOf?.thread;
     if (crash === undefined || client === undefined || client.finished) return;
-    client.wait = undefined;
-    client.state = 'crashed';
-    client.crash = crash;
+    changeThread(client, { wait: undefined, state: 'crashed', crash });
     this.remove(client);
     this.#crashRequestors(client);
   }

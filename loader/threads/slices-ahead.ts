@@ -31,14 +31,14 @@ export class SlicesAhead {
   /** The length of the next slices together, and what must be told how they ended before `random` is used again. */
   take(limit: number): { readonly instructions: number; settle(exit: Exit): SlicesTaken } {
     const random = this.#random;
-    const { state } = random;
+    const takeBack = random.mark();
     const wanted = Math.min(limit, this.#length);
     let instructions = 0;
     while (instructions < wanted) instructions = Math.min(limit, instructions + sliceLength(random));
     return {
       instructions,
       settle: (exit) => {
-        random.state = state;
+        takeBack();
         const isWhole = exit.reason === 'instructionLimit';
         this.#length = isWhole ? Math.min(this.#length * 2, LONGEST_RUN) : SHORTEST_RUN;
         return this.#settle(exit, limit);

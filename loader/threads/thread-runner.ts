@@ -14,7 +14,7 @@ import type {
 } from './owners.js';
 import type { RunResult, Scheduler } from './scheduler.js';
 import type { StackFrame } from './stack-frame.js';
-import { type Requestor, Thread, type ThreadCondition } from './thread.js';
+import { type Requestor, Thread, type ThreadCondition, threadFields } from './thread.js';
 import { ThreadStack } from './thread-stack.js';
 
 /** How a thread is started. */
@@ -114,8 +114,9 @@ export class ThreadRunner implements ThreadSystem {
         message: `there is no processor ${affinity} for the thread to run on`,
       });
     const id = owner.nextId();
-    const { stack, teb } = client?.kernelStack ?? this.#createStack(domain, holder, id);
-    if (client !== undefined) client.kernelStack = { stack, teb };
+    const { stack, teb } =
+      (client && threadFields(client).kernelStack) ?? this.#createStack(domain, holder, id);
+    if (client !== undefined) threadFields(client).kernelStack = { stack, teb };
     const thread = new Thread({
       system: this,
       id,
@@ -210,12 +211,11 @@ export class ThreadRunner implements ThreadSystem {
     this.owner.scheduler.remove(thread);
     // Kernel code of a system service ran on a stack that its thread keeps.
     if (thread.onBehalfOf !== undefined) return;
-    if (thread.kernelThread !== undefined) {
-      this.owner.scheduler.remove(thread.kernelThread);
-      thread.kernelThread = undefined;
-    }
-    if (thread.kernelStack !== undefined) this.#freeStack(thread.kernelStack);
-    thread.kernelStack = undefined;
+    const fields = threadFields(thread);
+    if (fields.kernelThread !== undefined) this.owner.scheduler.remove(fields.kernelThread);
+    fields.kernelThread = undefined;
+    if (fields.kernelStack !== undefined) this.#freeStack(fields.kernelStack);
+    fields.kernelStack = undefined;
     this.#freeStack(thread);
   }
 

@@ -9,13 +9,7 @@ import { asInt, assertAddress, type Blocked, INSPECT, IRQL, printed } from '../c
 import type { ImageDomain } from '../images/index.js';
 import { type GuestMemory, guestMemoryOf } from '../memory/index.js';
 import type { Crash } from './crash.js';
-import {
-  type Callout,
-  callAll,
-  type GuestCall,
-  startProcedure,
-  type ThreadNotifications,
-} from './guest-call.js';
+import type { Callout, ThreadNotifications } from './guest-call.js';
 import type { ThreadProcess, ThreadSystem } from './owners.js';
 import type { StackFrame } from './stack-frame.js';
 import type { ThreadStack } from './thread-stack.js';
@@ -65,7 +59,33 @@ export interface ThreadDetails {
   readonly start: (processor: Processor) => void;
 }
 
-/** A thread: a stack and the registers it has when no processor runs it. */
+/** What of a thread changes. */
+export interface ThreadFields {
+  state: ThreadState;
+  irql: number;
+  wait: Blocked | undefined;
+  instructions: number;
+  crash: Crash | undefined;
+  readonly callouts: Callout[];
+  processor: Processor | undefined;
+  kernelThread: Thread | undefined;
+  /** The kernel stack that it keeps from one system service to the next, with the TEB of 32-bit drivers. */
+  kernelStack: { readonly stack: ThreadStack; readonly teb: bigint | undefined } | undefined;
+  /** Sets the registers of a thread that has not run yet. */
+  readonly start: (processor: Processor) => void;
+  notifications: ThreadNotifications | undefined;
+  /** Of a thread that is on no processor and has run. */
+  context: ProcessorContext | undefined;
+  readonly registers: Map<string, bigint>;
+  /** What the function returns that it waited in, once it has a processor. */
+  resultOfWait: bigint | undefined;
+  returnValue: bigint | undefined;
+  floatReturnValue: number | undefined;
+}
+
+let fieldsOf: (thread: Thread) => ThreadFields;
+
+/** A thread: a stack and the registers it has when no processor runs it. Only the kernel changes it. */
 export class Thread {
   /** The system that it runs in. */
   readonly system: ThreadSystem;
@@ -93,31 +113,11 @@ export class Thread {
   readonly teb: bigint | undefined;
   /** It is the kernel half of this thread: driver code that runs in its system service. */
   readonly onBehalfOf: Requestor | undefined;
-  /** Its own kernel half, with a kernel stack, while driver code runs in its system service (modelled: registers of its own). */
-  kernelThread: Thread | undefined;
-  /** The kernel stack that it keeps from one system service to the next, with the TEB of 32-bit drivers. */
-  kernelStack: { readonly stack: ThreadStack; readonly teb: bigint | undefined } | undefined;
-  /** What the scheduler knows of it. */
-  state: ThreadState = 'ready';
-  /** KIRQL of the code that it runs. */
-  irql: number;
-  /** What it waits for. */
-  wait: Blocked | undefined;
-  /** Instructions that it has executed. */
-  instructions = 0;
-  /** Why it crashed; undefined unless it has. */
-  crash: Crash | undefined;
-  /** Procedures of the kernel model that have interrupted it to call guest code, the oldest first. */
-  readonly callouts: Callout[] = [];
-  /** The processor whose registers hold this thread's state at the moment. */
-  processor: Processor | undefined;
-  readonly #start: (processor: Processor) => void;
-  #notifications: ThreadNotifications | undefined;
-  #context: ProcessorContext | undefined;
-  readonly #registers = new Map<string, bigint>();
-  #resultOfWait: bigint | undefined;
-  #returnValue: bigint | undefined;
-  #floatReturnValue: number | undefined;
+  readonly #fields: ThreadFields;
+
+  static {
+    fieldsOf = (thread) => thread.#fields;
+  }
 
   constructor(details: ThreadDetails) {
     this.system = details.system;
@@ -132,9 +132,24 @@ export class Thread {
     this.heapArena = details.heapArena ?? 0;
     this.teb = details.teb;
     this.onBehalfOf = details.onBehalfOf;
-    this.irql = details.irql ?? IRQL.PASSIVE_LEVEL;
-    this.#start = details.start;
-    this.#notifications = details.notifications;
+    this.#fields = {
+      state: 'ready',
+      irql: details.irql ?? IRQL.PASSIVE_LEVEL,
+      wait: undefined,
+      instructions: 0,
+      crash: undefined,
+      callouts: [],
+      processor: undefined,
+      kernelThread: undefined,
+      kernelStack: undefined,
+      start: details.start,
+      notifications: details.notifications,
+      context: undefined,
+      registers: new Map(),
+      resultOfWait: undefined,
+      returnValue: undefined,
+      floatReturnValue: undefined,
+    };
     this.memory = guestMemoryOf(details.domain, {
       addressSpace: this.addressSpace,
       touchGuard: (address) => this.stack.isBelowLimit(address) && this.stack.touchGuard(),
@@ -146,26 +161,60 @@ export class Thread {
     return this.domain.architecture;
   }
 
+  /** What the scheduler knows of it. */
+  get state(): ThreadState {
+    return this.#fields.state;
+  }
+
+  /** KIRQL of the code that it runs. */
+  get irql(): number {
+    return this.#fields.irql;
+  }
+
+  /** What it waits for. */
+  get wait(): Blocked | undefined {
+    return this.#fields.wait;
+  }
+
+  /** Instructions that it has executed. */
+  get instructions(): number {
+    return this.#fields.instructions;
+  }
+
+  /** Why it crashed; undefined unless it has. */
+  get crash(): Crash | undefined {
+    return this.#fields.crash;
+  }
+
+  /** Procedures of the kernel model that have interrupted it to call guest code, the oldest first. */
+  get callouts(): readonly Callout[] {
+    return this.#fields.callouts;
+  }
+
+  /** The processor whose registers hold this thread's state at the moment. */
+  get processor(): Processor | undefined {
+    return this.#fields.processor;
+  }
+
+  /** Its own kernel half, with a kernel stack, while driver code runs in its system service (modelled: registers of its own). */
+  get kernelThread(): Thread | undefined {
+    return this.#fields.kernelThread;
+  }
+
   /** The whole result register after its function returned. A 32-bit result leaves the upper half undefined. */
   get returnValue(): bigint | undefined {
-    return this.#returnValue;
+    return this.#fields.returnValue;
   }
 
   /** What the floating-point result register held then. */
   get floatReturnValue(): number | undefined {
-    return this.#floatReturnValue;
+    return this.#fields.floatReturnValue;
   }
 
   /** What its function returned, taken as a C `int`; undefined while it runs. */
   get result(): number | undefined {
-    return this.#returnValue === undefined ? undefined : asInt(this.#returnValue);
-  }
-
-  /** Its function has returned this, or it has ended itself with this exit code. */
-  end(returnValue: bigint, floatReturnValue?: number): void {
-    this.#returnValue = returnValue;
-    this.#floatReturnValue = floatReturnValue;
-    this.state = 'terminated';
+    const { returnValue } = this.#fields;
+    return returnValue === undefined ? undefined : asInt(returnValue);
   }
 
   /** Has it terminated or crashed? */
@@ -175,7 +224,7 @@ export class Thread {
 
   /** Has it executed or set up anything yet? Its stack holds no frames before. */
   get started(): boolean {
-    return this.processor !== undefined || this.#context !== undefined;
+    return this.processor !== undefined || this.#fields.context !== undefined;
   }
 
   /** A condition for `run({ until })`: this thread is about to execute the instruction at `address`. */
@@ -211,7 +260,7 @@ export class Thread {
 
   /** A general register, named as in the processor manual, whether or not a processor runs the thread. 0 before it has started. */
   register(name: string): bigint {
-    return this.processor?.get(name) ?? this.#registers.get(name) ?? 0n;
+    return this.processor?.get(name) ?? this.#fields.registers.get(name) ?? 0n;
   }
 
   /**
@@ -220,48 +269,6 @@ export class Thread {
    */
   stackWalk(): readonly StackFrame[] {
     return this.system.stackWalk(this);
-  }
-
-  /** Puts the thread's registers on a processor. */
-  attach(processor: Processor): void {
-    if (this.processor === processor) return;
-    processor.addressSpace = this.addressSpace;
-    const begins = this.#context === undefined && this.callouts.length === 0;
-    if (this.#context === undefined) this.#start(processor);
-    else processor.loadContext(this.#context);
-    this.processor = processor;
-    const calls = begins ? this.#notifications?.begins() : undefined;
-    if (calls !== undefined && calls.length > 0)
-      startProcedure(this.system.scheduler, this, callAll(calls), () => {});
-    if (this.#resultOfWait !== undefined) this.architecture.setResult(processor, this.#resultOfWait);
-    this.#resultOfWait = undefined;
-  }
-
-  /** What is still to be called before it ends; asked once. */
-  takeLastCalls(): readonly GuestCall[] {
-    const calls = this.#notifications?.ends() ?? [];
-    this.#notifications = undefined;
-    return calls;
-  }
-
-  /** Takes the thread off its processor. */
-  detach(): void {
-    if (this.processor === undefined) return;
-    for (const name of this.architecture.registers) this.#registers.set(name, this.processor.get(name));
-    this.#context = this.processor.saveContext();
-    this.processor = undefined;
-  }
-
-  /** Ends its wait: the function that it waits in will return `result`. */
-  wake(result: bigint): void {
-    this.wait = undefined;
-    this.state = 'ready';
-    this.#resultOfWait = result;
-  }
-
-  /** Makes sure that the stack has memory down to `address`; false when it ends before. */
-  growStack(address: bigint): boolean {
-    return this.stack.grow(address);
   }
 
   /** `demo!dispatch+0x9`, or the bare address where no image is. */
@@ -287,4 +294,9 @@ export class Thread {
   [INSPECT](): string {
     return printed(this[Symbol.toStringTag], this.toJSON());
   }
+}
+
+/** What of a thread changes: for the rooms of the loader alone. */
+export function threadFields(thread: Thread): ThreadFields {
+  return fieldsOf(thread);
 }

@@ -1,6 +1,7 @@
 import type { Processor } from '../../cpu/index.js';
 import { STATUS_TIMEOUT } from '../common/index.js';
 import type { Thread } from './thread.js';
+import { changeThread, wakeThread } from './thread-control.js';
 
 /** Timers that expire when their time has come. */
 export interface Timers {
@@ -73,7 +74,7 @@ export class Waits {
       if (thread.finished) {
         // What it waits for has become unreadable: it ended by that.
         this.#waiting.delete(thread);
-        thread.wait = undefined;
+        changeThread(thread, { wait: undefined });
         continue;
       }
       const result =
@@ -83,7 +84,7 @@ export class Waits {
           : undefined);
       if (result === undefined) continue;
       this.#waiting.delete(thread);
-      thread.wake(result);
+      wakeThread(thread, result);
       this.ready(thread);
     }
   }
@@ -97,7 +98,7 @@ export class Waits {
       this.#spins += 1;
       return false;
     }
-    thread.wait = undefined;
+    changeThread(thread, { wait: undefined });
     thread.architecture.setResult(processor, result);
     return true;
   }

@@ -195,7 +195,6 @@ export class Replay implements Disposable {
   #execute(thread: Thread, processor: Processor): string | undefined {
     const { pc } = processor;
     const exit = this.subject.lab.kernel.scheduler.runSlice(thread, processor, { instructions: 1 });
-    thread.instructions += exit.instructions;
     if (exit.reason === 'instructionLimit') return undefined;
     const resumption =
       exit.reason === 'exception' && exit.name === 'breakpoint'

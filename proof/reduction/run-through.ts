@@ -1,7 +1,15 @@
 import type { ProcessorContext } from '../../cpu/index.js';
-import { PAGE_SIZE } from '../../cpu/index.js';
+import { PAGE_SIZE, setTime } from '../../cpu/index.js';
 import { standsIn } from '../../engine/index.js';
-import { type Crash, type ImageDomain, Process, STATUS_TIMEOUT, type Thread } from '../../loader/index.js';
+import {
+  type Crash,
+  type ImageDomain,
+  Process,
+  rerunThread,
+  STATUS_TIMEOUT,
+  type Thread,
+  wakeThread,
+} from '../../loader/index.js';
 import type { EngineNode } from '../explore/engine-graph.js';
 import type { ExecutedInstruction, FetchView } from '../explore/executor.js';
 import { BoundReached } from '../explore/state-set.js';
@@ -47,7 +55,7 @@ export class CallRunner {
       memory: (access) => this.#watch?.data(access),
       segment: (instructions) => this.#watch?.segment(instructions),
     });
-    thread.growStack(thread.stack.base + BigInt(STACK_FLOOR));
+    thread.stack.grow(thread.stack.base + BigInt(STACK_FLOOR));
     const foreign = [...visible.changed, ...visible.conflicts].map(([address]) => address);
     this.points = new GuestPoints({ machine, processor, thread, role, memory, foreign });
     this.#initialContext = processor.saveContext();
@@ -198,11 +206,7 @@ export class CallRunner {
 
   #load(point: GuestPoint, view: FetchView, node: EngineNode, shared: number): void {
     const { subject, thread, processor, memory, visible } = this.options;
-    thread.state = 'running';
-    thread.crash = undefined;
-    thread.irql = point.irql;
-    thread.callouts.splice(0);
-    thread.attach(processor);
+    rerunThread(thread, processor, point.irql);
     subject.lab.kernel.machine.restore(point.snapshot);
     memory.restored(point.contents);
     this.options.shared.load(shared);
@@ -246,7 +250,7 @@ export class CallRunner {
       if (thread.finished || thread.processor !== processor) this.#endWait(watch);
     }
     this.#watch = undefined;
-    subject.lab.kernel.machine.time = time + watch.steps;
+    setTime(subject.lab.kernel.machine, time + watch.steps);
   }
 
   /** A wait whose time may be up is over; another one that memory decides is a step that cannot be done yet. */
@@ -261,9 +265,8 @@ export class CallRunner {
           : `a wait, which the explorer cannot end: ${this.describe(thread.pc)}${wait === undefined ? '' : ` (${wait.reason})`}`,
       );
     scheduler.remove(thread);
-    thread.wake(wait.timeoutResult ?? STATUS_TIMEOUT);
+    wakeThread(thread, wait.timeoutResult ?? STATUS_TIMEOUT);
     scheduler.place(thread);
-    thread.state = 'running';
     if (wait.deadline === undefined) watch.waits(wait.reason);
   }
 

@@ -18,6 +18,7 @@ interface Options {
   readonly patchUserImages?: boolean;
   readonly hotPatchTableSize?: number;
   readonly awaitBootPatches?: boolean;
+  readonly silo?: boolean;
 }
 
 describe.each(WORLDS)('NtManageHotPatch, called by code of $name', ({ architecture, images, wow64 }) => {
@@ -25,12 +26,13 @@ describe.each(WORLDS)('NtManageHotPatch, called by code of $name', ({ architectu
     patchUserImages = true,
     hotPatchTableSize = 0x1000,
     awaitBootPatches = false,
+    silo = false,
   }: Options = {}) {
     const lab = await Lab.boot({ architecture, hotPatchTableSize });
     const { kernel } = lab;
     const engine = new ModernEngine(kernel, { patchUserImages, awaitBootPatches });
-    const process = kernel.createProcess({ name: 'tool.exe', wow64 });
-    process.privileges.add('SeLoadDriverPrivilege');
+    const process = kernel.createProcess({ name: 'tool.exe', wow64, silo });
+    process.enablePrivileges('SeLoadDriverPrivilege');
     for (const name of ['hpimport.dll', 'base/demo.dll', 'manage.dll'])
       await lab.loadDll(process, fixture(`${images}/${name}`));
     const [demo, manage] = [process.findImage('demo'), process.findImage('manage')];
@@ -107,12 +109,12 @@ describe.each(WORLDS)('NtManageHotPatch, called by code of $name', ({ architectu
 
   it('needs the privilege, and a process of the host', async () => {
     using machine = await boot();
-    machine.process.privileges.delete('SeLoadDriverPrivilege');
+    machine.process.disablePrivileges('SeLoadDriverPrivilege');
     expect(machine.call('LoadPatch', machine.path(), 0, 0)).toBe(0xc0000061);
     expect(machine.call('CheckEnabled', 1, 0)).toBe(0);
-    machine.process.privileges.add('SeLoadDriverPrivilege');
-    machine.process.silo = true;
-    expect(machine.call('LoadPatch', machine.path(), 0, 0)).toBe(0xc0000022);
+    machine.process.enablePrivileges('SeLoadDriverPrivilege');
+    using contained = await boot({ silo: true });
+    expect(contained.call('LoadPatch', contained.path(), 0, 0)).toBe(0xc0000022);
     expect(machine.leaf()).toBe(42);
   });
 

@@ -128,7 +128,10 @@ describe('lists of two patches', () => {
     using machine = await bootPatched();
     const { lab, admin } = machine;
     const { domain } = lab.createProcess('empty.exe');
-    const caller = { ...admin, domain: { ...domain, kind: 'system' } as unknown as typeof domain };
+    const caller = {
+      ...admin,
+      domain: { ...domain, images: domain.images, kind: 'system' } as unknown as typeof domain,
+    };
     expect(query(machine, 'QueryActivePatches', { handle: CURRENT_PROCESS }).count).toBe(2);
     expect(query(machine, 'QueryActivePatches', { handle: CURRENT_PROCESS, caller }).count).toBe(0);
     expect(query(machine, 'QueryActivePatches', { handle: 0n, caller }).count).toBe(2);

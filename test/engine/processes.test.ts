@@ -66,9 +66,10 @@ describe('processes that come and go', () => {
   it('a patch of one user concerns the processes of that user alone', async () => {
     using machine = await bench(dll);
     const { lab, places } = machine;
-    const [mine, other] = places;
-    if (mine?.domain.process === undefined || other === undefined) throw new Error('no process');
-    mine.domain.process.userSid = 'S-1-5-21-1-2-3-1001';
+    const [other] = places;
+    if (other === undefined) throw new Error('no process');
+    const userSid = 'S-1-5-21-1-2-3-1001';
+    const mine = machine.place(lab.createProcess({ name: 'mine.exe', userSid }).domain);
     lab.engine.load(machine.image(), { userSid: 'S-1-5-21-1-2-3-1001' });
     expect(mine.call('leaf_opaque')).toBe(43);
     expect(other.call('leaf_opaque')).toBe(42);

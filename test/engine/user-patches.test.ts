@@ -14,8 +14,7 @@ const dll = cell;
 const x64 = form;
 
 const processOf = (lab: Lab, userSid: string | undefined) => {
-  const process = lab.createProcess('new.exe');
-  process.userSid = userSid;
+  const process = lab.createProcess({ name: 'new.exe', userSid });
   return process.domain;
 };
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { LoadedImage, Process } from '../../loader/index.js';
+import { changeHotPatchState, type LoadedImage, type Process } from '../../loader/index.js';
 import { ARCHITECTURES, boot, built, described, KERNEL_ARCHITECTURES } from './support.js';
 
 /** Offsets in PEB, PEB_LDR_DATA and LDR_DATA_TABLE_ENTRY, 64-bit and 32-bit. */
@@ -52,9 +52,11 @@ describe.each(ARCHITECTURES)('the loader data of a process on %s', (architecture
     const demo = process.loadImage(...described(`${architecture}/base/demo.dll`));
     const [patch, options] = described(`${architecture}/patch/demo_hp.dll`);
     const loaded = process.loadImage(patch, { ...options, loadReason: 'PatchImage' });
-    loaded.hotPatchState = 'AppliedReverse';
-    demo.hotPatchState = 'AppliedForward';
-    demo.activePatchImageBase = loaded.dllBase;
+    changeHotPatchState(loaded, { hotPatchState: 'AppliedReverse' });
+    changeHotPatchState(demo, {
+      hotPatchState: 'AppliedForward',
+      activePatchImageBase: loaded.dllBase,
+    });
     expect(
       modules(process).map(({ name, loadReason, hotPatchState }) => [name, loadReason, hotPatchState]),
     ).toEqual([
@@ -81,7 +83,7 @@ describe.each(ARCHITECTURES)('the loader data of a process on %s', (architecture
     const { environment } = kernel.createProcess({ name: 'a.exe' });
     if (environment === undefined) throw new Error('no PEB');
     expect(environment.imagesHotPatched).toBe(false);
-    environment.imagesHotPatched = true;
+    environment.noteHotPatch();
     expect(environment.imagesHotPatched).toBe(true);
   });
 });

@@ -1,4 +1,4 @@
-import { type GuestCall, processorOf, type Thread } from '../../threads/index.js';
+import { type GuestCall, keepCallouts, processorOf, type Thread } from '../../threads/index.js';
 import { FrameWalker } from '../stack-walk.js';
 import { DISPOSITION, EXCEPTION_TARGET_UNWIND, EXCEPTION_UNWINDING } from './codes.js';
 import {
@@ -105,7 +105,7 @@ export function* unwindByTables(
     processor.pc = request.targetIp;
     architecture.setResult(processor, request.returnValue);
     // Not by their stack pointers: a function without a frame has that of its caller.
-    thread.callouts.length = walker.proceduresOutside;
+    keepCallouts(thread, walker.proceduresOutside);
     return true;
   } while (walker.next());
   return false;

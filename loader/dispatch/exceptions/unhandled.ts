@@ -9,7 +9,7 @@ import {
   PAGE_FAULT_IN_NONPAGED_AREA,
   SYSTEM_THREAD_EXCEPTION_NOT_HANDLED,
 } from '../../common/index.js';
-import type { Crash, ExceptionDetails, Thread } from '../../threads/index.js';
+import { type Crash, changeThread, type ExceptionDetails, type Thread } from '../../threads/index.js';
 import type { ServiceOwner } from '../service-owner.js';
 import { exceptionName } from './codes.js';
 
@@ -23,9 +23,11 @@ export function endUnhandled(
   crash: Crash,
   exception: ExceptionDetails,
 ): void {
-  thread.state = 'crashed';
   const bugCheck = thread.domain.kind === 'user' ? undefined : bugCheckOf(thread, crash, exception);
-  thread.crash = { ...crash, exception, ...(bugCheck === undefined ? {} : { bugCheck }) };
+  changeThread(thread, {
+    state: 'crashed',
+    crash: { ...crash, exception, ...(bugCheck === undefined ? {} : { bugCheck }) },
+  });
   kernel.events.emit({
     kind: 'threadCrashed',
     text: `thread ${thread.id} (${thread.name}): ${crash.text}`,

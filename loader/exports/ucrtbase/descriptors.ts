@@ -1,5 +1,6 @@
 import type { ServiceCall, SimulatedExport } from '../../dispatch/index.js';
 import { ATTRIBUTE, ConsoleFile, VolumeFile } from '../../files/index.js';
+import { changeProcess } from '../../processes/index.js';
 import { absolute, fileOf, moveTo } from '../disk-access.js';
 import { cdecl, wide } from '../simulated-export.js';
 import {
@@ -82,7 +83,9 @@ export function descriptorExports(): SimulatedExport[] {
       ),
       cdecl(name('chdir'), [text], (call, path) =>
         onFiles(call, -1, () => {
-          call.process.currentDirectory = call.kernel.volume.get(absolute(call, path)).path;
+          changeProcess(call.process, {
+            currentDirectory: call.kernel.volume.get(absolute(call, path)).path,
+          });
           return 0;
         }),
       ),

@@ -1,5 +1,11 @@
 import { failFast, type ServiceCall, type SimulatedExport } from '../../dispatch/index.js';
-import { CONTEXT_SET, type GuestCall, type GuestProcedure, type ServiceResult } from '../../threads/index.js';
+import {
+  CONTEXT_SET,
+  finishThread,
+  type GuestCall,
+  type GuestProcedure,
+  type ServiceResult,
+} from '../../threads/index.js';
 import { environmentVariable, environmentVector, setEnvironmentVariable } from '../environment-block.js';
 import { cdecl } from '../simulated-export.js';
 import { ERRNO, failed, invalidParameter, PROCESS, processData, THREAD, threadData } from './state.js';
@@ -103,7 +109,7 @@ function* exit(
   if (options.runs) yield* execute(call, processData(call, PROCESS.atexit));
   flushAll(call);
   if (options.returns) return undefined;
-  call.thread.end(BigInt(code >>> 0));
+  finishThread(call.thread, BigInt(code >>> 0));
   call.process.terminate(code);
   return CONTEXT_SET;
 }

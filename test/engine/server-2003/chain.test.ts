@@ -185,7 +185,7 @@ describe('a request to inject is granted in every process or in none', () => {
     const running = await run({ processor: 'x64' });
     const [one, other] = running.loaded.map(({ domain }) => processOf(domain));
     if (one === undefined || other === undefined) throw new Error('two processes');
-    one.privileges.add('SeDebugPrivilege');
+    one.enablePrivileges('SeDebugPrivilege');
     const ask = (flags: number, name: string, process = 0n) =>
       setSystemInformation(one, encodeNames(INJECT_THREAD + flags, { name }, { targetProcess: process }))
         .status;

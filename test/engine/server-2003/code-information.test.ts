@@ -22,7 +22,7 @@ async function start(processor: Processor = 'x64') {
   const process = processOf(running.loaded[0]?.domain);
   const f = running.loaded[0]?.symbol('f');
   if (process === undefined || f === undefined) throw new Error('no process');
-  process.privileges.add('SeDebugPrivilege').add('SeRestorePrivilege');
+  process.enablePrivileges('SeDebugPrivilege', 'SeRestorePrivilege');
   const { pointerSize } = process.domain.architecture;
   return { running, process, f, pointerSize, [Symbol.dispose]: () => running[Symbol.dispose]() };
 }

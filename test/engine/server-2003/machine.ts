@@ -45,7 +45,7 @@ export class Machine implements Disposable {
     this.ntdll = `${folder}ntdll.dll`;
     this.ntdllNew = `${folder}ntdll.new.dll`;
     this.process = this.start('update.exe');
-    for (const privilege of privileges) this.process.privileges.add(privilege);
+    this.process.enablePrivileges(...privileges);
     server.loadDll(this.process, this.shell);
   }
 

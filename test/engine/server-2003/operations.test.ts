@@ -161,7 +161,7 @@ describe('what an observer is told of an operation', () => {
     engine.unload(silent);
     engine.enable(silent);
     const process = processOf(first(loaded).domain);
-    process?.privileges.add('SeDebugPrivilege');
+    process?.enablePrivileges('SeDebugPrivilege');
     running.lab.kernel.files.add('other.dll', patchOf(running, 21));
     const buffer = encodeNames(INJECT_THREAD, { name: 'other.dll' }, { targetProcess: 0n });
     if (process !== undefined) expect(setSystemInformation(process, buffer).status).toBe(0);

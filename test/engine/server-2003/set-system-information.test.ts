@@ -20,7 +20,7 @@ async function withProcess(processor: 'x86' | 'x64' = 'x64', privileges: readonl
   const running = await run({ processor });
   const process = processOf(running.loaded[0]?.domain);
   if (process === undefined) throw new Error('no process');
-  for (const privilege of privileges) process.privileges.add(privilege);
+  process.enablePrivileges(...privileges);
   const image = buildPatch(running.target, { processor });
   running.lab.kernel.files.add('patch.dll', image);
   const { pointerSize } = process.domain.architecture;
@@ -139,7 +139,7 @@ describe('NtSetSystemInformation(SystemHotpatchInformation), from guest code', (
   it('KernelInfo patches a driver and takes it back', async () => {
     using running = await run({ processor: 'x64', kind: 'driver' });
     const process = running.lab.createProcess('update.exe');
-    process.privileges.add('SeLoadDriverPrivilege');
+    process.enablePrivileges('SeLoadDriverPrivilege');
     running.lab.kernel.files.add(
       'patch.sys',
       buildPatch(running.target, { processor: 'x64', kind: 'driver' }),
@@ -205,7 +205,7 @@ describe('SystemHotpatchInformation, whoever asks', () => {
       }),
     );
     const process = lab.createProcess('update.exe');
-    process.privileges.add('SeLoadDriverPrivilege');
+    process.enablePrivileges('SeLoadDriverPrivilege');
     const patch = buildPatch(target, { processor: 'x64', kind: 'driver' });
     lab.kernel.files.add('patch.sys', patch);
     const ask = (active: number) =>
@@ -232,7 +232,7 @@ describe('SystemHotpatchInformation, whoever asks', () => {
   it('a thread is not injected for the hotpatch of a driver', async () => {
     using running = await run({ processor: 'x64', kind: 'driver' });
     const process = running.lab.createProcess('update.exe');
-    process.privileges.add('SeDebugPrivilege');
+    process.enablePrivileges('SeDebugPrivilege');
     const patch = buildPatch(running.target, { processor: 'x64', kind: 'driver' });
     running.lab.kernel.files.add('patch.sys', patch);
     const buffer = encodeNames(INJECT_THREAD + ACTIVE, { name: 'patch.sys' }, { targetProcess: 0n });
@@ -295,7 +295,7 @@ describe('SystemHotpatchInformation, whoever asks', () => {
       const address = one.process.domain.allocateMemory('pool', buffer.length);
       one.process.addressSpace.write(address, buffer);
       expect(() => one.at(address)).toThrow(mistake);
-      one.process.privileges.add('SeDebugPrivilege');
+      one.process.enablePrivileges('SeDebugPrivilege');
       one.process.addressSpace.writeU32(address, INJECT_THREAD);
       expect(() => one.at(address)).toThrow(mistake);
     });
@@ -366,8 +366,8 @@ describe('files that the system knows by name', () => {
     using running = await run({ processor: 'x86', wow64: true, processes: 1 });
     const { lab } = running;
     const wide = lab.createProcess('updater.exe');
-    wide.privileges.add('SeDebugPrivilege');
-    wide.privileges.add('SeLoadDriverPrivilege');
+    wide.enablePrivileges('SeDebugPrivilege');
+    wide.enablePrivileges('SeLoadDriverPrivilege');
     lab.kernel.files.add('patch.dll', buildPatch(running.target, { processor: 'x86', result: 32 }));
     const { INJECT_THREAD } = FLG_HOTPATCH;
     const inject = (flags: number) =>

@@ -188,7 +188,7 @@ export class Sequence {
     const { process } = asking;
     const path = this.#pathOf(hotpatch);
     kernel.files.add(path.replace(/^.*\\/, ''), hotpatch.image);
-    process.privileges.add('SeDebugPrivilege');
+    process.enablePrivileges('SeDebugPrivilege');
     const { NAME_INFO, INJECT_THREAD, ACTIVE } = FLG_HOTPATCH;
     const active = this.#pick(4) > 0;
     const whom = this.#pick(3);
