@@ -38,3 +38,13 @@ function parseNumber(text: string): bigint {
     throw new UsageError(`argument '${text}' does not fit into 64 bits`);
   return value;
 }
+
+/**
+ * The words of a call in one text, as a shell would split them: `F 1 "two words" @file buf:16`. A word in double quotes keeps
+ * them, because it is a text for the guest; `\\"` and `\\\\` in it are a quote and a backslash. Single quotes hold a word together.
+ */
+export function callWords(call: string): string[] {
+  return (call.match(/"(?:\\.|[^"\\])*"|'[^']*'|[^\s"']+/g) ?? []).map((word) =>
+    word.startsWith("'") ? word.slice(1, -1) : word.startsWith('"') ? word.replace(/\\(["\\])/g, '$1') : word,
+  );
+}

@@ -8,7 +8,13 @@ import {
   isBuildRule,
 } from '../builder/index.js';
 import { engineBuild } from '../engine/index.js';
-import { findAllSymbols, hotPatchFileName, readImage, readObject } from '../image/index.js';
+import {
+  findAllSymbols,
+  hotPatchFileName,
+  readImage,
+  readObject,
+  type SymbolsOrigin,
+} from '../image/index.js';
 import { WINDOWS_BUILDS, type WindowsBuild } from '../loader/index.js';
 import { build2003 } from './build-2003.js';
 import { printAttempt, printSuggestion } from './build-text.js';
@@ -179,11 +185,20 @@ export function comparing(progress: Progress): (compared: number, functions: num
   return (compared, functions) => progress.show(`${compared} of ${functions} functions compared`);
 }
 
+/**
+ * Files beside an image that are another's. Not where a PDB of its own was found: a hotpatch image still names the PDB of
+ * the fixed build, which lies beside the base under the base's name.
+ */
+export function notePassedOver({ file, passedOver }: SymbolsOrigin): void {
+  if (file !== undefined && /\.pdb$/i.test(file)) return;
+  for (const error of passedOver) note(`hotpatch: passed over: ${error.message}`);
+}
+
 /** An image and the symbols of `symbolsFile`, or of what lies beside it. */
 export function readSource(path: string, symbolsFile?: string): BuildSource {
   const image = readImage(readInput(path), { file: path });
   const found = findAllSymbols({ image, path }, { symbolsFile });
-  for (const error of found.origin.passedOver) note(`hotpatch: passed over: ${error.message}`);
+  notePassedOver(found.origin);
   noteInput(found.origin.file);
   return { image, symbols: found.table, pdb: found.pdb, symbolsFile: found.origin.file };
 }

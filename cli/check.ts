@@ -11,9 +11,10 @@ import {
   readImage,
   type SymbolsOrigin,
 } from '../image/index.js';
+import { notePassedOver } from './build.js';
 import { assertOutput, noteInput, readInput } from './files.js';
 import { hex8, table } from './layout.js';
-import { colours, EXIT, note, print, printJson } from './output.js';
+import { colours, EXIT, print, printJson } from './output.js';
 import type { HotPatchGeneration } from './patcher.js';
 import { Progress } from './progress.js';
 import { writeSarif } from './sarif.js';
@@ -45,7 +46,7 @@ export function checkCommand(): Command {
       if (flags.sarif !== undefined) assertOutput(flags.sarif, [path, flags.symbols]);
       const image = readImage(readInput(path), { file: path });
       const { report, origin } = await examine(image, path, flags);
-      for (const error of origin.passedOver) note(`hotpatch: passed over: ${error.message}`);
+      notePassedOver(origin);
       if (flags.sarif !== undefined) writeSarif(flags.sarif, checkSarif(path, image, report));
       if (flags.json) printJson(jsonOf(path, report, origin));
       else printReport(path, report, origin, flags.all ?? false);

@@ -7,11 +7,10 @@ import {
   type NamedImage,
   type ScenarioOperation,
 } from '../proof/index.js';
-import { parseArgument } from './arguments.js';
+import { callWords, parseArgument } from './arguments.js';
 import { locate } from './call-report.js';
 import { UsageError } from './errors.js';
 import { readInput } from './files.js';
-import { callWords } from './live-call.js';
 import { commonGeneration, ENGINE_OF } from './patcher.js';
 
 export interface ImageFlags {

@@ -1,5 +1,5 @@
 import type { LiveCall } from '../debugger/index.js';
-import { parseArgument } from './arguments.js';
+import { callWords, parseArgument } from './arguments.js';
 import { UsageError } from './errors.js';
 
 /** `F 1 "two words" @file buf:16`: words as on the command line of `hotpatch call`. */
@@ -14,9 +14,4 @@ export function liveCall(text: string): LiveCall {
       return typeof argument === 'bigint' ? argument : argument.bytes;
     }),
   };
-}
-
-/** The words of a call in one text; double quotes hold spaces. */
-export function callWords(text: string): readonly string[] {
-  return text.match(/"[^"]*"|\S+/g) ?? [];
 }

@@ -1,4 +1,5 @@
 import type { MadeHotPatch } from '../builder/index.js';
+import { callWords } from './arguments.js';
 import { callReport } from './call-report.js';
 import { describeReport, reportOf } from './errors.js';
 
@@ -48,11 +49,4 @@ function outcome(image: string, call: string, patch: readonly string[]): string 
     if (told === undefined || told.exitCode === 2) throw error;
     return describeReport(told).split('\n')[0] ?? '';
   }
-}
-
-/** Words as a shell would split them, but that a word in double quotes keeps them: it is a string for the guest. */
-function callWords(call: string): string[] {
-  return (call.match(/"(?:\\.|[^"\\])*"|'[^']*'|[^\s"']+/g) ?? []).map((word) =>
-    word.startsWith("'") ? word.slice(1, -1) : word.startsWith('"') ? word.replace(/\\(["\\])/g, '$1') : word,
-  );
 }

@@ -8,10 +8,12 @@ import {
 } from '../builder/index.js';
 import {
   compareBehaviour,
+  type DifferentialArgument,
   type DifferentialCall,
   type DifferentialReport,
   type Disagreement,
 } from '../proof/index.js';
+import { callWords, parseArgument } from './arguments.js';
 import { allowedRules, comparing, readSource } from './build.js';
 import { printFinding } from './build-text.js';
 import { UsageError } from './errors.js';
@@ -118,7 +120,7 @@ export function verifyCommand(): Command {
     });
 }
 
-/** `F 1 0x2`, one from each --call and each line of --calls. */
+/** `F 1 "text" buf:16`, one from each --call and each line of --calls. */
 function callsOf({ call, calls, fixed }: VerifyFlags): DifferentialCall[] {
   const lines = calls === undefined ? [] : new TextDecoder().decode(readInput(calls)).split(/\r?\n/);
   const texts = [...call, ...lines.map((line) => line.replace(/#.*/, ''))]
@@ -127,14 +129,17 @@ function callsOf({ call, calls, fixed }: VerifyFlags): DifferentialCall[] {
   if (texts.length > 0 && fixed === undefined)
     throw new UsageError('--call needs --fixed IMAGE to compare with');
   return texts.map((text) => {
-    const [name = '', ...parameters] = text.split(/\s+/);
-    return { function: name, arguments: parameters.map((word) => numberOf(text, word)) };
+    const [name = '', ...parameters] = callWords(text);
+    const values = parameters.map(argumentOf);
+    const words = values.map((value, index) => (typeof value === 'bigint' ? value : parameters[index]));
+    return { text: [name, ...words].join(' '), function: name, arguments: values };
   });
 }
 
-function numberOf(call: string, word: string): bigint {
-  if (!/^-?(0x[0-9a-f]+|\d+)$/i.test(word)) throw new UsageError(`--call '${call}': ${word} is no number`);
-  return word.startsWith('-') ? -BigInt(word.slice(1)) : BigInt(word);
+function argumentOf(word: string): DifferentialArgument {
+  const argument = parseArgument(word);
+  if (typeof argument === 'bigint') return argument;
+  return { bytes: argument.bytes, isCompared: argument.printBack };
 }
 
 /** RVAs of the functions of the base that the hotpatch redirects. */

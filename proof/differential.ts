@@ -5,10 +5,21 @@ import { hasHotp1Section, type PeImage } from '../image/index.js';
 import { Lab } from '../lab/index.js';
 import { GuestCrash, type LoadedImage } from '../loader/index.js';
 
+/** Bytes that the function gets a pointer to; each call has its own. */
+export interface DifferentialBuffer {
+  readonly bytes: Uint8Array;
+  /** What it holds after the call belongs to what the call returns. */
+  readonly isCompared: boolean;
+}
+
+export type DifferentialArgument = bigint | DifferentialBuffer;
+
 /** `name argument…` */
 export interface DifferentialCall {
   readonly function: string;
-  readonly arguments: readonly bigint[];
+  readonly arguments: readonly DifferentialArgument[];
+  /** How reports write it. Default: its name and its numbers. */
+  readonly text?: string;
 }
 
 export interface DifferentialInput {
@@ -27,7 +38,7 @@ export interface DifferentialInput {
   readonly memorySize?: number;
 }
 
-/** A result as text: `7`, `crashed: STATUS_…`. */
+/** A result as text: `7`, `7 00ff` with what a buffer holds, `crashed: STATUS_…`. */
 export interface Disagreement {
   readonly kind: 'fresh' | 'inFlight' | 'later' | 'rolledBack';
   readonly call: string;
@@ -108,8 +119,11 @@ export async function compareBehaviour(input: DifferentialInput): Promise<Differ
   return { calls: calls.length, places, disagreements, mixtures };
 }
 
-function textOf({ function: name, arguments: parameters }: DifferentialCall): string {
-  return [name, ...parameters].join(' ');
+function textOf({ function: name, arguments: parameters, text }: DifferentialCall): string {
+  return (
+    text ??
+    [name, ...parameters.map((one) => (typeof one === 'bigint' ? one : `buf:${one.bytes.length}`))].join(' ')
+  );
 }
 
 function placesOf(program: Program, patched: readonly number[], most: number): number[] {
@@ -128,6 +142,11 @@ async function results(input: DifferentialInput, of: BuildSource): Promise<strin
 
 /** Most instructions of one call. */
 const LIMIT = 5_000_000;
+
+interface StartedCall {
+  readonly thread: ReturnType<Lab['startThread']>;
+  readonly compared: readonly { readonly address: bigint; readonly length: number }[];
+}
 
 /** A machine with one image, a DLL in a process or a driver in the kernel. */
 class World implements Disposable {
@@ -165,38 +184,58 @@ class World implements Disposable {
     this.lab.unloadHotPatch(patch);
   }
 
-  call({ function: name, arguments: parameters }: DifferentialCall): string {
+  call(call: DifferentialCall): string {
     return this.#result(() => {
-      const thread = this.lab.startThread(this.image.symbol(name), [...parameters]);
-      this.lab.run({ until: thread.returns(), instructions: LIMIT });
-      return thread.result;
+      const started = this.#start(call);
+      this.lab.run({ until: started.thread.returns(), instructions: LIMIT });
+      return this.#outcome(started);
     });
   }
 
   /** Undefined when the call does not come by this place. */
-  callWithPatch(
-    { function: name, arguments: parameters }: DifferentialCall,
-    rva: number,
-  ): string | undefined {
+  callWithPatch(call: DifferentialCall, rva: number): string | undefined {
     let isThere = false;
+    const place = this.image.dllBase + BigInt(rva);
     const result = this.#result(() => {
-      const thread = this.lab.startThread(this.image.symbol(name), [...parameters]);
-      this.lab.run({
-        until: [thread.reaches(this.image.dllBase + BigInt(rva)), thread.returns()],
-        instructions: LIMIT,
-      });
-      isThere = thread.pc === this.image.dllBase + BigInt(rva) && thread.result === undefined;
-      if (!isThere) return 0;
+      const started = this.#start(call);
+      const { thread } = started;
+      this.lab.run({ until: [thread.reaches(place), thread.returns()], instructions: LIMIT });
+      isThere = thread.pc === place && thread.result === undefined;
+      if (!isThere) return '';
       this.apply();
       this.lab.run({ until: thread.returns(), instructions: LIMIT });
-      return thread.result;
+      return this.#outcome(started);
     });
     return isThere ? result : undefined;
   }
 
-  #result(run: () => number | undefined): string {
+  #start({ function: name, arguments: parameters }: DifferentialCall): StartedCall {
+    const { domain } = this.image;
+    const compared: StartedCall['compared'][number][] = [];
+    const values = parameters.map((one) => {
+      if (typeof one === 'bigint') return one;
+      const { length } = one.bytes;
+      const address = domain.allocateMemory('pool', Math.max(1, length));
+      domain.addressSpace.write(address, one.bytes);
+      if (one.isCompared) compared.push({ address, length });
+      return address;
+    });
+    return { thread: this.lab.startThread(this.image.symbol(name), values), compared };
+  }
+
+  #outcome({ thread, compared }: StartedCall): string {
+    const { result } = thread;
+    if (result === undefined) return 'did not return';
+    const { addressSpace } = this.image.domain;
+    const contents = compared.map(({ address, length }) =>
+      Buffer.from(addressSpace.read(address, length)).toString('hex'),
+    );
+    return [String(result), ...contents].join(' ');
+  }
+
+  #result(run: () => string): string {
     try {
-      return String(run() ?? 'did not return');
+      return run();
     } catch (error) {
       if (error instanceof GuestCrash) return `crashed: ${error.status.name}`;
       throw error;

@@ -3,6 +3,8 @@ import '../cpu/index.js';
 
 export {
   compareBehaviour,
+  type DifferentialArgument,
+  type DifferentialBuffer,
   type DifferentialCall,
   type DifferentialInput,
   type DifferentialReport,

@@ -63,4 +63,37 @@ describe.each(['x86', 'x64'])('the calls of hotpatch verify, generation 2003, %s
     expect(json).toMatchObject({ behaviour: { disagreements: [wrong] } });
     expect(code).toBe(1);
   });
+
+  it('take texts and buffers; what a buffer holds afterwards is compared', async () => {
+    const verifyCalls = (alone: string) =>
+      hotpatch(
+        ...['verify', file('patch1/shell_hp.dll'), '--base', file('base/shell.dll')],
+        ...['--fixed', file(`${alone}/shell.dll`), '--json'],
+        ...[
+          '--call',
+          'SetTitle buf:8 1 8',
+          '--call',
+          'SetTitle "some \\"room\\"" 2 0x4',
+          '--call',
+          'SetTitle buf:8 1 4',
+        ],
+      );
+    const right = await verifyCalls('fixed1');
+    expect(right.json).toMatchObject({ behaviour: { calls: 3, disagreements: [], mixtures: [] } });
+    expect(right.code).toBe(0);
+    const { json, code } = await verifyCalls('base');
+    const { disagreements } = (json as { behaviour: { disagreements: object[] } }).behaviour;
+    const call = 'SetTitle buf:8 1 4';
+    // "edit" and its end mark, four bytes being all the room that the caller has said there is.
+    expect(disagreements).toContainEqual({
+      kind: 'fresh',
+      call,
+      observed: '-1 0000000000000000',
+      right: '4 6564697400000000',
+    });
+    expect(disagreements).toContainEqual(
+      expect.objectContaining({ call: 'SetTitle "some "room"" 2 4', observed: '-1' }),
+    );
+    expect(code).toBe(1);
+  });
 });
