@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { CpuError } from '../cpu/index.js';
 import { bootOptionsFor, createEngine } from '../engine/index.js';
 import { findSymbols, IMAGE_SUBSYSTEM, type PeImage, readImage } from '../image/index.js';
 import {
@@ -30,12 +31,16 @@ export interface CallRequest {
   readonly windowsBuild?: WindowsBuild;
   /** `NAME=VALUE`, `NAME@12=VALUE`. */
   readonly stub?: readonly string[];
+  /** The function returns a pointer to a text, which is read. */
+  readonly returnsText?: boolean;
 }
 
 export interface CallResult {
   readonly result: bigint;
   /** What the floating-point result register holds. */
   readonly float: number;
+  /** With `returnsText`, where there is one. */
+  readonly text?: string | undefined;
   readonly instructions: number;
   /** Contents of each `buf:N` argument after the call. */
   readonly buffers: readonly { readonly argument: string; readonly hex: string }[];
@@ -88,7 +93,7 @@ function runCalls(request: CallRequest, image: PeImage): CallReport {
   for (const file of request.with) load(kernel, domain, file);
   const loaded = load(kernel, domain, request.image, image, request.symbols);
   const target = locate(loaded, request.function);
-  const call = () => callOnce(kernel, domain, target, request.arguments);
+  const call = () => callOnce(kernel, domain, target, request);
 
   const applyPatches = () => {
     for (const file of request.patch) patcher.apply(file);
@@ -135,19 +140,39 @@ function pausedCall(
   };
 }
 
-function callOnce(kernel: Kernel, domain: ImageDomain, target: bigint, args: readonly string[]): CallResult {
-  const { thread, buffers } = startCall(kernel, domain, target, args);
+function callOnce(kernel: Kernel, domain: ImageDomain, target: bigint, request: CallRequest): CallResult {
+  const { thread, buffers } = startCall(kernel, domain, target, request.arguments);
   kernel.run({ until: thread.returns() });
   kernel.destroyThread(thread);
+  const result = resultOf(kernel, thread);
   return {
-    result: resultOf(kernel, thread),
+    result,
     float: thread.floatReturnValue ?? 0,
+    ...(request.returnsText ? { text: textAt(domain, result) } : {}),
     instructions: thread.instructions,
     buffers: buffers.map(({ argument, address, size }) => ({
       argument,
       hex: Buffer.from(domain.addressSpace.read(address, size)).toString('hex'),
     })),
   };
+}
+
+/** What is read of a text without an end. */
+const LONGEST_TEXT = 0x10000;
+
+function textAt({ addressSpace }: ImageDomain, address: bigint): string | undefined {
+  const bytes: number[] = [];
+  try {
+    for (let at = address; bytes.length < LONGEST_TEXT; at++) {
+      const [byte = 0] = addressSpace.read(at, 1);
+      if (byte === 0) break;
+      bytes.push(byte);
+    }
+  } catch (error) {
+    if (!(error instanceof CpuError)) throw error;
+    if (bytes.length === 0) return undefined;
+  }
+  return Buffer.from(bytes).toString('utf8');
 }
 
 interface StartedCall {

@@ -1,11 +1,23 @@
 import { ntStatusNamed } from '../image/index.js';
 
-export const RETURN_TYPES = ['auto', 'int', 'uint', 'ptr', 'u64', 'double', 'ntstatus', 'void'] as const;
+export const RETURN_TYPES = [
+  'auto',
+  'int',
+  'uint',
+  'ptr',
+  'text',
+  'u64',
+  'double',
+  'ntstatus',
+  'void',
+] as const;
 export type ReturnType = (typeof RETURN_TYPES)[number];
 
 interface ResultRegisters {
   readonly result: bigint;
   readonly float: number;
+  /** What stands there, up to its NUL; undefined: it is no address of memory, or nobody has asked. */
+  readonly text?: string | undefined;
 }
 
 const hex = (value: bigint): string => `0x${value.toString(16)}`;
@@ -13,7 +25,7 @@ const hex = (value: bigint): string => `0x${value.toString(16)}`;
 const SEVERITY_ERROR = 0xc000_0000n;
 
 /** What a call returned, as its type has it. */
-export function showResult({ result, float }: ResultRegisters, type: ReturnType): string {
+export function showResult({ result, float, text }: ResultRegisters, type: ReturnType): string {
   const low = BigInt.asUintN(32, result);
   const signed = BigInt.asIntN(32, result);
   switch (type) {
@@ -21,6 +33,8 @@ export function showResult({ result, float }: ResultRegisters, type: ReturnType)
       return `${signed} (${hex(low)})`;
     case 'uint':
       return `${low} (${hex(low)})`;
+    case 'text':
+      return `${text === undefined ? '(no text)' : JSON.stringify(text)} (${hex(result)})`;
     case 'ptr':
     case 'u64':
       return `${result} (${hex(result)})`;

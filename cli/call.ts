@@ -95,7 +95,8 @@ export function callCommand(): Command {
         return;
       }
       if (name === undefined) throw new UsageError("missing required argument 'function', or --ioctl CODE");
-      const request: CallRequest = { ...flags, image, function: name, arguments: args };
+      const returnsText = flags.returns === 'text';
+      const request: CallRequest = { ...flags, image, function: name, arguments: args, returnsText };
       const report = callReport(request);
       if (flags.json) printJson(jsonOf(report, flags.returns));
       else printReport(report, flags.returns);
@@ -128,6 +129,7 @@ function jsonOf(report: CallReport, returns: ReturnType): object {
     ...(missingImports.length === 0 ? {} : { missingImports }),
     result: hexOf(last?.result),
     ...(returns === 'double' && last !== undefined ? { double: last.float } : {}),
+    ...(returns === 'text' && last?.text !== undefined ? { text: last.text } : {}),
     instructions: last?.instructions,
     ...(results.length > 1
       ? { results: results.map((call) => ({ result: hexOf(call.result), instructions: call.instructions })) }
