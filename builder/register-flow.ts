@@ -13,6 +13,8 @@ interface Convention {
    * the room for four register parameters too. Undefined where the stack is not looked at.
    */
   readonly stackParametersAt?: number;
+  /** The name that the processor's manual gives a register. */
+  manualName(register: string): string;
 }
 
 const range = (prefix: string, from: number, to: number) =>
@@ -25,17 +27,20 @@ const CONVENTIONS: Record<ArchitectureName, Convention> = {
     clobbered: ['rcx', 'rdx', 'r8', 'r9', 'r10', 'r11', ...range('xmm', 1, 5)],
     results: ['rax', 'xmm0'],
     stackParametersAt: 40,
+    manualName: (register) => register,
   },
   arm64: {
     parameters: [...range('x', 0, 8), ...range('v', 0, 7)],
     clobbered: [...range('x', 2, 17), ...range('v', 4, 7), ...range('v', 16, 31)],
     results: ['x0', 'v0'],
+    manualName: (register) => register,
   },
   x86: {
     parameters: ['rcx', 'rdx'],
     clobbered: ['rcx', ...range('xmm', 0, 7)],
     results: ['rax'],
     stackParametersAt: 4,
+    manualName: (register) => register.replace(/^r/, 'e'),
   },
 };
 

@@ -1,5 +1,6 @@
 import type { ImageArchitecture } from './mapped-file.js';
-import type { MachineName } from './winnt.js';
+import { nameOf } from './text.js';
+import { IMAGE_FILE_MACHINE, type MachineName } from './winnt.js';
 
 /** Bytes of a pointer in an image. */
 export const POINTER_SIZE: Readonly<Record<ImageArchitecture, 4 | 8>> = { x64: 8, x86: 4, arm64: 8 };
@@ -13,6 +14,10 @@ export const MACHINE_OF: Readonly<Record<ImageArchitecture, MachineName>> = {
   arm64: 'ARM64',
   x86: 'I386',
 };
+
+/** The name of an IMAGE_FILE_MACHINE; undefined for a number that is none. */
+export const machineNameOf = (machine: number): MachineName | undefined =>
+  nameOf(machine, IMAGE_FILE_MACHINE) as MachineName | undefined;
 
 /** The processor of a machine; undefined for one that no laboratory has. */
 export const ARCHITECTURE_OF: Readonly<Partial<Record<MachineName, ImageArchitecture>>> = Object.fromEntries(

@@ -4,6 +4,7 @@ import { hex } from './text.js';
 import {
   IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_MASK,
   IMAGE_GUARD_CF_FUNCTION_TABLE_SIZE_SHIFT,
+  type MachineName,
 } from './winnt.js';
 
 /** An entry of one of the tables of Control Flow Guard. */
@@ -96,8 +97,20 @@ function readTable(
   return table;
 }
 
+/** Has the machine exception handlers that the image must list: on x86 they are found on the stack (/SAFESEH)? */
+const HAS_SAFE_HANDLERS: Readonly<Record<MachineName, boolean>> = {
+  UNKNOWN: false,
+  I386: true,
+  ARMNT: false,
+  AMD64: false,
+  ARM64EC: false,
+  ARM64X: false,
+  ARM64: false,
+};
+
 function seHandlers(image: PeImage, config: LoadConfig): number[] {
-  if (image.machine !== 'I386' || config.seHandlerTable === 0n || config.seHandlerCount === 0n) return [];
+  if (!HAS_SAFE_HANDLERS[image.machine] || config.seHandlerTable === 0n || config.seHandlerCount === 0n)
+    return [];
   const name = 'SEHandlerTable';
   const count = entryCount(image, name, config.seHandlerCount, 4);
   const reader = image.readerAt(

@@ -3,6 +3,7 @@ import type { ByteReader } from './reader.js';
 import { Struct, type StructValues } from './struct.js';
 import { hex } from './text.js';
 import { type FunctionTableEntryArm64, readArm64Entries } from './unwind/function-table.js';
+import type { MachineName } from './winnt.js';
 
 const fields = {
   version: 'u32',
@@ -63,13 +64,16 @@ export interface Redirection {
   readonly destination: number;
 }
 
+/**
+ * ARM64EC: an AMD64 image with ARM64EC code. ARM64X: an ARM64 image that can also be loaded as ARM64EC.
+ * CHPE: an I386 image with ARM64 code, the format of Windows 10 on ARM, of which only the version is read here.
+ */
+export type HybridKind = 'ARM64EC' | 'ARM64X' | 'CHPE';
+
 /** What CHPEMetadataPointer leads to in an image with two instruction sets. */
 export interface HybridMetadata {
-  /**
-   * ARM64EC: an AMD64 image with ARM64EC code. ARM64X: an ARM64 image that can also be loaded as ARM64EC.
-   * CHPE: an I386 image with ARM64 code, the format of Windows 10 on ARM, of which only the version is read here.
-   */
-  readonly kind: 'ARM64EC' | 'ARM64X' | 'CHPE';
+  /** Which two instruction sets. */
+  readonly kind: HybridKind;
   /** Of the metadata. */
   readonly rva: number;
   /** Of its format. */
@@ -86,13 +90,25 @@ export interface HybridMetadata {
   readonly extraFunctionTable: readonly FunctionTableEntryArm64[];
 }
 
+/** Of an image with CHPE metadata, by its machine. */
+const KIND_OF_MACHINE: Readonly<Record<MachineName, HybridKind>> = {
+  UNKNOWN: 'ARM64EC',
+  I386: 'CHPE',
+  ARMNT: 'ARM64EC',
+  AMD64: 'ARM64EC',
+  ARM64EC: 'ARM64EC',
+  ARM64X: 'ARM64EC',
+  ARM64: 'ARM64X',
+};
+
 export function readHybridMetadata(image: PeImage): HybridMetadata | undefined {
   const pointer = image.loadConfig?.cHPEMetadataPointer ?? 0n;
   if (pointer === 0n) return undefined;
   const rva = image.vaToRva(pointer, 'load config, CHPEMetadataPointer');
-  if (image.machine === 'I386') {
+  const kind = KIND_OF_MACHINE[image.machine];
+  if (kind === 'CHPE') {
     const none = { codeRanges: [], codeRangesToEntryPoints: [], redirections: [], extraFunctionTable: [] };
-    return { kind: 'CHPE', rva, version: image.u32At(rva, 'CHPE metadata'), ...none };
+    return { kind, rva, version: image.u32At(rva, 'CHPE metadata'), ...none };
   }
   const metadata = ARM64EC_METADATA.read(image.readerAt(rva, ARM64EC_METADATA.size, 'CHPE metadata'));
   const rows = (place: string, at: number, count: number, dwords: number): number[][] =>
@@ -100,7 +116,7 @@ export function readHybridMetadata(image: PeImage): HybridMetadata | undefined {
   const type = (start: number) => CODE_MAP_TYPES[start & 3] ?? 'unknown';
   const { extraRFETable, extraRFETableSize } = metadata;
   return {
-    kind: image.machine === 'ARM64' ? 'ARM64X' : 'ARM64EC',
+    kind,
     rva,
     version: metadata.version,
     metadata,

@@ -1,5 +1,5 @@
 import type { ArchitectureName } from '../cpu/index.js';
-import { ARCHITECTURE_OF, MACHINE_OF } from './architecture.js';
+import { ARCHITECTURE_OF, MACHINE_OF, machineNameOf } from './architecture.js';
 import { ImageError } from './error.js';
 import {
   type DataDirectory,
@@ -12,8 +12,8 @@ import {
 import { ByteReader } from './reader.js';
 import type { ImageRule } from './rules.js';
 import { readSections, type Section } from './sections.js';
-import { hex, latin1, nameOf } from './text.js';
-import { type DirectoryName, IMAGE_FILE_MACHINE, type MachineName } from './winnt.js';
+import { hex, latin1 } from './text.js';
+import type { DirectoryName, MachineName } from './winnt.js';
 
 /** The processors of this laboratory. */
 export type ImageArchitecture = ArchitectureName;
@@ -70,7 +70,7 @@ export class MappedFile {
 
   /** The processor: the name of its IMAGE_FILE_MACHINE. */
   get machine(): MachineName {
-    this.#machine ??= nameOf(this.fileHeader.machine, IMAGE_FILE_MACHINE) as MachineName | undefined;
+    this.#machine ??= machineNameOf(this.fileHeader.machine);
     if (this.#machine !== undefined) return this.#machine;
     throw this.error(
       'headers.machine',

@@ -37,7 +37,7 @@ export function checkConventions(examination: Examination): void {
       const guilty = unsetIn(base, from, { register, needed }, callers, changed);
       if (guilty !== undefined)
         report(
-          `it reads ${sourceRegister(base, register)} now, which ${guilty.name} of the base does not set before its call`,
+          `it reads ${conventionOf(base).manualName(register)} now, which ${guilty.name} of the base does not set before its call`,
         );
     }
     const [slot] = [...after.stackParameters].filter((at) => !before.stackParameters.has(at));
@@ -62,7 +62,7 @@ export function checkConventions(examination: Examination): void {
       );
       if (register !== undefined)
         report(
-          `${code.name} of the base keeps something in ${sourceRegister(base, register)} over its call, which it changes now`,
+          `${code.name} of the base keeps something in ${conventionOf(base).manualName(register)} over its call, which it changes now`,
         );
     }
   }
@@ -198,9 +198,4 @@ function reliesOn(program: Program, code: CodeFunction, index: number): string[]
   if (step === undefined || step.leaves !== 'call') return [];
   const live = liveBefore(steps, () => new Set(), new Set());
   return clobbered.filter((name) => step.next.some((next) => isLive(live[next] ?? new Set(), name)));
-}
-
-/** The name of a register in the manuals of the processor. */
-function sourceRegister(program: Program, name: string): string {
-  return program.image.pointerSize === 4 ? name.replace(/^r/, 'e') : name;
 }

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { packageRoot } from '../../cpu/index.js';
-import { type ImageArchitecture, POINTER_SIZE } from '../../image/index.js';
+import { architectureNamed, packageRoot } from '../../cpu/index.js';
+import type { ImageArchitecture } from '../../image/index.js';
 import { calleePops, type SimulatedModule, simulatedModules } from '../../loader/index.js';
 import { MakeError, shortened } from './error.js';
 import { inParallel, run } from './process.js';
@@ -183,7 +183,7 @@ const POSIX_NAMES: readonly string[] =
 
 function definitionOf(module: SimulatedModule, architecture: ImageArchitecture): string {
   const names = module.exports.map((entry) => {
-    const pops = calleePops(entry, POINTER_SIZE[architecture]);
+    const pops = calleePops(entry, architectureNamed(architecture));
     const isDecorated = DECORATION[architecture].stdcall && entry.convention === 'stdcall';
     return isDecorated ? `${entry.name}@${pops}` : entry.name;
   });

@@ -62,10 +62,8 @@ export function buildColdpatch(base: PeImage, hotpatch: PeImage): Uint8Array {
     image = readImage(bytes, name);
   }
   image = withDirectory(image, 'baseReloc', '.relo_CO', relocationsOf(base, hotpatch, hotp1, distance));
-  if (base.machine === 'AMD64') {
-    const entries = functionTableOf(base, hotpatch, distance);
-    if (entries.length > 0) image = withDirectory(image, 'exception', '.pdat_CO', entries);
-  }
+  const entries = functionTableOf(base, hotpatch, distance);
+  if (entries.length > 0) image = withDirectory(image, 'exception', '.pdat_CO', entries);
   const old = readColdpatch(base);
   const added = hotp1.hooks.flatMap((hook) => {
     const place = hookPlace(hotp1, hook);
@@ -165,6 +163,7 @@ function relocationsOf(base: PeImage, hotpatch: PeImage, hotp1: Hotp1, distance:
   );
 }
 
+/** Empty on x86, which has none. */
 function functionTableOf(base: PeImage, hotpatch: PeImage, distance: number): Uint8Array {
   const appended = hotpatch.functionTable.filter(isX64Entry).map((entry) => {
     if (readUnwindInfoX64(hotpatch, entry).flags !== 0)

@@ -46,6 +46,16 @@ export interface ArchitectureBase {
   /** In bytes; instructions lie at multiples of it. */
   readonly minimumInstructionLength: 1 | 4;
   readonly maximumInstructionLength: number;
+  /**
+   * Are frames unwound by tables of the image, or by a chain of EXCEPTION_REGISTRATION_RECORDs that begins in the TEB?
+   * https://learn.microsoft.com/cpp/build/exception-handling-x64
+   */
+  readonly hasUnwindTables: boolean;
+  /**
+   * Do `__cdecl`, `__stdcall` and `__fastcall` differ, or are they accepted and ignored?
+   * https://learn.microsoft.com/cpp/cpp/argument-passing-and-naming-conventions
+   */
+  readonly distinguishesConventions: boolean;
   /** Are floating-point arguments counted apart from the others? */
   readonly countsFloatsApart: boolean;
   /** A fetch from here ends the run as `returned`. Not in any page table. */

@@ -26,6 +26,8 @@ export const arm64: Architecture = {
   returnAddressSize: 0,
   minimumInstructionLength: 4,
   maximumInstructionLength: 4,
+  hasUnwindTables: true,
+  distinguishesConventions: false,
   countsFloatsApart: true,
   returnAddress: 0xffff_ffff_ffff_f000n,
   breakpoint: arm64Encoder.breakpoint(),

@@ -27,6 +27,8 @@ export const x64: Architecture = {
   returnAddressSize: 8,
   minimumInstructionLength: 1,
   maximumInstructionLength: 15,
+  hasUnwindTables: true,
+  distinguishesConventions: false,
   countsFloatsApart: false,
   returnAddress: 0xffff_ffff_ffff_f000n,
   breakpoint: Uint8Array.of(0xcc),

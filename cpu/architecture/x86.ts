@@ -26,6 +26,8 @@ export const x86: Architecture = {
   returnAddressSize: 4,
   minimumInstructionLength: 1,
   maximumInstructionLength: 15,
+  hasUnwindTables: false,
+  distinguishesConventions: true,
   countsFloatsApart: false,
   returnAddress: 0xffff_f000n,
   breakpoint: Uint8Array.of(0xcc),

@@ -2,6 +2,7 @@ import { ImageError } from '../error.js';
 import type { PeImage } from '../image.js';
 import type { RelocationType } from '../relocation-list.js';
 import { hex } from '../text.js';
+import type { MachineName } from '../winnt.js';
 import { originalBytes } from './coldpatch.js';
 import { FIXUP_SIZE, fixupTypeName, type Hotp1, moduleIdMethodName, VALIDATION_HOOK_ONLY } from './format.js';
 import { isModule, isSupportedMethod } from './module-id.js';
@@ -40,9 +41,20 @@ function brokenFinding({ rule, place, reason }: ImageError): Hotp1Finding {
 const isHotp1Rule = (rule: string): rule is Hotp1RuleId =>
   /^(hotp1|targetName|moduleId|fixup|validation|hook|target)\./.test(rule);
 
+/** Of Itanium the header has hook types, and no machine here. */
+const HAS_HOTP1: Readonly<Record<MachineName, boolean>> = {
+  UNKNOWN: false,
+  I386: true,
+  ARMNT: false,
+  AMD64: true,
+  ARM64EC: false,
+  ARM64X: false,
+  ARM64: false,
+};
+
 function validateImages(patch: PeImage, target: PeImage | undefined): Hotp1Finding[] {
   const findings: Hotp1Finding[] = [];
-  if (patch.machine !== 'I386' && patch.machine !== 'AMD64')
+  if (!HAS_HOTP1[patch.machine])
     findings.push(hotp1Finding('hotp1.machine', 'file header +0x0', patch.machine));
   if (target !== undefined && target.fileHeader.machine !== patch.fileHeader.machine)
     findings.push(

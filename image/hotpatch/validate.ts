@@ -1,6 +1,7 @@
 import { ImageError } from '../error.js';
 import type { PeImage } from '../image.js';
 import type { LoadConfig } from '../load-config.js';
+import type { ImageArchitecture } from '../mapped-file.js';
 import { sha256 } from '../sha.js';
 import { hex, hexBytes } from '../text.js';
 import { type Finding, finding } from './finding.js';
@@ -8,17 +9,21 @@ import { HOT_PATCH_BASE_FLAG, HOT_PATCH_INFO_FLAG, type HotPatchBase, type HotPa
 import { isHotPatchRule } from './rules.js';
 import { validateChunks } from './validate-records.js';
 
-const MACHINE_FLAG = {
+const MACHINE_FLAG: Readonly<Record<ImageArchitecture, number>> = {
   x86: HOT_PATCH_BASE_FLAG.MACHINE_I386,
   arm64: HOT_PATCH_BASE_FLAG.MACHINE_ARM64,
   x64: HOT_PATCH_BASE_FLAG.MACHINE_AMD64,
-} as const;
+};
 const ALL_MACHINES = MACHINE_FLAG.x86 | MACHINE_FLAG.arm64 | MACHINE_FLAG.x64;
 const ALL_BASE_FLAGS = ALL_MACHINES | HOT_PATCH_BASE_FLAG.OBLIGATORY | HOT_PATCH_BASE_FLAG.CAN_ROLL_BACK;
 const ALL_INFO_FLAGS = HOT_PATCH_INFO_FLAG.PATCHORDERCRITICAL | HOT_PATCH_INFO_FLAG.HOTSWAP;
 
-/** Older linkers for x86 wrote this as the load configuration's directory size, whatever its real one. */
-const X86_DIRECTORY_SIZE = 64;
+/** What older linkers wrote as the load configuration's directory size, whatever its real one. */
+const OLD_DIRECTORY_SIZE: Readonly<Record<ImageArchitecture, number | undefined>> = {
+  x86: 64,
+  x64: undefined,
+  arm64: undefined,
+};
 
 /**
  * Every rule that a hotpatch image breaks, in the order in which Windows would meet them: the load configuration, the
@@ -41,10 +46,11 @@ export function validateHotPatch(patch: PeImage, base?: PeImage): Finding[] {
 
 /** Finding the table: machine, load configuration, HotPatchTableOffset, and the table's own structure. */
 function findTable(patch: PeImage): { findings: Finding[] } | { findings: Finding[]; table: HotPatchTable } {
-  const { pointerSize, optionalHeader } = patch;
+  const { optionalHeader } = patch;
   const findings: Finding[] = [];
+  let architecture: ImageArchitecture;
   try {
-    void patch.architecture;
+    architecture = patch.architecture;
   } catch {
     return {
       findings: [finding('image.machine', 'file header +0x0', `machine ${hex(patch.fileHeader.machine)}`)],
@@ -58,8 +64,7 @@ function findTable(patch: PeImage): { findings: Finding[] } | { findings: Findin
     return { findings: [finding('loadConfig.bounds', error.place, error.reason)] };
   }
   if (config === undefined) return { findings: [finding('loadConfig.absent', 'data directory 10', 'none')] };
-  const x86 = pointerSize === 4;
-  if (config.directorySize !== config.size && !(x86 && config.directorySize === X86_DIRECTORY_SIZE)) {
+  if (config.directorySize !== config.size && config.directorySize !== OLD_DIRECTORY_SIZE[architecture]) {
     findings.push(
       finding(
         'loadConfig.directorySize',

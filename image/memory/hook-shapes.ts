@@ -25,18 +25,18 @@ const pointerAt = (read: ReadMemory, address: bigint, size: 4 | 8): bigint | und
 const relative = (bytes: DataView, address: bigint, at: number): bigint =>
   address + BigInt(at + 4) + BigInt(bytes.getInt32(at, true));
 
-/** Jumps that begin alike on x86 and x64. */
+/** Jumps that begin alike on x86 and x64, where an address without registers is relative to the next instruction. */
 function jumps(
   bytes: DataView,
   address: bigint,
-  pointerSize: 4 | 8,
+  { pointerSize, isRelative }: { readonly pointerSize: 4 | 8; readonly isRelative: boolean },
   read: ReadMemory,
 ): HookShape | undefined {
   const wrap = (value: bigint) => BigInt.asUintN(pointerSize * 8, value);
   if (bytes.getUint8(0) === 0xe9) return { shape: 'jmp rel32', target: wrap(relative(bytes, address, 1)) };
   if (bytes.getUint16(0, true) === 0x25ff) {
-    const operand = bytes.getInt32(2, true);
-    const slot = pointerSize === 8 ? wrap(address + 6n + BigInt(operand)) : wrap(BigInt(operand));
+    const operand = BigInt(bytes.getInt32(2, true));
+    const slot = wrap(isRelative ? address + 6n + operand : operand);
     const target = pointerAt(read, slot, pointerSize);
     return { shape: 'jmp [slot]', slot, ...(target === undefined ? {} : { target }) };
   }
@@ -47,7 +47,7 @@ function jumps(
 }
 
 const x86: Recogniser = (bytes, address, read) => {
-  const jump = jumps(bytes, address, 4, read);
+  const jump = jumps(bytes, address, { pointerSize: 4, isRelative: false }, read);
   if (jump !== undefined) return jump;
   const register = bytes.getUint8(0) - 0xb8;
   if (register >= 0 && register < 8 && bytes.getUint8(5) === 0xff && bytes.getUint8(6) === 0xe0 + register)
@@ -56,7 +56,7 @@ const x86: Recogniser = (bytes, address, read) => {
 };
 
 const x64: Recogniser = (bytes, address, read) => {
-  const jump = jumps(bytes, address, 8, read);
+  const jump = jumps(bytes, address, { pointerSize: 8, isRelative: true }, read);
   if (jump !== undefined) return jump;
   const rex = bytes.getUint8(0);
   const register = bytes.getUint8(1) - 0xb8;

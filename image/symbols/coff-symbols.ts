@@ -1,7 +1,7 @@
 import { Budget } from '../budget.js';
 import type { ByteReader } from '../reader.js';
-import { IMAGE_SCN } from '../winnt.js';
-import { namesOf } from './names.js';
+import { IMAGE_SCN, type MachineName } from '../winnt.js';
+import { DECORATES_NAMES, namesOf } from './names.js';
 import { type SymbolInfo, type SymbolTable, symbolTable } from './symbol-table.js';
 
 /** IMAGE_SYMBOL of winnt.h (or IMAGE_SYMBOL_EX in a /bigobj object). */
@@ -94,7 +94,7 @@ export function shortName(bytes: Uint8Array): string {
 /** What `symbolsFromCoff` needs of an image; every PeImage has it. */
 export interface CoffImage {
   /** Name of FileHeader.Machine. */
-  readonly machine: string;
+  readonly machine: MachineName;
   /** Where its symbols are. */
   readonly fileHeader: { readonly pointerToSymbolTable: number; readonly numberOfSymbols: number };
   /** Its sections, in order. */
@@ -118,7 +118,7 @@ export function symbolsFromCoff(image: CoffImage, file: ByteReader): SymbolTable
     if (section === undefined || !(isStatic || storageClass === IMAGE_SYM_CLASS_EXTERNAL)) continue;
     if (isStatic && auxiliary.length > 0) continue; // a section definition
     symbols.push({
-      ...namesOf(symbol.name, image.machine === 'I386'),
+      ...namesOf(symbol.name, DECORATES_NAMES[image.machine]),
       rva: section.virtualAddress + symbol.value,
       kind: storageClass === IMAGE_SYM_CLASS_LABEL ? 'label' : kindIn(section, symbol),
       ...(module === undefined ? {} : { module }),

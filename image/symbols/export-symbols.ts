@@ -1,11 +1,11 @@
-import { IMAGE_SCN } from '../winnt.js';
-import { undecorate } from './names.js';
+import { IMAGE_SCN, type MachineName } from '../winnt.js';
+import { DECORATES_NAMES, undecorate } from './names.js';
 import { type SymbolInfo, type SymbolTable, symbolTable } from './symbol-table.js';
 
 /** What `symbolsFromExports` needs of an image; every PeImage has it. */
 export interface ExportImage {
   /** Name of FileHeader.Machine. */
-  readonly machine: string;
+  readonly machine: MachineName;
   /** Its export directory. */
   readonly exports?:
     | {
@@ -28,7 +28,7 @@ export function symbolsFromExports(image: ExportImage): SymbolTable {
     if (forwarder !== undefined || rva === 0) continue;
     const executable = ((image.sectionAt(rva)?.characteristics ?? 0) & IMAGE_SCN.MEM_EXECUTE) !== 0;
     symbols.push({
-      ...exportNames(name ?? `Ordinal${ordinal}`, image.machine === 'I386'),
+      ...exportNames(name ?? `Ordinal${ordinal}`, DECORATES_NAMES[image.machine]),
       rva,
       kind: executable ? 'function' : 'data',
       isStatic: false,
@@ -38,7 +38,7 @@ export function symbolsFromExports(image: ExportImage): SymbolTable {
 }
 
 /** Linkers export cdecl functions under their source name: a lone leading `_` belongs to it. */
-function exportNames(exported: string, isX86: boolean): { name: string; rawName?: string } {
-  const name = isX86 && exported.includes('@') ? undecorate(exported) : exported;
+function exportNames(exported: string, decoratesNames: boolean): { name: string; rawName?: string } {
+  const name = decoratesNames && exported.includes('@') ? undecorate(exported) : exported;
   return name === exported ? { name } : { name, rawName: exported };
 }

@@ -47,10 +47,13 @@ const entryLine = /^ *entry point at +([0-9a-f]{4}):([0-9a-f]{8})/i;
  * Reads a linker map, as `lld-link /map` and MSVC's `link /MAP` write it.
  *
  * A map knows no sizes. Absolute symbols (counts, flags) have no address in the image and are left out.
- * @param options.isX86 whether C names are decorated; by default told from the map itself.
+ * @param options.decoratesNames whether C names have their calling convention around them, as on x86; by default told from the map itself.
  * @throws ImageError `map.format` when the text is no such map.
  */
-export function readMapFile(text: string, options: { file?: string; isX86?: boolean } = {}): MapFile {
+export function readMapFile(
+  text: string,
+  options: { file?: string; decoratesNames?: boolean } = {},
+): MapFile {
   const lines = text.split(/\r\n|\r|\n/);
   const preferred = firstMatch(lines, /^ *Preferred load address is ([0-9a-f]{8,16})\s*$/i)?.[1];
   if (preferred === undefined) {
@@ -63,7 +66,7 @@ export function readMapFile(text: string, options: { file?: string; isX86?: bool
   }
   const preferredLoadAddress = BigInt(`0x${preferred}`);
   const sections = lines.flatMap(readSection);
-  const isX86 = options.isX86 ?? decoratesNames(lines);
+  const decoratesNames = options.decoratesNames ?? hasDecoratedNames(lines);
   const hasFunctionColumn = lines.some((line) => symbolLine.exec(line)?.[5] === 'f');
   const kindOf = kindsBySection(sections, hasFunctionColumn ? 'public' : 'function');
   const symbols: SymbolInfo[] = [];
@@ -79,7 +82,7 @@ export function readMapFile(text: string, options: { file?: string; isX86?: bool
     const rva = BigInt(`0x${match[4]}`) - preferredLoadAddress;
     if (rva < 0n || rva > 0xffffffffn) continue;
     symbols.push({
-      ...namesOf(match[3] ?? '', isX86),
+      ...namesOf(match[3] ?? '', decoratesNames),
       rva: Number(rva),
       kind: match[5] === 'f' ? 'function' : kindOf(addressOf(match[1], match[2])),
       ...moduleOf(match[7]),
@@ -130,7 +133,7 @@ function kindsBySection(
  * MSVC writes addresses of x86 with eight digits, lld always with sixteen. Linkers define `__guard_flags`, which is
  * `___guard_flags` where C names are decorated; failing that, x86 has no name without decoration.
  */
-function decoratesNames(lines: readonly string[]): boolean {
+function hasDecoratedNames(lines: readonly string[]): boolean {
   const guard = firstMatch(
     lines,
     /^ *[0-9a-f]{4}:[0-9a-f]{8} +(___?)(?:guard_flags|guard_fids_table|ImageBase) /i,

@@ -1,3 +1,19 @@
+import type { MachineName } from '../winnt.js';
+
+/**
+ * Do the tools of a machine put the calling convention around C names?
+ * https://learn.microsoft.com/cpp/build/reference/decorated-names
+ */
+export const DECORATES_NAMES: Readonly<Record<MachineName, boolean>> = {
+  UNKNOWN: false,
+  I386: true,
+  ARMNT: false,
+  AMD64: false,
+  ARM64EC: false,
+  ARM64X: false,
+  ARM64: false,
+};
+
 /**
  * The source name of a C symbol as the x86 tools decorate it: `_name` (cdecl), `_name@8` (stdcall), `@name@8`
  * (fastcall), `name@@16` (vectorcall), also behind `__imp_`. C++ names (`?…`) and everything else come back unchanged.
@@ -29,9 +45,9 @@ export function undecorateCompilerName(name: string): string {
   return name.startsWith('\x01') ? undecorate(name.slice(1)) : name;
 }
 
-/** `name` and `rawName` of a linker symbol. Only x86 decorates C names. */
-export function namesOf(linkerName: string, isX86: boolean): { name: string; rawName?: string } {
-  const name = isX86 ? undecorate(linkerName) : linkerName;
+/** `name` and `rawName` of a linker symbol. */
+export function namesOf(linkerName: string, decoratesNames: boolean): { name: string; rawName?: string } {
+  const name = decoratesNames ? undecorate(linkerName) : linkerName;
   return name === linkerName ? { name } : { name, rawName: linkerName };
 }
 

@@ -1,5 +1,6 @@
+import { machineNameOf } from '../architecture.js';
 import { nameOf } from '../text.js';
-import { IMAGE_FILE_MACHINE } from '../winnt.js';
+import type { MachineName } from '../winnt.js';
 import type { CoffSymbol } from './coff-symbols.js';
 
 /** IMAGE_RELOCATION of winnt.h. */
@@ -72,20 +73,19 @@ export const IMAGE_REL_ARM64 = {
   REL32: 0x11,
 } as const;
 
+const RELOCATION_TYPES: Readonly<Record<MachineName, Readonly<Record<string, number>>>> = {
+  UNKNOWN: {},
+  I386: IMAGE_REL_I386,
+  ARMNT: {},
+  AMD64: IMAGE_REL_AMD64,
+  ARM64EC: IMAGE_REL_ARM64,
+  ARM64X: IMAGE_REL_ARM64,
+  ARM64: IMAGE_REL_ARM64,
+};
+
 /** The relocation types of a machine; empty for one that is unknown here. */
 export function relocationTypes(machine: number): Readonly<Record<string, number>> {
-  switch (machine) {
-    case IMAGE_FILE_MACHINE.AMD64:
-      return IMAGE_REL_AMD64;
-    case IMAGE_FILE_MACHINE.I386:
-      return IMAGE_REL_I386;
-    case IMAGE_FILE_MACHINE.ARM64:
-    case IMAGE_FILE_MACHINE.ARM64EC:
-    case IMAGE_FILE_MACHINE.ARM64X:
-      return IMAGE_REL_ARM64;
-    default:
-      return {};
-  }
+  return RELOCATION_TYPES[machineNameOf(machine) ?? 'UNKNOWN'];
 }
 
 /** winnt.h's name of a relocation without its prefix; the number if it has none. */

@@ -1,3 +1,4 @@
+import { machineNameOf } from '../architecture.js';
 import { Budget } from '../budget.js';
 import { ByteReader } from '../reader.js';
 import { SECTION_HEADER_REST, SECTION_HEADER_SIZE, SECTION_NAME_SIZE } from '../sections.js';
@@ -234,7 +235,7 @@ function readBigObjHeader(reader: ByteReader): Header {
 function readFileHeader(reader: ByteReader): Header {
   const machine = reader.u16At(0);
   if (reader.u32At(0) === 0xffff0000) throw reader.error('object.format', 'an import, not an object file', 0);
-  if (machine === IMAGE_FILE_MACHINE.UNKNOWN || nameOf(machine, IMAGE_FILE_MACHINE) === undefined) {
+  if (machine === IMAGE_FILE_MACHINE.UNKNOWN || machineNameOf(machine) === undefined) {
     const other: Record<number, string> = {
       23117: 'this is an image',
       15393: 'this is a library: read its members',

@@ -1,7 +1,7 @@
-import { IMAGE_FILE_MACHINE } from '../winnt.js';
+import { machineNameOf } from '../architecture.js';
 import type { CodeViewSymbol, ProcedureSymbol, PublicSymbol } from './codeview.js';
 import type { SectionContribution } from './dbi.js';
-import { namesOf } from './names.js';
+import { DECORATES_NAMES, namesOf } from './names.js';
 import type { Pdb } from './pdb.js';
 import { type SymbolInfo, type SymbolTable, symbolTable } from './symbol-table.js';
 
@@ -79,7 +79,7 @@ function ofModule(module: string | undefined, symbol: SymbolInfo & { module?: st
 }
 
 function withPublics(pdb: Pdb, places: Places, objectAt: ObjectAt): SymbolInfo[] {
-  const isX86 = pdb.dbi.machine === IMAGE_FILE_MACHINE.I386;
+  const decoratesNames = DECORATES_NAMES[machineNameOf(pdb.dbi.machine) ?? 'UNKNOWN'];
   const publics = new Map<number, PublicSymbol[]>();
   for (const symbol of pdb.publics) {
     const rva = pdb.rva(symbol);
@@ -97,7 +97,7 @@ function withPublics(pdb: Pdb, places: Places, objectAt: ObjectAt): SymbolInfo[]
     const size = named.find((symbol) => symbol.size !== undefined)?.size;
     const renamed: SymbolInfo[] = [];
     for (const symbol of here) {
-      const names = namesOf(symbol.name, isX86);
+      const names = namesOf(symbol.name, decoratesNames);
       // Of several symbols with one name, from several objects, the last.
       const same = named.findLast(({ name }) => name === names.name) ?? only;
       if (same) {

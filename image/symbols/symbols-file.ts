@@ -6,6 +6,7 @@ import { symbolsFromCoff } from './coff-symbols.js';
 import { symbolsFromExports } from './export-symbols.js';
 import { type MapFile, readMapFile } from './map-file.js';
 import { MsfFile } from './msf.js';
+import { DECORATES_NAMES } from './names.js';
 import { type Pdb, readPdb } from './pdb.js';
 import { pdbMatches, pdbReference } from './pdb-match.js';
 import { type SymbolTable, symbolTable } from './symbol-table.js';
@@ -49,7 +50,7 @@ export function symbolsFromFile(
   }
   const map = readMapFile(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes), {
     file,
-    isX86: image.machine === 'I386',
+    decoratesNames: DECORATES_NAMES[image.machine],
   });
   checkMap(image, map, file);
   return { table: map.symbols, origin: { kind: 'map', file, passedOver } };

@@ -1,13 +1,7 @@
 import type { PlacedExport } from '../dispatch/index.js';
 import { ExportTable, kernelModules, secureModules, userModules } from '../exports/index.js';
 import type { ImageDomain } from '../images/index.js';
-import {
-  type MakeRegion,
-  SECURE_SPACE,
-  SYSTEM_SPACE,
-  USER_SPACE_32,
-  USER_SPACE_64,
-} from '../memory/index.js';
+import { type MakeRegion, SECURE_SPACE, SYSTEM_SPACE, USER_SPACE } from '../memory/index.js';
 
 /** The simulated exports of every world: the kernel, programs of both widths, VTL1. A world's table is made on first use. */
 export class SystemExports {
@@ -24,7 +18,7 @@ export class SystemExports {
   user(wow64: boolean): ExportTable {
     const known = this.#user.get(wow64);
     if (known !== undefined) return known;
-    const { services } = wow64 ? USER_SPACE_32 : USER_SPACE_64;
+    const { services } = USER_SPACE[wow64 ? 32 : 64];
     const table = new ExportTable(this.region('user exports', services));
     for (const module of userModules(wow64)) table.define(module);
     this.#user.set(wow64, table);

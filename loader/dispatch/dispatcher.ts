@@ -134,7 +134,7 @@ function serveExport(
   const call = serviceCall(kernel, thread, processor, (index) => asOfFunction(thread, processor, index));
   if (architecture.returnAddressSize !== 0)
     thread.memory.probe(processor.sp, architecture.returnAddressSize, 'read');
-  const pops = { calleePops: calleePops(entry, call.pointerSize) };
+  const pops = { calleePops: calleePops(entry, call.thread.architecture) };
   complete(call, serveOrRaise(call, entry), (on) => architecture.returnFromCall(on, pops));
 }
 
@@ -262,7 +262,7 @@ function raiseFault(
     call,
     { code, flags: 0, parameters },
     {
-      calleePops: calleePops(entry, call.pointerSize),
+      calleePops: calleePops(entry, call.thread.architecture),
       isFatal: isFatalFault(thread, exit),
       unhandled: (_kernel, crashed, last) => endUnhandled(kernel, crashed, { exit, fault, text }, last),
     },

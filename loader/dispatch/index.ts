@@ -27,6 +27,7 @@ export {
   type PlacedExport,
   type SimulatedExport,
   type SimulatedModule,
+  SLOTS_OF_64_BITS,
 } from './simulated-export.js';
 export { walkStack } from './stack-walk.js';
 export { stopSystem } from './stop-system.js';

@@ -1,3 +1,4 @@
+import type { Architecture } from '../../cpu/index.js';
 import type { ServiceResult } from '../threads/index.js';
 import type { ServiceCall } from './service-call.js';
 
@@ -55,11 +56,17 @@ export interface SimulatedModule {
   readonly exports: readonly SimulatedExport[];
 }
 
+/** Arguments come in slots of a pointer's size: so many hold one of 64 bits. */
+export const SLOTS_OF_64_BITS: Readonly<Record<4 | 8, 1 | 2>> = { 4: 2, 8: 1 };
+
 export const is64 = (type: ArgumentType): boolean => type === 'u64' || type === 'i64';
 
-/** Bytes of arguments that the callee removes from the stack: x86 functions that are not cdecl. */
-export function calleePops(entry: SimulatedExport, pointerSize: 4 | 8): number {
-  if (pointerSize === 8 || entry.convention === 'cdecl') return 0;
+/** Bytes of arguments that the callee removes from the stack, where conventions differ: those that are not cdecl. */
+export function calleePops(
+  entry: SimulatedExport,
+  { distinguishesConventions }: Pick<Architecture, 'distinguishesConventions'>,
+): number {
+  if (!distinguishesConventions || entry.convention === 'cdecl') return 0;
   const onStack = entry.convention === 'fastcall' ? entry.parameters.slice(2) : entry.parameters;
   return onStack.reduce((sum, type) => sum + (is64(type) || type === 'f64' ? 8 : 4), 0);
 }

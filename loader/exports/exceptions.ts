@@ -28,7 +28,7 @@ type Details = Parameters<typeof raiseInCaller>[1];
 
 export function raising(call: ServiceCall, details: Details, parameters: number): GuestProcedure {
   return raiseInCaller(call, details, {
-    calleePops: call.pointerSize === 4 ? 4 * parameters : 0,
+    calleePops: call.thread.architecture.distinguishesConventions ? call.pointerSize * parameters : 0,
     unhandled: (kernel: ServiceOwner, thread: Thread, exception) =>
       endUnhandled(kernel, thread, crashOfRaise(thread, exception), exception),
   });
@@ -115,7 +115,8 @@ function* rtlUnwind(
   record: bigint,
   returnValue: bigint,
 ): GuestProcedure {
-  if (call.pointerSize === 8) return yield* rtlUnwindEx(call, { targetFrame, targetIp, record, returnValue });
+  if (call.thread.architecture.hasUnwindTables)
+    return yield* rtlUnwindEx(call, { targetFrame, targetIp, record, returnValue });
   const frame = writeGuestFrame(call.thread, {
     code: 0xc000_0027, // STATUS_UNWIND
     flags: 0,

@@ -60,15 +60,15 @@ function completeRequest(call: ServiceCall, irp: bigint): ServiceResult {
 }
 
 /**
- * IofCallDriver goes to the dispatch routine as a jump does: the arguments are the same, and it returns to the caller. On
- * x86 they come in registers and go on the stack.
+ * IofCallDriver, which is fastcall, goes to the dispatch routine as a jump does: the arguments are the same, and it returns to the caller. Where
+ * conventions differ they come in registers and go on the stack.
  */
 function callDriver(call: ServiceCall, device: bigint, address: bigint): ServiceResult {
-  const { kernel, processor, memory, pointerSize } = call;
+  const { kernel, processor, memory, thread } = call;
   const world = worldOf(call);
   const target = kernel.io.dispatchRoutine(world, world.devices.device(device), irpAt(world, address));
   if (typeof target !== 'bigint') return stopIn(call, target);
-  if (pointerSize === 4) {
+  if (thread.architecture.distinguishesConventions) {
     const returnAddress = memory.readU32(processor.sp);
     const sp = processor.sp - 8n;
     memory.writeU32(sp, returnAddress);

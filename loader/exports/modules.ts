@@ -1,4 +1,5 @@
-import { type ImageArchitecture, POINTER_SIZE } from '../../image/index.js';
+import { architectureNamed } from '../../cpu/index.js';
+import type { ImageArchitecture } from '../../image/index.js';
 import type { SimulatedModule } from '../dispatch/index.js';
 import { kernelbase } from './kernelbase.js';
 import { memoryExports } from './memory.js';
@@ -40,5 +41,6 @@ export function simulatedModules(of: {
   readonly kind: 'kernel' | 'user';
   readonly architecture: ImageArchitecture;
 }): SimulatedModule[] {
-  return of.kind === 'kernel' ? kernelModules() : userModules(POINTER_SIZE[of.architecture] === 4);
+  const { name, system } = architectureNamed(of.architecture);
+  return of.kind === 'kernel' ? kernelModules() : userModules(system !== name);
 }

@@ -5,6 +5,7 @@ import {
   is64,
   type ServiceCall,
   type SimulatedExport,
+  SLOTS_OF_64_BITS,
 } from '../dispatch/index.js';
 import type { ServiceResult, TypedResult } from '../threads/index.js';
 
@@ -40,7 +41,7 @@ const FASTCALL_REGISTERS = ['ecx', 'edx'] as const;
 
 /** The call with its arguments where the convention has them. */
 function argumentsOf(call: ServiceCall, convention: CallingConvention): ServiceCall {
-  if (convention !== 'fastcall' || call.pointerSize === 8) return call;
+  if (convention !== 'fastcall' || !call.thread.architecture.distinguishesConventions) return call;
   return {
     ...call,
     argument: (index) => {
@@ -72,16 +73,17 @@ export function readArguments(
 ): (number | bigint | string)[] {
   const { pointerSize, memory } = call;
   const { countsFloatsApart } = call.thread.architecture;
+  const wideSlots = SLOTS_OF_64_BITS[pointerSize];
   let slot = 0;
   let floats = 0;
   return parameters.map((type) => {
     if (type === 'f32' || type === 'f64') {
       const index = countsFloatsApart ? floats++ : slot++;
-      if (type === 'f64' && pointerSize === 4) slot += 1;
+      if (type === 'f64') slot += wideSlots - 1;
       return call.floatArgument(index, type === 'f32' ? 'single' : 'double');
     }
     let raw = call.argument(slot++);
-    if (is64(type) && pointerSize === 4) raw |= call.argument(slot++) << 32n;
+    if (is64(type) && wideSlots > 1) raw |= call.argument(slot++) << 32n;
     switch (type) {
       case 'u32':
         return Number(BigInt.asUintN(32, raw));

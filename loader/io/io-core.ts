@@ -67,8 +67,7 @@ export class IoCore {
 
   /** Where a program looks for devices: the kernel's, and those of 32-bit drivers that run in its own process. */
   worldsFor(process: Process): IoWorld[] {
-    const own = process.domain.kind === 'user' && process.domain.architecture.pointerSize === 4;
-    return own
+    return process.wow64
       ? [this.world(process.domain), this.world(this.owner.system)]
       : [this.world(this.owner.system)];
   }

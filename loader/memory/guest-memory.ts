@@ -13,6 +13,8 @@ import {
 const PAGE = BigInt(PAGE_SIZE);
 const PAGE_MASK = PAGE - 1n;
 const HALF = 1n << 47n;
+/** Behind the last address that a pointer can hold. */
+const ADDRESS_END = { 4: 1n << 32n, 8: 1n << 64n } as const;
 /** Longest text that is read at once: beyond, an export takes the text to end. */
 const LONGEST_TEXT = 0x100_0000;
 
@@ -214,7 +216,7 @@ export class GuestMemory extends NumberAccess {
 
   #refusal(at: bigint, access: Access): FaultCause | undefined {
     const { addressSpace, physical } = this.owner;
-    if (at >= 1n << 64n || (this.pointerSize === 4 && at >= 1n << 32n)) return 'notCommitted';
+    if (at >= ADDRESS_END[this.pointerSize]) return 'notCommitted';
     const page = Number(at >> 12n);
     const table = addressSpace.tableOfPage(page);
     if (table === undefined)

@@ -1,4 +1,4 @@
-import { type AddressSpace, PAGE_SIZE, type PageTable } from '../../cpu/index.js';
+import { type AddressSpace, type Architecture, PAGE_SIZE, type PageTable } from '../../cpu/index.js';
 import type { GuestMemory } from './guest-memory.js';
 
 /** Where the heaps of a process lie. */
@@ -11,13 +11,19 @@ export interface HeapLayout {
   readonly small: bigint;
 }
 
-export const HEAP_64: HeapLayout = {
+const HEAP_64: HeapLayout = {
   start: 0x300_00000000n,
   stride: 0x1_00000000n,
   arenas: 128,
   small: 0x8000_0000n,
 };
-export const HEAP_32: HeapLayout = { start: 0x9000000n, stride: 0x600000n, arenas: 16, small: 0x200000n };
+const HEAP_32: HeapLayout = { start: 0x9000000n, stride: 0x600000n, arenas: 16, small: 0x200000n };
+
+/** Of a process, by the bits of its code's addresses. */
+export const HEAP_LAYOUT: Readonly<Record<Architecture['addressBits'], HeapLayout>> = {
+  32: HEAP_32,
+  64: HEAP_64,
+};
 
 /**
  * `normal`: blocks lie side by side and are used again, so that an overrun reaches the next block, as on Windows.

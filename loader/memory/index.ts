@@ -8,7 +8,7 @@ export {
   guestMemoryOf,
   type MemoryPlace,
 } from './guest-memory.js';
-export { HEAP_32, HEAP_64, Heap, type HeapBlock, type HeapFailure, type HeapMode } from './heap.js';
+export { HEAP_LAYOUT, Heap, type HeapBlock, type HeapFailure, type HeapMode } from './heap.js';
 export {
   type ImageStore,
   type ImageWriter,
@@ -17,15 +17,13 @@ export {
   UserImageWriter,
 } from './image-writer.js';
 export {
-  LOADER_DATA_32,
   type MakeRegion,
   regionMaker,
   SECURE_SPACE,
   SESSION_SPACE,
   SYSTEM_LOADER_DATA,
   SYSTEM_SPACE,
-  USER_SPACE_32,
-  USER_SPACE_64,
+  USER_SPACE,
 } from './layout.js';
 export { isWritableAndExecutable, PAGE_GUARD, pageProtection, protectionValue } from './page-protection.js';
 export { type PointerMemory, readPointer, writePointer } from './pointer.js';

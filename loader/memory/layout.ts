@@ -1,4 +1,4 @@
-import type { PageTableRange } from '../../cpu/index.js';
+import type { Architecture, PageTableRange } from '../../cpu/index.js';
 import { AddressRegion } from './address-region.js';
 
 /** Where the parts of an address space lie. The addresses are this project's own choice, inside the ranges Windows uses. */
@@ -8,6 +8,8 @@ interface Layout {
   readonly services: readonly [start: bigint, end: bigint];
   readonly stacks: readonly [start: bigint, end: bigint];
   readonly pool: readonly [start: bigint, end: bigint];
+  /** PEB.Ldr and its entries; they lie in the heap where there is none. */
+  readonly loaderData?: readonly [start: bigint, end: bigint];
 }
 
 /** Kernel space, the same in every process. */
@@ -34,7 +36,7 @@ export const SECURE_SPACE: Layout = {
   pool: [0xfffff9c0_00000000n, 0xfffffa00_00000000n],
 };
 
-export const USER_SPACE_64: Layout = {
+const USER_SPACE_64: Layout = {
   range: { start: 0x10000n, end: 0x7fff_ffff0000n, mode: 'user' },
   stacks: [0x80_00000000n, 0x100_00000000n],
   pool: [0x200_00000000n, 0x300_00000000n],
@@ -43,16 +45,20 @@ export const USER_SPACE_64: Layout = {
 };
 
 /** 32-bit code of WOW64 processes lies below 2 GB. */
-export const USER_SPACE_32: Layout = {
+const USER_SPACE_32: Layout = {
   range: { start: 0x10000n, end: 0x7fff0000n, mode: 'user' },
   stacks: [0x100000n, 0x2000000n],
   pool: [0x2000000n, 0x9000000n],
   images: [0x10000000n, 0x77000000n],
   services: [0x77000000n, 0x7f000000n],
+  loaderData: [0xf000000n, 0x10000000n],
 };
 
-/** PEB32.Ldr and its entries. */
-export const LOADER_DATA_32 = [0xf000000n, 0x10000000n] as const;
+/** Of a process, by the bits of its code's addresses. */
+export const USER_SPACE: Readonly<Record<Architecture['addressBits'], Layout>> = {
+  32: USER_SPACE_32,
+  64: USER_SPACE_64,
+};
 
 /** PsLoadedModuleList and its entries. */
 export const SYSTEM_LOADER_DATA = [0xffffba00_00000000n, 0xffffba10_00000000n] as const;

@@ -1,7 +1,14 @@
 import type { AddressSpace, Processor } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
 import { type ImageDomain, LdrTable, type LoadedImage } from '../images/index.js';
-import { LOADER_DATA_32, type MakeRegion, MemoryArea, type Pool, writePointer } from '../memory/index.js';
+import {
+  type MakeRegion,
+  MemoryArea,
+  type Pool,
+  readPointer,
+  USER_SPACE,
+  writePointer,
+} from '../memory/index.js';
 import type { ThreadEnvironment, ThreadStack } from '../threads/index.js';
 
 /** Offsets in TEB and PEB (public PDBs; ntpsapi.h and ntpebteb.h of the public native-API headers). */
@@ -98,8 +105,9 @@ export class ProcessEnvironment implements ThreadEnvironment {
   /** 32-bit processes keep their loader data apart from the heap (modelled). */
   #loaderMemory(): (size: number) => bigint {
     const { domain, region } = this.#process;
-    if (this.#pointerSize === 8) return (size) => domain.allocateMemory('pool', size);
-    const area = new MemoryArea(domain.table, region('loader data', LOADER_DATA_32));
+    const { loaderData } = USER_SPACE[domain.architecture.addressBits];
+    if (loaderData === undefined) return (size) => domain.allocateMemory('pool', size);
+    const area = new MemoryArea(domain.table, region('loader data', loaderData));
     return (size) => area.allocate(size);
   }
 
@@ -137,7 +145,7 @@ export class ProcessEnvironment implements ThreadEnvironment {
     this.#write(teb + BigInt(at.stackBase), stack.end);
     this.#write(teb + BigInt(at.deallocationStack), stack.base);
     this.setStackLimit(teb, stack.limit);
-    if (this.#pointerSize === 4) this.#write(teb, END_OF_CHAIN);
+    if (!this.#process.domain.architecture.hasUnwindTables) this.#write(teb, END_OF_CHAIN);
     this.#write(teb + BigInt(at.self), teb);
     this.#write(teb + BigInt(at.clientId), BigInt(this.#process.id));
     this.#write(teb + BigInt(at.clientId + this.#pointerSize), BigInt(threadId));
@@ -236,7 +244,7 @@ export class ProcessEnvironment implements ThreadEnvironment {
 
   #takeBlock(teb: bigint, { index }: TlsModule): void {
     const entry = this.#vectorEntry(teb, index);
-    const block = this.#pointerSize === 8 ? this.#space.readU64(entry) : BigInt(this.#space.readU32(entry));
+    const block = readPointer(this.#space, entry, this.#pointerSize);
     if (block === 0n) return;
     this.#process.heap.free(block, 0);
     this.#write(entry, 0n);

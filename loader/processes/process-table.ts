@@ -55,8 +55,7 @@ export class ProcessTable {
     const { kernel } = this;
     kernel.bugChecks.assertRunning(`create process ${name}`);
     const programs = architectureNamed(image?.architecture ?? kernel.programs);
-    const is32Bit = programs.system !== programs.name;
-    const wow64 = options.wow64 ?? is32Bit;
+    const wow64 = options.wow64 ?? programs.system !== programs.name;
     const world = this.#world(wow64);
     if (image !== undefined) {
       refuseOtherMachine(world.architecture, name, image, fileName(image));

@@ -9,15 +9,7 @@ import {
   type LoadOptions,
   threadNotifications,
 } from '../images/index.js';
-import {
-  HEAP_32,
-  HEAP_64,
-  Heap,
-  type HeapMode,
-  type MakeRegion,
-  Pool,
-  type PoolState,
-} from '../memory/index.js';
+import { HEAP_LAYOUT, Heap, type HeapMode, type MakeRegion, Pool, type PoolState } from '../memory/index.js';
 import type { Thread, ThreadNotifications, ThreadOptions, ThreadProcess } from '../threads/index.js';
 import { type HandleState, HandleTable } from './handles.js';
 import type { ProcessOwner } from './owners.js';
@@ -139,7 +131,7 @@ export class Process implements ThreadProcess {
     this.programHeap = new Heap(
       table,
       addressSpace,
-      architecture.pointerSize === 8 ? HEAP_64 : HEAP_32,
+      HEAP_LAYOUT[architecture.addressBits],
       details.heapMode,
       machine.memory.frames * PAGE_SIZE,
     );

@@ -1,13 +1,7 @@
 import type { Architecture, Machine, PageTable } from '../../cpu/index.js';
 import type { SeededRandom } from '../common/index.js';
 import { ControlFlowGuard, type DomainFittings, type ExportSource, ImageDomain } from '../images/index.js';
-import {
-  type AddressRegion,
-  MemoryArea,
-  USER_SPACE_32,
-  USER_SPACE_64,
-  UserImageWriter,
-} from '../memory/index.js';
+import { type AddressRegion, MemoryArea, USER_SPACE, UserImageWriter } from '../memory/index.js';
 
 /** Image bases differ from boot to boot by up to so many 64 KB steps. */
 const ASLR_STEPS = 0xff;
@@ -61,6 +55,6 @@ export class UserWorld {
   }
 
   get #layout() {
-    return this.architecture.pointerSize === 4 ? USER_SPACE_32 : USER_SPACE_64;
+    return USER_SPACE[this.architecture.addressBits];
   }
 }

@@ -14,7 +14,7 @@ export class ModeContexts {
     processor: Processor,
     { architecture, ring, vtl }: { architecture: Architecture; ring: Ring; vtl: 0 | 1 },
   ): void {
-    const bits = architecture.pointerSize === 4 ? 32 : 64;
+    const { bits } = architecture.initialMode;
     const key = `${ring} ${bits}`;
     const known = this.#contexts.get(key);
     if (known !== undefined) processor.loadContext(known);

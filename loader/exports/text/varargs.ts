@@ -1,4 +1,4 @@
-import type { ServiceCall } from '../../dispatch/index.js';
+import { type ServiceCall, SLOTS_OF_64_BITS } from '../../dispatch/index.js';
 import type { GuestMemory } from '../../memory/index.js';
 
 /** The arguments behind the declared ones: each takes one or, as a 64-bit one of 32-bit code, two slots of a pointer's size. */
@@ -19,7 +19,7 @@ function from(memory: GuestMemory, next: () => bigint): VariadicArguments {
     word: next,
     quad: () => {
       const low = next();
-      return pointerSize === 8 ? low : low | (next() << 32n);
+      return SLOTS_OF_64_BITS[pointerSize] === 1 ? low : low | (next() << 32n);
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { ArchitectureName } from '../../../cpu/index.js';
-import type { ServiceCall, SimulatedExport } from '../../dispatch/index.js';
+import type { ArgumentType, ServiceCall, SimulatedExport } from '../../dispatch/index.js';
 import type { GuestCall, GuestProcedure } from '../../threads/index.js';
-import { cdecl, wide } from '../simulated-export.js';
+import { cdecl, readArguments, wide } from '../simulated-export.js';
 import { ERRNO, failed, invalidParameter, PROCESS, processData, THREAD, threadData } from './state.js';
 
 type Compare = (a: bigint, b: bigint) => Generator<GuestCall, number, bigint>;
@@ -206,11 +206,13 @@ const throughPointer: StorePair = (call, quotient, rest) => {
 };
 
 /** lldiv_t has 16 bytes: through a hidden pointer, the first argument, on x64 and x86, in x0 and x1 on ARM64. */
-const LONG_PAIR: Readonly<Record<ArchitectureName, { readonly first: number; readonly store: StorePair }>> = {
-  x64: { first: 1, store: throughPointer },
-  x86: { first: 1, store: throughPointer },
+const LONG_PAIR: Readonly<
+  Record<ArchitectureName, { readonly hidden: readonly ArgumentType[]; readonly store: StorePair }>
+> = {
+  x64: { hidden: ['pointer'], store: throughPointer },
+  x86: { hidden: ['pointer'], store: throughPointer },
   arm64: {
-    first: 0,
+    hidden: [],
     store({ processor }, quotient, rest) {
       processor.set('x1', BigInt.asUintN(64, rest));
       return BigInt.asUintN(64, quotient);
@@ -219,12 +221,10 @@ const LONG_PAIR: Readonly<Record<ArchitectureName, { readonly first: number; rea
 };
 
 function longDivision(call: ServiceCall) {
-  const { first, store } = LONG_PAIR[call.thread.architecture.name];
-  const number = (index: number): bigint =>
-    call.pointerSize === 8
-      ? BigInt.asIntN(64, call.argument(first + index))
-      : BigInt.asIntN(64, call.argument(first + 2 * index) | (call.argument(first + 2 * index + 1) << 32n));
-  const [a, b] = [number(0), number(1)];
+  const { hidden, store } = LONG_PAIR[call.thread.architecture.name];
+  const [a = 0n, b = 0n] = readArguments(call, [...hidden, 'i64', 'i64'])
+    .slice(hidden.length)
+    .map(BigInt);
   // Division by zero faults in the guest's own way on x86; here it gives zero, as on ARM64.
   const quotient = b === 0n ? 0n : a / b;
   return store(call, quotient, a - quotient * b);
