@@ -109,7 +109,7 @@ function labs(): Row[] {
       return performance.now() - started;
     }).slice(10);
     const p50 = median(times);
-    const aim = architecture === 'x64' ? 5 : 8;
+    const aim = { x64: 5, arm64: 8 }[architecture];
     return {
       what: `boot, load, patch and dispose of a Lab, ${architecture}, p50`,
       measured: `${p50.toFixed(1)} ms`,

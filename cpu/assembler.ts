@@ -39,6 +39,8 @@ interface Syntax {
   readonly padding: Uint8Array;
   /** Bytes of `.word`. */
   readonly wordSize: 2 | 4;
+  /** Is what `.align` takes the exponent of a power of two, as that of `.p2align` is? */
+  readonly alignsByExponent: boolean;
   readonly assemble: typeof assembleArm64;
 }
 
@@ -47,6 +49,7 @@ const x86Syntax = (bits: 32 | 64): Syntax => ({
   reserved: X86_RESERVED,
   padding: Uint8Array.of(0x90),
   wordSize: 2,
+  alignsByExponent: false,
   assemble: (...parameters) => assembleX86(bits, ...parameters),
 });
 
@@ -58,6 +61,7 @@ const SYNTAX: Readonly<Record<ArchitectureName, Syntax>> = {
     reserved: ARM64_RESERVED,
     padding: Uint8Array.of(0x1f, 0x20, 0x03, 0xd5),
     wordSize: 4,
+    alignsByExponent: true,
     assemble: assembleArm64,
   },
 };
@@ -133,7 +137,7 @@ export async function assembleListing(
 }
 
 function assembleStatement(
-  { assemble, padding, wordSize }: Syntax,
+  syntax: Syntax,
   encode: EncodeInstruction,
   statement: Statement,
   at: bigint,
@@ -142,7 +146,7 @@ function assembleStatement(
   const { name, operands } = statement.operation ?? { name: '', operands: [] };
   try {
     if (name.startsWith('.')) {
-      return assembleDirective(statement, name, operands, { at, lookup, padding, wordSize });
+      return assembleDirective(statement, name, operands, { ...syntax, at, lookup });
     }
     if (!/^[a-z][\w.]*$/.test(name))
       throw new AssemblerError('unknownInstruction', statement, 'there is no such instruction');
@@ -151,7 +155,7 @@ function assembleStatement(
     );
     if (unknown !== undefined)
       throw new AssemblerError('undefinedSymbol', statement, `${unknown.text} is not defined`);
-    return assemble(encode, statement, name, operands, at, lookup);
+    return syntax.assemble(encode, statement, name, operands, at, lookup);
   } catch (error) {
     if (error instanceof AssemblerError || !(error instanceof CpuError)) throw error;
     throw new AssemblerError(error.rule, statement, error.message, error);

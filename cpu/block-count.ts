@@ -1,3 +1,4 @@
+import { architectureInMode } from './architecture/index.js';
 import { instructionLength } from './instruction.js';
 import type { Segment, Stop } from './outcome.js';
 import type { Processor } from './processor.js';
@@ -41,7 +42,7 @@ function instructionsIn(
   address: bigint,
   bits: number,
 ): number {
-  const name = bits === 32 ? 'x86' : architecture.name;
+  const { name } = architectureInMode(architecture, bits);
   let count = 0;
   for (let at = 0; at < bytes.byteLength; count++)
     at += Math.max(1, instructionLength(name, bytes.subarray(at), address + BigInt(at)));

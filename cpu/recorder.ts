@@ -1,4 +1,4 @@
-import { architectureNamed } from './architecture/index.js';
+import { architectureInMode } from './architecture/index.js';
 import { CpuError, hex } from './error.js';
 import type { Processor } from './processor.js';
 import { PAGE_SHIFT, PAGE_SIZE } from './protection.js';
@@ -155,7 +155,7 @@ export class InstructionRecorder implements Disposable {
   }
 
   #offsetsOf({ address, bytes, bits }: Code): number[] {
-    const architecture = bits === 32 ? architectureNamed('x86') : this.#processor.architecture;
+    const architecture = architectureInMode(this.#processor.architecture, bits);
     const offsets: number[] = [];
     for (let offset = 0; offset < bytes.byteLength; ) {
       offsets.push(offset);

@@ -1,4 +1,4 @@
-import { architectureNamed } from './architecture/index.js';
+import { architectureInMode } from './architecture/index.js';
 import { countOf, learnUnknown } from './block-count.js';
 import { addressesOf, Breakpoints } from './breakpoints.js';
 import { type Emulation, GuestFault, type Moment } from './emulation/emulation.js';
@@ -233,7 +233,7 @@ export class Runner {
 
   #facts(address: bigint) {
     const processor = this.#processor;
-    const { name } = processor.bits === 32 ? architectureNamed('x86') : processor.architecture;
+    const { name } = architectureInMode(processor.architecture, processor.bits);
     return instructionFacts(name, fetchOne(processor, address), address);
   }
 

@@ -176,7 +176,7 @@ function readThunks(
     if (low === 0 && high === 0) return functions;
     budget.entries.spend();
     const iatRva = iat + at;
-    const byOrdinal = ((pointerSize === 8 ? high : low) & 0x80000000) !== 0;
+    const byOrdinal = (reader.u32At(at + pointerSize - 4) & 0x80000000) !== 0;
     if (byOrdinal) functions.push({ ordinal: low & 0xffff, iatRva });
     else {
       const nameRva = bias === 0n ? low : Number(BigInt.asUintN(32, BigInt(low) - bias));

@@ -3,6 +3,9 @@ import { defineScenario, Lab } from 'hotpatch-lab';
 /** Built by scripts/build-2003-fixtures.ts from test/fixtures/src/2003/shell.c. */
 const images = new URL('../test/fixtures/2003/', import.meta.url);
 
+/** Bytes of the jump in the padding: direct on x86, through a pointer on x64. */
+const paddingJump = { x86: 5n, x64: 6n };
+
 /** The first problem of hotpatching a running server: patching code that is currently in use. */
 export default defineScenario('Server 2003: code that is in use is patched', async ({ expect, say }) => {
   for (const architecture of ['x86', 'x64'] as const) {
@@ -38,7 +41,7 @@ export default defineScenario('Server 2003: code that is in use is patched', asy
 
     say('\nAfter: two bytes at the entry lead into the padding, and the jump there out of the image.');
     say(await lab.listing(CopyName, 1));
-    say(await lab.listing(CopyName - (architecture === 'x86' ? 5n : 6n), 1));
+    say(await lab.listing(CopyName - paddingJump[architecture], 1));
     expect(setTitle(4)).toBe(-1);
     expect(setTitle(5)).toBe(4);
     lab.run({ until: inside.returns() });

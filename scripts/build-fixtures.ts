@@ -40,6 +40,8 @@ interface Target {
   triple: string;
   machine: string;
   dlltoolMachine: string;
+  /** Has it a `.def` file of its own, whose names say the convention, and has dlltool to take that off (`-k`)? */
+  decoratesNames: boolean;
   dllEntry: string;
   driverEntry: string;
   linkerFlags: string[];
@@ -51,6 +53,7 @@ const TARGETS: Target[] = [
     triple: 'x86_64-pc-windows-msvc',
     machine: 'x64',
     dlltoolMachine: 'i386:x86-64',
+    decoratesNames: false,
     dllEntry: '_DllMainCRTStartup',
     driverEntry: 'DriverEntry',
     linkerFlags: ['/highentropyva'],
@@ -60,6 +63,7 @@ const TARGETS: Target[] = [
     triple: 'aarch64-pc-windows-msvc',
     machine: 'arm64',
     dlltoolMachine: 'arm64',
+    decoratesNames: false,
     dllEntry: '_DllMainCRTStartup',
     driverEntry: 'DriverEntry',
     linkerFlags: ['/highentropyva'],
@@ -69,6 +73,7 @@ const TARGETS: Target[] = [
     triple: 'i686-pc-windows-msvc',
     machine: 'x86',
     dlltoolMachine: 'i386',
+    decoratesNames: true,
     dllEntry: '_DllMainCRTStartup@12',
     driverEntry: 'DriverEntry@8',
     linkerFlags: ['/safeseh:no'],
@@ -155,9 +160,9 @@ function build(target: Target, out: string): void {
   /** The names have their x86 decoration, `@name@8` or `name@8`, which the others do not have. */
   const makeImportLibrary = (module: (typeof IMPORTED)[number]) => {
     const file = join(work, `src/drivers/${module}.def`);
-    const isX86 = target.folder === 'x86';
-    if (!isX86) writeFileSync(file, readFileSync(file, 'utf8').replace(/^@?(\w+)@\d+$/gm, '$1'));
-    const flags = ['-m', target.dlltoolMachine, ...(isX86 ? ['-k'] : [])];
+    if (!target.decoratesNames)
+      writeFileSync(file, readFileSync(file, 'utf8').replace(/^@?(\w+)@\d+$/gm, '$1'));
+    const flags = ['-m', target.dlltoolMachine, ...(target.decoratesNames ? ['-k'] : [])];
     run(DLLTOOL, [...flags, '-d', `src/drivers/${module}.def`, '-l', `${module}.lib`]);
   };
   try {
@@ -183,9 +188,9 @@ function build(target: Target, out: string): void {
       run(DLLTOOL, [
         '-m',
         target.dlltoolMachine,
-        ...(target.folder === 'x86' ? ['-k'] : []),
+        ...(target.decoratesNames ? ['-k'] : []),
         '-d',
-        target.folder === 'x86' ? `src/${module}.x86.def` : `src/${module}.def`,
+        target.decoratesNames ? `src/${module}.x86.def` : `src/${module}.def`,
         '-l',
         `${module}.lib`,
       ]);

@@ -23,9 +23,15 @@ const run = (tool: string, ...options: string[]) => {
 const linkOptions = ['/nologo', '/dll', '/nodefaultlib', '/Brepro'];
 
 const machines = [
-  { name: 'x64', target: 'x86_64', dlltool: 'i386:x86-64', entry: '_DllMainCRTStartup' },
-  { name: 'arm64', target: 'aarch64', dlltool: 'arm64', entry: '_DllMainCRTStartup' },
-  { name: 'x86', target: 'i686', dlltool: 'i386', entry: '_DllMainCRTStartup@12' },
+  {
+    name: 'x64',
+    target: 'x86_64',
+    dlltool: 'i386:x86-64',
+    entry: '_DllMainCRTStartup',
+    unwindFlags: ['-fwinx64-eh-unwindv2=best-effort'],
+  },
+  { name: 'arm64', target: 'aarch64', dlltool: 'arm64', entry: '_DllMainCRTStartup', unwindFlags: [] },
+  { name: 'x86', target: 'i686', dlltool: 'i386', entry: '_DllMainCRTStartup@12', unwindFlags: [] },
 ] as const;
 
 function compile(target: string, source: string, object: string, ...options: string[]): void {
@@ -33,7 +39,7 @@ function compile(target: string, source: string, object: string, ...options: str
   run('clang', `--target=${target}-pc-windows-msvc`, reproducible, ...options, '-c', source, '-o', object);
 }
 
-for (const { name, target, dlltool, entry } of machines) {
+for (const { name, target, dlltool, entry, unwindFlags } of machines) {
   mkdirSync(join(output, name), { recursive: true });
   const freestanding = [
     '-O2',
@@ -42,10 +48,7 @@ for (const { name, target, dlltool, entry } of machines) {
     '-fms-extensions',
     '-ffunction-sections',
   ];
-  const unwind = [
-    '-fasynchronous-unwind-tables',
-    ...(name === 'x64' ? ['-fwinx64-eh-unwindv2=best-effort'] : []),
-  ];
+  const unwind = ['-fasynchronous-unwind-tables', ...unwindFlags];
   compile(
     target,
     join(sources, 'various.c'),

@@ -5,7 +5,7 @@
  *     node --expose-gc --import tsx scripts/leak-check.ts [CYCLES] [x64|arm64|x86]
  */
 import koffi from 'koffi';
-import { type ArchitectureName, Machine } from '../cpu/index.js';
+import { type ArchitectureName, architectureNamed, Machine } from '../cpu/index.js';
 
 const cycles = Number(process.argv[2] ?? 100_000);
 const architectures: readonly ArchitectureName[] =
@@ -22,7 +22,7 @@ function cycle(architecture: ArchitectureName): void {
   const table = machine.createPageTable({
     start: 0x1_0000n,
     end: 0x7fff_0000n,
-    mode: architecture === 'x86' ? 'user' : 'kernel',
+    mode: architectureNamed(architecture).initialMode.ring === 0 ? 'kernel' : 'user',
     name: 'leak',
   });
   const space = machine.createAddressSpace('leak', [table]);

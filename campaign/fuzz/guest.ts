@@ -117,7 +117,7 @@ export class GuestBench implements Disposable {
     });
     for (const [name, value] of registers)
       if (!(name === 'lr' || name === 'x30'))
-        processor.set(name, machine.architecture.pointerSize === 4 ? BigInt.asUintN(32, value) : value);
+        processor.set(name, BigInt.asUintN(machine.architecture.addressBits, value));
     const exit = run(processor);
     const memory = Buffer.concat([
       this.#space.read(this.#data, DATA_PAGES * PAGE_SIZE),

@@ -6,6 +6,10 @@ import { x86 } from './x86.js';
 
 export const ARCHITECTURES: readonly Architecture[] = [x64, arm64, x86];
 
+/** What a processor executes in a mode of so many bits: in compatibility mode, of 32, x86. */
+export const architectureInMode = (architecture: Architecture, bits: number): Architecture =>
+  bits === architecture.initialMode.bits ? architecture : x86;
+
 export function architectureNamed(name: ArchitectureName): Architecture {
   const architecture = ARCHITECTURES.find((candidate) => candidate.name === name);
   if (architecture === undefined) {

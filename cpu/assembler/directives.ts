@@ -23,6 +23,7 @@ export interface DirectiveContext {
   readonly padding: Uint8Array;
   /** 2 on x86 and x64, 4 on ARM64. */
   readonly wordSize: number;
+  readonly alignsByExponent: boolean;
 }
 
 /** The bytes of a data directive; keystone's own directives crash (`.text`), or produce nothing without an error. */
@@ -57,7 +58,7 @@ export function assembleDirective(
     case '.p2align': {
       const [given = 1n] = numbers(statement, tokens, context.lookup);
       const boundary =
-        name === '.p2align' || (name === '.align' && context.wordSize === 4) ? 1n << given : given;
+        name === '.p2align' || (name === '.align' && context.alignsByExponent) ? 1n << given : given;
       if (boundary <= 0n || (boundary & (boundary - 1n)) !== 0n) {
         throw new AssemblerError('assemblySyntax', statement, `${boundary} is not a power of two`);
       }

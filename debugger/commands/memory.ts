@@ -166,7 +166,7 @@ function dump(view: View, args: string, size: number, defaultCount: number, perL
 }
 
 function hexOf(view: View, value: bigint, size: number): string {
-  if (size === 8 && view.architecture.pointerSize === 8) return view.format(value);
+  if (size === view.architecture.pointerSize) return view.format(value);
   return value.toString(16).padStart(size * 2, '0');
 }
 

@@ -155,7 +155,7 @@ function dllCharacteristics(options: ImageBuilderOptions, pointerSize: 4 | 8): n
   const { DYNAMIC_BASE, HIGH_ENTROPY_VA, NX_COMPAT } = IMAGE_DLLCHARACTERISTICS;
   const relocatable = options.relocationsStripped
     ? 0
-    : DYNAMIC_BASE | (pointerSize === 8 ? HIGH_ENTROPY_VA : 0);
+    : DYNAMIC_BASE | { 4: 0, 8: HIGH_ENTROPY_VA }[pointerSize];
   return NX_COMPAT | relocatable | (options.dllCharacteristics ?? 0);
 }
 

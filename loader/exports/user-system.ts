@@ -33,11 +33,10 @@ function systemTime(ticks: bigint): Uint8Array {
 
 /** SYSTEM_INFO: architecture, page size, range of addresses, mask and number of processors, granularity. */
 function systemInfo({ kernel, domain, pointerSize, thread }: ServiceCall): Uint8Array {
-  const isWide = pointerSize === 8;
-  const bytes = new Uint8Array(isWide ? 48 : 36);
+  const bytes = new Uint8Array(pointerSize === 8 ? 48 : 36);
   const view = new DataView(bytes.buffer);
   const pointer = (at: number, value: bigint) =>
-    isWide ? view.setBigUint64(at, value, true) : view.setUint32(at, Number(value), true);
+    pointerSize === 8 ? view.setBigUint64(at, value, true) : view.setUint32(at, Number(value), true);
   const { start, end } = domain.table.range;
   const { length } = kernel.machine.processors;
   view.setUint16(0, PROCESSOR[thread.architecture.name], true);

@@ -31,8 +31,11 @@ export function layout<const F extends Record<string, Field>>(
   return { name, size, fields };
 }
 
+/** Of pairs for 64-bit and for 32-bit code. */
+const COLUMN = { 8: 0, 4: 1 } as const;
+
 export function sizeOf({ size }: Layout, pointerSize: 4 | 8): number {
-  return pointerSize === 8 ? size[0] : size[1];
+  return size[COLUMN[pointerSize]];
 }
 
 /** A structure in guest memory. */
@@ -50,8 +53,7 @@ export class Structure<F extends string = string> {
 
   /** Address of a field. */
   at(field: F): bigint {
-    const [at64, at32] = this.layout.fields[field];
-    return this.address + BigInt(this.pointerSize === 8 ? at64 : at32);
+    return this.address + BigInt(this.layout.fields[field][COLUMN[this.pointerSize]]);
   }
 
   /** A field of at most 32 bits, unsigned. */

@@ -185,7 +185,7 @@ function basicInformation({ domain, pointerSize }: ServiceCall, address: bigint)
   pointer(0, base);
   pointer(1, state === 'free' ? 0n : (image?.dllBase ?? base));
   view.setUint32(2 * pointerSize, value, true);
-  pointer(pointerSize === 8 ? 3 : 3, end - base);
+  pointer(3, end - base);
   view.setUint32(rest, STATE[state], true);
   view.setUint32(rest + 4, state === 'free' ? PAGE_NOACCESS : value, true);
   view.setUint32(rest + 8, state === 'free' ? 0 : image === undefined ? MEM_PRIVATE : MEM_IMAGE, true);

@@ -133,8 +133,8 @@ export class LibraryProcess extends CalledLibrary implements Disposable {
     const image = readImage(readFileSync(path), { file: path });
     const { architecture } = image;
     const kernel = Kernel.boot({ architecture, processors: 1, heap: 'checked', memorySize: 0x1400_0000 });
-    const domain =
-      architecture === 'x86' ? kernel.domain : kernel.createProcess({ name: 'known.exe' }).domain;
+    const { domain: own } = kernel;
+    const domain = own.kind === 'user' ? own : kernel.createProcess({ name: 'known.exe' }).domain;
     const engine = new ModernEngine(kernel);
     super(kernel, kernel.loadImage(image, { domain, name: basename(path), symbols: symbolsOf(image, path) }));
     this.#engine = engine;

@@ -136,8 +136,9 @@ function symbolBefore(symbols: ImageFacts['symbols'], rva: number): readonly [nu
 
 /** `fffff800``10001234`; 8 digits in 32-bit code. */
 export function formatAddress(domain: DomainFacts | undefined, address: bigint): string {
-  if (domain !== undefined && POINTER_SIZE[domain.architecture] === 4)
-    return BigInt.asUintN(32, address).toString(16).padStart(8, '0');
-  const digits = BigInt.asUintN(64, address).toString(16).padStart(16, '0');
-  return `${digits.slice(0, 8)}\`${digits.slice(8)}`;
+  const size = domain === undefined ? 8 : POINTER_SIZE[domain.architecture];
+  const digits = BigInt.asUintN(8 * size, address)
+    .toString(16)
+    .padStart(2 * size, '0');
+  return digits.length > 8 ? `${digits.slice(0, 8)}\`${digits.slice(8)}` : digits;
 }

@@ -277,8 +277,7 @@ export function secureStringExports(): SimulatedExport[] {
   });
 }
 
-const truncate = ({ pointerSize }: ServiceCall): bigint =>
-  pointerSize === 8 ? 0xffff_ffff_ffff_ffffn : TRUNCATE32;
+const truncate = ({ pointerSize }: ServiceCall): bigint => BigInt.asUintN(8 * pointerSize, -1n);
 
 function tokens(call: ServiceCall, text: bigint, set: bigint, context: bigint, unit: Unit): bigint {
   const { memory } = call;
