@@ -112,9 +112,9 @@ describe('hotpatch verify', () => {
   it.each([
     { what: 'a call without a fixed build', args: ['--call', 'hp_entry 0'], text: /--call needs --fixed/ },
     {
-      what: 'an argument that is no number',
+      what: 'an argument that is nothing which a call takes',
       args: ['--fixed', fixed, '--call', 'hp_entry x'],
-      text: /x is no number/,
+      text: /argument .x. is neither a number/,
     },
   ])('is used wrongly with $what', async ({ args, text }) => {
     const { code, stderr } = await hotpatch('verify', patch, '--base', base, ...args);
