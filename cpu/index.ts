@@ -24,6 +24,7 @@ export type {
   CallArgument,
   Ring,
 } from './architecture/architecture.js';
+export { argumentBits } from './architecture/architecture.js';
 export { architectureNamed } from './architecture/index.js';
 export { AssemblerError } from './assembler/error.js';
 export {

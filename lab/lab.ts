@@ -12,12 +12,17 @@ import {
 import { findSymbols, type PeImage, readImage, readNamedFile } from '../image/index.js';
 import {
   ANY,
+  anyOf,
   assertArgument,
+  assertOwn,
   BOOT_OPTIONS,
   type BootOptions,
+  BYTES,
+  CODE,
   formatBytes,
   type ImageDomain,
   INSPECT,
+  instanceOf,
   Kernel,
   KernelError,
   type LabEvent,
@@ -25,15 +30,17 @@ import {
   type LoadOptions,
   optional,
   optionsOf,
-  type Process,
+  Process,
   type ProcessOptions,
   printed,
   processOf,
   type RunResult,
   type SecureKernel,
-  type Session,
+  Session,
+  TEXT,
   type Thread,
   type ThreadCondition,
+  WHOLE,
 } from '../loader/index.js';
 import { DeviceHandle, type OpenDeviceOptions } from './device-handle.js';
 import { addressOf, domainOf, type Place } from './place.js';
@@ -63,6 +70,16 @@ const LAB_OPTIONS = optionsOf<LabOptions>({
   engine: optional(ANY),
   engineOptions: optional(ANY),
 });
+
+const PROCESS = instanceOf(Process, 'a process: what createProcess returns');
+const SESSION = instanceOf(Session, 'a session: what createSession returns');
+const LOAD_HOT_PATCH = optionsOf<{ readonly name?: string }>({ name: optional(TEXT) });
+const OPENING = optionsOf<OpenDeviceOptions>({
+  process: optional(PROCESS),
+  access: optional(CODE),
+});
+const ALLOCATION = optionsOf<{ readonly domain?: Place }>({ domain: optional(ANY) });
+const BYTES_OR_TEXT = anyOf([BYTES, TEXT], 'bytes: a Uint8Array, or text');
 
 /**
  * A booted machine with its kernel, Secure Kernel and hotpatch engine: what a scenario plays with. `Lab` alone is one
@@ -148,11 +165,15 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
 
   /** Loads a DLL into a process, with what it imports, and runs its DllMain there. */
   loadDll(process: Process, file: FileSource): LoadedImage {
+    assertArgument(PROCESS, process, 'loadDll(process)');
+    assertOwn(this.kernel.machine, process, 'loadDll(process)');
     return process.loadImage(...described(file));
   }
 
   /** Loads a session driver into one session. */
   loadSessionDriver(session: Session, file: FileSource): LoadedImage {
+    assertArgument(SESSION, session, 'loadSessionDriver(session)');
+    assertOwn(this.kernel.machine, session, 'loadSessionDriver(session)');
     return this.#load(session.domain, file);
   }
 
@@ -188,6 +209,7 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
    * @throws HotPatchError when it is refused: everything is then as it was
    */
   loadHotPatch(file: FileSource, options: { readonly name?: string } = {}): Engines[N]['patch'] {
+    assertArgument(LOAD_HOT_PATCH, options, 'loadHotPatch(options)');
     const [image, found] = described(file);
     const { symbols } = found;
     return this.engine.load(image, {
@@ -221,7 +243,11 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
    * Opens a device, `\\.\Name`, as a program does.
    * @throws DeviceOpenError when there is none, or its driver refuses
    */
-  open(path: string, { process, access }: OpenDeviceOptions = {}): DeviceHandle {
+  open(path: string, options: OpenDeviceOptions = {}): DeviceHandle {
+    assertArgument(TEXT, path, 'open(path)');
+    assertArgument(OPENING, options, 'open(options)');
+    const { process, access } = options;
+    if (process !== undefined) assertOwn(this.kernel.machine, process, 'open: process');
     const opener = process ?? this.#ownProgram();
     return DeviceHandle.open(this.kernel, opener, path, access);
   }
@@ -255,6 +281,8 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
    * @param options `domain`: whose memory. Default: that of {@link loadImage}
    */
   allocate(bytes: Uint8Array | string, options: { readonly domain?: Place } = {}): bigint {
+    assertArgument(BYTES_OR_TEXT, bytes, 'allocate(bytes)');
+    assertArgument(ALLOCATION, options, 'allocate(options)');
     const domain = domainOf(this.kernel, options.domain ?? this.kernel);
     const data = typeof bytes === 'string' ? Buffer.from(`${bytes}\0`, 'latin1') : bytes;
     const address = domain.allocateMemory('pool', Math.max(1, data.length));
@@ -267,6 +295,8 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
    * @param options `domain`: whose memory, as for {@link allocate}
    */
   allocateCode(code: Uint8Array, options: { readonly domain?: Place } = {}): bigint {
+    assertArgument(BYTES, code, 'allocateCode(code)');
+    assertArgument(ALLOCATION, options, 'allocateCode(options)');
     const domain = domainOf(this.kernel, options.domain ?? this.kernel);
     const address = this.allocate(code, { domain });
     // The pool of a session is kernel space.
@@ -285,6 +315,8 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
    * @throws KernelError `moduleNotFound`, `symbolNotFound`, `placeAmbiguous`, `location`
    */
   address(location: string, options: { readonly domain?: Place } = {}): bigint {
+    assertArgument(TEXT, location, 'address(location)');
+    assertArgument(ALLOCATION, options, 'address(options)');
     return addressOf(this.kernel, location, options.domain);
   }
 
@@ -295,6 +327,7 @@ export class Lab<N extends EngineName = EngineName> implements Disposable {
 
   /** The next `count` instructions from `address` on, as data reads see them. Waits for the disassembler to load. */
   async disassemble(address: bigint, count: number): Promise<DisassembledInstruction[]> {
+    assertArgument(WHOLE, count, 'disassemble(count)');
     const { addressSpace, architecture } = this.kernel.domainOf(address);
     const readable = 0x1000 - Number(address & 0xfffn);
     const bytes = addressSpace.read(address, Math.min(readable, count * 16));

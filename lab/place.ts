@@ -1,4 +1,14 @@
-import { type ImageDomain, type Kernel, KernelError, type LoadedImage } from '../loader/index.js';
+import {
+  assertArgument,
+  assertOwn,
+  ImageDomain,
+  instanceOf,
+  type Kernel,
+  KernelError,
+  type LoadedImage,
+} from '../loader/index.js';
+
+const DOMAIN = instanceOf(ImageDomain, 'a process, a session, a domain or the name of one');
 
 /**
  * A part of the machine with memory and images of its own: a process, a session or VTL1, what holds one, or its name as
@@ -11,7 +21,12 @@ export type Place = ImageDomain | { readonly domain: ImageDomain } | string;
  * @throws KernelError `placeNotFound` when no place, `placeAmbiguous` when more than one has the name
  */
 export function domainOf(kernel: Kernel, place: Place): ImageDomain {
-  if (typeof place !== 'string') return 'domain' in place ? place.domain : place;
+  if (typeof place !== 'string') {
+    const domain = place instanceof ImageDomain ? place : place?.domain;
+    assertArgument(DOMAIN, domain, 'domain');
+    assertOwn(kernel.machine, { domain }, 'domain');
+    return domain;
+  }
   const named = kernel.domains.filter(
     ({ name, process }) => name === place || (process !== undefined && process.name === place),
   );

@@ -9,26 +9,42 @@ import {
   type WindowsBuild,
 } from './boot/index.js';
 import {
+  ADDRESS,
+  anyOf,
   asInt,
+  assertArgument,
+  assertOwn,
   BOOT_TIME,
   type BugCheckState,
   type EventLog,
+  FLAG,
+  FUNCTION,
   INSPECT,
+  instanceOf,
+  listOf,
+  NUMBER,
+  OBJECT,
+  optional,
+  optionsOf,
   printed,
   type SeededRandom,
+  shapeOf,
+  WHOLE,
 } from './common/index.js';
 import type { ExportTable } from './exports/index.js';
 import type { Volume } from './files/index.js';
 import {
+  assertLoading,
   type HpatLayout,
-  type ImageDomain,
+  ImageDomain,
   type ImageIdentity,
   type ImageInstance,
   type ImageLoader,
   type ImageSections,
   type ImageSession,
   instancesOf,
-  type LoadedImage,
+  LOAD_OPTIONS,
+  LoadedImage,
   type LoadedModuleList,
   type LoadOptions,
   type SystemFiles,
@@ -38,20 +54,43 @@ import type { Pool } from './memory/index.js';
 import type { Process, ProcessOptions, Session } from './processes/index.js';
 import type { PatchGuard, SecureKernel } from './secure/index.js';
 import type { SystemServices } from './services/index.js';
-import type {
-  DpcQueues,
-  GuestFunctionCall,
-  RunOptions,
-  RunResult,
-  Scheduler,
+import {
+  type DpcQueues,
+  type GuestFunctionCall,
+  type RunOptions,
+  type RunResult,
+  type Scheduler,
+  THREAD_OPTIONS,
   Thread,
-  ThreadOptions,
+  type ThreadCondition,
+  type ThreadOptions,
 } from './threads/index.js';
 
 export interface LoadImageOptions extends LoadOptions {
   /** Default: {@link Kernel.domain}. */
   readonly domain?: ImageDomain;
 }
+
+const LOADING = optionsOf<LoadImageOptions>({
+  ...LOAD_OPTIONS,
+  domain: optional(instanceOf(ImageDomain, 'a domain: process.domain, session.domain')),
+});
+const THREAD = optionsOf(THREAD_OPTIONS);
+const THREAD_OBJECT = instanceOf(Thread, 'a thread: what startThread and createThread return');
+const IMAGE = instanceOf(LoadedImage, 'an image in memory: what loadImage returns');
+const CONDITION_TEXT = 'a condition: thread.returns(), thread.reaches(address)';
+const CONDITION = optionsOf<ThreadCondition>({ thread: THREAD_OBJECT, address: optional(ADDRESS) });
+const RUN = optionsOf<RunOptions>({
+  until: optional(anyOf([CONDITION, listOf(CONDITION, CONDITION_TEXT)], CONDITION_TEXT)),
+  instructions: optional(NUMBER),
+});
+const SESSION = shapeOf<ImageSession>({ id: WHOLE, table: OBJECT }, 'a session: what createSession returns');
+const IDENTITY = shapeOf<ImageIdentity>(
+  { checkSum: WHOLE, timeDateStamp: WHOLE },
+  'an identity: { checkSum, timeDateStamp }',
+);
+const GATHERING = optionsOf<{ readonly timeout?: number }>({ timeout: optional(WHOLE) });
+const USER_SERVICES = optionsOf<{ readonly wow64?: boolean }>({ wow64: optional(FLAG) });
 
 export type Arguments = readonly (bigint | number)[];
 
@@ -205,17 +244,23 @@ export class Kernel implements Disposable {
 
   /** Every place that holds an image with this checksum and timestamp; patch images are not counted. */
   imagesOf(identity: ImageIdentity): ImageInstance[] {
+    assertArgument(IDENTITY, identity, 'imagesOf(identity)');
     return instancesOf(this.domains, identity);
   }
 
   /** Loads an image into kernel space or another domain: {@link ImageLoader.load}. */
   loadImage(image: PeImage, options: LoadImageOptions = {}): LoadedImage {
+    assertArgument(LOADING, options, 'loadImage(options)');
     const { domain = this.domain, ...rest } = options;
+    assertLoading(image, rest, 'loadImage');
+    assertOwn(this.machine, { domain }, 'loadImage: domain');
     return this.loader.load(domain, image, rest);
   }
 
   /** Takes the image and its HPAT out of the address space, without running its code. The caller makes sure that nothing runs in it. */
   unloadImage(loaded: LoadedImage): void {
+    assertArgument(IMAGE, loaded, 'unloadImage(image)');
+    assertOwn(this.machine, loaded, 'unloadImage(image)');
     this.bugChecks.assertRunning(`unload ${loaded.baseDllName}`);
     this.machine.assertIdle(`unload ${loaded.baseDllName}`);
     loaded.assertMapped();
@@ -224,11 +269,13 @@ export class Kernel implements Disposable {
 
   /** Calls `routine` for each image that has been mapped and bound, before its first instruction runs (a load-image notify routine). */
   onImageLoad(routine: (image: LoadedImage) => void): void {
+    assertArgument(FUNCTION, routine, 'onImageLoad(routine)');
     this.#parts.routines.onLoad(routine);
   }
 
   /** Calls `routine` for each image that has been taken out. */
   onImageUnload(routine: (image: LoadedImage) => void): void {
+    assertArgument(FUNCTION, routine, 'onImageUnload(routine)');
     this.#parts.routines.onUnload(routine);
   }
 
@@ -239,6 +286,7 @@ export class Kernel implements Disposable {
 
   /** The exports that every process of this width can import. */
   userServices(options: { readonly wow64?: boolean } = {}): ExportTable {
+    assertArgument(USER_SERVICES, options, 'userServices(options)');
     return this.#parts.exports.user(options.wow64 ?? this.boot.runsWow64);
   }
 
@@ -255,6 +303,7 @@ export class Kernel implements Disposable {
    * returned is disposed of. One session at a time.
    */
   attachSession(session: ImageSession): Disposable {
+    assertArgument(SESSION, session, 'attachSession(session)');
     this.#parts.seams.before?.({ kind: 'attachSession' });
     return this.#parts.space.attach(this.hotPatchProcess, session);
   }
@@ -262,16 +311,22 @@ export class Kernel implements Disposable {
   /** A thread that will call the function at `address` with integer or pointer arguments. It runs in `run` and `call`. */
   createThread(address: bigint, parameters: Arguments = [], options: ThreadOptions | string = {}): Thread {
     const given = typeof options === 'string' ? { name: options } : options;
+    assertArgument(THREAD, given, 'createThread(options)');
     return this.#parts.runner.createThread(address, parameters, given);
   }
 
   /** Ends a thread wherever it is, and gives back its stack and its TEB. */
   destroyThread(thread: Thread): void {
+    assertArgument(THREAD_OBJECT, thread, 'destroyThread(thread)');
+    assertOwn(this.machine, thread, 'destroyThread(thread)');
     this.#parts.runner.destroy(thread);
   }
 
   /** Runs all threads on all processors until a condition holds; throws when it never will, or when a thread crashes. */
   run(options: RunOptions = {}): RunResult {
+    assertArgument(RUN, options, 'run(options)');
+    if (options.until !== undefined)
+      for (const { thread } of [options.until].flat()) assertOwn(this.machine, thread, 'run: until');
     return this.#parts.runner.run(options);
   }
 
@@ -285,11 +340,13 @@ export class Kernel implements Disposable {
 
   /** As {@link call}, but returns the whole result register: pointers and 64-bit integers. */
   call64(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): bigint {
+    assertArgument(THREAD, options, 'call64(options)');
     return this.#parts.runner.call64(address, parameters, options);
   }
 
   /** As {@link call}, but returns the finished thread with everything that is known about it. */
   callThread(address: bigint, parameters: Arguments = [], options: ThreadOptions = {}): Thread {
+    assertArgument(THREAD, options, 'callThread(options)');
     return this.#parts.runner.callThread(address, parameters, options);
   }
 
@@ -298,6 +355,7 @@ export class Kernel implements Disposable {
    * until what is returned is disposed of. Deferred procedure calls are not told.
    */
   onCall(listener: (call: GuestFunctionCall) => void): Disposable {
+    assertArgument(FUNCTION, listener, 'onCall(listener)');
     return this.#parts.runner.onCall(listener);
   }
 
@@ -306,12 +364,15 @@ export class Kernel implements Disposable {
    * @throws KernelError `rendezvous.timeout` when a processor does not come; `action` has not been called then
    */
   rendezvous<T>(action: () => T, options: { readonly timeout?: number } = {}): T {
+    assertArgument(FUNCTION, action, 'rendezvous(action)');
     using _ = this.gatherProcessors(options);
     return action();
   }
 
   /** The first half of {@link rendezvous}: the processors stand still until what is returned is disposed of. */
-  gatherProcessors({ timeout = RENDEZVOUS_TIMEOUT }: { readonly timeout?: number } = {}): Disposable {
+  gatherProcessors(options: { readonly timeout?: number } = {}): Disposable {
+    assertArgument(GATHERING, options, 'gatherProcessors(options)');
+    const { timeout = RENDEZVOUS_TIMEOUT } = options;
     this.bugChecks.assertRunning('gather the processors');
     this.#parts.seams.before?.({ kind: 'gatherProcessors' });
     return this.scheduler.gather(timeout);

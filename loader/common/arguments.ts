@@ -14,6 +14,12 @@ export const TEXT: Wanted = v.string('a string');
 export const NUMBER: Wanted = v.number('a number');
 export const BYTES: Wanted = v.instance(Uint8Array, 'bytes: a Uint8Array');
 export const ANY: Wanted = v.unknown();
+export const OBJECT: Wanted = v.custom<object>(
+  (value) => typeof value === 'object' && value !== null,
+  'an object',
+);
+/** A line of the transcript, whatever else it says. */
+export const EVENT: Wanted = v.looseObject({ kind: TEXT, text: TEXT }, 'an event: { kind, text }');
 export const FUNCTION: Wanted = v.function('a function');
 export const WHOLE: Wanted = whole(0, Number.MAX_SAFE_INTEGER, 'a whole number from 0 on');
 /** Bytes of one allocation. */
@@ -24,6 +30,8 @@ export const ADDRESS: Wanted = v.pipe(
   v.minValue(0n, ADDRESS_TEXT),
   v.maxValue(0xffff_ffff_ffff_ffffn, ADDRESS_TEXT),
 );
+/** What goes into a register or a pointer, signed or not. */
+export const VALUE: Wanted = v.bigint('a bigint');
 /** As an NTSTATUS or a code of 32 bits is written, signed or not. */
 export const CODE: Wanted = whole(-(2 ** 31), 2 ** 32 - 1, 'a whole number of 32 bits');
 
@@ -57,6 +65,10 @@ export function optionsOf<T>(options: OptionTable<T>): Wanted {
     v.strictObject<v.ObjectEntries, string>(options, names),
   );
 }
+
+/** Something that has these, and maybe more. */
+export const shapeOf = <T>(members: OptionTable<T>, text: string): Wanted =>
+  v.pipe(OBJECT, v.looseObject<v.ObjectEntries, string>(members, text));
 
 const isPlain = (value: unknown): boolean => Object.prototype.toString.call(value) === '[object Object]';
 
@@ -102,6 +114,23 @@ function storyOfOption({ expected, path, message: names }: v.BaseIssue<unknown>)
     message: 'there is no such option',
     hint: `${near === undefined ? '' : `did you mean '${near}'? `}the options are: ${names}`,
   };
+}
+
+/** A part of a machine, as far as it says of which. */
+interface MachinePart {
+  readonly domain: { readonly machine: object; readonly name: string };
+}
+
+/** @throws KernelError `otherMachine` when it is a part of another machine */
+export function assertOwn(machine: object, { domain }: MachinePart, place: string): void {
+  if (domain.machine === machine) return;
+  throw new KernelError({
+    rule: 'otherMachine',
+    status: 'STATUS_INVALID_PARAMETER',
+    place,
+    message: `${place}: it is of another machine (${domain.name})`,
+    hint: 'give what this very lab has returned',
+  });
 }
 
 const SHORT = 40;

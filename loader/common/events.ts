@@ -1,3 +1,5 @@
+import { assertArgument, EVENT, FUNCTION } from './arguments.js';
+
 /** Of an event that says nothing but its text. */
 export type NoFacts = Record<never, never>;
 
@@ -89,6 +91,8 @@ export class EventLog {
 
   /** Adds an event and tells the listeners. */
   emit(event: LabEvent): void {
+    if (typeof event?.text !== 'string' || typeof event.kind !== 'string')
+      assertArgument(EVENT, event, 'emit(event)');
     this.#events.push(event);
     for (const listener of this.#listeners) listener(event);
   }
@@ -100,6 +104,7 @@ export class EventLog {
 
   /** Calls `listener` for each event from now on, until disposed. */
   on(listener: (event: LabEvent) => void): Disposable {
+    assertArgument(FUNCTION, listener, 'on(listener)');
     this.#listeners.add(listener);
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }

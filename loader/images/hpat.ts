@@ -1,5 +1,5 @@
 import { type AddressSpace, PAGE_SIZE, type PageTable } from '../../cpu/index.js';
-import { KernelError } from '../common/index.js';
+import { assertAddress, KernelError } from '../common/index.js';
 
 const SLOT_SIZE = 8;
 const SLOTS_PER_PAGE = PAGE_SIZE / SLOT_SIZE;
@@ -46,6 +46,7 @@ export class HotPatchAddressTable {
 
   /** Is the address in it? */
   contains(address: bigint): boolean {
+    if (typeof address !== 'bigint') assertAddress(address);
     return address >= this.base && address < this.base + BigInt(this.reserveSize);
   }
 
@@ -76,6 +77,7 @@ export class HotPatchAddressTable {
   /**
    * Gives the pages memory, at the first patch: code pages execute-read, filled with `codeFill` (CC on x86
    * processors), data pages read-only.
+   * @internal
    */
   commit(codeFill: number): void {
     if (this.#committed) return;
@@ -101,7 +103,10 @@ export class HotPatchAddressTable {
     }
   }
 
-  /** Back to address space without memory: for a patch that failed before anything was published. */
+  /**
+   * Back to address space without memory: for a patch that failed before anything was published.
+   * @internal
+   */
   decommit(): void {
     this.table.decommit(this.base, this.reserveSize / PAGE_SIZE);
     this.#committed = false;

@@ -1,5 +1,14 @@
 import type { AddressSpace, Architecture, Machine, PageTable, Ring } from '../../cpu/index.js';
-import { INSPECT, printed, processTerminated } from '../common/index.js';
+import {
+  assertAddress,
+  assertArgument,
+  INSPECT,
+  printed,
+  processTerminated,
+  SIZE,
+  TEXT,
+  wordOf,
+} from '../common/index.js';
 import { type AddressRegion, freeMemory, type ImageWriter, type MemoryArea } from '../memory/index.js';
 import type { ControlFlowGuard } from './control-flow-guard.js';
 import type { LoadedImage } from './loaded-image.js';
@@ -30,6 +39,8 @@ export interface ImageDomainDetails {
   /** The system's domain for a session's: its images are there too. */
   readonly parent?: ImageDomain;
 }
+
+const AREA = wordOf(['pool', 'stacks']);
 
 interface DomainOwner {
   readonly process?: ImageProcess;
@@ -125,6 +136,8 @@ export class ImageDomain {
    * @throws KernelError `processTerminated`
    */
   allocateMemory(area: 'pool' | 'stacks', size: number): bigint {
+    assertArgument(AREA, area, 'allocateMemory(area)');
+    assertArgument(SIZE, size, 'allocateMemory(size)');
     this.#assertAlive();
     return this[area].allocate(size);
   }
@@ -135,12 +148,15 @@ export class ImageDomain {
 
   /** Gives memory back that was allocated here; `size` in bytes. */
   freeMemory(address: bigint, size: number): void {
+    assertAddress(address);
+    assertArgument(SIZE, size, 'freeMemory(size)');
     freeMemory(this.addressSpace, address, size);
     for (const { region } of [this.stacks, this.pool]) region.free(address, size);
   }
 
   /** By file name, in any case, with or without its extension. */
   findImage(name: string): LoadedImage | undefined {
+    assertArgument(TEXT, name, 'findImage(name)');
     const wanted = name.toLowerCase();
     return (
       this.images.find((image) => image.baseDllName.toLowerCase() === wanted) ??
@@ -151,6 +167,7 @@ export class ImageDomain {
 
   /** The image that the address is in, here or in {@link parent}. */
   imageAt(address: bigint): LoadedImage | undefined {
+    if (typeof address !== 'bigint') assertAddress(address);
     return this.images.find((image) => image.contains(address)) ?? this.parent?.imageAt(address);
   }
 

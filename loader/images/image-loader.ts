@@ -5,8 +5,21 @@ import {
   formatAddress,
   PAGE_SIZE,
 } from '../../cpu/index.js';
-import { type PeImage, type Section, type SymbolTable, symbolsFromExports } from '../../image/index.js';
-import { hex, KernelError } from '../common/index.js';
+import { PeImage, type Section, type SymbolTable, symbolsFromExports } from '../../image/index.js';
+import {
+  ADDRESS,
+  assertArgument,
+  FLAG,
+  hex,
+  instanceOf,
+  KernelError,
+  OBJECT,
+  type OptionTable,
+  optional,
+  optionsOf,
+  TEXT,
+  wordOf,
+} from '../common/index.js';
 import { type BoundImport, bindImports, resolveImports } from './bind-imports.js';
 import { HotPatchAddressTable } from './hpat.js';
 import { forgetImage, holdImage, type ImageDomain } from './image-domain.js';
@@ -45,6 +58,25 @@ export interface LoadOptions {
   readonly dllBase?: bigint | undefined;
   /** Map a driver with 2 MB pages: its HPAT lies behind its end rounded up to 2 MB. */
   readonly largePages?: boolean;
+}
+
+/** What {@link LoadOptions} may be. */
+export const LOAD_OPTIONS: OptionTable<LoadOptions> = {
+  name: optional(TEXT),
+  symbols: optional(OBJECT),
+  loadReason: optional(wordOf(['StaticDependency', 'DynamicLoad', 'PatchImage'])),
+  initialize: optional(FLAG),
+  dllBase: optional(ADDRESS),
+  largePages: optional(FLAG),
+};
+
+const LOADING = optionsOf(LOAD_OPTIONS);
+const PE_IMAGE = instanceOf(PeImage, 'an image: what readImage returns');
+
+/** What a call that loads an image is given. */
+export function assertLoading(image: unknown, options: unknown, place: string): void {
+  assertArgument(PE_IMAGE, image, `${place}(image)`);
+  assertArgument(LOADING, options, `${place}(options)`);
 }
 
 /** What is public of pages against speculation: x64's alone (docs/fidelity.md#builds-of-windows). */

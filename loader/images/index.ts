@@ -12,8 +12,10 @@ export { type ImageIdentity, type ImageInstance, instancesOf } from './image-ins
 export { isProgram } from './image-kind.js';
 export {
   assertLoadable,
+  assertLoading,
   fileName,
   ImageLoader,
+  LOAD_OPTIONS,
   type LoadOptions,
   refuseOtherMachine,
 } from './image-loader.js';

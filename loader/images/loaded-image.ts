@@ -1,5 +1,16 @@
 import { isExecutable, isWritable, type PeImage, type Section, type SymbolTable } from '../../image/index.js';
-import { hex, INSPECT, KernelError, printed } from '../common/index.js';
+import {
+  assertAddress,
+  assertArgument,
+  FLAG,
+  hex,
+  INSPECT,
+  KernelError,
+  printed,
+  TEXT,
+  VALUE,
+  whole,
+} from '../common/index.js';
 import { readPointer, writePointer } from '../memory/index.js';
 import type { BoundImport } from './bind-imports.js';
 import type { HotPatchAddressTable } from './hpat.js';
@@ -43,6 +54,8 @@ export interface LoadedImageFields {
   activePatchImageBase: bigint | undefined;
   jumpHpat: bigint | undefined;
 }
+
+const RVA = whole(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 'an RVA: a whole number');
 
 /** What the process has in its own loader data, too. */
 const IN_ENTRY = ['referenceCount', 'hotPatchState', 'activePatchImageBase'] as const;
@@ -185,6 +198,7 @@ export class LoadedImage {
 
   /** Is this address in the image, or in its HPAT, retpoline or SCP page, which belong to it? */
   contains(address: bigint): boolean {
+    if (typeof address !== 'bigint') assertAddress(address);
     return address >= this.dllBase && (this.#inImage(address) || this.#inExtension(address));
   }
 
@@ -202,6 +216,7 @@ export class LoadedImage {
 
   /** Is this address in what lies behind the image: HPAT, retpoline or SCP page? Their protection is the kernel's alone. */
   isExtension(address: bigint): boolean {
+    if (typeof address !== 'bigint') assertAddress(address);
     return address >= this.dllBase && !this.#inImage(address) && this.#inExtension(address);
   }
 
@@ -215,11 +230,13 @@ export class LoadedImage {
 
   /** The address of an RVA. */
   address(rva: number): bigint {
+    if (!Number.isSafeInteger(rva)) assertArgument(RVA, rva, 'address(rva)');
     return this.dllBase + BigInt(rva);
   }
 
   /** The RVA of an address. */
   rva(address: bigint): number {
+    if (typeof address !== 'bigint') assertAddress(address);
     return Number(address - this.dllBase);
   }
 
@@ -233,6 +250,7 @@ export class LoadedImage {
         place: name,
         message: `${offset} is no whole number of bytes`,
       });
+    assertArgument(TEXT, name, 'symbol(name)');
     const symbol = this.symbols.byName(name);
     const exported = symbol === undefined ? this.exportRva(name) : undefined;
     const rva = symbol?.rva ?? exported;
@@ -249,6 +267,7 @@ export class LoadedImage {
 
   /** RVA of a function that it exports by this name. */
   exportRva(name: string): number | undefined {
+    assertArgument(TEXT, name, 'exportRva(name)');
     return this.image.exports?.functions.find((entry) => entry.name === name)?.rva;
   }
 
@@ -291,6 +310,7 @@ export class LoadedImage {
 
   /** Stores a pointer as the loader does, also into pages that the guest may only read. */
   writePointer(rva: number, value: bigint): void {
+    assertArgument(VALUE, value, 'writePointer(value)');
     this.assertMapped();
     const { addressSpace, architecture, machine } = this.domain;
     const address = this.address(rva);
@@ -326,6 +346,7 @@ export class LoadedImage {
 
   /** `demo!dispatch+0x9`, `demo!HPAT[3].code`, or `demo+0x1234` where no symbol is near. */
   describe(address: bigint): string {
+    if (typeof address !== 'bigint') assertAddress(address);
     const slot = this.hpat?.contains(address) ? this.#describeSlot(address, this.hpat) : undefined;
     if (slot !== undefined) return slot;
     if (this.retpolinePage !== undefined && address >= this.retpolinePage)
@@ -344,6 +365,8 @@ export class LoadedImage {
    * @param isReturn the address is one that a call returns to: the line is that of the call
    */
   describeCode(address: bigint, isReturn = false): string {
+    assertArgument(FLAG, isReturn, 'describeCode(isReturn)');
+    if (typeof address !== 'bigint') assertAddress(address);
     const line = this.symbols.lines?.byAddress(this.rva(address) - Number(isReturn));
     const name = line?.file.name.split(/[\\/]/).at(-1);
     return name === undefined ? this.describe(address) : `${this.describe(address)} (${name}:${line?.line})`;

@@ -1,6 +1,16 @@
 import { architectureNamed } from '../../cpu/index.js';
-import { IMAGE_DLLCHARACTERISTICS, type PeImage } from '../../image/index.js';
-import { KernelError } from '../common/index.js';
+import { IMAGE_DLLCHARACTERISTICS, PeImage } from '../../image/index.js';
+import {
+  assertArgument,
+  assertOwn,
+  FLAG,
+  instanceOf,
+  KernelError,
+  OBJECT,
+  optional,
+  optionsOf,
+  TEXT,
+} from '../common/index.js';
 import {
   assertLoadable,
   fileName,
@@ -11,7 +21,7 @@ import {
 } from '../images/index.js';
 import type { ProcessOwner, ProcessTableOwner } from './owners.js';
 import { Process, type ProcessDetails } from './process.js';
-import type { Session } from './session.js';
+import { Session } from './session.js';
 import { KI_USER_SHARED_DATA, SHARED_USER_DATA, SharedUserData } from './shared-user-data.js';
 import { UserWorld } from './user-world.js';
 
@@ -35,6 +45,17 @@ export interface ProcessOptions {
   readonly controlFlowGuard?: boolean;
 }
 
+const PROCESS_OPTIONS = optionsOf<ProcessOptions>({
+  name: TEXT,
+  wow64: optional(FLAG),
+  session: optional(instanceOf(Session, 'a session: what createSession returns')),
+  image: optional(instanceOf(PeImage, 'an image: what readImage returns')),
+  symbols: optional(OBJECT),
+  userSid: optional(TEXT),
+  silo: optional(FLAG),
+  controlFlowGuard: optional(FLAG),
+});
+
 /** The processes that have not ended, and what 64-bit and 32-bit ones have in common. */
 export class ProcessTable {
   readonly #processes = new Map<number, Process>();
@@ -51,8 +72,10 @@ export class ProcessTable {
   }
 
   create(options: ProcessOptions): Process {
-    const { name, session, image } = options;
     const { kernel } = this;
+    assertArgument(PROCESS_OPTIONS, options, 'createProcess');
+    const { name, session, image } = options;
+    if (session !== undefined) assertOwn(kernel.machine, session, 'createProcess: session');
     kernel.bugChecks.assertRunning(`create process ${name}`);
     const programs = architectureNamed(image?.architecture ?? kernel.programs);
     const wow64 = options.wow64 ?? programs.system !== programs.name;

@@ -1,16 +1,34 @@
 import { type AddressSpace, PAGE_SIZE } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
-import { asInt, INSPECT, printed, processTerminated } from '../common/index.js';
 import {
+  asInt,
+  assertArgument,
+  CODE,
+  INSPECT,
+  instanceOf,
+  KernelError,
+  optionsOf,
+  printed,
+  processTerminated,
+  TEXT,
+} from '../common/index.js';
+import {
+  assertLoading,
   type ImageDomain,
   type ImageProcess,
   isProgram,
-  type LoadedImage,
+  LoadedImage,
   type LoadOptions,
   threadNotifications,
 } from '../images/index.js';
 import { HEAP_LAYOUT, Heap, type HeapMode, type MakeRegion, Pool, type PoolState } from '../memory/index.js';
-import type { Thread, ThreadNotifications, ThreadOptions, ThreadProcess } from '../threads/index.js';
+import {
+  THREAD_OPTIONS,
+  type Thread,
+  type ThreadNotifications,
+  type ThreadOptions,
+  type ThreadProcess,
+} from '../threads/index.js';
 import { type HandleState, HandleTable } from './handles.js';
 import type { ProcessOwner } from './owners.js';
 import { ProcessEnvironment } from './process-environment.js';
@@ -64,6 +82,19 @@ const describeState = ({
 export interface ExceptionHandlers {
   readonly vectored: readonly bigint[];
   readonly unhandledFilter: bigint;
+}
+
+const THREAD = optionsOf(THREAD_OPTIONS);
+const IMAGE = instanceOf(LoadedImage, 'an image in memory: what loadImage returns');
+
+function notHere({ baseDllName, domain }: LoadedImage, place: ImageDomain): KernelError {
+  return new KernelError({
+    rule: 'imageNotMapped',
+    status: 'STATUS_NOT_MAPPED_VIEW',
+    image: baseDllName,
+    place: place.name,
+    message: `is in ${domain.name}, not in ${place.name}`,
+  });
 }
 
 /** What of a process changes, and is replaced then: snapshots hold it. */
@@ -163,12 +194,18 @@ export class Process implements ThreadProcess {
 
   /** AdjustTokenPrivileges: its token enables these, whether it had them or not (modelled). */
   enablePrivileges(...names: readonly string[]): void {
-    for (const name of names) this.#privileges.add(name);
+    for (const name of names) {
+      assertArgument(TEXT, name, 'enablePrivileges(name)');
+      this.#privileges.add(name);
+    }
   }
 
   /** AdjustTokenPrivileges: its token enables these no more. */
   disablePrivileges(...names: readonly string[]): void {
-    for (const name of names) this.#privileges.delete(name);
+    for (const name of names) {
+      assertArgument(TEXT, name, 'disablePrivileges(name)');
+      this.#privileges.delete(name);
+    }
   }
 
   /** NTSTATUS, unsigned; undefined as long as it runs. */
@@ -208,12 +245,15 @@ export class Process implements ThreadProcess {
 
   /** LdrLoadDll: maps a DLL with everything it imports, and runs their DllMain. A DLL that is loaded already gains a reference. */
   loadImage(image: PeImage, options: LoadOptions = {}): LoadedImage {
+    assertLoading(image, options, 'loadImage');
     this.#assertAlive();
     return this.#owner.loader.load(this.domain, image, options);
   }
 
   /** LdrUnloadDll: gives a reference back; the last one unmaps the image. */
   unloadImage(image: LoadedImage): void {
+    assertArgument(IMAGE, image, 'unloadImage(image)');
+    if (image.domain !== this.domain) throw notHere(image, this.domain);
     this.#owner.loader.release(image);
   }
 
@@ -222,7 +262,10 @@ export class Process implements ThreadProcess {
     return this.domain.findImage(name);
   }
 
-  /** The lowest heap arena that none of its threads has. */
+  /**
+   * The lowest heap arena that none of its threads has.
+   * @internal
+   */
   freeHeapArena(): number {
     const used = new Set(this.threads.map(({ heapArena }) => heapArena));
     let arena = 0;
@@ -230,7 +273,10 @@ export class Process implements ThreadProcess {
     return arena;
   }
 
-  /** Heap memory for something that the kernel model makes on behalf of a thread; 0 when there is no room. */
+  /**
+   * Heap memory for something that the kernel model makes on behalf of a thread; 0 when there is no room.
+   * @internal
+   */
   allocateHeap(thread: Thread, size: number | bigint, zero = false): bigint {
     return this.programHeap.allocate(thread.memory, thread.heapArena, size, zero);
   }
@@ -241,6 +287,7 @@ export class Process implements ThreadProcess {
     parameters: readonly (bigint | number)[] = [],
     options: ThreadOptions = {},
   ): Thread {
+    assertArgument(THREAD, options, 'createThread(options)');
     this.#assertAlive();
     const notifications: ThreadNotifications = {
       begins: () => threadNotifications(this.images, 'begins'),
@@ -262,6 +309,7 @@ export class Process implements ThreadProcess {
 
   /** Ends every thread and gives all memory back. DllMain is not called, as with NtTerminateProcess. */
   terminate(exitStatus = 0): void {
+    assertArgument(CODE, exitStatus, 'terminate(exitStatus)');
     if (this.terminated) return;
     this.#owner.bugChecks.assertRunning(`end process ${this.name} (${this.id})`);
     this.#owner.machine.assertIdle(`end process ${this.name} (${this.id})`);

@@ -1,7 +1,13 @@
 import type { AddressSpace, PageTable } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
 import { asInt, INSPECT, printed } from '../common/index.js';
-import type { ImageDomain, ImageSession, LoadedImage, LoadOptions } from '../images/index.js';
+import {
+  assertLoading,
+  type ImageDomain,
+  type ImageSession,
+  type LoadedImage,
+  type LoadOptions,
+} from '../images/index.js';
 import type { SessionOwner } from './owners.js';
 
 /**
@@ -26,6 +32,7 @@ export class Session implements ImageSession {
 
   /** Loads a session driver into this session. In every session it lies at the same address. */
   loadDriver(image: PeImage, options: LoadOptions = {}): LoadedImage {
+    assertLoading(image, options, 'loadDriver');
     return this.owner.loader.load(this.domain, image, options);
   }
 

@@ -2,6 +2,7 @@ import type { AddressSpace, Architecture, Machine } from '../../cpu/index.js';
 import type { PeImage } from '../../image/index.js';
 import { asInt } from '../common/index.js';
 import {
+  assertLoading,
   ControlFlowGuard,
   type DomainFittings,
   type ExportSource,
@@ -69,6 +70,7 @@ export class SecureKernel {
 
   /** Loads the Secure Kernel itself, one of its modules, or the hypervisor. */
   loadImage(image: PeImage, options: LoadOptions = {}): LoadedImage {
+    assertLoading(image, options, 'loadImage');
     return this.#kernel.loader.load(this.domain, image, options);
   }
 

@@ -35,5 +35,5 @@ export type { SliceObserver, SliceRunner } from './slices.js';
 export type { StackFrame } from './stack-frame.js';
 export { type Requestor, Thread, type ThreadCondition, type ThreadState } from './thread.js';
 export { changeThread, finishThread, keepCallouts, takeLastCalls, wakeThread } from './thread-control.js';
-export { type ThreadOptions, ThreadRunner } from './thread-runner.js';
+export { THREAD_OPTIONS, type ThreadOptions, ThreadRunner } from './thread-runner.js';
 export { ThreadStack } from './thread-stack.js';

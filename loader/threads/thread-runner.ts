@@ -1,6 +1,19 @@
-import { formatAddress } from '../../cpu/index.js';
-import { assertAddress, KernelError } from '../common/index.js';
-import { type ImageDomain, insideInstruction } from '../images/index.js';
+import { argumentBits, formatAddress } from '../../cpu/index.js';
+import {
+  ANY,
+  assertAddress,
+  assertArgument,
+  instanceOf,
+  KernelError,
+  listOf,
+  OBJECT,
+  type OptionTable,
+  optional,
+  TEXT,
+  WHOLE,
+  whole,
+} from '../common/index.js';
+import { ImageDomain, insideInstruction } from '../images/index.js';
 import { resultRegister } from './call-result.js';
 import type { ThreadNotifications } from './guest-call.js';
 import { GuestCrash } from './guest-crash.js';
@@ -34,6 +47,18 @@ export interface ThreadOptions {
 }
 
 type Arguments = readonly (bigint | number)[];
+
+const PARAMETERS = listOf(ANY, 'a list of arguments');
+
+/** What {@link ThreadOptions} may be. */
+export const THREAD_OPTIONS: OptionTable<ThreadOptions> = {
+  name: optional(TEXT),
+  domain: optional(instanceOf(ImageDomain, 'a domain: process.domain, session.domain')),
+  affinity: optional(WHOLE),
+  irql: optional(whole(0, 31, 'a KIRQL: 0 to 31')),
+  onBehalfOf: optional(OBJECT),
+  notifications: optional(OBJECT),
+};
 
 const CALL_LIMIT = 50_000_000;
 
@@ -99,6 +124,8 @@ export class ThreadRunner implements ThreadSystem {
   /** A thread of the kernel's own, such as a DPC's: nobody is told. */
   create(address: bigint, parameters: Arguments, options: ThreadOptions): Thread {
     assertAddress(address);
+    assertArgument(PARAMETERS, parameters, 'parameters');
+    for (const parameter of parameters) argumentBits(parameter);
     const { owner } = this;
     const domain = options.domain ?? owner.domainOf(address);
     owner.bugChecks.assertRunning(`call ${describeIn(domain, address)}`);

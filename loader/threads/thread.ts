@@ -5,7 +5,17 @@ import {
   type Processor,
   type ProcessorContext,
 } from '../../cpu/index.js';
-import { asInt, assertAddress, type Blocked, INSPECT, IRQL, printed } from '../common/index.js';
+import {
+  asInt,
+  assertAddress,
+  assertArgument,
+  type Blocked,
+  FLAG,
+  INSPECT,
+  IRQL,
+  printed,
+  TEXT,
+} from '../common/index.js';
 import type { ImageDomain } from '../images/index.js';
 import { type GuestMemory, guestMemoryOf } from '../memory/index.js';
 import type { Crash } from './crash.js';
@@ -260,6 +270,7 @@ export class Thread {
 
   /** A general register, named as in the processor manual, whether or not a processor runs the thread. 0 before it has started. */
   register(name: string): bigint {
+    assertArgument(TEXT, name, 'register(name)');
     return this.processor?.get(name) ?? this.#fields.registers.get(name) ?? 0n;
   }
 
@@ -273,12 +284,14 @@ export class Thread {
 
   /** `demo!dispatch+0x9`, or the bare address where no image is. */
   describe(address: bigint): string {
+    assertAddress(address);
     const image = this.domain.imageAt(address);
     return image?.describe(address) ?? formatAddress(this.architecture.name, address);
   }
 
   /** The same with the source line, where the module's PDB has one. */
   describeCode(address: bigint, isReturn = false): string {
+    assertArgument(FLAG, isReturn, 'describeCode(isReturn)');
     return this.domain.imageAt(address)?.describeCode(address, isReturn) ?? this.describe(address);
   }
 
