@@ -26,7 +26,7 @@ import {
   Kernel,
   KernelError,
   type LabEvent,
-  type LoadedImage,
+  LoadedImage,
   type LoadOptions,
   optional,
   optionsOf,
@@ -78,7 +78,15 @@ const OPENING = optionsOf<OpenDeviceOptions>({
   process: optional(PROCESS),
   access: optional(CODE),
 });
-const ALLOCATION = optionsOf<{ readonly domain?: Place }>({ domain: optional(ANY) });
+/** Options, or what is in a domain: a process, an image. */
+const ALLOCATION = anyOf(
+  [
+    optionsOf<{ readonly domain?: Place }>({ domain: optional(ANY) }),
+    instanceOf(Process, ''),
+    instanceOf(LoadedImage, ''),
+  ],
+  'an object of options: { domain }',
+);
 const BYTES_OR_TEXT = anyOf([BYTES, TEXT], 'bytes: a Uint8Array, or text');
 
 /**

@@ -10,6 +10,7 @@ import {
 } from './boot/index.js';
 import {
   ADDRESS,
+  ANY,
   anyOf,
   asInt,
   assertArgument,
@@ -22,7 +23,6 @@ import {
   INSPECT,
   instanceOf,
   listOf,
-  NUMBER,
   OBJECT,
   optional,
   optionsOf,
@@ -82,7 +82,7 @@ const CONDITION_TEXT = 'a condition: thread.returns(), thread.reaches(address)';
 const CONDITION = optionsOf<ThreadCondition>({ thread: THREAD_OBJECT, address: optional(ADDRESS) });
 const RUN = optionsOf<RunOptions>({
   until: optional(anyOf([CONDITION, listOf(CONDITION, CONDITION_TEXT)], CONDITION_TEXT)),
-  instructions: optional(NUMBER),
+  instructions: optional(ANY),
 });
 const SESSION = shapeOf<ImageSession>({ id: WHOLE, table: OBJECT }, 'a session: what createSession returns');
 const IDENTITY = shapeOf<ImageIdentity>(

@@ -2,7 +2,7 @@ import { machineNameOf } from '../architecture.js';
 import { Budget } from '../budget.js';
 import { ByteReader } from '../reader.js';
 import { SECTION_HEADER_REST, SECTION_HEADER_SIZE, SECTION_NAME_SIZE } from '../sections.js';
-import { hex, nameOf } from '../text.js';
+import { hex } from '../text.js';
 import { IMAGE_FILE_MACHINE, IMAGE_SCN } from '../winnt.js';
 import type { CodeViewSymbol, CompileSymbol, HotPatchFunctionSymbol } from './codeview.js';
 import { type CoffSymbol, readCoffSymbols, readStringTable, shortName } from './coff-symbols.js';

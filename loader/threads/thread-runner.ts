@@ -9,6 +9,7 @@ import {
   OBJECT,
   type OptionTable,
   optional,
+  shown,
   TEXT,
   WHOLE,
   whole,
@@ -200,11 +201,11 @@ export class ThreadRunner implements ThreadSystem {
     const { scheduler, bugChecks } = this.owner;
     bugChecks.assertRunning('run threads');
     const { instructions = CALL_LIMIT } = options;
-    if (!(instructions >= 0))
+    if (typeof instructions !== 'number' || !(instructions >= 0))
       throw new KernelError({
         rule: 'run.instructions',
         status: 'STATUS_INVALID_PARAMETER',
-        message: `${instructions} is no number of instructions`,
+        message: `${shown(instructions)} is no number of instructions`,
       });
     const until = options.until === undefined ? [] : [options.until].flat();
     for (const { thread } of until)

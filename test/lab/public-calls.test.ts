@@ -6,27 +6,24 @@ import {
   anyAddress,
   bytes,
   bytesOrText,
-  dataAddress,
   file,
   flag,
   fn,
   integer,
   type Kind,
   list,
-  loaded,
   type Machine,
   makeMachine,
   mistakes,
-  options,
   optional,
+  options,
   patch,
   peImage,
+  placed,
   process,
   session,
   size,
   text,
-  thread,
-  value64,
   whole,
   word,
 } from './public-calls.js';
@@ -37,7 +34,7 @@ interface Subject {
   readonly methods: Readonly<Record<string, readonly Kind[]>>;
 }
 
-const number = integer;
+const _number = integer;
 const LOADING = [peImage, options];
 const CALL = [address, optional(list)];
 
@@ -60,51 +57,12 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
       run: [options],
       call: CALL,
       call64: CALL,
-      allocate: [bytesOrText, options],
-      allocateCode: [bytes, options],
+      allocate: [bytesOrText, placed],
+      allocateCode: [bytes, placed],
       address: [text, options],
       describe: [address],
       disassemble: [address, whole],
       listing: [address, whole],
-    },
-  },
-  Kernel: {
-    of: ({ lab }) => lab.kernel,
-    methods: {
-      imagesOf: [{ accepts: () => false, right: ({ demo }) => demo }],
-      loadImage: LOADING,
-      unloadImage: [loaded],
-      onImageLoad: [fn],
-      onImageUnload: [fn],
-      createProcess: [{ accepts: () => false, right: () => ({ name: 'q.exe' }) }],
-      userServices: [options],
-      createSession: [],
-      attachSession: [session],
-      createThread: [...CALL, optional(text)],
-      destroyThread: [thread],
-      run: [options],
-      call: [...CALL, options],
-      call64: [...CALL, options],
-      callThread: [...CALL, options],
-      onCall: [fn],
-      rendezvous: [fn, options],
-      gatherProcessors: [options],
-      domainOf: [address],
-      describe: [address],
-    },
-  },
-  Process: {
-    of: (machine) => machine.process,
-    methods: {
-      loadImage: LOADING,
-      unloadImage: [{ accepts: () => false, right: ({ demo }) => demo }],
-      findImage: [text],
-      createThread: [...CALL, options],
-      call: CALL,
-      call64: CALL,
-      terminate: [optional(integer)],
-      enablePrivileges: [text],
-      disablePrivileges: [text],
     },
   },
   Session: {
@@ -126,27 +84,6 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
       describeCode: [anyAddress, optional(flag)],
     },
   },
-  LoadedImage: {
-    of: ({ demo }) => demo,
-    methods: {
-      contains: [anyAddress],
-      isExtension: [anyAddress],
-      address: [integer],
-      rva: [anyAddress],
-      symbol: [text, optional(integer)],
-      exportRva: [text],
-      assertMapped: [],
-      readPointer: [integer],
-      writePointer: [integer, value64],
-      codeBytes: [],
-      describe: [anyAddress],
-      describeCode: [anyAddress, optional(flag)],
-    },
-  },
-  HotPatchAddressTable: {
-    of: ({ demo }) => demo.hpat ?? {},
-    methods: { contains: [anyAddress], codeSlot: [whole], dataSlot: [whole], indexOf: [anyAddress] },
-  },
   ImageDomain: {
     of: (machine) => machine.process.domain,
     methods: {
@@ -162,55 +99,6 @@ const SUBJECTS: Readonly<Record<string, Subject>> = {
       emit: [{ accepts: () => false, right: () => ({ kind: 'narration', text: '' }) }],
       tell: [text, text],
       on: [fn],
-    },
-  },
-  ModernEngine: {
-    of: ({ lab }) => lab.engine,
-    methods: {
-      registerBootPatches: [list],
-      record: [loaded],
-      load: LOADING,
-      loadSteps: LOADING,
-      unload: [patch],
-      unloadSteps: [patch],
-      applyImagePatch: [loaded, loaded, integer],
-      registeredFor: [loaded],
-      patchOf: [loaded],
-      unloadAll: [loaded],
-      holdersOf: [patch],
-      unmapPatch: [patch],
-    },
-  },
-  Patch: { of: (machine) => machine.patch, methods: { isFor: [loaded] } },
-  AddressSpace: {
-    of: ({ lab }) => lab.kernel.system.addressSpace,
-    methods: {
-      observe: [fn],
-      replaceTable: [
-        { accepts: () => false, right: () => undefined },
-        { accepts: () => false, right: () => undefined },
-      ],
-      setTables: [{ accepts: () => false, right: () => [] }],
-      table: [dataAddress],
-      tableOfPage: [number],
-      query: [dataAddress],
-      read: [dataAddress, whole],
-      write: [dataAddress, bytes],
-      store: [dataAddress, bytes],
-      readCString: [dataAddress, optional(whole)],
-      findFree: [dataAddress, whole, optional(value64)],
-      readU8: [dataAddress],
-      readU16: [dataAddress],
-      readU32: [dataAddress],
-      readU64: [dataAddress],
-      readF32: [dataAddress],
-      readF64: [dataAddress],
-      writeU8: [dataAddress, number],
-      writeU16: [dataAddress, number],
-      writeU32: [dataAddress, number],
-      writeU64: [dataAddress, value64],
-      writeF32: [dataAddress, { accepts: (value) => typeof value === 'number', right: () => 1 }],
-      writeF64: [dataAddress, { accepts: (value) => typeof value === 'number', right: () => 1 }],
     },
   },
 };
@@ -236,9 +124,19 @@ async function outcome(subject: object, name: string, parameters: readonly unkno
     const method: unknown = Reflect.get(subject, name);
     if (typeof method !== 'function') throw new Error(`there is no method ${name}`);
     const result: unknown = await Reflect.apply(method, subject, parameters);
-    if (typeof result === 'object' && result !== null && 'next' in result && typeof result.next === 'function')
+    if (
+      typeof result === 'object' &&
+      result !== null &&
+      'next' in result &&
+      typeof result.next === 'function'
+    )
       result.next();
-    if (typeof result === 'object' && result !== null && Symbol.dispose in result && !(result instanceof root.Lab))
+    if (
+      typeof result === 'object' &&
+      result !== null &&
+      Symbol.dispose in result &&
+      !(result instanceof root.Lab)
+    )
       (result as Disposable)[Symbol.dispose]();
     return undefined;
   } catch (error) {
@@ -246,7 +144,14 @@ async function outcome(subject: object, name: string, parameters: readonly unkno
   }
 }
 
-const show = (value: unknown) => (typeof value === 'object' && value !== null ? Object.prototype.toString.call(value) + JSON.stringify(Object.keys(value).slice(0, 2)) : typeof value === 'bigint' ? `${value}n` : typeof value === 'string' ? `'${value}'` : String(value));
+const show = (value: unknown) =>
+  typeof value === 'object' && value !== null
+    ? Object.prototype.toString.call(value) + JSON.stringify(Object.keys(value).slice(0, 2))
+    : typeof value === 'bigint'
+      ? `${value}n`
+      : typeof value === 'string'
+        ? `'${value}'`
+        : String(value);
 
 describe.each(Object.entries(SUBJECTS))('%s', (_, { of, methods }) => {
   using machine = makeMachine();
@@ -254,7 +159,9 @@ describe.each(Object.entries(SUBJECTS))('%s', (_, { of, methods }) => {
 
   it('refuses', async () => {
     const wrong: string[] = [];
-    for (const name of known) { if (!(name in methods)) wrong.push(`unknown method ${name}`); }
+    for (const name of known) {
+      if (!(name in methods)) wrong.push(`unknown method ${name}`);
+    }
     for (const [name, kinds] of Object.entries(methods)) {
       using own = makeMachine();
       using other = makeMachine();
@@ -263,7 +170,8 @@ describe.each(Object.entries(SUBJECTS))('%s', (_, { of, methods }) => {
           if (one.accepts(value, own)) continue;
           const parameters = kinds.map((each, index) => (index === position ? value : each.right(own)));
           const error = await outcome(of(own), name, parameters);
-          if (!isLabError(error)) wrong.push(`${name}[${position}] ${show(value)}: ${error === undefined ? 'passes' : error}`);
+          if (!isLabError(error))
+            wrong.push(`${name}[${position}] ${show(value)}: ${error === undefined ? 'passes' : error}`);
         }
     }
     expect(wrong).toEqual([]);

@@ -60,31 +60,65 @@ export const dataAddress = kind(
   (value) => typeof value === 'bigint',
   ({ lab }) => lab.allocate(new Uint8Array(64)),
 );
-export const value64 = kind((value) => typeof value === 'bigint', () => 1n);
-export const whole = kind((value) => isWhole(value) && value >= 0, () => 1);
+export const value64 = kind(
+  (value) => typeof value === 'bigint',
+  () => 1n,
+);
+export const whole = kind(
+  (value) => isWhole(value) && value >= 0,
+  () => 1,
+);
 export const integer = kind(isWhole, () => 1);
-export const number = kind((value) => typeof value === 'number', () => 1);
-export const size = kind((value) => isWhole(value) && value > 0, () => 16);
-export const text = kind((value) => typeof value === 'string', () => 'leaf_opaque');
+export const number = kind(
+  (value) => typeof value === 'number',
+  () => 1,
+);
+export const size = kind(
+  (value) => isWhole(value) && value > 0,
+  () => 16,
+);
+export const text = kind(
+  (value) => typeof value === 'string',
+  () => 'leaf_opaque',
+);
 export const word = (...words: readonly string[]) =>
-  kind((value) => words.includes(value as string), () => words[0]);
-export const flag = kind((value) => typeof value === 'boolean', () => true);
-export const bytes = kind((value) => value instanceof Uint8Array, () => new Uint8Array(16));
+  kind(
+    (value) => words.includes(value as string),
+    () => words[0],
+  );
+export const flag = kind(
+  (value) => typeof value === 'boolean',
+  () => true,
+);
+export const bytes = kind(
+  (value) => value instanceof Uint8Array,
+  () => new Uint8Array(16),
+);
 export const bytesOrText = kind(
   (value) => typeof value === 'string' || bytes.accepts(value, undefined as never),
   () => 'text',
 );
-export const fn = kind((value) => typeof value === 'function', () => () => undefined);
+export const fn = kind(
+  (value) => typeof value === 'function',
+  () => () => undefined,
+);
 /** A path that leads to no file is an error of its own. */
-export const file = kind(() => false, () => fixture('x64/base/demo.dll'));
+export const file = kind(
+  () => false,
+  () => fixture('x64/base/demo.dll'),
+);
 export const list = kind(Array.isArray, () => []);
 /** All of them are optional, and the name that is tried is none of them. */
 export const options = kind(
   (value) => value === undefined || (isPlain(value) && Object.keys(value).length === 0),
   () => ({}),
 );
-export const own = (right: Kind['right']): Kind =>
-  kind((value, machine) => value === right(machine), right);
+/** Options, or what is in a domain. */
+export const placed = kind(
+  (value, { demo, process: one }) => options.accepts(value, {} as Machine) || value === demo || value === one,
+  () => ({}),
+);
+export const own = (right: Kind['right']): Kind => kind((value, machine) => value === right(machine), right);
 export const process = own((machine) => machine.process);
 export const session = own((machine) => machine.session);
 export const thread = own((machine) => machine.thread);
