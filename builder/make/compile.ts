@@ -11,7 +11,7 @@ import { basename, dirname, join, relative, resolve } from 'node:path';
 import type { CompilerRequest } from './arguments.js';
 import { run } from './process.js';
 import { type CompileRecord, local, portable, type Session } from './session.js';
-import { HOTPATCH_FLAGS, targetFlags } from './toolchain.js';
+import { HOTPATCH_FLAGS, HOW_TO_GET_CXX_HEADERS, targetFlags } from './toolchain.js';
 import { hashFile, hashText, isInside } from './tree.js';
 
 export interface Compiled {
@@ -84,7 +84,7 @@ export async function compile(
   const text = ran.stdout + ran.stderr;
   if (ran.status !== 0) {
     rmSync(own, { force: true });
-    return { status: ran.status, output: text };
+    return { status: ran.status, output: text + missingHeaderHint(session, text) };
   }
   const dependencies = existsSync(dependencyFile)
     ? readDependencies(readFileSync(dependencyFile, 'utf8'), session, cwd)
@@ -99,6 +99,13 @@ export async function compile(
     output: text,
     record: recordOf(session, { cwd, source, target, flags: request.flags, known: made, wasStored: false }),
   };
+}
+
+/** Headers of the C++ standard library have no extension: who lacks one lacks them all. */
+function missingHeaderHint({ toolchain }: Session, text: string): string {
+  const [, name] = /fatal error: '([a-z_]+)' file not found/.exec(text) ?? [];
+  if (name === undefined || toolchain.cxxHeaders !== undefined || toolchain.sysroot !== undefined) return '';
+  return `hint: <${name}> is of the C++ standard library: ${HOW_TO_GET_CXX_HEADERS}\n`;
 }
 
 /** Of __DATE__ and __TIME__: the same in every build. */
@@ -173,8 +180,9 @@ function readDependencies(text: string, session: Session, cwd: string): Dependen
     .flatMap((line) => line.replace(/^(?:[^ ]|\\ )*?:(?= |$)/, '').match(/(?:\\.|[^\s\\])+/g) ?? [])
     .map((name) => name.replace(/\\(.)/g, '$1'));
   const paths = [...new Set(names.map((name) => resolve(cwd, name)))].filter(existsSync);
+  const { headers, cxxHeaders, resourceFolder, sysroot } = session.toolchain;
   const isSystem = (path: string) =>
-    [session.toolchain.headers, session.toolchain.resourceFolder, session.toolchain.sysroot].some(
+    [headers, cxxHeaders, resourceFolder, sysroot].some(
       (folder) => folder !== undefined && isInside(path, folder),
     );
   return paths

@@ -66,6 +66,7 @@ export async function link(session: Session, request: LinkRequest): Promise<Link
   const mayMiss = request.missing;
   if (result.status !== 0 && mayMiss !== 'error') {
     const undefinedNames = undefinedSymbols(result.text);
+    assertFunctions(image, undefinedNames, request);
     missing =
       mayMiss === 'imports' ? undefinedNames : undefinedNames.filter((name) => mayMiss.includes(name));
     if (missing.length > 0) {
@@ -122,6 +123,8 @@ async function attempt(
     `/pdbaltpath:${stem}.pdb`,
     `/map:${stem}.map`,
     `/implib:${stem}.lib`,
+    // What is undefined shall become imports of these very names.
+    '/demangle:no',
   ];
   writeFileSync(
     join(request.folder, 'link.rsp'),
@@ -189,6 +192,36 @@ const UNDEFINED = /^lld-link\S*: error: undefined symbol: (?:__declspec\(dllimpo
 /** Names that lld says nothing defines, as it says them: without the underscore of x86. */
 function undefinedSymbols(text: string): string[] {
   return [...new Set([...text.matchAll(UNDEFINED)].map(([, name = '']) => name.trim()))].sort();
+}
+
+/**
+ * An import that stops whoever calls it can stand for a function only: what reads a variable would read its code.
+ * Compilers reach a variable of elsewhere through a pointer of their own, `.refptr.NAME`; tables and types of C++ are told by
+ * their mangled names.
+ * @throws MakeError `link`
+ */
+function assertFunctions(
+  image: string,
+  names: readonly string[],
+  { objects, lazyObjects = [] }: LinkRequest,
+): void {
+  const pointed = new Set(
+    [...objects, ...lazyObjects].flatMap(({ file }) =>
+      globalSymbols(file).flatMap(({ name }) => /^\.refptr\.(.+)$/.exec(name)?.[1] ?? []),
+    ),
+  );
+  const isVariable = (name: string) =>
+    pointed.has(name) || pointed.has(`_${name}`) || /^_{1,2}ZT[ISTV]/.test(name);
+  const variables = names.filter(isVariable);
+  if (variables.length === 0) return;
+  const listed = `${variables.slice(0, 20).join(', ')}${variables.length > 20 ? ` and ${variables.length - 20} more` : ''}`;
+  throw new MakeError({
+    rule: 'link',
+    message: `${image} cannot be linked: nothing defines the variables ${listed}`,
+    hint: variables.some((name) => /^_{1,2}Z/.test(name))
+      ? 'names with _Z are of C++; streams, locales, threads and files of its standard library are not there'
+      : 'give the object or library that has them; only functions may be missing',
+  });
 }
 
 /** A name of a Windows DLL begins with a capital; one of the C runtime does not (modelled: lld does not know the DLL). */

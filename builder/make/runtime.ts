@@ -16,6 +16,9 @@ export function runtimeFolder(): string {
 /** Objects that are linked whole; the others are members of an archive, taken when they are needed. */
 const ALWAYS = ['guard.c', 'load-config.S'];
 
+/** Made where libc++'s headers are: what they leave to its library. */
+const CXX_LIBRARY = 'cxx-library.cc';
+
 export const RUNTIME_OBJECTS: readonly string[] = ALWAYS.map(objectName);
 export const RUNTIME_LIBRARY = 'hotpatch-runtime.lib';
 
@@ -60,13 +63,16 @@ export async function prepareLibraries(
   toolchain: Toolchain,
   isDriver: boolean,
 ): Promise<string> {
-  const sources = readdirSync(runtimeFolder()).sort();
+  const sources = readdirSync(runtimeFolder())
+    .filter((source) => source !== CXX_LIBRARY || toolchain.cxxHeaders !== undefined)
+    .sort();
   const modules = modulesFor(architecture, isDriver);
   const definitions = modules.map((module) => definitionOf(module, architecture));
   const key = hashText(
     architecture,
     toolchain.version,
     toolchain.headers ?? '',
+    toolchain.cxxHeaders ?? '',
     toolchain.sysroot ?? '',
     ...sources.map((source) => hashFile(join(runtimeFolder(), source))),
     ...definitions,
@@ -92,14 +98,10 @@ export async function prepareLibraries(
       ...(source.endsWith('.S') ? ['-mno-incremental-linker-compatible'] : [...HOTPATCH_FLAGS, '-O2', '-w']),
       ...(source.endsWith('.S')
         ? []
-        : [
-            '-ffreestanding',
-            '-fno-builtin',
-            `-ffile-prefix-map=${runtimeFolder()}=runtime`,
-            `-ffile-prefix-map=${temporary}=runtime`,
-          ]),
+        : [`-ffile-prefix-map=${runtimeFolder()}=runtime`, `-ffile-prefix-map=${temporary}=runtime`]),
+      ...(source.endsWith('.S') || source === CXX_LIBRARY ? [] : ['-ffreestanding', '-fno-builtin']),
       ...(source.endsWith('.cc')
-        ? ['-std=c++17', '-fno-exceptions', '-fno-rtti', '-fsized-deallocation']
+        ? ['-std=c++17', '-fno-exceptions', '-fsized-deallocation', '-faligned-allocation']
         : []),
       '-c',
       path,

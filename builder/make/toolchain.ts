@@ -29,6 +29,8 @@ const OLDEST_CLANG = 21;
 /** Where Debian's mingw-w64-common has the headers; they serve all three architectures. */
 const MINGW_HEADERS = ['/usr/share/mingw-w64/include', '/usr/x86_64-w64-mingw32/include'];
 
+export const HOW_TO_GET_CXX_HEADERS = 'apt-get install --no-install-recommends libc++-22-dev (Debian)';
+
 export interface Toolchain {
   readonly tools: Readonly<Record<ToolName, string>>;
   /** `22.1.8` */
@@ -36,6 +38,8 @@ export interface Toolchain {
   readonly resourceFolder: string;
   /** Windows headers of mingw-w64; undefined with a Windows SDK. */
   readonly headers?: string;
+  /** Headers of the C++ standard library (libc++), when they are there; undefined with a Windows SDK, which has its own. */
+  readonly cxxHeaders?: string;
   /** A Windows SDK: a folder that clang's -Xmicrosoft-windows-sys-root takes. */
   readonly sysroot?: string;
 }
@@ -79,6 +83,18 @@ export function findHeaders(environment: Environment = process.env): string | un
   return [...(given === undefined || given === '' ? [] : [given]), ...MINGW_HEADERS].find((folder) =>
     existsSync(join(folder, 'windows.h')),
   );
+}
+
+/** The folder with the C++ standard library's headers: of libc++, beside the compiler. */
+export function findCxxHeaders(
+  resourceFolder: string,
+  environment: Environment = process.env,
+): string | undefined {
+  const given = environment.HOTPATCH_CXX_HEADERS;
+  return [
+    ...(given === undefined || given === '' ? [] : [given]),
+    join(resourceFolder, '..', '..', '..', 'include', 'c++', 'v1'),
+  ].find((folder) => existsSync(join(folder, '__config')));
 }
 
 /** What `hotpatch make` lacks on this machine; empty when it can work. Changes nothing. */
@@ -144,7 +160,8 @@ export function findToolchain(
       message: 'hotpatch make needs headers of Windows, and cannot find any',
       hint: 'apt-get install mingw-w64-common (Debian; they serve x64, ARM64 and x86), or pass a Windows SDK with --sysroot',
     });
-  return { tools, version, resourceFolder, headers };
+  const cxxHeaders = findCxxHeaders(resourceFolder, environment);
+  return { tools, version, resourceFolder, headers, ...(cxxHeaders === undefined ? {} : { cxxHeaders }) };
 }
 
 function answer(command: string, args: readonly string[]): string {
@@ -218,9 +235,11 @@ export function targetFlags(architecture: ImageArchitecture, toolchain: Toolchai
   return [
     `--target=${target.gnu}`,
     '-nostdinc',
-    '-isystem',
+    // Before those of C, which its wrappers include.
+    ...(toolchain.cxxHeaders === undefined ? [] : ['-cxx-isystem', toolchain.cxxHeaders]),
+    '-idirafter',
     join(toolchain.resourceFolder, 'include'),
-    '-isystem',
+    '-idirafter',
     toolchain.headers ?? '',
     '-D_UCRT',
     '-D__USE_MINGW_ANSI_STDIO=0',
