@@ -92,7 +92,7 @@ export async function prepareLibraries(
   };
   const { tools } = toolchain;
   const members = sources.flatMap((source) => membersOf(source, temporary));
-  await inParallel(members, ({ source, path, object }) =>
+  const compile = ({ source, path, object }: RuntimeMember) =>
     tool(tools.clang, [
       ...targetFlags(architecture, toolchain),
       ...(source.endsWith('.S') ? ['-mno-incremental-linker-compatible'] : [...HOTPATCH_FLAGS, '-O2', '-w']),
@@ -107,12 +107,17 @@ export async function prepareLibraries(
       path,
       '-o',
       object,
-    ]),
+    ]);
+  // Another version of libc++ may leave other things to its library: programs in C need none of them.
+  await inParallel(members, (member) =>
+    member.source === CXX_LIBRARY ? compile(member).catch(() => undefined) : compile(member),
   );
   await tool(tools.ar, [
     'rcsD',
     RUNTIME_LIBRARY,
-    ...members.filter(({ source }) => !ALWAYS.includes(source)).map(({ object }) => object),
+    ...members
+      .filter(({ source, object }) => !ALWAYS.includes(source) && existsSync(join(temporary, object)))
+      .map(({ object }) => object),
   ]);
   for (const [index, module] of modules.entries())
     await importLibrary(temporary, architecture, toolchain, module.name, definitions[index] ?? '');

@@ -1,5 +1,6 @@
 // What headers of libc++ leave to its library: strings, reference counts, hash tables, the exceptions' own functions.
 // Streams and locales are not among it.
+#include <algorithm>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -37,12 +38,19 @@ size_t __next_prime(size_t number)
     }
 }
 
-size_t __hash_memory(const void *data, size_t size) noexcept
+size_t __hash_memory(_LIBCPP_NOESCAPE const void *data, size_t size) noexcept
 {
     size_t hash = (size_t)0xcbf29ce484222325; // FNV-1a's
     for (const char *at = (const char *)data, *end = at + size; at != end; at++) hash = (hash ^ (unsigned char)*at) * (size_t)0x100000001b3;
     return hash;
 }
+
+// Of numbers, sort is left to the library.
+template <class Compare, class Iterator> void __sort(Iterator first, Iterator last, Compare)
+{ std::partial_sort(first, last, last, [](auto a, auto b) { return a < b; }); }
+#define SORT(type) template void __sort<__less<type> &, type *>(type *, type *, __less<type> &);
+SORT(char) SORT(wchar_t) SORT(signed char) SORT(unsigned char) SORT(short) SORT(unsigned short) SORT(int) SORT(unsigned)
+SORT(long) SORT(unsigned long) SORT(long long) SORT(unsigned long long) SORT(float) SORT(double) SORT(long double)
 
 #define INTEGER(type, format) string to_string(type value) { char text[24]; return string(text, (size_t)snprintf(text, sizeof text, format, value)); }
 INTEGER(int, "%d") INTEGER(unsigned, "%u") INTEGER(long, "%ld") INTEGER(unsigned long, "%lu")
