@@ -34,7 +34,7 @@ export {
   assemble,
   assembleListing,
 } from './assembler.js';
-export { setTime } from './clock.js';
+export { type MachineClock, setTime } from './clock.js';
 export { type Counting, defaultCounting } from './counting.js';
 export {
   type DisassembledInstruction,

@@ -41,6 +41,7 @@ export {
   applyArm64xFixups,
   type CodeRange,
   type CodeRangeEntryPoint,
+  type HybridKind,
   type HybridMetadata,
   type Redirection,
 } from './hybrid.js';

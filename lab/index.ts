@@ -50,6 +50,7 @@ export {
   type LoadReason,
   OpenFile,
   type OpenOptions,
+  type ExceptionHandlers,
   Process,
   type ProcessOptions,
   type RunResult,

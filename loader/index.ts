@@ -41,6 +41,7 @@ export {
   type LabEventKind,
   type LabEventOf,
   listOf,
+  type MachinePart,
   MEMORY_MANAGEMENT,
   type NoFacts,
   NUMBER,
@@ -129,6 +130,7 @@ export {
   type LdrHotPatchState,
   type LdrTable,
   LoadedImage,
+  type LoadedImageFields,
   type LoadedModuleList,
   type LoadOptions,
   type LoadReason,
@@ -168,6 +170,7 @@ export {
 export {
   type EventHeader,
   EventObject,
+  type ExceptionHandlers,
   FileObject,
   type HandleState,
   HandleTable,

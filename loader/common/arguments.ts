@@ -117,7 +117,7 @@ function storyOfOption({ expected, path, message: names }: v.BaseIssue<unknown>)
 }
 
 /** A part of a machine, as far as it says of which. */
-interface MachinePart {
+export interface MachinePart {
   readonly domain: { readonly machine: object; readonly name: string };
 }
 

@@ -11,6 +11,7 @@ export {
   FUNCTION,
   instanceOf,
   listOf,
+  type MachinePart,
   NUMBER,
   OBJECT,
   type OptionTable,

@@ -30,6 +30,7 @@ export {
   changeImage,
   type LdrHotPatchState,
   LoadedImage,
+  type LoadedImageFields,
   type LoadReason,
 } from './loaded-image.js';
 export { LoadedModuleList } from './loaded-module-list.js';

@@ -80,7 +80,9 @@ const describeState = ({
 
 /** Handlers that a process has for all of its exceptions. */
 export interface ExceptionHandlers {
+  /** Addresses, in the order in which they are asked (AddVectoredExceptionHandler). */
   readonly vectored: readonly bigint[];
+  /** Address of the last one that is asked (SetUnhandledExceptionFilter); 0: there is none. */
   readonly unhandledFilter: bigint;
 }
 
